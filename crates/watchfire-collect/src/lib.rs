@@ -1,0 +1,1 @@
+//! Goes out and fetches: scrape, host, GPU, self; a folder each. It keeps nothing and answers no request.

@@ -1,0 +1,423 @@
+//! `Labels`: the immutable, sorted label set that names a series.
+//!
+//! One allocation per set: names and values are packed into one `Arc<str>`, each preceded by its
+//! length in base 64 digits that are themselves ASCII, so the whole stays valid UTF-8. The hash is
+//! computed once. It is not a map to edit: use `LabelsBuilder` for that.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
+
+/// The label that holds the metric's name.
+pub const METRIC_NAME: &str = "__name__";
+
+/// An immutable set of labels, sorted by name, without empty values.
+#[derive(Clone)]
+pub struct Labels {
+    hash: u64,
+    packed: Arc<str>,
+}
+
+/// A fixed seed, so that a set hashes alike everywhere within one process and between processes.
+static HASHER: LazyLock<Fixed> = LazyLock::new(|| Fixed);
+struct Fixed;
+impl BuildHasher for Fixed {
+    type Hasher = Fnv64;
+    fn build_hasher(&self) -> Fnv64 {
+        Fnv64(0xcbf2_9ce4_8422_2325)
+    }
+}
+/// A multiply-rotate hash over 8-byte words: stable, allocation-free and fast enough for short label sets.
+struct Fnv64(u64);
+impl Fnv64 {
+    #[inline]
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+impl Hasher for Fnv64 {
+    fn finish(&self) -> u64 {
+        let mut h = self.0;
+        h ^= h >> 32;
+        h = h.wrapping_mul(0x9fb2_1c65_1e98_df25);
+        h ^ (h >> 28)
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        let mut chunks = bytes.chunks_exact(8);
+        for chunk in &mut chunks {
+            let mut word = [0u8; 8];
+            word.copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
+        let rest = chunks.remainder();
+        if !rest.is_empty() {
+            let mut word = [0u8; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            self.mix(u64::from_le_bytes(word) ^ ((rest.len() as u64) << 56));
+        }
+    }
+}
+
+fn push_len(out: &mut String, mut len: usize) {
+    loop {
+        let digit = (len & 0x3f) as u8;
+        len >>= 6;
+        // 0x00..=0x3f ends a number, 0x40..=0x7f continues it: both are single ASCII bytes.
+        out.push(char::from(if len == 0 { digit } else { digit | 0x40 }));
+        if len == 0 {
+            return;
+        }
+    }
+}
+
+#[inline]
+fn take<'a>(packed: &'a str, at: &mut usize) -> Option<&'a str> {
+    let bytes = packed.as_bytes();
+    let mut len = 0usize;
+    let mut shift = 0u32;
+    loop {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        len |= usize::from(byte & 0x3f) << shift;
+        if byte & 0x40 == 0 {
+            break;
+        }
+        shift += 6;
+    }
+    let text = packed.get(*at..*at + len)?;
+    *at += len;
+    Some(text)
+}
+
+impl Labels {
+    /// The empty set.
+    pub fn empty() -> Labels {
+        Labels::from_packed(String::new())
+    }
+
+    /// Builds a set from pairs in any order. Of two pairs with one name the last wins; an empty value removes the label.
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
+        let mut builder = LabelsBuilder::new();
+        for (name, value) in pairs {
+            builder.set(name.as_ref(), value.as_ref());
+        }
+        builder.build()
+    }
+
+    /// Builds a set from pairs that are already strictly ascending by name and have no empty value; falls back to sorting.
+    pub fn from_sorted(pairs: &[(&str, &str)]) -> Labels {
+        let ascending = pairs.windows(2).all(|w| w[0].0 < w[1].0) && pairs.iter().all(|(_, v)| !v.is_empty());
+        if !ascending {
+            return Labels::from_pairs(pairs.iter().copied());
+        }
+        let mut packed = String::with_capacity(pairs.iter().map(|(n, v)| n.len() + v.len() + 3).sum());
+        for (name, value) in pairs {
+            push_len(&mut packed, name.len());
+            packed.push_str(name);
+            push_len(&mut packed, value.len());
+            packed.push_str(value);
+        }
+        Labels::from_packed(packed)
+    }
+
+    fn from_packed(packed: String) -> Labels {
+        let mut hasher = HASHER.build_hasher();
+        hasher.write(packed.as_bytes());
+        Labels { hash: hasher.finish(), packed: packed.into() }
+    }
+
+    /// The stored form (see the file's header): what the write-ahead log and segments hold.
+    pub fn packed(&self) -> &str {
+        &self.packed
+    }
+
+    /// Reads the stored form back; `None` when it is damaged, unsorted or holds an empty value.
+    pub fn unpack(packed: &str) -> Option<Labels> {
+        let mut at = 0;
+        let mut last = "";
+        while at < packed.len() {
+            let name = take(packed, &mut at)?;
+            let value = take(packed, &mut at)?;
+            if name <= last || value.is_empty() {
+                return None;
+            }
+            last = name;
+        }
+        Some(Labels::from_packed(packed.to_owned()))
+    }
+
+    /// The hash of the whole set: equal sets have equal hashes, in every process.
+    pub fn hash_value(&self) -> u64 {
+        self.hash
+    }
+
+    /// All labels in ascending order of name.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { packed: &self.packed, at: 0 }
+    }
+
+    /// The value of one label, if it is there.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        for (n, v) in self.iter() {
+            if n == name {
+                return Some(v);
+            }
+            if n > name {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The metric's name, or the empty string.
+    pub fn metric_name(&self) -> &str {
+        self.get(METRIC_NAME).unwrap_or("")
+    }
+
+    /// The number of labels.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
+    }
+
+    /// The same set without one label.
+    pub fn without(&self, name: &str) -> Labels {
+        if self.get(name).is_none() {
+            return self.clone();
+        }
+        let kept: Vec<_> = self.iter().filter(|(n, _)| *n != name).collect();
+        Labels::from_sorted(&kept)
+    }
+
+    /// The same set with one label set (an empty value removes it).
+    pub fn with(&self, name: &str, value: &str) -> Labels {
+        let mut builder = LabelsBuilder::from(self);
+        builder.set(name, value);
+        builder.build()
+    }
+
+    /// Bytes of memory that one such set occupies, shared or not.
+    pub fn memory(&self) -> usize {
+        self.packed.len() + 16
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Labels {
+        Labels::empty()
+    }
+}
+impl PartialEq for Labels {
+    fn eq(&self, other: &Labels) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.packed, &other.packed) || self.packed == other.packed)
+    }
+}
+impl Eq for Labels {}
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Labels) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Labels {
+    /// Prometheus' order: pair by pair, name before value; a prefix comes first.
+    fn cmp(&self, other: &Labels) -> std::cmp::Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+impl fmt::Display for Labels {
+    /// `name{a="b", c="d"}` with Go-style escapes; names outside the classic charset are quoted inside the braces.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.metric_name();
+        let plain = is_classic_metric_name(name);
+        if plain {
+            f.write_str(name)?;
+        }
+        let mut open = false;
+        if !name.is_empty() && !plain {
+            write!(f, "{{{}", quoted(name))?;
+            open = true;
+        }
+        for (n, v) in self.iter().filter(|(n, _)| *n != METRIC_NAME) {
+            f.write_str(if open { ", " } else { "{" })?;
+            open = true;
+            if is_classic_label_name(n) {
+                f.write_str(n)?;
+            } else {
+                f.write_str(&quoted(n))?;
+            }
+            write!(f, "={}", quoted(v))?;
+        }
+        if open {
+            f.write_str("}")?;
+        } else if name.is_empty() {
+            f.write_str("{}")?;
+        }
+        Ok(())
+    }
+}
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+impl<'a> IntoIterator for &'a Labels {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Iter<'a>;
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterates over `(name, value)` in ascending order of name.
+#[derive(Clone)]
+pub struct Iter<'a> {
+    packed: &'a str,
+    at: usize,
+}
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a str, &'a str);
+    #[inline]
+    fn next(&mut self) -> Option<(&'a str, &'a str)> {
+        let name = take(self.packed, &mut self.at)?;
+        let value = take(self.packed, &mut self.at)?;
+        Some((name, value))
+    }
+}
+
+/// A label set under construction.
+#[derive(Clone, Debug, Default)]
+pub struct LabelsBuilder {
+    pairs: Vec<(String, String)>,
+}
+impl LabelsBuilder {
+    /// An empty builder.
+    pub fn new() -> LabelsBuilder {
+        LabelsBuilder::default()
+    }
+    /// Sets a label; an empty value removes it.
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        match self.pairs.iter().position(|(n, _)| n == name) {
+            Some(i) if value.is_empty() => {
+                self.pairs.remove(i);
+            }
+            Some(i) => value.clone_into(&mut self.pairs[i].1),
+            None if value.is_empty() => {}
+            None => self.pairs.push((name.to_owned(), value.to_owned())),
+        }
+        self
+    }
+    /// Removes a label.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.pairs.retain(|(n, _)| n != name);
+        self
+    }
+    /// The current value of a label, or the empty string.
+    pub fn get(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+    }
+    /// The pairs in the order in which they were first set.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+    /// Keeps the labels for which the predicate holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        self.pairs.retain(|(n, v)| keep(n, v));
+    }
+    /// The finished set.
+    pub fn build(&self) -> Labels {
+        let mut pairs: Vec<(&str, &str)> = self.pairs().collect();
+        pairs.sort_unstable();
+        Labels::from_sorted(&pairs)
+    }
+}
+impl From<&Labels> for LabelsBuilder {
+    fn from(labels: &Labels) -> LabelsBuilder {
+        LabelsBuilder { pairs: labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+    }
+}
+
+/// Whether a text is a metric name of the classic charset `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+pub fn is_classic_metric_name(name: &str) -> bool {
+    classic(name, true)
+}
+/// Whether a text is a label name of the classic charset `[a-zA-Z_][a-zA-Z0-9_]*`.
+pub fn is_classic_label_name(name: &str) -> bool {
+    classic(name, false)
+}
+fn classic(name: &str, colon: bool) -> bool {
+    let ok = |(i, b): (usize, u8)| b.is_ascii_alphabetic() || b == b'_' || (colon && b == b':') || (i > 0 && b.is_ascii_digit());
+    !name.is_empty() && name.bytes().enumerate().all(ok)
+}
+
+/// Quotes a text as Go's `%q` does for printable text: backslash, quote and control characters escaped.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Builds `Labels` from literal pairs: `labels!("__name__" => "up", "job" => "x")`.
+#[macro_export]
+macro_rules! labels {
+    ($($name:expr => $value:expr),* $(,)?) => {
+        $crate::labels::Labels::from_pairs([$(($name, $value)),*] as [(&str, &str); _])
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pairs_are_sorted_and_empty_values_vanish() {
+        let set = Labels::from_pairs([("b", "2"), ("a", "1"), ("c", ""), ("b", "3")]);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "3")]);
+        assert_eq!(set.get("b"), Some("3"));
+        assert_eq!(set.get("c"), None);
+    }
+
+    #[test]
+    fn display_quotes_what_needs_quotes() {
+        assert_eq!(labels!("__name__" => "up", "job" => "a\"b").to_string(), r#"up{job="a\"b"}"#);
+        assert_eq!(labels!("__name__" => "http.dur", "a.b" => "x").to_string(), r#"{"http.dur", "a.b"="x"}"#);
+        assert_eq!(Labels::empty().to_string(), "{}");
+    }
+
+    proptest! {
+        #[test]
+        fn packed_form_survives(pairs in proptest::collection::vec((".{1,80}", ".{0,300}"), 0..8)) {
+            let set = Labels::from_pairs(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+            let back = Labels::unpack(set.packed()).unwrap();
+            prop_assert_eq!(&back, &set);
+            prop_assert_eq!(back.hash_value(), set.hash_value());
+            for (n, v) in set.iter() { prop_assert_eq!(back.get(n), Some(v)); }
+        }
+
+        #[test]
+        fn unpack_never_panics(text in ".{0,200}") {
+            let _ignored = Labels::unpack(&text);
+        }
+    }
+}

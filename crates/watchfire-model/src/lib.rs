@@ -1,0 +1,18 @@
+//! The words every other crate speaks: labels, time, samples, batches, matchers, the seams between
+//! rooms (`write::Sink`, `read::Source`, `state::StateStore`), our own meter, and documents with positions.
+//!
+//! It is *not* a place for protocols, files, sockets or query languages: nothing here does I/O
+//! (except `time::SystemClock`, which reads the clock) and nothing here can block.
+
+pub mod batch;
+pub mod document;
+pub mod duration;
+pub mod labels;
+pub mod live;
+pub mod matcher;
+pub mod meter;
+pub mod read;
+pub mod sample;
+pub mod state;
+pub mod time;
+pub mod write;

@@ -1,0 +1,44 @@
+//! The seam for small durable state that changes in place: tokens, users, sessions, silences, dashboards, offsets.
+//! Not for telemetry: that goes through `write::Sink`.
+
+/// A table of the state store. Tables are named here so that two owners never share one by accident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Table(pub &'static str);
+
+/// Named API tokens: name → level and hash.
+pub const TOKENS: Table = Table("tokens");
+/// People who log in to the page: name → level and password hash.
+pub const USERS: Table = Table("users");
+/// Sessions of the page.
+pub const SESSIONS: Table = Table("sessions");
+/// Facts about this installation: first start, last clean stop.
+pub const INSTALLATION: Table = Table("installation");
+
+/// One change of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Sets a key.
+    Put(Table, String, Vec<u8>),
+    /// Removes a key, if it is there.
+    Delete(Table, String),
+}
+
+/// Why state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} in the state file: {reason}")]
+pub struct StateError {
+    /// What was tried.
+    pub doing: &'static str,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// Keeps small state. A commit is atomic and durable when it returns.
+pub trait StateStore: Send + Sync {
+    /// The value of a key.
+    fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError>;
+    /// All entries whose key begins with a prefix, ascending.
+    fn scan(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StateError>;
+    /// Applies all changes or none.
+    fn commit(&self, changes: &[Change]) -> Result<(), StateError>;
+}

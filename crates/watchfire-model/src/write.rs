@@ -1,0 +1,137 @@
+//! The write seam: everything that brings data ends in `Sink::write`. One method, one batch type.
+
+use std::fmt;
+
+use crate::batch::Batch;
+
+/// Why single items of a batch were not stored. The name is the `reason` label of our own counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is described by its name() text")]
+pub enum Reason {
+    TooFarFuture,
+    TooOld,
+    OutOfOrder,
+    DuplicateConflict,
+    SeriesLimit,
+    SourceSeriesLimit,
+    LabelCount,
+    LabelNameLength,
+    LabelValueLength,
+    InvalidLabels,
+    InvalidValue,
+    UnknownMetric,
+    UnsupportedType,
+    SampleLimit,
+    StorageFull,
+    RelabelDropped,
+}
+impl Reason {
+    /// All reasons, for documentation and for counters that exist before the first event.
+    pub const ALL: [Reason; 16] = [
+        Reason::TooFarFuture,
+        Reason::TooOld,
+        Reason::OutOfOrder,
+        Reason::DuplicateConflict,
+        Reason::SeriesLimit,
+        Reason::SourceSeriesLimit,
+        Reason::LabelCount,
+        Reason::LabelNameLength,
+        Reason::LabelValueLength,
+        Reason::InvalidLabels,
+        Reason::InvalidValue,
+        Reason::UnknownMetric,
+        Reason::UnsupportedType,
+        Reason::SampleLimit,
+        Reason::StorageFull,
+        Reason::RelabelDropped,
+    ];
+    /// The stable code.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::TooFarFuture => "too_far_future",
+            Reason::TooOld => "too_old",
+            Reason::OutOfOrder => "out_of_order",
+            Reason::DuplicateConflict => "duplicate_conflict",
+            Reason::SeriesLimit => "series_limit",
+            Reason::SourceSeriesLimit => "source_series_limit",
+            Reason::LabelCount => "label_count",
+            Reason::LabelNameLength => "label_name_length",
+            Reason::LabelValueLength => "label_value_length",
+            Reason::InvalidLabels => "invalid_labels",
+            Reason::InvalidValue => "invalid_value",
+            Reason::UnknownMetric => "unknown_metric",
+            Reason::UnsupportedType => "unsupported_type",
+            Reason::SampleLimit => "sample_limit",
+            Reason::StorageFull => "storage_full",
+            Reason::RelabelDropped => "relabel_dropped",
+        }
+    }
+}
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What became of a batch: `received == stored + duplicates + the sum of rejected`, always.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Samples that are kept now (and, by the durability setting, survive).
+    pub stored: u64,
+    /// Samples that were already there with the same value: accepted, not stored twice.
+    pub duplicates: u64,
+    /// Samples that were refused, by reason.
+    pub rejected: Vec<(Reason, u64)>,
+    /// Series that had not been seen before.
+    pub new_series: u64,
+    /// One example of a refusal in words, for the answer to the sender.
+    pub example: Option<String>,
+}
+impl Written {
+    /// Counts refused samples.
+    pub fn reject(&mut self, reason: Reason, count: u64) {
+        match self.rejected.iter_mut().find(|(r, _)| *r == reason) {
+            Some((_, n)) => *n += count,
+            None => self.rejected.push((reason, count)),
+        }
+    }
+    /// All refused samples.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.iter().map(|(_, n)| n).sum()
+    }
+    /// Adds another outcome to this one.
+    pub fn add(&mut self, other: Written) {
+        self.stored += other.stored;
+        self.duplicates += other.duplicates;
+        self.new_series += other.new_series;
+        for (reason, count) in other.rejected {
+            self.reject(reason, count);
+        }
+        self.example = self.example.take().or(other.example);
+    }
+}
+
+/// Why nothing of a batch was taken; the sender should try again later.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The disk is full or nearly so.
+    #[error("storage is full: {0}")]
+    Full(String),
+    /// Too much is under way at the moment.
+    #[error("too busy to take more: {0}")]
+    Busy(String),
+    /// The store cannot write (a failed write or sync poisons it until the next start).
+    #[error("cannot write to storage: {0}")]
+    Failed(String),
+    /// We are shutting down.
+    #[error("shutting down")]
+    Closed,
+}
+
+/// Takes batches. An `Ok` is an acknowledgement: what it counts as stored survives `kill -9`.
+///
+/// The call may block for a disk write, so asynchronous callers use a blocking task.
+pub trait Sink: Send + Sync {
+    /// Takes one batch whole; items are judged one by one.
+    fn write(&self, batch: Batch) -> Result<Written, WriteError>;
+}

@@ -1,0 +1,1 @@
+//! Reads packs and catalogs and checks their shape: data about metrics, no code. It stores and serves nothing.

@@ -1,0 +1,1 @@
+//! For tests only: a hand-cranked clock, an in-memory source and sink, fault injection. Never linked into the binary.

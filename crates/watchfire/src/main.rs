@@ -1,0 +1,3 @@
+//! The binary: command line, configuration, wiring, supervision, shutdown. Everything else is in the rooms below.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Chores of the house as a program: `cargo xtask tidy`. Not part of the product.
+
+fn main() {}
