@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 7] =
-    [("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 7] = [("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Parses a Prometheus duration (`1h30m`, `0`); `None` when the text is not one or overflows.
 pub fn parse(text: &str) -> Option<Duration> {
@@ -80,7 +79,19 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("1h30m", Some(5_400_000)), ("0", Some(0)), ("0s", Some(0)), ("1d", Some(86_400_000)), ("5ms", Some(5)), ("1m1h", None), ("1.5h", None), ("", None), ("15", None), ("-1s", None), ("99999999999y", None)] {
+        for (text, ms) in [
+            ("1h30m", Some(5_400_000)),
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("1d", Some(86_400_000)),
+            ("5ms", Some(5)),
+            ("1m1h", None),
+            ("1.5h", None),
+            ("", None),
+            ("15", None),
+            ("-1s", None),
+            ("99999999999y", None),
+        ] {
             assert_eq!(parse_millis(text), ms, "{text}");
         }
         for (ms, text) in [(0, "0s"), (15_000, "15s"), (5_400_000, "1h30m"), (86_400_000, "1d"), (90_000_000, "25h"), (1_500, "1s500ms"), (604_800_000, "1w")] {

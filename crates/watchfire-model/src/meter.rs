@@ -164,24 +164,39 @@ impl Meter {
     }
     /// A counter; its name ends in `_total`.
     pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Counter {
-        self.instrument((name, help, MetricType::Counter), labels, || Instrument::Counter(Counter::default()), |i| match i {
-            Instrument::Counter(c) => Some(c),
-            _ => None,
-        })
+        self.instrument(
+            (name, help, MetricType::Counter),
+            labels,
+            || Instrument::Counter(Counter::default()),
+            |i| match i {
+                Instrument::Counter(c) => Some(c),
+                _ => None,
+            },
+        )
     }
     /// A gauge.
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Gauge {
-        self.instrument((name, help, MetricType::Gauge), labels, || Instrument::Gauge(Gauge::default()), |i| match i {
-            Instrument::Gauge(g) => Some(g),
-            _ => None,
-        })
+        self.instrument(
+            (name, help, MetricType::Gauge),
+            labels,
+            || Instrument::Gauge(Gauge::default()),
+            |i| match i {
+                Instrument::Gauge(g) => Some(g),
+                _ => None,
+            },
+        )
     }
     /// A histogram with the given upper bounds.
     pub fn histogram(&self, name: &'static str, help: &'static str, bounds: &[f64], labels: &[(&str, &str)]) -> Histogram {
-        self.instrument((name, help, MetricType::Histogram), labels, || Instrument::Histogram(Histogram::new(bounds)), |i| match i {
-            Instrument::Histogram(h) => Some(h),
-            _ => None,
-        })
+        self.instrument(
+            (name, help, MetricType::Histogram),
+            labels,
+            || Instrument::Histogram(Histogram::new(bounds)),
+            |i| match i {
+                Instrument::Histogram(h) => Some(h),
+                _ => None,
+            },
+        )
     }
     /// Adds families that are computed at each reading (sizes, ages, process figures).
     pub fn on_gather(&self, probe: impl Fn(&mut Vec<Family>) + Send + Sync + 'static) {

@@ -1,3 +1,47 @@
 //! Chores of the house as a program: `cargo xtask tidy`. Not part of the product.
 
-fn main() {}
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("tidy") => match tidy::check(&root()) {
+            Ok(problems) if problems.is_empty() => {
+                println!("tidy: the house is in order");
+                ExitCode::SUCCESS
+            }
+            Ok(problems) => {
+                for problem in &problems {
+                    eprintln!("{problem}");
+                }
+                eprintln!("tidy: {} problems", problems.len());
+                ExitCode::FAILURE
+            }
+            Err(error) => {
+                eprintln!("tidy: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        _ => {
+            eprintln!("usage: cargo xtask tidy");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The root of the repository, two levels above this crate.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_house_is_in_order() {
+        let problems = super::tidy::check(&super::root()).expect("the repository can be read");
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
+}

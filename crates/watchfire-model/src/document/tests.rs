@@ -28,7 +28,13 @@ fn every_error_has_its_place_and_a_hint() {
     check("server:\n  listen: a\n", &[]);
     check("", &[]);
     check("server:\n  listne: a\n", &["f.yml:2:3: error: unknown key \"listne\" in server; did you mean \"listen\"?"]);
-    check("server:\n  timeout: 5x\n  count: -1\n", &["f.yml:2:12: error: server.timeout: must be a duration such as 30s or 1h30m, not \"5x\"", "f.yml:3:10: error: server.count: must be a whole number from 0, not \"-1\""]);
+    check(
+        "server:\n  timeout: 5x\n  count: -1\n",
+        &[
+            "f.yml:2:12: error: server.timeout: must be a duration such as 30s or 1h30m, not \"5x\"",
+            "f.yml:3:10: error: server.count: must be a whole number from 0, not \"-1\"",
+        ],
+    );
     check("server:\n  mode: fsat\n", &["f.yml:2:9: error: server.mode: must be one of fast, safe, not \"fsat\"; did you mean \"fast\"?"]);
     check("server: 5\n", &["f.yml:1:9: error: server must be a mapping, not a single value"]);
     check("server:\n  listen: a\n  listen: b\n", &["f.yml:3:3: error: key \"listen\" stands here twice, first in line 2"]);

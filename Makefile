@@ -1,0 +1,56 @@
+# The commands of the house. Each installs what it needs; `make` alone lists them.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/watchfire
+DEBUG_BINARY := $(TARGET)/debug/watchfire
+UI_SOURCES := $(shell find ui/src ui/index.html ui/package-lock.json ui/vite.config.* -type f 2>/dev/null)
+
+.PHONY: help build run test crash bench bench-metrics bench-stack ui-test setup setup-test lint tidy
+help:
+	@echo "make build   page and release binary at $(BINARY)"
+	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
+	@echo "make test    everything that is tested, with the real peers"
+	@echo "make crash   thousands of kill -9 (KILLS=2000)"
+	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack)"
+	@echo "make ui-test the page alone, in Chromium"
+
+setup:
+	@scripts/setup.sh build
+setup-test:
+	@scripts/setup.sh test
+
+ui/node_modules/.installed: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.installed
+ui/dist/index.html: ui/node_modules/.installed $(UI_SOURCES)
+	cd ui && npm run --silent build
+
+build: setup ui/dist/index.html
+	cargo build --release --locked -p watchfire
+
+run: build
+	$(BINARY) serve $(ARGS)
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The canary must fail: a store that acknowledges before it writes has to be caught by the kill loop.
+test: setup-test ui/dist/index.html lint
+	cargo test --workspace --locked
+	$(MAKE) --no-print-directory canary
+	$(MAKE) --no-print-directory ui-test
+.PHONY: canary
+canary:
+	scripts/canary.sh
+
+ui-test: ui/dist/index.html
+	cargo build --locked -p watchfire
+	cd ui && WATCHFIRE_BIN="$(abspath $(DEBUG_BINARY))" npm test --silent
+
+crash: setup
+	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) cargo test --release --locked -p watchfire-store --test crash -- --nocapture
+
+bench: bench-metrics bench-stack
+bench-metrics: setup
+	cargo run --release --locked -p watchfire-store --example store_bench
+bench-stack: setup-test build
+	bench/stack.sh "$(BINARY)"

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs the system packages that a target needs, and nothing when they are there already.
+# usage: scripts/setup.sh build|test    Debian and its relatives; elsewhere it says what is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need_build=(cc:gcc make:make)
+need_test=(chromium:chromium prometheus:prometheus prometheus-node-exporter:prometheus-node-exporter strace:strace)
+
+missing=()
+want() { for pair in "$@"; do command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}"); done; }
+want "${need_build[@]}"
+if [ "${1:-build}" = test ]; then
+  want "${need_test[@]}"
+  [ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing+=(postgresql)
+fi
+for tool in cargo node npm; do
+  command -v "$tool" >/dev/null 2>&1 || { echo "setup: $tool is not installed. Watchfire needs Rust (rustup.rs) and Node 20 or newer." >&2; [ "$tool" = cargo ] && exit 1; }
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "setup: installing ${missing[*]}"
+sudo=""; [ "$(id -u)" = 0 ] || sudo="sudo -n"
+if command -v apt-get >/dev/null 2>&1 && { [ -z "$sudo" ] || $sudo true 2>/dev/null; }; then
+  export DEBIAN_FRONTEND=noninteractive
+  $sudo apt-get update -qq
+  # One package that cannot be had must not keep the others away: tests of absent peers skip and say so.
+  for package in "${missing[@]}"; do
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null || echo "setup: cannot install $package; tests that need it will be skipped" >&2
+  done
+else
+  echo "setup: please install: ${missing[*]} (tests that need them are skipped until then)" >&2
+fi
+command -v cc >/dev/null 2>&1 || { echo "setup: a C compiler is needed" >&2; exit 1; }
