@@ -1,0 +1,89 @@
+//! The command line: names, flags and help. It decides nothing; `main` hands each command to its file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::Flags;
+
+/// One process that watches machines, GPUs and AI pipelines, and speaks the protocols of the tools it replaces.
+#[derive(Debug, Parser)]
+#[command(name = "watchfire", version, about, args_conflicts_with_subcommands = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: ServeFlags,
+}
+
+/// What to do; without a command, `serve`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch, keep, answer and show (the default)
+    Serve(ServeFlags),
+    /// Check configuration files: all findings with file:line:column
+    Check(CheckFlags),
+    /// Ask a running server a PromQL query
+    Query(QueryFlags),
+    /// Print the version
+    Version,
+}
+
+/// Flags of `serve`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ServeFlags {
+    /// The configuration file [default: watchfire.yml where it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where data are kept [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// A directory with the configuration of the programs to replace
+    #[arg(long, value_name = "DIR")]
+    monitoring_dir: Option<PathBuf>,
+    /// Listen on the ports of the programs to replace as well
+    #[arg(long)]
+    drop_in: bool,
+    /// How much memory to use at most, such as 256MB
+    #[arg(long, value_name = "SIZE")]
+    memory_limit: Option<String>,
+    /// Listen on an open address although authentication is off
+    #[arg(long)]
+    insecure_no_auth: bool,
+}
+impl ServeFlags {
+    /// The flags as the settings take them.
+    pub(crate) fn into_flags(self) -> Flags {
+        let ServeFlags { config, data_dir, listen, monitoring_dir, drop_in, memory_limit, insecure_no_auth } = self;
+        Flags { config, data_dir, listen, monitoring_dir, drop_in, memory_limit, insecure_no_auth }
+    }
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckFlags {
+    /// The configuration file of Watchfire
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A directory with the configuration of the programs to replace
+    #[arg(long, value_name = "DIR")]
+    pub(crate) monitoring_dir: Option<PathBuf>,
+    /// Further files
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Flags of `query`.
+#[derive(Debug, Args)]
+pub(crate) struct QueryFlags {
+    /// The PromQL expression
+    pub(crate) expression: String,
+    /// The server to ask
+    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    pub(crate) url: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,159 @@
+//! The environment as a configuration document: `WATCHFIRE_<KEY>` for every key of `watchfire.yml`, and the names that
+//! the watched systems already use. This is the only place that reads the environment.
+
+use std::collections::BTreeMap;
+
+use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
+
+use super::Settings;
+
+/// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
+const KEYS: [(&str, bool); 36] = [
+    ("server.listen", false),
+    ("server.data_dir", false),
+    ("server.trusted_networks", true),
+    ("server.allowed_hosts", true),
+    ("server.tls.cert_file", false),
+    ("server.tls.key_file", false),
+    ("server.enable_lifecycle", false),
+    ("server.insecure_no_auth", false),
+    ("auth.enabled", false),
+    ("storage.retention.metrics", false),
+    ("storage.retention.logs", false),
+    ("storage.retention.traces", false),
+    ("storage.retention.profiles", false),
+    ("storage.max_size", false),
+    ("storage.sync_interval", false),
+    ("storage.out_of_order_window", false),
+    ("storage.series_max", false),
+    ("storage.source_series_max", false),
+    ("memory.limit", false),
+    ("query.timeout", false),
+    ("query.parallel", false),
+    ("query.samples_max", false),
+    ("query.memory_max", false),
+    ("query.lookback", false),
+    ("gpu.poll_interval_seconds", false),
+    ("gpu.stats_history_minutes", false),
+    ("gpu.http_timeout", false),
+    ("gpu.ai_service_urls", true),
+    ("gpu.database_url", false),
+    ("host.interval", false),
+    ("host.root", false),
+    ("host.name", false),
+    ("log.level", false),
+    ("log.file", false),
+    ("packs", true),
+    ("monitoring_dir", false),
+];
+
+/// Names of the watched systems and the key that each one sets.
+const SEED_NAMES: [(&str, &str); 4] = [
+    ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
+    ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
+    ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),
+    ("DATABASE_URL", "gpu.database_url"),
+];
+
+/// Variables of ours that are no key of the file.
+const OTHER_NAMES: [&str; 6] = ["WATCHFIRE_CONFIG", "WATCHFIRE_BIN", "WATCHFIRE_SEEDS", "WATCHFIRE_URL", "WATCHFIRE_TOKEN", "WATCHFIRE_CRASH_KILLS"];
+
+/// The variables that concern us, read once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Reads the process's environment.
+    pub(crate) fn read() -> Environment {
+        Environment(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+    }
+    /// An environment made of pairs.
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Environment {
+        Environment(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+    /// One variable; an empty one counts as absent.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// The variables as a document, and warnings about names that begin like ours and are none.
+    pub(crate) fn as_document(&self) -> (Node, Vec<Finding>) {
+        let mut root = Node { value: Value::Map(Vec::new()), line: 0, column: 0 };
+        for (name, key) in SEED_NAMES {
+            if let Some(value) = self.get(name) {
+                put(&mut root, key, scalar(value));
+            }
+        }
+        for (key, list) in KEYS {
+            if let Some(value) = self.get(&variable(key)) {
+                let node = match list {
+                    true => Node { value: Value::List(value.split(',').map(|v| scalar(v.trim())).collect()), line: 0, column: 0 },
+                    false => scalar(value),
+                };
+                put(&mut root, key, node);
+            }
+        }
+        (root, self.unknown())
+    }
+
+    fn unknown(&self) -> Vec<Finding> {
+        let ours: Vec<String> = KEYS.iter().map(|(k, _)| variable(k)).chain(OTHER_NAMES.map(str::to_owned)).collect();
+        let mut findings = Vec::new();
+        for name in self.0.keys().filter(|n| n.starts_with("WATCHFIRE_") && !ours.contains(n)) {
+            let hint = nearest(name, ours.iter().map(String::as_str)).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            findings.push(Finding { severity: Severity::Warning, file: "environment".into(), line: 0, column: 0, message: format!("{name} sets nothing{hint}") });
+        }
+        findings
+    }
+
+    /// Hands over what has no key in the file.
+    pub(crate) fn complete(&self, settings: &mut Settings) {
+        settings.auth.grafana_admin(self.get("GF_SECURITY_ADMIN_USER"), self.get("GF_SECURITY_ADMIN_PASSWORD"));
+    }
+}
+
+fn variable(key: &str) -> String {
+    format!("WATCHFIRE_{}", key.replace('.', "_").to_uppercase())
+}
+
+fn scalar(text: &str) -> Node {
+    Node { value: Value::Scalar { text: text.into(), plain: true }, line: 0, column: 0 }
+}
+
+fn key(text: &str) -> Key {
+    Key { text: text.into(), line: 0, column: 0 }
+}
+
+/// Puts a value at a dotted path, making the mappings on the way.
+fn put(root: &mut Node, path: &str, node: Node) {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
+    let Value::Map(entries) = &mut root.value else { return };
+    let at = entries.iter().position(|(k, _)| &*k.text == first).unwrap_or_else(|| {
+        entries.push((key(first), Node { value: Value::Map(Vec::new()), line: 0, column: 0 }));
+        entries.len() - 1
+    });
+    match rest {
+        Some(rest) => put(&mut entries[at].1, rest, node),
+        None => entries[at].1 = node,
+    }
+}
+
+/// Lays one document over another: mappings are merged, everything else is replaced.
+pub(crate) fn merge(mut under: Node, over: Node) -> Node {
+    match (&mut under.value, over.value) {
+        (Value::Map(entries), Value::Map(more)) => {
+            for (k, node) in more {
+                match entries.iter().position(|(have, _)| have.text == k.text) {
+                    Some(at) => {
+                        let old = std::mem::replace(&mut entries[at].1, scalar(""));
+                        entries[at].1 = merge(old, node);
+                    }
+                    None => entries.push((k, node)),
+                }
+            }
+            under
+        }
+        (_, value) => Node { value, line: over.line, column: over.column },
+    }
+}

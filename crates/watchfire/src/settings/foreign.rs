@@ -1,0 +1,127 @@
+//! Configuration files of other programs: where they are named, and how a monitoring directory is searched for them.
+//! It finds and reads text; what the text means is for the room that carries it out.
+
+use std::path::{Path, PathBuf};
+
+use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value};
+
+use super::Settings;
+
+/// The programs whose configuration is taken over. Each is a key of `watchfire.yml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ForeignKind {
+    /// The key.
+    pub(crate) key: &'static str,
+    /// Whether this version carries such a file out.
+    pub(crate) carried_out: bool,
+    /// Whether a file name in a monitoring directory is one of these.
+    matches: fn(&str) -> bool,
+}
+
+/// All kinds, in the order in which a file name is tried.
+pub(crate) const FOREIGN: [ForeignKind; 10] = [
+    ForeignKind { key: "prometheus", carried_out: true, matches: |n| matches!(n, "prometheus.yml" | "prometheus.yaml") },
+    ForeignKind { key: "alertmanager", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("alertmanager") },
+    ForeignKind { key: "blackbox", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("blackbox") },
+    ForeignKind { key: "json_exporter", carried_out: false, matches: |n| is_yaml(n) && (n.starts_with("json-exporter") || n.starts_with("json_exporter")) },
+    ForeignKind { key: "loki", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("loki") },
+    ForeignKind { key: "promtail", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("promtail") },
+    ForeignKind { key: "alloy", carried_out: false, matches: |n| n.ends_with(".alloy") },
+    ForeignKind { key: "filebeat", carried_out: false, matches: |n| matches!(n, "filebeat.yml" | "filebeat.yaml") },
+    ForeignKind { key: "grafana", carried_out: false, matches: |n| n == "grafana.ini" },
+    ForeignKind { key: "pyroscope", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("pyroscope") },
+];
+
+fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yml") || name.ends_with(".yaml")
+}
+
+/// One foreign configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Foreign {
+    pub(crate) kind: ForeignKind,
+    pub(crate) source: ForeignFile,
+}
+
+/// Where its content is.
+#[derive(Clone, Debug)]
+pub(crate) enum ForeignFile {
+    /// In a file.
+    Path(PathBuf),
+    /// In `watchfire.yml` itself.
+    Content(Node),
+}
+
+impl Foreign {
+    /// What `watchfire.yml` says about one kind: a path or the content itself.
+    pub(crate) fn named(root: &Reader<'_>, kind: ForeignKind, base: &Path) -> Option<Foreign> {
+        let node = root.raw(kind.key)?;
+        let source = match &node.value {
+            Value::Scalar { text, .. } if text.contains('\n') => {
+                match watchfire_model::document::parse_yaml(root.context().file(), text) {
+                    Ok(content) => ForeignFile::Content(content),
+                    Err(finding) => {
+                        root.error_at(kind.key, finding.message);
+                        return None;
+                    }
+                }
+            }
+            Value::Scalar { text, .. } => ForeignFile::Path(base.join(&**text)),
+            Value::Map(_) => ForeignFile::Content(node.clone()),
+            _ => {
+                root.error_at(kind.key, "must be a path or the content of the file");
+                return None;
+            }
+        };
+        Some(Foreign { kind, source })
+    }
+}
+
+impl Settings {
+    /// Looks through the monitoring directory for files that are not named yet.
+    pub(crate) fn find_foreign(&mut self, context: &Context) -> Vec<Finding> {
+        let Some(dir) = self.monitoring_dir.clone() else { return Vec::new() };
+        let mut files = Vec::new();
+        if let Err(e) = list(&dir, 0, &mut files) {
+            context.error(0, 0, format!("cannot read the monitoring directory {}: {e}", dir.display()));
+            return Vec::new();
+        }
+        files.sort();
+        let mut findings = Vec::new();
+        for path in files {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+            let Some(kind) = FOREIGN.iter().find(|k| (k.matches)(name)) else { continue };
+            let known = self.foreign.iter().any(|f| f.kind == *kind);
+            let message = match (kind.carried_out, known) {
+                (true, false) => {
+                    self.foreign.push(Foreign { kind: *kind, source: ForeignFile::Path(path) });
+                    continue;
+                }
+                (true, true) => format!("another {} configuration is used already; this one is not", kind.key),
+                (false, _) => format!("this is a {} configuration, which this version does not carry out yet", kind.key),
+            };
+            findings.push(Finding { severity: Severity::Warning, file: path.display().to_string().into(), line: 0, column: 0, message });
+        }
+        findings
+    }
+
+    /// The one configuration of a kind.
+    pub(crate) fn foreign_of(&self, key: &str) -> Option<&Foreign> {
+        self.foreign.iter().find(|f| f.kind.key == key)
+    }
+}
+
+/// Lists files up to three levels deep; a monitoring directory is not deeper, and a wrong path must not cost minutes.
+fn list(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if depth < 3 {
+                list(&path, depth + 1, out)?;
+            }
+        } else {
+            out.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! `watchfire.yml`, the environment and the command line become one set of checked settings.
+//! Precedence: flag, environment, file, default. It reads; it opens no socket and no store.
+
+mod environment;
+mod foreign;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use watchfire_api::auth;
+use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
+
+pub(crate) use environment::Environment;
+pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile, ForeignKind};
+
+/// The address that is used unless told otherwise.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+
+/// What the command line can override.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) listen: Option<String>,
+    pub(crate) monitoring_dir: Option<PathBuf>,
+    pub(crate) drop_in: bool,
+    pub(crate) memory_limit: Option<String>,
+    pub(crate) insecure_no_auth: bool,
+}
+
+/// Everything that the wiring needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) server: ServerSettings,
+    pub(crate) auth: auth::Settings,
+    pub(crate) storage: StorageSettings,
+    pub(crate) memory_limit: u64,
+    pub(crate) query: QuerySettings,
+    pub(crate) gpu: GpuSettings,
+    pub(crate) host: HostSettings,
+    pub(crate) log: LogSettings,
+    pub(crate) packs: Vec<String>,
+    /// Foreign configuration by kind: named in the file, or found in the monitoring directory.
+    pub(crate) foreign: Vec<Foreign>,
+    pub(crate) monitoring_dir: Option<PathBuf>,
+    pub(crate) drop_in: bool,
+}
+
+/// `server:`
+#[derive(Debug)]
+pub(crate) struct ServerSettings {
+    pub(crate) listen: SocketAddr,
+    /// Whether the address was asked for: then a taken port is fatal.
+    pub(crate) listen_explicit: bool,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) trusted_networks: Vec<String>,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) enable_lifecycle: bool,
+    pub(crate) insecure_no_auth: bool,
+}
+
+/// `storage:`
+#[derive(Debug)]
+pub(crate) struct StorageSettings {
+    /// `None` is unlimited.
+    pub(crate) metrics_retention: Option<Duration>,
+    pub(crate) size_max: Option<u64>,
+    pub(crate) sync_interval: Duration,
+    pub(crate) out_of_order_window: Duration,
+    pub(crate) series_max: u64,
+    pub(crate) source_series_max: u64,
+}
+
+/// `query:`
+#[derive(Debug)]
+pub(crate) struct QuerySettings {
+    pub(crate) timeout: Duration,
+    pub(crate) parallel: usize,
+    pub(crate) samples_max: u64,
+    pub(crate) memory_max: u64,
+    pub(crate) lookback: Duration,
+}
+
+/// `gpu:`, with the seeds' variables.
+#[derive(Debug)]
+pub(crate) struct GpuSettings {
+    pub(crate) poll_interval_s: f64,
+    pub(crate) history_minutes: f64,
+    pub(crate) http_timeout_s: f64,
+    pub(crate) ai_service_urls: Vec<String>,
+    pub(crate) database_url: Option<String>,
+}
+
+/// `host:`
+#[derive(Debug)]
+pub(crate) struct HostSettings {
+    pub(crate) interval: Duration,
+    pub(crate) root: PathBuf,
+    pub(crate) name: Option<String>,
+}
+
+/// `log:`
+#[derive(Debug)]
+pub(crate) struct LogSettings {
+    pub(crate) level: String,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) format: &'static str,
+}
+
+/// Settings with what there is to say about them.
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Reads everything. An error finding means that the settings must not be used.
+pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let file = flags.config.clone().or_else(|| default_file(environment));
+    let (name, node) = match &file {
+        Some(path) => read_file(path).map_err(|f| vec![*f])?,
+        None => ("watchfire.yml".to_owned(), empty()),
+    };
+    findings.extend(only_findings(&name, &node));
+    let (overlay, unknown) = environment.as_document();
+    findings.extend(unknown);
+    findings.extend(only_findings("environment", &overlay));
+    let merged = environment::merge(node, overlay);
+    if findings.iter().any(|f| f.severity == Severity::Error) {
+        return Err(findings);
+    }
+
+    // The pieces are sound one by one; what flags and the whole have to say is found here.
+    let context = Context::new("settings");
+    let base = file.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+    let mut settings = read(&context, &merged, &base);
+    apply_flags(&mut settings, flags, environment, &context);
+    let foreign_findings = settings.find_foreign(&context);
+    findings.extend(context.into_findings().into_iter().filter(|f| !findings.iter().any(|g| g.message == f.message)).collect::<Vec<_>>());
+    findings.extend(foreign_findings);
+    if findings.iter().any(|f| f.severity == Severity::Error) { Err(findings) } else { Ok(Loaded { settings, findings }) }
+}
+
+fn default_file(environment: &Environment) -> Option<PathBuf> {
+    environment.get("WATCHFIRE_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from("watchfire.yml")).filter(|p| p.is_file()))
+}
+
+fn empty() -> Node {
+    Node { value: Value::Null, line: 0, column: 0 }
+}
+
+fn read_file(path: &Path) -> Result<(String, Node), Box<Finding>> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Box::new(Finding { severity: Severity::Error, file: name.as_str().into(), line: 0, column: 0, message: format!("cannot read the file: {e}") })
+    })?;
+    parse_yaml(&name, &text).map(|node| (name, node))
+}
+
+/// Reads a document only to learn what is wrong with it.
+fn only_findings(name: &str, node: &Node) -> Vec<Finding> {
+    let context = Context::new(name);
+    read(&context, node, Path::new(""));
+    context.into_findings()
+}
+
+fn read(context: &Context, node: &Node, base: &Path) -> Settings {
+    let root = Reader::new(context, node, "");
+    let nothing = empty();
+    let section = |key: &'static str| root.map(key).unwrap_or_else(|| Reader::new(context, &nothing, key));
+    let settings = Settings {
+        server: read_server(section("server"), base),
+        auth: auth::Settings::read(section("auth")),
+        storage: read_storage(section("storage")),
+        memory_limit: read_memory(section("memory")),
+        query: read_query(section("query")),
+        gpu: read_gpu(section("gpu")),
+        host: read_host(section("host")),
+        log: read_log(section("log"), base),
+        packs: root.texts("packs", true),
+        foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
+        monitoring_dir: root.text("monitoring_dir").map(|p| base.join(p)),
+        drop_in: root.bool("drop_in").unwrap_or(false),
+    };
+    root.finish();
+    settings
+}
+
+fn read_server(server: Reader<'_>, base: &Path) -> ServerSettings {
+    let listen = server.text("listen");
+    let address = listen.as_deref().and_then(|text| parse_listen(text).map_err(|e| server.error_at("listen", e)).ok());
+    let tls = server.map("tls").map(|tls| {
+        let pair = (base.join(tls.required_text("cert_file")), base.join(tls.required_text("key_file")));
+        tls.finish();
+        pair
+    });
+    let settings = ServerSettings {
+        listen: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
+        listen_explicit: listen.is_some(),
+        data_dir: server.text("data_dir").map_or_else(|| PathBuf::from("data"), |p| base.join(p)),
+        trusted_networks: server.texts("trusted_networks", true),
+        allowed_hosts: server.texts("allowed_hosts", true),
+        tls,
+        enable_lifecycle: server.bool("enable_lifecycle").unwrap_or(false),
+        insecure_no_auth: server.bool("insecure_no_auth").unwrap_or(false),
+    };
+    server.finish();
+    settings
+}
+
+/// `ADDR:PORT`, `:PORT` (loopback) or `localhost:PORT`.
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let full = match text.strip_prefix(':') {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.replacen("localhost:", "127.0.0.1:", 1),
+    };
+    full.parse().map_err(|_| format!("must be an address with a port such as {DEFAULT_LISTEN} or [::1]:8000, not {text:?}"))
+}
+
+/// A retention: a duration or `unlimited`.
+fn retention(reader: &Reader<'_>, key: &'static str, default_days: u64) -> Option<Duration> {
+    if reader.raw(key).and_then(Node::text) == Some("unlimited") {
+        return None;
+    }
+    match reader.duration_ms(key) {
+        Some(0) => {
+            reader.error_at(key, "must be longer than 0; say \"unlimited\" to keep everything");
+            None
+        }
+        Some(ms) => Some(Duration::from_millis(ms)),
+        None => Some(Duration::from_secs(default_days * 86_400)),
+    }
+}
+
+fn read_storage(storage: Reader<'_>) -> StorageSettings {
+    let ms = |key: &'static str, default: u64| Duration::from_millis(storage.duration_ms(key).unwrap_or(default));
+    let mut metrics_retention = Some(Duration::from_secs(30 * 86_400));
+    if let Some(keep) = storage.map("retention") {
+        metrics_retention = retention(&keep, "metrics", 30);
+        for later in ["logs", "traces", "profiles"] {
+            if keep.raw(later).is_some() {
+                retention(&keep, later, 30);
+                keep.warning_at(later, "is valid, but this version keeps metrics only");
+            }
+        }
+        keep.finish();
+    }
+    let settings = StorageSettings {
+        metrics_retention,
+        size_max: storage.bytes("max_size"),
+        sync_interval: ms("sync_interval", 5_000),
+        out_of_order_window: ms("out_of_order_window", 7_200_000),
+        series_max: storage.u64("series_max").unwrap_or(100_000),
+        source_series_max: storage.u64("source_series_max").unwrap_or(10_000),
+    };
+    storage.finish();
+    settings
+}
+
+fn read_memory(memory: Reader<'_>) -> u64 {
+    const SMALLEST: u64 = 32 << 20;
+    let limit = memory.bytes("limit");
+    if limit.is_some_and(|l| l < SMALLEST) {
+        memory.error_at("limit", "must be at least 32MB");
+    }
+    memory.finish();
+    limit.unwrap_or_else(|| crate::memory::default_limit())
+}
+
+fn read_query(query: Reader<'_>) -> QuerySettings {
+    let settings = QuerySettings {
+        timeout: Duration::from_millis(query.duration_ms("timeout").unwrap_or(30_000)),
+        parallel: query.u64("parallel").unwrap_or(4).clamp(1, 256) as usize,
+        samples_max: query.u64("samples_max").unwrap_or(5_000_000),
+        memory_max: query.bytes("memory_max").unwrap_or(64 << 20),
+        lookback: Duration::from_millis(query.duration_ms("lookback").unwrap_or(300_000)),
+    };
+    query.finish();
+    settings
+}
+
+fn read_gpu(gpu: Reader<'_>) -> GpuSettings {
+    let settings = GpuSettings {
+        poll_interval_s: gpu.f64("poll_interval_seconds").unwrap_or(5.0),
+        history_minutes: gpu.f64("stats_history_minutes").unwrap_or(60.0),
+        http_timeout_s: gpu.f64("http_timeout").unwrap_or(5.0),
+        ai_service_urls: gpu.texts("ai_service_urls", true),
+        database_url: gpu.text("database_url"),
+    };
+    gpu.finish();
+    settings
+}
+
+fn read_host(host: Reader<'_>) -> HostSettings {
+    let interval = host.duration_ms("interval").unwrap_or(15_000);
+    if interval < 1_000 {
+        host.error_at("interval", "must be at least 1s");
+    }
+    let settings = HostSettings {
+        interval: Duration::from_millis(interval.max(1_000)),
+        root: host.text("root").map_or_else(|| PathBuf::from("/"), PathBuf::from),
+        name: host.text("name"),
+    };
+    host.finish();
+    settings
+}
+
+fn read_log(log: Reader<'_>, base: &Path) -> LogSettings {
+    let settings = LogSettings {
+        level: log.text("level").unwrap_or_else(|| "info".to_owned()),
+        file: log.text("file").map(|p| base.join(p)),
+        format: log.word("format", &["auto", "json", "text"]).unwrap_or("auto"),
+    };
+    if settings.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
+        log.error_at("level", format!("must be a level such as info, or a filter such as info,watchfire=debug, not {:?}", settings.level));
+    }
+    log.finish();
+    settings
+}
+
+fn apply_flags(settings: &mut Settings, flags: &Flags, environment: &Environment, context: &Context) {
+    let server = &mut settings.server;
+    if let Some(text) = &flags.listen {
+        match parse_listen(text) {
+            Ok(address) => (server.listen, server.listen_explicit) = (address, true),
+            Err(e) => context.error(0, 0, format!("--listen {e}")),
+        }
+    }
+    if let Some(dir) = &flags.data_dir {
+        server.data_dir.clone_from(dir);
+    }
+    server.insecure_no_auth |= flags.insecure_no_auth;
+    settings.drop_in |= flags.drop_in;
+    if flags.monitoring_dir.is_some() {
+        settings.monitoring_dir.clone_from(&flags.monitoring_dir);
+    }
+    if let Some(text) = &flags.memory_limit {
+        match watchfire_model::duration::parse_bytes(text) {
+            Some(limit) if limit >= 32 << 20 => settings.memory_limit = limit,
+            _ => context.error(0, 0, format!("--memory-limit must be a size of at least 32MB such as 256MB, not {text:?}")),
+        }
+    }
+    environment.complete(settings);
+}

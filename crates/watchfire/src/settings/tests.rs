@@ -1,0 +1,77 @@
+//! Tests of settings: precedence, places of errors, the environment, the monitoring directory.
+
+use super::*;
+
+fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let path = dir.join(name);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).unwrap();
+    }
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn flags(config: &Path) -> Flags {
+    Flags { config: Some(config.to_path_buf()), ..Flags::default() }
+}
+
+/// Loads a file and gives the findings without the directory in front.
+fn findings(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "w.yml", text);
+    let all = match load(&flags(&path), &Environment::of(environment)) {
+        Ok(loaded) => loaded.findings,
+        Err(findings) => findings,
+    };
+    all.iter().map(|f| f.to_string().replace(&format!("{}/", dir.path().display()), "")).collect()
+}
+
+#[test]
+fn r61_errors_name_their_place_and_all_come_at_once() {
+    let check = |text: &str, expected: &[&str]| assert_eq!(findings(text, &[]), expected, "{text}");
+    check("", &[]);
+    check("server:\n  listne: 127.0.0.1:1\n", &["w.yml:2:3: error: unknown key \"listne\" in server; did you mean \"listen\"?"]);
+    check("server:\n  listen: 8000\nstorage:\n  max_size: big\n", &[
+        "w.yml:2:11: error: server.listen: must be an address with a port such as 127.0.0.1:8000 or [::1]:8000, not \"8000\"",
+        "w.yml:4:13: error: storage.max_size: must be a size such as 512MB, not \"big\"",
+    ]);
+    check("storage:\n  retention:\n    metrics: 0s\n", &["w.yml:3:14: error: storage.retention.metrics: must be longer than 0; say \"unlimited\" to keep everything"]);
+    check("memory:\n  limit: 1MB\n", &["w.yml:2:10: error: memory.limit: must be at least 32MB"]);
+    check("promethues: x.yml\n", &["w.yml:1:1: error: unknown key \"promethues\" in the file; did you mean \"prometheus\"?"]);
+    check("server: {listen: a\n", &["w.yml:2:1: error: while parsing a flow mapping, did not find expected ',' or '}'"]);
+}
+
+#[test]
+fn flag_beats_environment_beats_file_beats_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "w.yml", "server:\n  listen: 127.0.0.1:1\nstorage:\n  max_size: 1GB\n  retention: {metrics: unlimited}\n");
+    let environment = Environment::of(&[("WATCHFIRE_SERVER_LISTEN", "127.0.0.1:2"), ("GPU_HTTP_TIMEOUT", "2.5"), ("WATCHFIRE_SERVER_TRUSTED_NETWORKS", "10.0.0.0/8, 192.168.0.0/16")]);
+    let loaded = load(&flags(&path), &environment).ok().unwrap().settings;
+    assert_eq!(loaded.server.listen.port(), 2);
+    assert!(loaded.server.listen_explicit);
+    assert_eq!(loaded.storage.size_max, Some(1 << 30));
+    assert_eq!(loaded.storage.metrics_retention, None);
+    assert_eq!(loaded.gpu.http_timeout_s, 2.5);
+    assert_eq!(loaded.gpu.poll_interval_s, 5.0);
+    assert_eq!(loaded.server.trusted_networks, ["10.0.0.0/8", "192.168.0.0/16"]);
+    let flags = Flags { listen: Some("localhost:3".into()), ..flags(&path) };
+    assert_eq!(load(&flags, &environment).ok().unwrap().settings.server.listen.port(), 3);
+}
+
+#[test]
+fn the_environment_is_checked_too() {
+    assert_eq!(findings("", &[("WATCHFIRE_SERVER_LISTEN", "x")])[0].split(", not").next().unwrap(), "environment: error: server.listen: must be an address with a port such as 127.0.0.1:8000 or [::1]:8000");
+    assert_eq!(findings("", &[("WATCHFIRE_SERVER_LISTNE", "x")]), ["environment: warning: WATCHFIRE_SERVER_LISTNE sets nothing; did you mean WATCHFIRE_SERVER_LISTEN?"]);
+}
+
+#[test]
+fn a_monitoring_directory_is_searched_by_usual_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "w.yml", "monitoring_dir: monitoring\n");
+    write(dir.path(), "monitoring/prometheus/prometheus.yml", "global: {}\n");
+    write(dir.path(), "monitoring/alertmanager.yml", "route: {}\n");
+    let loaded = load(&flags(&path), &Environment::default()).ok().unwrap();
+    assert!(matches!(&loaded.settings.foreign_of("prometheus").unwrap().source, ForeignFile::Path(p) if p.ends_with("prometheus/prometheus.yml")));
+    assert_eq!(loaded.findings.len(), 1);
+    assert!(loaded.findings[0].message.contains("alertmanager"));
+}
