@@ -1,0 +1,148 @@
+// The Prometheus face as the page asks it: instant and range queries, metric names, targets, head statistics.
+// Not PromQL itself, and not what a panel makes of the answer.
+import { ApiError, isRecord, request, serverNowMs } from "./request";
+
+export type LabelSet = Record<string, string>;
+/** Seconds since 1970, and the value. */
+export type Point = [number, number];
+
+export interface VectorItem {
+  labels: LabelSet;
+  time: number;
+  value: number;
+  /** The value as it was sent, for tables that must not round. */
+  text: string;
+}
+export interface MatrixItem {
+  labels: LabelSet;
+  points: Point[];
+}
+export type Answer = { warnings: string[] } & (
+  | { type: "vector"; items: VectorItem[] }
+  | { type: "matrix"; items: MatrixItem[] }
+  | { type: "scalar"; time: number; text: string }
+  | { type: "string"; time: number; text: string }
+);
+export interface RangeAsk {
+  start: number;
+  end: number;
+  step: number;
+}
+
+/** Longer expressions go in a form, because proxies limit addresses. */
+const ADDRESS_CHARS_MAX = 1500;
+
+export async function query(expr: string, signal?: AbortSignal, time?: number): Promise<Answer> {
+  const values: Record<string, string | number> = { query: expr };
+  if (time !== undefined) values["time"] = time;
+  return parseAnswer(await ask("/api/v1/query", values, signal));
+}
+
+/** An instant query whose answer must be a vector, as those of the panels are. */
+export async function queryVector(expr: string, signal?: AbortSignal): Promise<VectorItem[]> {
+  const answer = await query(expr, signal);
+  if (answer.type === "vector") return answer.items;
+  throw new ApiError("shape", `expected a vector from ${expr}, got a ${answer.type}`);
+}
+
+export async function queryRange(expr: string, range: RangeAsk, signal?: AbortSignal): Promise<MatrixItem[]> {
+  const answer = parseAnswer(await ask("/api/v1/query_range", { query: expr, ...range }, signal));
+  if (answer.type === "matrix") return answer.items;
+  throw new ApiError("shape", `expected a matrix from ${expr}, got a ${answer.type}`);
+}
+
+export async function metricNames(signal?: AbortSignal): Promise<string[]> {
+  const data = envelope(await request("/api/v1/label/__name__/values", { signal }));
+  return Array.isArray(data) ? data.filter((it): it is string => typeof it === "string") : [];
+}
+
+export interface TargetCounts {
+  up: number;
+  down: number;
+  unknown: number;
+}
+export async function targetCounts(signal?: AbortSignal): Promise<TargetCounts> {
+  const data = envelope(await request("/api/v1/targets", { params: { state: "active" }, signal }));
+  const list = isRecord(data) && Array.isArray(data["activeTargets"]) ? data["activeTargets"] : [];
+  const counts = { up: 0, down: 0, unknown: 0 };
+  for (const target of list) {
+    const health = isRecord(target) ? target["health"] : undefined;
+    counts[health === "up" || health === "down" ? health : "unknown"] += 1;
+  }
+  return counts;
+}
+
+export async function headSeries(signal?: AbortSignal): Promise<number | undefined> {
+  const data = envelope(await request("/api/v1/status/tsdb", { params: { limit: 1 }, signal }));
+  const head = isRecord(data) ? data["headStats"] : undefined;
+  const series = isRecord(head) ? head["numSeries"] : undefined;
+  return typeof series === "number" ? series : undefined;
+}
+
+/** The last `seconds`, its end on a multiple of the step so that points stay where they are between refreshes. */
+export function lastSeconds(seconds: number, step: number, nowMs: number = serverNowMs()): RangeAsk {
+  const end = Math.floor(nowMs / 1000 / step) * step;
+  return { start: end - seconds, end, step };
+}
+
+function ask(path: string, values: Record<string, string | number>, signal?: AbortSignal): Promise<unknown> {
+  const long = String(values["query"]).length > ADDRESS_CHARS_MAX;
+  return long ? request(path, { method: "POST", form: values, signal }) : request(path, { params: values, signal });
+}
+
+function envelope(body: unknown): unknown {
+  if (!isRecord(body) || body["status"] !== "success") throw new ApiError("shape", "the answer has no status \"success\"");
+  return body["data"];
+}
+
+export function parseAnswer(body: unknown): Answer {
+  const data = envelope(body);
+  const warnings = isRecord(body) && Array.isArray(body["warnings"]) ? body["warnings"].map(String) : [];
+  if (!isRecord(data)) throw new ApiError("shape", "the answer has no data");
+  const result = data["result"];
+  if (!Array.isArray(result)) throw new ApiError("shape", "the answer has no result");
+  switch (data["resultType"]) {
+    case "vector":
+      return { type: "vector", items: result.flatMap(vectorItem), warnings };
+    case "matrix":
+      return { type: "matrix", items: result.flatMap(matrixItem), warnings };
+    case "scalar":
+    case "string":
+      return { type: data["resultType"], time: Number(result[0]), text: String(result[1]), warnings };
+    default:
+      throw new ApiError("shape", `the answer has the unknown type ${String(data["resultType"])}`);
+  }
+}
+
+function vectorItem(item: unknown): VectorItem[] {
+  if (!isRecord(item)) return [];
+  const pair = item["value"];
+  if (Array.isArray(pair)) {
+    return [{ labels: labelsOf(item), time: Number(pair[0]), value: sampleValue(pair[1]), text: String(pair[1]) }];
+  }
+  const histogram = item["histogram"];
+  if (!Array.isArray(histogram)) return [];
+  return [{ labels: labelsOf(item), time: Number(histogram[0]), value: Number.NaN, text: JSON.stringify(histogram[1]) }];
+}
+
+function matrixItem(item: unknown): MatrixItem[] {
+  if (!isRecord(item) || !Array.isArray(item["values"])) return [];
+  const points = item["values"].map((pair: unknown): Point => {
+    const [time, value] = Array.isArray(pair) ? pair : [];
+    return [Number(time), sampleValue(value)];
+  });
+  return [{ labels: labelsOf(item), points }];
+}
+
+function labelsOf(item: Record<string, unknown>): LabelSet {
+  const metric = item["metric"];
+  if (!isRecord(metric)) return {};
+  return Object.fromEntries(Object.entries(metric).map(([key, value]) => [key, String(value)]));
+}
+
+/** Sample values travel as text, with Go's names for the three that JSON has not. */
+export function sampleValue(text: unknown): number {
+  if (text === "+Inf" || text === "Inf") return Number.POSITIVE_INFINITY;
+  if (text === "-Inf") return Number.NEGATIVE_INFINITY;
+  return Number(text);
+}

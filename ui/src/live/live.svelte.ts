@@ -1,0 +1,129 @@
+// What is true right now: the newest GPU sample, the services, and how fresh that is. Fed by /ws/system, by polling while the
+// socket is silent. Not history (the panels ask for that) and not the socket's own care (socket.ts).
+import { ApiError } from "../api/request";
+import { type GpuSample, type Health, type Service, gpu as askGpu, health as askHealth } from "../api/system";
+import type { Loaded } from "../api/poll.svelte";
+import { parseMessage } from "./messages";
+import { freshness, type Freshness } from "./freshness";
+import { LiveSocket } from "./socket";
+
+const POLL_MS = 10_000;
+/** Changes are pushed; the whole picture is fetched again at this age, in case a push was lost. */
+const HEALTH_AGE_MS_MAX = 30_000;
+
+class Live {
+  gpu = $state.raw<Loaded<GpuSample>>({ state: "loading" });
+  health = $state.raw<Loaded<Health>>({ state: "loading" });
+  #open = $state(false);
+  #newsAt = $state<number | undefined>();
+  #now = $state(Date.now());
+
+  get freshness(): Freshness {
+    return freshness(this.#open, this.#newsAt, this.#now);
+  }
+
+  /** Starts socket, polling and the clock; returns how to stop. Made to be returned from an effect. */
+  start(): () => void {
+    const socket = new LiveSocket(connect, {
+      opened: () => {
+        this.#open = true;
+        this.#news();
+      },
+      message: (text) => this.#take(text),
+      lost: () => {
+        this.#open = false;
+        void this.#poll();
+      },
+    });
+    const hurry = (): void => socket.hurry();
+    socket.start();
+    void this.#poll();
+    const poll = setInterval(() => {
+      if (this.freshness.state !== "live") void this.#poll();
+      else if (healthIsOld(this.health)) void this.#pollHealth();
+    }, POLL_MS);
+    const tick = setInterval(() => (this.#now = Date.now()), 1000);
+    addEventListener("online", hurry);
+    document.addEventListener("visibilitychange", hurry);
+    return () => {
+      socket.stop();
+      this.#open = false;
+      clearInterval(poll);
+      clearInterval(tick);
+      removeEventListener("online", hurry);
+      document.removeEventListener("visibilitychange", hurry);
+    };
+  }
+
+  #news(): void {
+    this.#now = Date.now();
+    this.#newsAt = this.#now;
+  }
+
+  #take(text: string): void {
+    const message = parseMessage(text);
+    this.#news();
+    if (message.type === "gpu_stats") this.gpu = ready(message.gpu);
+    if (message.type === "service_status") this.#service(message.service);
+    if (message.type === "system_status") {
+      if (message.health) this.health = ready(message.health);
+      if (message.gpu) this.gpu = ready(message.gpu);
+    }
+  }
+
+  #service(service: Service): void {
+    if (this.health.state !== "ready") return;
+    const before = this.health.value;
+    const known = before.services.some((it) => it.name === service.name);
+    const services = known
+      ? before.services.map((it) => (it.name === service.name ? service : it))
+      : [...before.services, service];
+    this.health = ready({ ...before, services });
+    // One message names one service: the state of the whole is the server's to say.
+    void this.#pollHealth();
+  }
+
+  async #poll(): Promise<void> {
+    const [gpu, health] = await Promise.all([this.#pollGpu(), this.#pollHealth()]);
+    if (gpu || health) this.#news();
+  }
+
+  async #pollGpu(): Promise<boolean> {
+    try {
+      this.gpu = ready(await askGpu());
+      return true;
+    } catch (error) {
+      this.gpu = failed(this.gpu, error);
+      return false;
+    }
+  }
+
+  async #pollHealth(): Promise<boolean> {
+    try {
+      this.health = ready(await askHealth());
+      return true;
+    } catch (error) {
+      this.health = failed(this.health, error);
+      return false;
+    }
+  }
+}
+
+function connect(): WebSocket {
+  return new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/system`);
+}
+
+function healthIsOld(health: Loaded<Health>): boolean {
+  return health.state !== "ready" || Date.now() - health.at > HEALTH_AGE_MS_MAX;
+}
+
+function ready<T>(value: T): Loaded<T> {
+  return { state: "ready", value, at: Date.now() };
+}
+
+function failed<T>(before: Loaded<T>, cause: unknown): Loaded<T> {
+  const error = cause instanceof ApiError ? cause : new ApiError("shape", String(cause));
+  return before.state === "ready" ? { ...before, failed: error } : { state: "failed", error };
+}
+
+export const live = new Live();

@@ -1,0 +1,108 @@
+// Numbers into words: bytes, percent, durations, times of day. One table, used by every panel and axis.
+// Not translation: the page speaks English, and times are those of the reader's clock.
+
+export type Unit = "percent" | "bytes" | "bytes_per_second" | "celsius" | "watts" | "seconds" | "number";
+
+/** What stands where a value is unknown. Never a zero. */
+export const UNKNOWN = "–";
+
+const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+const DECIMAL = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
+const LARGE = ["", "k", "M", "G", "T", "P"] as const;
+
+export function format(value: number | null | undefined, unit: Unit): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return UNKNOWN;
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  switch (unit) {
+    case "percent":
+      return `${digits(value, Math.abs(value) < 10 ? 1 : 0)}%`;
+    case "bytes":
+      return scaled(value, 1024, BINARY);
+    case "bytes_per_second":
+      return `${scaled(value, 1000, DECIMAL)}/s`;
+    case "celsius":
+      return `${digits(value, 0)} °C`;
+    case "watts":
+      return `${digits(value, Math.abs(value) < 100 ? 1 : 0)} W`;
+    case "seconds":
+      return duration(value);
+    case "number":
+      return number(value);
+  }
+}
+
+/** Whole numbers with separators, others with three significant digits, large ones with a letter. */
+export function number(value: number): string {
+  const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 100_000) return grouped(value);
+  if (size >= 10_000) return scaled(value, 1000, LARGE);
+  if (size === 0) return "0";
+  if (size < 0.001) return value.toExponential(2);
+  return trimZeros(value.toPrecision(3));
+}
+
+/** 8192 → "8,192". */
+export function grouped(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+}
+
+/** A length of time in its two largest parts: "3 d 4 h", "12 min", "8 s". */
+export function duration(seconds: number): string {
+  if (seconds < 0) return `−${duration(-seconds)}`;
+  if (seconds === 0) return "0 s";
+  if (seconds < 1) return `${trimZeros((seconds * 1000).toPrecision(3))} ms`;
+  const whole = Math.round(seconds);
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86_400), "d"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, name]) => `${count} ${name}`)
+    .join(" ");
+}
+
+/** The time of day on the reader's clock: "09:05:03". */
+export function clock(ms: number): string {
+  const date = new Date(ms);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
+}
+
+/** Date and time on the reader's clock: "2026-03-01 09:05:03". */
+export function dateTime(ms: number): string {
+  const date = new Date(ms);
+  return `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())} ${clock(ms)}`;
+}
+
+function twoDigits(value: number): string {
+  return value.toString().padStart(2, "0");
+}
+
+function scaled(value: number, base: number, names: readonly string[]): string {
+  let size = value;
+  let power = 0;
+  // 999.5 would print as "1000", which belongs to the next name.
+  while (Math.abs(size) >= base - 0.5 && power < names.length - 1) {
+    size /= base;
+    power += 1;
+  }
+  const places = power === 0 || Math.abs(size) >= 100 ? 0 : Math.abs(size) >= 10 ? 1 : 2;
+  const name = names[power] ?? "";
+  return `${digits(size, power === 0 && !Number.isInteger(size) ? 1 : places)}${name === "" ? "" : " "}${name}`;
+}
+
+function digits(value: number, places: number): string {
+  const text = value.toFixed(places);
+  // A tiny negative rounds to "-0", which reads like a fault.
+  return Number(text) === 0 ? (0).toFixed(places) : text.replace("-", "−");
+}
+
+function trimZeros(text: string): string {
+  return text.includes(".") && !text.includes("e") ? text.replace(/\.?0+$/, "") : text;
+}
