@@ -1,2 +1,10 @@
 //! Bytes sent to us become batches: a folder per protocol, then the gate for everybody.
-//! It opens no connection and serves no route.
+//!
+//! It opens no connection and serves no route: listeners hand it bodies that are already read, bounded and inflated,
+//! collectors hand it batches. Every decoder here is synchronous, allocates in proportion to its input and never panics.
+
+pub mod exposition;
+pub mod gate;
+pub mod openmetrics;
+pub mod prometheus_text;
+pub mod relabel;

@@ -1,0 +1,77 @@
+//! The books of the gate: counters per kind of origin and per reason. Kinds are few and fixed, so that the books stay small.
+
+use watchfire_model::meter::{Counter, Meter};
+use watchfire_model::write::{Reason, WriteError, Written};
+
+/// The kinds of origins that are counted apart.
+const KINDS: [&str; 9] = ["scrape", "remote_write", "record", "self", "host", "gpu", "rule", "otlp", "other"];
+/// Why a sink turns away a whole batch.
+const ERRORS: [&str; 4] = ["full", "busy", "failed", "closed"];
+
+/// The kind of an origin: what stands before the first slash of its name, or `other`.
+pub fn origin_kind(origin: &str) -> &'static str {
+    let word = origin.split('/').next().unwrap_or("");
+    KINDS.into_iter().find(|kind| *kind == word).unwrap_or("other")
+}
+
+struct Kind {
+    received: Counter,
+    stored: Counter,
+    duplicates: Counter,
+}
+
+/// The counters of one gate.
+pub(super) struct Account {
+    kinds: [Kind; KINDS.len()],
+    rejected: [Counter; Reason::ALL.len()],
+    errors: [(Counter, Counter); ERRORS.len()],
+}
+impl Account {
+    pub(super) fn new(meter: &Meter) -> Account {
+        let per_kind = |kind| {
+            let labels = [("origin_kind", kind)];
+            Kind {
+                received: meter.counter("watchfire_ingest_samples_received_total", "Samples that were judged, whatever became of them.", &labels),
+                stored: meter.counter("watchfire_ingest_samples_stored_total", "Samples that were kept.", &labels),
+                duplicates: meter.counter("watchfire_ingest_samples_duplicate_total", "Samples that were already there with the same value.", &labels),
+            }
+        };
+        let per_error = |reason| {
+            let labels = [("reason", reason)];
+            (
+                meter.counter("watchfire_ingest_batches_turned_away_total", "Batches of which nothing was taken, so that the sender still has them.", &labels),
+                meter.counter("watchfire_ingest_samples_turned_away_total", "Samples in batches of which nothing was taken.", &labels),
+            )
+        };
+        let rejected = |reason: Reason| meter.counter("watchfire_ingest_samples_rejected_total", "Samples that were refused, by reason.", &[("reason", reason.name())]);
+        Account { kinds: KINDS.map(per_kind), rejected: Reason::ALL.map(rejected), errors: ERRORS.map(per_error) }
+    }
+
+    /// Books a batch whose outcome is known.
+    pub(super) fn settled(&self, kind: &str, received: u64, written: &Written) {
+        if let Some((_, counters)) = KINDS.iter().zip(&self.kinds).find(|(k, _)| **k == kind) {
+            counters.received.add(received);
+            counters.stored.add(written.stored);
+            counters.duplicates.add(written.duplicates);
+        }
+        for (reason, count) in &written.rejected {
+            if let Some((_, counter)) = Reason::ALL.iter().zip(&self.rejected).find(|(r, _)| *r == reason) {
+                counter.add(*count);
+            }
+        }
+    }
+
+    /// Books a batch of which nothing was taken.
+    pub(super) fn turned_away(&self, error: &WriteError, samples: u64) {
+        let word = match error {
+            WriteError::Full(_) => "full",
+            WriteError::Busy(_) => "busy",
+            WriteError::Failed(_) => "failed",
+            WriteError::Closed => "closed",
+        };
+        if let Some((_, (batches, lost))) = ERRORS.iter().zip(&self.errors).find(|(e, _)| **e == word) {
+            batches.inc();
+            lost.add(samples);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The gate: the one door to the store. Every batch, whoever brings it, is judged here item by item against limits, and
+//! every item is accounted for: received = stored + duplicates + the sum of rejected, at all times. It rewrites nothing
+//! and keeps no data; relabelling and sanitising happen before it, ordering and duplicates are the store's business.
+
+mod account;
+mod limits;
+mod origins;
+
+use std::sync::Arc;
+
+use watchfire_model::batch::{Batch, Samples, SeriesSamples};
+use watchfire_model::labels::{Labels, METRIC_NAME};
+use watchfire_model::meter::Meter;
+use watchfire_model::sample::Sample;
+use watchfire_model::time::{SharedClock, Timestamp};
+use watchfire_model::write::{Reason, Sink, WriteError, Written};
+
+pub use account::origin_kind;
+pub use limits::Limits;
+
+use account::Account;
+use origins::{Admission, Origins};
+
+/// Judges batches and hands what passes to the next sink.
+pub struct Gate {
+    inner: Arc<dyn Sink>,
+    clock: SharedClock,
+    limits: Limits,
+    origins: Origins,
+    account: Account,
+}
+
+impl Gate {
+    /// A gate before a sink. Its counters exist, with zeros, from now on.
+    pub fn new(inner: Arc<dyn Sink>, clock: SharedClock, meter: &Meter, limits: Limits) -> Gate {
+        let account = Account::new(meter);
+        let origins = Origins::new(&limits);
+        Gate { inner, clock, limits, origins, account }
+    }
+
+    /// The number of series that an origin has delivered lately.
+    pub fn active_series(&self, origin: &str) -> usize {
+        self.origins.active(origin)
+    }
+
+    /// Takes the items of a batch that are refused out of it and counts them.
+    fn judge(&self, batch: &mut Batch) -> Written {
+        let now = self.clock.now();
+        let latest = now.plus_ms(self.limits.future_ms_max);
+        let mut refused = Written::default();
+        let series = std::mem::take(&mut batch.series);
+        batch.series = Vec::with_capacity(series.len());
+        let monotonic = self.clock.monotonic();
+        let origin = self.origins.of(&batch.origin, monotonic);
+        let mut origin = origin.lock(monotonic);
+        for mut item in series {
+            drop_future(&mut item, latest, &mut refused);
+            if item.samples.is_empty() {
+                continue;
+            }
+            let verdict = match origin.look(item.labels.hash_value()) {
+                Admission::Known => Ok(()),
+                Admission::New => self.limits.check(&item.labels),
+                Admission::Full => match self.limits.check(&item.labels) {
+                    Ok(()) => Err((Reason::SourceSeriesLimit, format!("more than {} series from {}", self.limits.series_per_origin_max, batch.origin.0))),
+                    Err(refusal) => Err(refusal),
+                },
+            };
+            match verdict {
+                Ok(()) => {
+                    origin.admit(item.labels.hash_value());
+                    batch.series.push(item);
+                }
+                Err((reason, words)) => refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words),
+            }
+        }
+        refused
+    }
+}
+
+impl Sink for Gate {
+    fn write(&self, mut batch: Batch) -> Result<Written, WriteError> {
+        let kind = origin_kind(&batch.origin.0);
+        let received = batch.sample_count() as u64;
+        let refused = self.judge(&mut batch);
+        self.limits.trim_metadata(&mut batch.metadata);
+        let outcome = if batch.series.is_empty() && batch.metadata.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
+        match outcome {
+            Ok(mut written) => {
+                written.add(refused);
+                self.account.settled(kind, received, &written);
+                Ok(written)
+            }
+            Err(error) => {
+                // Nothing was taken; the sender still has everything, so nothing counts as received.
+                self.account.turned_away(&error, received);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn refuse(refused: &mut Written, reason: Reason, count: u64, labels: &Labels, words: &str) {
+    refused.reject(reason, count);
+    if refused.example.is_none() {
+        let mut series = labels.to_string();
+        if series.len() > EXAMPLE_BYTES_MAX {
+            let end = (0..=EXAMPLE_BYTES_MAX).rev().find(|at| series.is_char_boundary(*at)).unwrap_or(0);
+            series.truncate(end);
+            series.push('…');
+        }
+        refused.example = Some(format!("{reason}: {words}: {series}"));
+    }
+}
+
+/// The most of a series that stands in an example.
+const EXAMPLE_BYTES_MAX: usize = 256;
+
+/// Removes samples later than the latest time allowed.
+fn drop_future(item: &mut SeriesSamples, latest: Timestamp, refused: &mut Written) {
+    let late = |sample: &Sample| sample.time > latest;
+    let count = item.samples.as_slice().iter().filter(|s| late(s)).count();
+    if count == 0 {
+        return;
+    }
+    let words = format!("later than {}", latest.rfc3339());
+    refuse(refused, Reason::TooFarFuture, count as u64, &item.labels, &words);
+    match &mut item.samples {
+        Samples::Many(samples) => samples.retain(|s| !late(s)),
+        Samples::One(_) => item.samples = Samples::Many(Vec::new()),
+    }
+}
+
+/// Whether a label set has a name: a series without one cannot be asked for.
+fn has_name(labels: &Labels) -> bool {
+    labels.get(METRIC_NAME).is_some()
+}
+
+#[cfg(test)]
+mod tests;
