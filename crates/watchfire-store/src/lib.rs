@@ -1,2 +1,21 @@
-//! Keeps batches and gives them back: write-ahead log, head, immutable blocks, label index, retention, small durable state.
+//! Keeps batches and gives them back: write-ahead log, head, immutable segments, label index, retention, small durable state.
 //! It knows no protocol and no query language, and it is synchronous.
+//!
+//! A batch goes through [`watchfire_model::write::Sink`] into the log (`wal`), then into memory (`metrics::head`), and every
+//! two hours from there into an immutable file (`metrics::segment`). All file I/O is in `file`.
+
+mod encoding;
+mod engine;
+mod error;
+mod file;
+mod metrics;
+mod options;
+mod state;
+mod stats;
+mod store;
+mod wal;
+
+pub use error::OpenError;
+pub use options::Options;
+pub use stats::{CleanupFile, CleanupPreview, Replay, Stats};
+pub use store::Store;

@@ -1,0 +1,94 @@
+//! The engine: log, head and segments under one roof, with the order of steps that makes crashes harmless.
+//! It has no thread of its own (`store` runs one) and keeps no small state (`state`).
+
+mod duties;
+mod open;
+mod read;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use watchfire_model::meter::Counter;
+
+use crate::file::Disk;
+use crate::metrics::head::Head;
+use crate::options::Options;
+use crate::stats::Replay;
+
+pub(crate) use write::Writer;
+
+/// What readers look at.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) head: Head,
+}
+
+/// Metrics storage in a directory.
+pub(crate) struct Engine {
+    pub(crate) options: Options,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Locked before `shared`, never after.
+    writer: Mutex<Writer>,
+    shared: RwLock<Shared>,
+    /// Serialises syncs of the log: who waits for it finds his write synced by the one before.
+    syncing: Mutex<()>,
+    /// File number and offset up to which the log is on the medium.
+    synced: Mutex<(u64, u64)>,
+    /// Why writes are refused until the next start.
+    failed: Mutex<Option<String>>,
+    closed: AtomicBool,
+    free_bytes: AtomicU64,
+    counters: Counters,
+    replay: Replay,
+}
+
+/// Our own metrics.
+pub(crate) struct Counters {
+    pub(crate) appended: Counter,
+    pub(crate) syncs: Counter,
+    pub(crate) quarantined: Counter,
+}
+
+impl Engine {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn read(&self) -> RwLockReadGuard<'_, Shared> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn modify(&self) -> RwLockWriteGuard<'_, Shared> {
+        self.shared.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Refuses writes from now on.
+    fn fail(&self, reason: String) {
+        tracing::error!(reason, "storage refuses writes until the next start");
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+    fn failure(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    fn now(&self) -> i64 {
+        self.options.clock.now().millis()
+    }
+}
+
+/// The directory of the log.
+pub(crate) fn wal_dir(dir: &Path) -> PathBuf {
+    dir.join("wal")
+}
+/// The directory of metric segments.
+pub(crate) fn metrics_dir(dir: &Path) -> PathBuf {
+    dir.join("metrics")
+}
+/// The directory of damaged files.
+pub(crate) fn quarantine_dir(dir: &Path) -> PathBuf {
+    dir.join("quarantine")
+}
+
+/// Milliseconds of a duration, as sample times count.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,71 @@
+//! What a store can be told. Not configuration parsing: the binary maps `watchfire.yml` to this.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use watchfire_model::meter::Meter;
+use watchfire_model::time::SharedClock;
+
+/// How a store is opened. Take [`Options::new`] and change what differs.
+#[derive(Clone)]
+pub struct Options {
+    /// The data directory; made when it is missing.
+    pub dir: PathBuf,
+    /// Where the time comes from.
+    pub clock: SharedClock,
+    /// Where our own metrics go.
+    pub meter: Meter,
+    /// How long an acknowledged write may wait for the disk's cache: the loss window of a power cut. Zero syncs before acknowledging.
+    pub sync_interval: Duration,
+    /// How long metrics are kept; `None` is for ever.
+    pub retention: Option<Duration>,
+    /// How many bytes all data may occupy; the oldest segments go first. `None` is without limit.
+    pub size_max: Option<u64>,
+    /// How many series may be active at once.
+    pub series_max: usize,
+    /// How much older than the newest sample of its series a sample may be.
+    pub out_of_order_window: Duration,
+    /// How far ahead of the clock a sample may be.
+    pub future_max: Duration,
+    /// How many bytes recent samples may occupy in memory. A half makes the head flush early, the whole makes writers wait.
+    pub memory_max: usize,
+    /// Writes are refused while the file system has less room than this.
+    pub min_free_bytes: u64,
+    /// How often recent samples move from memory into a segment.
+    pub flush_interval: Duration,
+    /// How long a series stays in memory after its last sample was flushed.
+    pub series_idle: Duration,
+    /// The size at which the write-ahead log goes on in a new file.
+    pub wal_file_bytes: u64,
+    /// How many bytes of decoded segment indexes are kept for the next query.
+    pub index_cache_bytes: usize,
+    /// On a clean stop, heads with more samples than this are flushed; smaller ones are replayed at the next start.
+    pub flush_on_close_samples: u64,
+    /// Whether the store works through its duties in a thread of its own. Tests switch it off and call `Store::tick`.
+    pub keeper: bool,
+}
+
+impl Options {
+    /// The defaults for a directory and a clock.
+    pub fn new(dir: impl Into<PathBuf>, clock: SharedClock) -> Options {
+        Options {
+            dir: dir.into(),
+            clock,
+            meter: Meter::new(),
+            sync_interval: Duration::from_secs(5),
+            retention: None,
+            size_max: None,
+            series_max: 100_000,
+            out_of_order_window: Duration::from_secs(2 * 3600),
+            future_max: Duration::from_secs(600),
+            memory_max: 64 << 20,
+            min_free_bytes: 100_000_000,
+            flush_interval: Duration::from_secs(2 * 3600),
+            series_idle: Duration::from_secs(3600),
+            wal_file_bytes: 32 << 20,
+            index_cache_bytes: 16 << 20,
+            flush_on_close_samples: 200_000,
+            keeper: true,
+        }
+    }
+}

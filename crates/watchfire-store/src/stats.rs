@@ -1,0 +1,93 @@
+//! What a store tells about itself.
+
+/// How the last start went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// Frames that were read from the write-ahead log.
+    pub frames: u64,
+    /// Samples that were read from it.
+    pub samples: u64,
+    /// Samples whose series definition was lost to damage.
+    pub orphans: u64,
+    /// Bytes of a torn end that were cut off.
+    pub torn_bytes: u64,
+    /// Files that went into quarantine.
+    pub quarantined: u64,
+    /// Whether the run before ended in good order.
+    pub clean: bool,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Figures about a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Series in memory.
+    pub series: u64,
+    /// Samples in memory.
+    pub head_samples: u64,
+    /// Bytes that samples occupy in memory.
+    pub head_bytes: u64,
+    /// Samples stored since the start.
+    pub appended: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Bytes written to the write-ahead log since the start.
+    pub wal_written_bytes: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Bytes of all segments.
+    pub segment_bytes: u64,
+    /// Bytes of samples within the segments, without indexes.
+    pub segment_sample_bytes: u64,
+    /// Samples in segments.
+    pub segment_samples: u64,
+    /// Bytes of the state file.
+    pub state_bytes: u64,
+    /// The time of the oldest sample, in milliseconds.
+    pub oldest: Option<i64>,
+    /// The time of the newest sample, in milliseconds.
+    pub newest: Option<i64>,
+    /// Files in quarantine.
+    pub quarantined: u64,
+    /// Blocks that were found damaged while reading, since the start.
+    pub damaged_blocks: u64,
+    /// Room on the file system at the last look.
+    pub free_bytes: u64,
+    /// Why writes are refused, if they are.
+    pub refusing: Option<String>,
+    /// How the start went.
+    pub replay: Replay,
+}
+
+/// One file that a cleanup would remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanupFile {
+    /// Its path below the data directory.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its samples.
+    pub samples: u64,
+    /// The time of its first sample, in milliseconds.
+    pub oldest: i64,
+    /// The time of its last sample, in milliseconds.
+    pub newest: i64,
+    /// `retention` or `size`.
+    pub reason: &'static str,
+}
+
+/// What retention would remove now, if it were not held back to one segment at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CleanupPreview {
+    /// The files, oldest first.
+    pub files: Vec<CleanupFile>,
+    /// Their bytes in all.
+    pub bytes: u64,
+    /// The time of the oldest sample among them.
+    pub oldest: Option<i64>,
+    /// The time of the newest sample among them.
+    pub newest: Option<i64>,
+    /// Why nothing is removed at the moment although it is due: the clock has jumped.
+    pub held: bool,
+}

@@ -1,0 +1,126 @@
+//! `Store`: the door to everything that is kept. It locks the directory, holds engine and state, and runs the keeper, the
+//! one thread that does what is due (syncs, flushes, merges, retention).
+
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use watchfire_model::batch::{Batch, Metadata};
+use watchfire_model::labels::Labels;
+use watchfire_model::read::{Budget, ReadError, Selection, Source, Visitor};
+use watchfire_model::state::StateStore;
+use watchfire_model::write::{Sink, WriteError, Written};
+
+use crate::engine::Engine;
+use crate::error::OpenError;
+use crate::file::{Disk, LockGuard, RealDisk};
+use crate::options::Options;
+use crate::state::RedbState;
+use crate::stats::{CleanupPreview, Stats};
+
+/// The longest pause of the keeper between two looks at its duties.
+const KEEPER_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Keeps batches and gives them back; one per data directory.
+pub struct Store {
+    engine: Arc<Engine>,
+    state: Arc<RedbState>,
+    keeper: Mutex<Option<Keeper>>,
+    _lock: LockGuard,
+}
+
+struct Keeper {
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Store {
+    /// Opens a directory, making it when it is missing, and reads back what the last run left in the log.
+    pub fn open(options: Options) -> Result<Store, OpenError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let dir = options.dir.clone();
+        disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
+        let lock = disk.lock(&dir.join("lock")).map_err(OpenError::io("lock", &dir))?.ok_or_else(|| OpenError::Locked(dir.clone()))?;
+        let keeper_wanted = options.keeper;
+        let pause = options.sync_interval.clamp(Duration::from_millis(50), KEEPER_PAUSE_MAX);
+        let engine = Arc::new(Engine::open(disk.clone(), options)?);
+        let state = RedbState::open(&*disk, &dir.join("state.redb")).map_err(|e| OpenError::State(e.to_string()))?;
+        let keeper = if keeper_wanted { Some(Keeper::start(engine.clone(), pause).map_err(OpenError::io("start a thread for", &dir))?) } else { None };
+        Ok(Store { engine, state: Arc::new(state), keeper: Mutex::new(keeper), _lock: lock })
+    }
+
+    /// The small durable state beside the telemetry.
+    pub fn state(&self) -> Arc<dyn StateStore> {
+        self.state.clone()
+    }
+    /// Figures about the store.
+    pub fn stats(&self) -> Stats {
+        Stats { state_bytes: self.state.bytes(), ..self.engine.stats() }
+    }
+    /// What retention would remove now. Changes nothing.
+    pub fn cleanup_preview(&self) -> CleanupPreview {
+        CleanupPreview::default()
+    }
+    /// Does what is due now; the keeper calls this by itself.
+    pub fn tick(&self) {
+        self.engine.tick();
+    }
+    /// Puts everything acknowledged on the medium now.
+    pub fn sync(&self) {
+        self.engine.sync();
+    }
+    /// Stops in good order: the keeper ends, the log is closed. Later writes are refused, reads still work.
+    pub fn close(&self) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            drop(keeper.stop);
+            if keeper.thread.join().is_err() {
+                tracing::error!("the storage keeper panicked");
+            }
+        }
+        self.engine.close();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Keeper {
+    fn start(engine: Arc<Engine>, pause: Duration) -> std::io::Result<Keeper> {
+        let (stop, stopped) = mpsc::sync_channel(0);
+        let thread = std::thread::Builder::new().name("store-keeper".into()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {
+                engine.tick();
+            }
+        })?;
+        Ok(Keeper { stop, thread })
+    }
+}
+
+impl Sink for Store {
+    fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+        self.engine.write(&batch)
+    }
+}
+
+impl Source for Store {
+    fn select(&self, selection: &Selection, budget: &Budget, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
+        self.engine.select(selection, budget, visit)
+    }
+    fn series(&self, selection: &Selection, budget: &Budget) -> Result<Vec<Labels>, ReadError> {
+        self.engine.series(selection, budget)
+    }
+    fn label_names(&self, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.engine.label_names(selection, budget)
+    }
+    fn label_values(&self, name: &str, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.engine.label_values(name, selection, budget)
+    }
+    fn metadata(&self) -> Vec<Metadata> {
+        self.engine.metadata()
+    }
+}

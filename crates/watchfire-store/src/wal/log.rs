@@ -1,0 +1,215 @@
+//! The writing side of the log: frames are collected in a buffer and go out with one `write`, so that a batch costs one
+//! system call. A failed write is cut off again; what cannot be cut off poisons the log.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frame::{self, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader};
+use super::{Control, SIGNAL_CONTROL, path_of};
+use crate::file::{Disk, File, is_full};
+
+/// The canary keeps this much to itself before it writes: it acknowledges too early, and the crash test must notice.
+#[cfg(feature = "canary-ack-before-write")]
+const CANARY_DELAY_BYTES: usize = 64 << 10;
+
+/// Why frames could not be appended.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// There is no room; the log is as it was before.
+    Full(io::Error),
+    /// The log can no longer be trusted.
+    Poisoned(io::Error),
+}
+
+/// The log that is being written.
+pub(crate) struct Wal {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    file: Arc<dyn File>,
+    sequence: u64,
+    epoch: u64,
+    epoch_began: i64,
+    /// Where the next frame goes.
+    offset: u64,
+    /// Frames that are not yet written.
+    buffer: Vec<u8>,
+    /// Everything before this offset of the current file is on the medium.
+    synced: u64,
+    /// The last sync was not yet mentioned in the log.
+    announce: bool,
+    file_bytes_max: u64,
+    /// Bytes in finished files of the log.
+    closed_bytes: u64,
+    written_bytes: u64,
+}
+
+impl Wal {
+    /// Starts a new file. `epoch` is the file number that began the current epoch, or `sequence` to begin one.
+    pub(crate) fn create(disk: Arc<dyn Disk>, dir: &Path, sequence: u64, epoch: u64, began: i64, file_bytes_max: u64) -> io::Result<Wal> {
+        let file = new_file(&*disk, dir, FileHeader::new(sequence, epoch, began))?;
+        let offset = FILE_HEADER_BYTES as u64;
+        Ok(Wal {
+            disk,
+            dir: dir.to_owned(),
+            file,
+            sequence,
+            epoch,
+            epoch_began: began,
+            offset,
+            buffer: Vec::new(),
+            synced: offset,
+            announce: false,
+            file_bytes_max,
+            closed_bytes: 0,
+            written_bytes: 0,
+        })
+    }
+
+    /// Adds a frame to what `commit` writes; `fill` appends the payload.
+    pub(crate) fn frame(&mut self, signal: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+        if self.announce {
+            self.announce = false;
+            let payload = Control::SyncedTo(self.synced).encode();
+            self.push_frame(SIGNAL_CONTROL, |out| out.extend_from_slice(&payload));
+        }
+        self.push_frame(signal, fill);
+    }
+
+    fn push_frame(&mut self, signal: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.buffer.len();
+        self.buffer.resize(start + FRAME_HEADER_BYTES, 0);
+        fill(&mut self.buffer);
+        frame::seal(&mut self.buffer, start, self.sequence, self.offset + start as u64, signal);
+    }
+
+    /// Writes the collected frames. After a failure none of them is in the log.
+    pub(crate) fn commit(&mut self) -> Result<(), AppendError> {
+        #[cfg(feature = "canary-ack-before-write")]
+        if self.buffer.len() < CANARY_DELAY_BYTES {
+            return Ok(());
+        }
+        self.write_out()?;
+        if self.offset >= self.file_bytes_max {
+            self.next_file(self.epoch, self.epoch_began).map_err(AppendError::Poisoned)?;
+        }
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> Result<(), AppendError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let result = self.file.write_all_at(&self.buffer, self.offset);
+        let len = self.buffer.len() as u64;
+        self.buffer.clear();
+        // One huge batch must not leave its memory behind.
+        self.buffer.shrink_to(1 << 20);
+        match result {
+            Ok(()) => {
+                self.offset += len;
+                self.written_bytes += len;
+                Ok(())
+            }
+            Err(error) => {
+                self.announce |= self.synced > FILE_HEADER_BYTES as u64;
+                match self.file.set_len(self.offset) {
+                    Ok(()) if is_full(&error) => Err(AppendError::Full(error)),
+                    Ok(()) | Err(_) => Err(AppendError::Poisoned(error)),
+                }
+            }
+        }
+    }
+
+    /// Where the log stands: file number and offset. With [`Wal::sync_handle`] the caller syncs without holding the log.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        (self.sequence, self.offset)
+    }
+    /// The current file, to be synced by the caller.
+    pub(crate) fn sync_handle(&mut self) -> Result<Arc<dyn File>, AppendError> {
+        self.write_out()?;
+        Ok(self.file.clone())
+    }
+    /// Notes that everything up to a position is on the medium.
+    pub(crate) fn mark_synced(&mut self, (sequence, offset): (u64, u64)) {
+        if sequence == self.sequence && offset > self.synced {
+            self.synced = offset;
+            self.announce = true;
+        }
+    }
+    /// Whether something was written since the last sync.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.offset > self.synced || !self.buffer.is_empty()
+    }
+
+    /// Syncs the current file and goes on in a new one, which begins a new epoch. Returns its number: files before it
+    /// can go once their content is elsewhere.
+    pub(crate) fn begin_epoch(&mut self, now: i64) -> io::Result<u64> {
+        self.write_out().map_err(|e| match e {
+            AppendError::Full(e) | AppendError::Poisoned(e) => e,
+        })?;
+        self.next_file(self.sequence + 1, now)?;
+        Ok(self.epoch)
+    }
+
+    fn next_file(&mut self, epoch: u64, began: i64) -> io::Result<()> {
+        self.file.sync()?;
+        let sequence = self.sequence + 1;
+        let file = new_file(&*self.disk, &self.dir, FileHeader::new(sequence, epoch, began))?;
+        self.closed_bytes += self.offset;
+        self.file = file;
+        self.sequence = sequence;
+        self.epoch = epoch;
+        self.epoch_began = began;
+        self.offset = FILE_HEADER_BYTES as u64;
+        self.synced = self.offset;
+        self.announce = false;
+        Ok(())
+    }
+
+    /// Removes the files before a number. They must be readable elsewhere by then.
+    pub(crate) fn drop_before(&mut self, sequence: u64) -> io::Result<()> {
+        let mut left = 0;
+        for entry in self.disk.list(&self.dir)? {
+            match super::sequence_of(&entry.name) {
+                Some(s) if s < sequence => self.disk.remove(&self.dir.join(&entry.name))?,
+                Some(s) if s < self.sequence => left += entry.len,
+                _ => {}
+            }
+        }
+        self.closed_bytes = left;
+        Ok(())
+    }
+
+    /// Says in the log that we stop in good order, and syncs.
+    pub(crate) fn close(&mut self) -> Result<(), AppendError> {
+        self.frame(SIGNAL_CONTROL, |out| out.extend_from_slice(&Control::CleanStop.encode()));
+        self.write_out()?;
+        self.file.sync().map_err(AppendError::Poisoned)
+    }
+
+    /// Bytes in all files of the log.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.closed_bytes + self.offset
+    }
+    /// Bytes written since the start.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+    /// When the current epoch began.
+    pub(crate) fn epoch_began(&self) -> i64 {
+        self.epoch_began
+    }
+    /// Adds the size of files that were there before.
+    pub(crate) fn add_closed_bytes(&mut self, bytes: u64) {
+        self.closed_bytes += bytes;
+    }
+}
+
+fn new_file(disk: &dyn Disk, dir: &Path, header: FileHeader) -> io::Result<Arc<dyn File>> {
+    let file = disk.create(&path_of(dir, header.sequence))?;
+    file.write_all_at(&header.encode(), 0)?;
+    file.sync()?;
+    disk.sync_dir(dir)?;
+    Ok(file)
+}

@@ -1,0 +1,156 @@
+//! The store as other rooms see it: what is written is read back, before and after a restart.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchfire_model::batch::{Batch, MetricType, Metadata, Origin, Samples, SeriesSamples};
+use watchfire_model::labels;
+use watchfire_model::labels::Labels;
+use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::read::{Budget, Selection, Series, Source};
+use watchfire_model::sample::Sample;
+use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_model::write::{Reason, Sink};
+use watchfire_store::{OpenError, Options, Store};
+
+const NOW: i64 = 1_767_089_700_000;
+
+fn options(dir: &std::path::Path, clock: &Arc<ManualClock>) -> Options {
+    Options { keeper: false, min_free_bytes: 0, ..Options::new(dir, clock.clone()) }
+}
+
+fn batch(samples: &[(Labels, i64, f64)]) -> Batch {
+    let mut batch = Batch::new(Origin::new("test"));
+    for (labels, time, value) in samples {
+        let sample = Sample { time: Timestamp(*time), value: *value };
+        batch.series.push(SeriesSamples { labels: labels.clone(), samples: Samples::One(sample) });
+    }
+    batch
+}
+
+fn select(store: &Store, matchers: Vec<Matcher>, start: i64, end: i64) -> Vec<Series> {
+    let selection = Selection { matchers, start: Timestamp(start), end: Timestamp(end) };
+    let budget = Budget::unlimited(ManualClock::new(Timestamp(NOW)));
+    let mut found = Vec::new();
+    store
+        .select(&selection, &budget, &mut |series| {
+            found.push(series);
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    found.sort_by(|a, b| a.labels.cmp(&b.labels));
+    found
+}
+
+fn up(instance: &str) -> Labels {
+    labels!("__name__" => "up", "instance" => instance)
+}
+
+#[test]
+fn what_is_written_is_read_back_and_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    let written = store.write(batch(&[(up("a"), NOW, 1.0), (up("b"), NOW, f64::NAN)])).unwrap();
+    assert_eq!((written.stored, written.new_series), (2, 2));
+    let written = store.write(batch(&[(up("a"), NOW, 1.0), (up("b"), NOW, 2.0), (up("a"), NOW + 1, 5.0)])).unwrap();
+    assert_eq!((written.stored, written.duplicates, written.rejected), (1, 1, vec![(Reason::DuplicateConflict, 1)]));
+    for _ in 0..2 {
+        let found = select(&store, vec![Matcher::equal("__name__", "up")], NOW - 10, NOW + 10);
+        assert_eq!(found.len(), 2);
+        assert_eq!((&found[0].labels, &found[0].times[..], &found[0].values[..]), (&up("a"), &[NOW, NOW + 1][..], &[1.0, 5.0][..]));
+        assert!(found[1].values[0].is_nan());
+    }
+    store.close();
+    drop(store);
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    assert!(store.stats().replay.clean);
+    assert_eq!(store.stats().replay.samples, 3);
+    assert_eq!(select(&store, vec![], NOW, NOW).len(), 2);
+}
+
+#[test]
+fn a_directory_belongs_to_one_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    assert!(matches!(Store::open(options(dir.path(), &clock)), Err(OpenError::Locked(_))));
+    drop(store);
+    Store::open(options(dir.path(), &clock)).unwrap();
+}
+
+#[test]
+fn matchers_choose_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    let series = [up("a"), up("b"), labels!("__name__" => "up"), labels!("__name__" => "down", "instance" => "a", "x" => "1")];
+    store.write(batch(&series.iter().map(|l| (l.clone(), NOW, 1.0)).collect::<Vec<_>>())).unwrap();
+    let check = |matchers: &[(&str, MatchOp, &str)], expected: &[usize]| {
+        let matchers: Vec<_> = matchers.iter().map(|(n, op, v)| Matcher::new(n, *op, v).unwrap()).collect();
+        let mut expected: Vec<_> = expected.iter().map(|i| series[*i].clone()).collect();
+        expected.sort();
+        assert_eq!(select(&store, matchers.clone(), NOW, NOW).into_iter().map(|s| s.labels).collect::<Vec<_>>(), expected, "{matchers:?}");
+    };
+    use MatchOp::{Equal, NotEqual, NotRegex, Regex};
+    check(&[], &[0, 1, 2, 3]);
+    check(&[("__name__", Equal, "up")], &[0, 1, 2]);
+    check(&[("__name__", Equal, "up"), ("instance", NotEqual, "a")], &[1, 2]);
+    check(&[("instance", Equal, "")], &[2]);
+    check(&[("instance", Regex, ".+")], &[0, 1, 3]);
+    check(&[("instance", Regex, "a|c")], &[0, 3]);
+    check(&[("instance", Regex, "|b")], &[1, 2]);
+    check(&[("instance", NotRegex, "|b")], &[0, 3]);
+    check(&[("x", Equal, ""), ("instance", Regex, ".*a")], &[0]);
+    check(&[("instance", Equal, "nope")], &[]);
+}
+
+#[test]
+fn names_values_and_metadata() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let metadata = Metadata { family: "up".into(), kind: MetricType::Gauge, help: "Alive.".into(), unit: "".into() };
+    {
+        let store = Store::open(options(dir.path(), &clock)).unwrap();
+        let mut batch = batch(&[(up("a"), NOW, 1.0), (labels!("__name__" => "x", "k" => "v"), NOW, 1.0)]);
+        batch.metadata.push(metadata.clone());
+        store.write(batch).unwrap();
+    }
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    let budget = Budget::unlimited(clock);
+    let all = Selection { matchers: vec![], start: Timestamp(NOW), end: Timestamp(NOW) };
+    let ups = Selection { matchers: vec![Matcher::equal("__name__", "up")], ..all.clone() };
+    assert_eq!(store.label_names(&all, &budget).unwrap(), ["__name__", "instance", "k"]);
+    assert_eq!(store.label_names(&ups, &budget).unwrap(), ["__name__", "instance"]);
+    assert_eq!(store.label_values("__name__", &all, &budget).unwrap(), ["up", "x"]);
+    assert_eq!(store.label_values("__name__", &ups, &budget).unwrap(), ["up"]);
+    assert_eq!(store.series(&ups, &budget).unwrap(), [up("a")]);
+    assert_eq!(store.metadata(), [metadata]);
+}
+
+#[test]
+fn out_of_order_within_the_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    let hour = 3_600_000;
+    store.write(batch(&[(up("a"), NOW, 1.0)])).unwrap();
+    let written = store.write(batch(&[(up("a"), NOW - hour, 2.0), (up("a"), NOW - 2 * hour - 1, 3.0), (up("a"), NOW + hour, 4.0)])).unwrap();
+    assert_eq!(written.stored, 1);
+    assert_eq!(written.rejected, [(Reason::TooOld, 1), (Reason::TooFarFuture, 1)]);
+    assert_eq!(select(&store, vec![], i64::MIN, i64::MAX)[0].times, [NOW - hour, NOW]);
+    // An empty series takes any age.
+    assert_eq!(store.write(batch(&[(up("b"), 0, 2.0)])).unwrap().stored, 1);
+}
+
+#[test]
+fn limits_of_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let store = Store::open(Options { series_max: 2, retention: Some(Duration::from_secs(60)), ..options(dir.path(), &clock) }).unwrap();
+    let written = store.write(batch(&[(up("a"), NOW, 1.0), (up("b"), NOW, 1.0), (up("c"), NOW, 1.0), (up("a"), NOW - 61_000, 0.0)])).unwrap();
+    assert_eq!(written.stored, 2);
+    assert_eq!(written.rejected, [(Reason::TooOld, 1), (Reason::SeriesLimit, 1)]);
+    assert!(written.example.is_some());
+}
