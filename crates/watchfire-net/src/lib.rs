@@ -1,2 +1,7 @@
 //! What crosses a socket and is no protocol: HTTP client, listeners with limits, TLS, secrets, backoff, bounded
-//! decompression, outgoing-address policy. Nobody else opens a connection. It knows no route, no metric format and no store.
+//! decompression, outgoing-address policy, the supervised task set. Nobody else opens a connection. It knows no route,
+//! no metric format and no store.
+
+pub mod inflate;
+pub mod listener;
+pub mod secret;

@@ -1,0 +1,13 @@
+//! The table of routes and everything that happens before and after a handler: Host, Origin, access level, body limits,
+//! time limit, panics, request ids, security headers, HTTP metrics. It knows no face.
+
+mod doc;
+mod refusal;
+mod request_id;
+mod route;
+
+pub use crate::auth::Level;
+pub use doc::{Answer, Doc, Parameter, Place, SchemaOf};
+pub use refusal::{Envelope, Refusal, native_envelope};
+pub use request_id::RequestId;
+pub use route::{BODY_BYTES_MAX, Content, HANDLER_TIME_MAX, Route, Spec};

@@ -1,0 +1,1 @@
+//! Bombs and lies, against every encoding.
