@@ -1,0 +1,146 @@
+//! The database's address in its usual spellings: `postgresql://`, `postgres://`, and SQLAlchemy's `postgresql+asyncpg://`.
+//! Prints itself without the password.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+use crate::gpu::GpuError;
+
+/// Parameters that the client understands; others (SQLAlchemy's own) are left out.
+const PARAMETERS: [&str; 9] =
+    ["user", "password", "dbname", "options", "application_name", "host", "port", "hostaddr", "connect_timeout"];
+
+/// Where the database is and how to get in.
+#[derive(Clone)]
+pub struct Address {
+    config: Config,
+    tls: Option<Arc<ClientConfig>>,
+    shown: String,
+    ignored: Vec<String>,
+}
+
+impl Address {
+    /// Reads a `DATABASE_URL`. `tls` is what to encrypt with; without it `sslmode=require` is an error.
+    pub fn parse(url: &str, tls: Option<Arc<ClientConfig>>) -> Result<Address, GpuError> {
+        let wrong = |text: String| GpuError::Address(text);
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme, postgresql:// is expected".to_owned()))?;
+        let dialect = scheme.split_once('+').map_or(scheme, |(dialect, _driver)| dialect);
+        if !matches!(dialect, "postgresql" | "postgres") {
+            return Err(wrong(format!("{dialect} is not PostgreSQL")));
+        }
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (kept, mode, ignored) = parameters(query).map_err(wrong)?;
+        let separator = if kept.is_empty() { "" } else { "?" };
+        // The parser's error may quote the address, which holds the password.
+        let mut config: Config =
+            format!("postgresql://{place}{separator}{kept}").parse().map_err(|_| wrong("it is not of the form postgresql://user:password@host:port/database".to_owned()))?;
+        config.ssl_mode(mode);
+        if mode == SslMode::Require && tls.is_none() {
+            return Err(wrong("it asks for encryption (sslmode), and no certificates are set up to check the server with".to_owned()));
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("watchfire");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(5));
+        }
+        let shown = shown(&config);
+        Ok(Address { config, tls: tls.filter(|_| mode != SslMode::Disable), shown, ignored })
+    }
+
+    /// Names of parameters that were left out because they mean nothing here.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref()
+    }
+}
+
+/// Splits the parameters into those to keep, the encryption mode, and the names of the ignored ones.
+fn parameters(query: &str) -> Result<(String, SslMode, Vec<String>), String> {
+    let (mut kept, mut mode, mut ignored) = (Vec::new(), SslMode::Prefer, Vec::new());
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match key {
+            "sslmode" | "ssl" => {
+                mode = match value {
+                    "disable" | "false" | "0" => SslMode::Disable,
+                    "allow" | "prefer" => SslMode::Prefer,
+                    "require" | "verify-ca" | "verify-full" | "true" | "1" => SslMode::Require,
+                    other => return Err(format!("sslmode {other} is not known")),
+                }
+            }
+            _ if PARAMETERS.contains(&key) => kept.push(pair),
+            _ => ignored.push(key.to_owned()),
+        }
+    }
+    Ok((kept.join("&"), mode, ignored))
+}
+
+fn shown(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) if name.contains(':') => format!("[{name}]"),
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    format!("{host}:{port}/{}", config.get_dbname().or(config.get_user()).unwrap_or_default())
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({})", self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, expected: Result<&str, &str>) {
+        let outcome = Address::parse(url, None).map(|a| a.to_string()).map_err(|e| e.to_string());
+        match (&outcome, expected) {
+            (Ok(shown), Ok(expected)) => assert_eq!(shown, expected, "{url}"),
+            (Err(error), Err(part)) => assert!(error.contains(part) && !error.contains("hunter2"), "{url}: {error}"),
+            _ => panic!("{url}: {outcome:?}"),
+        }
+    }
+
+    #[test]
+    fn spellings() {
+        check("postgresql://security:hunter2@postgres:5432/security", Ok("postgres:5432/security"));
+        check("postgresql+asyncpg://security:hunter2@postgres/security", Ok("postgres:5432/security"));
+        check("postgres://u@[::1]:6543/d?sslmode=disable", Ok("[::1]:6543/d"));
+        check("postgresql+asyncpg://u:p@h/d?ssl=prefer&prepared_statement_cache_size=0", Ok("h:5432/d"));
+        check("postgresql://u:p@%2Ftmp%2Fsockets/d", Ok("/tmp/sockets:5432/d"));
+        check("sqlite:///data/x.db", Err("sqlite is not PostgreSQL"));
+        check("postgres", Err("no scheme"));
+        check("postgresql://u:hunter2@h:notaport/d", Err("not of the form"));
+        check("postgresql://u:hunter2@h/d?sslmode=require", Err("encryption"));
+        check("postgresql://u:hunter2@h/d?ssl=sometimes", Err("sslmode sometimes"));
+    }
+
+    #[test]
+    fn the_password_is_never_printed() {
+        let address = Address::parse("postgresql://security:hunter2@postgres/security?command_timeout=5", None).unwrap();
+        assert!(!format!("{address} {address:?} {:?}", address.config()).contains("hunter2"));
+        assert_eq!(address.ignored(), ["command_timeout"]);
+    }
+}

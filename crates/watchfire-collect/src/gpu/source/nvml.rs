@@ -1,0 +1,113 @@
+//! The NVIDIA Management Library, loaded at run time. A machine without it is no error, only a source that does not work.
+
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+
+use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Device, Nvml};
+use watchfire_model::live::{GpuOrigin, GpuSample, ViewFuture};
+use watchfire_model::time::Timestamp;
+
+use super::{GPUS_MAX, GpuSource, LOCAL_TIMEOUT, Reading, blank, failed};
+use crate::gpu::GpuError;
+
+const ORIGIN: GpuOrigin = GpuOrigin::Nvml;
+const MEBIBYTE: u64 = 1 << 20;
+
+pub(crate) struct NvmlSource {
+    library: Option<OsString>,
+    /// Held while the driver is asked: a driver that hangs keeps the lock, and we do not ask again.
+    loaded: Arc<Mutex<Option<Nvml>>>,
+}
+
+impl NvmlSource {
+    pub(crate) fn new(library: Option<OsString>) -> NvmlSource {
+        NvmlSource { library, loaded: Arc::default() }
+    }
+}
+
+impl GpuSource for NvmlSource {
+    fn origin(&self) -> GpuOrigin {
+        ORIGIN
+    }
+
+    fn read(&self, at: Timestamp) -> ViewFuture<'_, Result<Vec<Reading>, GpuError>> {
+        let (library, loaded) = (self.library.clone(), self.loaded.clone());
+        Box::pin(async move {
+            let looking = tokio::task::spawn_blocking(move || look(library.as_deref(), &loaded, at));
+            match tokio::time::timeout(LOCAL_TIMEOUT, looking).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => Err(failed(ORIGIN, error.to_string())),
+                Err(_) => Err(failed(ORIGIN, "the driver does not answer")),
+            }
+        })
+    }
+}
+
+fn look(library: Option<&std::ffi::OsStr>, loaded: &Mutex<Option<Nvml>>, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
+    let mut slot = match loaded.try_lock() {
+        Ok(slot) => slot,
+        Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
+        Err(TryLockError::WouldBlock) => return Err(failed(ORIGIN, "the driver still does not answer")),
+    };
+    let outcome = (|| {
+        let nvml = match slot.take() {
+            Some(nvml) => nvml,
+            None => load(library)?,
+        };
+        let readings = read_all(&nvml, at)?;
+        *slot = Some(nvml);
+        Ok(readings)
+    })();
+    // After an error the library is loaded anew next time: drivers are updated while we run.
+    outcome.map_err(|error: NvmlError| failed(ORIGIN, error.to_string()))
+}
+
+fn load(library: Option<&std::ffi::OsStr>) -> Result<Nvml, NvmlError> {
+    match library {
+        Some(path) => Nvml::builder().lib_path(path).init(),
+        None => Nvml::init(),
+    }
+}
+
+fn read_all(nvml: &Nvml, at: Timestamp) -> Result<Vec<Reading>, NvmlError> {
+    let mut readings = Vec::new();
+    for index in 0..nvml.device_count()?.min(GPUS_MAX) {
+        match nvml.device_by_index(index).and_then(|device| read(&device, at)) {
+            Ok(sample) => readings.push((index, sample)),
+            // The first GPU is the one that the monitor shows: without it this source does not work.
+            Err(error) if index == 0 => return Err(error),
+            Err(error) => tracing::debug!(target: "watchfire::gpu", index, %error, "GPU cannot be read"),
+        }
+    }
+    if readings.is_empty() { Err(NvmlError::NotFound) } else { Ok(readings) }
+}
+
+fn read(device: &Device<'_>, at: Timestamp) -> Result<GpuSample, NvmlError> {
+    let mut sample = blank(device.name()?, ORIGIN, at);
+    sample.utilization = known(device.utilization_rates())?.map(|u| f64::from(u.gpu));
+    if let Some(memory) = known(device.memory_info())? {
+        sample.memory_used_mb = Some(memory.used / MEBIBYTE);
+        sample.memory_total_mb = Some(memory.total / MEBIBYTE);
+    }
+    sample.temperature = known(device.temperature(TemperatureSensor::Gpu))?.map(f64::from);
+    sample.power_usage = known(device.power_usage())?.map(|milliwatts| f64::from(milliwatts) / 1000.0);
+    // What follows is an extra: no driver is refused for the lack of it.
+    sample.power_limit = device.enforced_power_limit().ok().map(|milliwatts| f64::from(milliwatts) / 1000.0);
+    sample.throttle_reasons = device.current_throttle_reasons().ok().map(|reasons| reasons.bits());
+    sample.fan_speed = device.fan_speed(0).ok().map(f64::from);
+    sample.sm_clock = device.clock_info(Clock::SM).ok().map(u64::from);
+    sample.memory_clock = device.clock_info(Clock::Memory).ok().map(u64::from);
+    sample.pstate = device.performance_state().ok().map(|state| u64::from(state.as_c())).filter(|state| *state <= 15);
+    Ok(sample)
+}
+
+/// A value that this GPU does not have is `None`; anything else that goes wrong makes the source fail, so that the next is asked.
+fn known<T>(value: Result<T, NvmlError>) -> Result<Option<T>, NvmlError> {
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(NvmlError::NotSupported | NvmlError::NoPermission | NvmlError::NoData) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

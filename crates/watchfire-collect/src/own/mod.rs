@@ -1,0 +1,140 @@
+//! The self collector: what our meter says, and what the kernel says about our process, stored like everybody's figures.
+//! It never feeds on itself: its writes make no series, no log line and no work that grows with their number.
+
+mod process;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use watchfire_model::batch::{Batch, Metadata, Origin, Samples, SeriesSamples};
+use watchfire_model::labels::{Labels, LabelsBuilder};
+use watchfire_model::meter::{Counter, Family, Meter};
+use watchfire_model::sample::{Sample, stale_nan};
+use watchfire_model::time::SharedClock;
+use watchfire_model::write::Sink;
+
+/// The most series that we keep about ourselves; what is beyond is left out and counted.
+const SERIES_MAX: usize = 10_000;
+/// Metadata is repeated every so many polls.
+const METADATA_EVERY: u64 = 240;
+
+/// What the self collector needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The label `instance`.
+    pub instance: String,
+    /// Pause between two polls.
+    pub interval: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    /// Labels of the meter → labels with job and instance, and the poll in which they were last seen.
+    series: HashMap<Labels, (Labels, u64)>,
+    families: usize,
+    poll: u64,
+}
+
+/// Stores our own figures. Cheap to clone.
+#[derive(Clone)]
+pub struct OwnCollector {
+    settings: Arc<Settings>,
+    meter: Meter,
+    clock: SharedClock,
+    state: Arc<Mutex<State>>,
+    batches_failed: Counter,
+    series_left_out: Counter,
+}
+
+impl OwnCollector {
+    /// Makes the collector and adds the figures of our process to the meter, so that `/metrics` shows them too.
+    pub fn new(settings: Settings, meter: Meter, clock: SharedClock) -> OwnCollector {
+        OwnCollector::below(Path::new("/"), settings, meter, clock)
+    }
+
+    fn below(root: &Path, settings: Settings, meter: Meter, clock: SharedClock) -> OwnCollector {
+        let process = process::Process::new(root);
+        meter.on_gather(move |out: &mut Vec<Family>| process.gather(out));
+        let failed_help = "Batches of a collector that the store did not take.";
+        let left_out_help = "Series of this host that were left out because there were too many.";
+        OwnCollector {
+            batches_failed: meter.counter("watchfire_collect_batches_failed_total", failed_help, &[("collector", "own")]),
+            series_left_out: meter.counter("watchfire_collect_series_left_out_total", left_out_help, &[("collector", "own")]),
+            settings: Arc::new(settings),
+            meter,
+            clock,
+            state: Arc::default(),
+        }
+    }
+
+    /// One look at ourselves, ready to be stored. Blocks for some small file reads.
+    pub fn poll(&self) -> Batch {
+        let families = self.meter.gather();
+        let time = self.clock.now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.poll += 1;
+        let poll = state.poll;
+        let mut batch = Batch::new(Origin::new("own"));
+        batch.series.reserve(state.series.len() + 16);
+        if families.len() != state.families || poll.is_multiple_of(METADATA_EVERY) {
+            state.families = families.len();
+            batch.metadata.extend(families.iter().map(metadata));
+        }
+        for (labels, value) in families.iter().flat_map(|f| &f.points) {
+            let full = state.series.len() >= SERIES_MAX;
+            let labels = match state.series.get_mut(labels) {
+                // The same series twice in one poll would be a conflict with itself.
+                Some((_, seen)) if *seen == poll => continue,
+                Some((labels, seen)) => {
+                    *seen = poll;
+                    labels.clone()
+                }
+                None if full => {
+                    self.series_left_out.inc();
+                    continue;
+                }
+                None => {
+                    let target = self.target(labels);
+                    state.series.insert(labels.clone(), (target.clone(), poll));
+                    target
+                }
+            };
+            batch.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time, value: *value }) });
+        }
+        state.series.retain(|_, (labels, seen)| {
+            if *seen != poll {
+                let sample = Sample { time, value: stale_nan() };
+                batch.series.push(SeriesSamples { labels: labels.clone(), samples: Samples::One(sample) });
+            }
+            *seen == poll
+        });
+        batch
+    }
+
+    /// Polls for ever and writes to the sink; ends only when the future is dropped.
+    pub async fn run(self, sink: Arc<dyn Sink>) {
+        let mut ticks = tokio::time::interval(self.settings.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let (own, sink) = (self.clone(), sink.clone());
+            let written = tokio::task::spawn_blocking(move || sink.write(own.poll())).await;
+            // Counted, not logged: a log line per failed write would be stored as well, and would fail as well.
+            if !matches!(written, Ok(Ok(_))) {
+                self.batches_failed.inc();
+            }
+        }
+    }
+
+    fn target(&self, labels: &Labels) -> Labels {
+        let mut builder = LabelsBuilder::from(labels);
+        builder.set("job", "watchfire").set("instance", &self.settings.instance);
+        builder.build()
+    }
+}
+
+fn metadata(family: &Family) -> Metadata {
+    Metadata { family: family.name.clone(), kind: family.kind, help: family.help.clone(), unit: family.unit.clone() }
+}
