@@ -1,0 +1,40 @@
+//! Lists the catalogs of the shipped packs, so that a new file in `packs/<name>/catalog/` is built in by being there.
+//! It reads names only; the contents are checked by the tests.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs");
+    println!("cargo:rerun-if-changed={}", packs.display());
+    let mut list = String::from("&[\n");
+    for pack in entries(&packs)? {
+        let catalog = pack.join("catalog");
+        println!("cargo:rerun-if-changed={}", catalog.display());
+        for file in entries(&catalog)?.into_iter().filter(|f| f.extension().is_some_and(|e| e == "yml")) {
+            let (pack, name) = (name_of(&pack), name_of(&file));
+            let path = fs::canonicalize(&file)?;
+            println!("cargo:rerun-if-changed={}", path.display());
+            // Writing to a String cannot fail.
+            let _infallible = writeln!(list, "CatalogFile {{ pack: {pack:?}, path: \"packs/{pack}/catalog/{name}\", text: include_str!({path:?}) }},");
+        }
+    }
+    list.push(']');
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
+    fs::write(Path::new(&out).join("builtin.rs"), list)
+}
+
+/// The entries of a folder in order of name; none when there is no such folder.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut paths = fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
