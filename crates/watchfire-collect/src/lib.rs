@@ -1,6 +1,8 @@
 //! Goes out and fetches: scrape, host, GPU, self; a folder each. It keeps nothing and answers no request.
 
+pub mod discovery;
 mod gather;
 pub mod gpu;
 pub mod host;
 pub mod own;
+pub mod scrape;

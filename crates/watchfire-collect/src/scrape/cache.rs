@@ -1,0 +1,301 @@
+//! What one target's scrapes have in common: the raw text of a series → its labels after relabelling, and which series
+//! are alive. In the steady state a sample costs one comparison of its text with the one expected at this place, and no
+//! allocation. It holds no samples.
+
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+use watchfire_model::batch::MetricType;
+use watchfire_model::labels::Labels;
+
+/// Texts that no longer appear are swept out when there are more of them than this and than the living ones.
+const SWEEP_AT: usize = 1_000;
+const NONE: u32 = u32::MAX;
+
+/// One raw text, known by its number.
+struct Text {
+    raw: Box<str>,
+    /// The type decides how bounds are written, so it belongs to the key.
+    kind: MetricType,
+    /// The series it stands for, or `NONE` when relabelling drops it.
+    series: u32,
+    /// The text that followed it in the last scrape.
+    next: u32,
+    /// The turn in which it was last seen.
+    turn: u64,
+    /// Whether a good scrape came without it: the next time it counts as added.
+    forgotten: bool,
+}
+
+/// One series, known by its number.
+struct Series {
+    labels: Labels,
+    /// The turn in which a sample came last.
+    turn: u64,
+    /// The turn in which a sample that is tracked for staleness came last.
+    tracked: u64,
+    /// Whether it had a tracked sample at the last commit.
+    alive: bool,
+}
+
+/// What a raw text stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// This series.
+    Series(SeriesNumber),
+    /// Nothing: relabelling drops it.
+    Dropped,
+}
+
+/// A series of this cache. Valid until the next commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SeriesNumber(u32);
+
+/// The cache of one target.
+pub(super) struct Cache {
+    texts: Vec<Text>,
+    by_text: HashTable<u32>,
+    series: Vec<Series>,
+    by_labels: HashTable<u32>,
+    hasher: RandomState,
+    turn: u64,
+    /// The text before the one that is looked up, to learn the order and to guess by it.
+    last: u32,
+    forgotten: usize,
+}
+
+impl Cache {
+    pub(super) fn new() -> Cache {
+        Cache {
+            texts: Vec::new(),
+            by_text: HashTable::new(),
+            series: Vec::new(),
+            by_labels: HashTable::new(),
+            hasher: RandomState::new(),
+            turn: 1,
+            last: NONE,
+            forgotten: 0,
+        }
+    }
+
+    /// The number of series that are known, alive or not.
+    pub(super) fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Looks a raw text up. The flag says whether it counts as added (new, or gone for at least one good scrape).
+    pub(super) fn find(&mut self, raw: &str, kind: MetricType) -> Option<(Known, bool)> {
+        let at = self.guess(raw, kind).or_else(|| self.search(raw, kind))?;
+        let turn = self.turn;
+        let text = &mut self.texts[at as usize];
+        text.turn = turn;
+        let added = std::mem::take(&mut text.forgotten);
+        let series = text.series;
+        self.forgotten -= usize::from(added);
+        self.follow(at);
+        Some((if series == NONE { Known::Dropped } else { Known::Series(SeriesNumber(series)) }, added))
+    }
+    fn guess(&self, raw: &str, kind: MetricType) -> Option<u32> {
+        let next = match self.texts.get(self.last as usize) {
+            Some(text) => text.next,
+            None => 0,
+        };
+        self.texts.get(next as usize).filter(|t| *t.raw == *raw && t.kind == kind).map(|_| next)
+    }
+    fn search(&self, raw: &str, kind: MetricType) -> Option<u32> {
+        let is = |at: &u32| {
+            let text = &self.texts[*at as usize];
+            *text.raw == *raw && text.kind == kind
+        };
+        self.by_text.find(self.hasher.hash_one(raw), is).copied()
+    }
+    fn follow(&mut self, at: u32) {
+        if let Some(last) = self.texts.get_mut(self.last as usize) {
+            last.next = at;
+        }
+        self.last = at;
+    }
+
+    /// Notes what a new raw text stands for: these labels, or nothing when they were dropped.
+    pub(super) fn insert(&mut self, raw: &str, kind: MetricType, labels: Option<Labels>) -> Known {
+        let series = labels.map_or(NONE, |labels| self.series_of(labels));
+        let at = self.texts.len() as u32;
+        self.texts.push(Text { raw: raw.into(), kind, series, next: NONE, turn: self.turn, forgotten: false });
+        let (texts, hasher) = (&self.texts, &self.hasher);
+        self.by_text.insert_unique(hasher.hash_one(raw), at, |i| hasher.hash_one(&*texts[*i as usize].raw));
+        self.follow(at);
+        if series == NONE { Known::Dropped } else { Known::Series(SeriesNumber(series)) }
+    }
+    fn series_of(&mut self, labels: Labels) -> u32 {
+        let hash = labels.hash_value();
+        if let Some(found) = self.by_labels.find(hash, |i| self.series[*i as usize].labels == labels) {
+            return *found;
+        }
+        let at = self.series.len() as u32;
+        self.series.push(Series { labels, turn: 0, tracked: 0, alive: false });
+        let series = &self.series;
+        self.by_labels.insert_unique(hash, at, |i| series[*i as usize].labels.hash_value());
+        at
+    }
+
+    /// The labels of a series.
+    pub(super) fn labels(&self, number: SeriesNumber) -> &Labels {
+        &self.series[number.0 as usize].labels
+    }
+    /// Notes a sample of a series; `false` when the series already had one in this turn.
+    pub(super) fn touch(&mut self, number: SeriesNumber, tracked: bool) -> bool {
+        let turn = self.turn;
+        let series = &mut self.series[number.0 as usize];
+        let first = series.turn != turn;
+        series.turn = turn;
+        if tracked {
+            series.tracked = turn;
+        }
+        first
+    }
+
+    /// Ends a turn that went well: names every series that was alive and had no sample.
+    pub(super) fn commit(&mut self, mut ended: impl FnMut(&Labels)) {
+        for series in &mut self.series {
+            let alive = series.tracked == self.turn;
+            if series.alive && !alive {
+                ended(&series.labels);
+            }
+            series.alive = alive;
+        }
+        self.forget();
+        self.begin();
+    }
+    /// Ends a turn that failed: what came in it does not count, and every series that was alive has ended.
+    pub(super) fn fail(&mut self, mut ended: impl FnMut(&Labels)) {
+        for series in &mut self.series {
+            if std::mem::take(&mut series.alive) {
+                ended(&series.labels);
+            }
+        }
+        // Texts that only failed scrapes bring must not pile up.
+        if self.texts.len() > 2 * self.series.len() + SWEEP_AT {
+            self.forget();
+        }
+        self.begin();
+    }
+    /// Forgets what every text stands for and keeps which series are alive: for new relabelling rules.
+    pub(super) fn clear_texts(&mut self) {
+        self.texts = Vec::new();
+        self.by_text = HashTable::new();
+        self.last = NONE;
+        self.forgotten = 0;
+    }
+
+    fn begin(&mut self) {
+        self.turn += 1;
+        self.last = NONE;
+    }
+    fn forget(&mut self) {
+        for text in self.texts.iter_mut().filter(|t| t.turn != self.turn && !t.forgotten) {
+            text.forgotten = true;
+            self.forgotten += 1;
+        }
+        if self.forgotten > SWEEP_AT && self.forgotten > self.texts.len() / 2 {
+            self.sweep();
+        }
+    }
+
+    /// Rebuilds everything from the living texts and series.
+    fn sweep(&mut self) {
+        let mut swept = Cache { turn: self.turn, hasher: self.hasher.clone(), ..Cache::new() };
+        let mut numbers = vec![NONE; self.series.len()];
+        for (i, series) in self.series.iter().enumerate() {
+            if series.alive || series.turn == self.turn {
+                let at = swept.series_of(series.labels.clone());
+                swept.series[at as usize] = Series { labels: series.labels.clone(), ..*series };
+                numbers[i] = at;
+            }
+        }
+        for text in self.texts.drain(..).filter(|t| !t.forgotten) {
+            let series = numbers.get(text.series as usize).copied().unwrap_or(NONE);
+            let at = swept.texts.len() as u32;
+            swept.by_text.insert_unique(swept.hasher.hash_one(&*text.raw), at, |i| swept.hasher.hash_one(&*swept.texts[*i as usize].raw));
+            swept.texts.push(Text { series, next: NONE, ..text });
+        }
+        *self = swept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchfire_model::labels;
+
+    const G: MetricType = MetricType::Gauge;
+
+    /// Runs one scrape over texts `name` or `name@` (own timestamp); gives what was added and what ended.
+    fn scrape(cache: &mut Cache, texts: &[&str], ok: bool) -> (usize, Vec<String>) {
+        let mut added = 0;
+        for raw in texts {
+            let known = cache.find(raw, G).map_or_else(
+                || {
+                    added += 1;
+                    cache.insert(raw, G, (!raw.starts_with('!')).then(|| labels!("__name__" => raw.trim_end_matches('\''))))
+                },
+                |(known, again)| {
+                    added += usize::from(again);
+                    known
+                },
+            );
+            if let Known::Series(number) = known {
+                cache.touch(number, true);
+            }
+        }
+        let mut ended = Vec::new();
+        let note = |l: &Labels| ended.push(l.metric_name().to_owned());
+        if ok { cache.commit(note) } else { cache.fail(note) }
+        (added, ended)
+    }
+
+    #[test]
+    fn series_begin_and_end() {
+        let mut cache = Cache::new();
+        assert_eq!(scrape(&mut cache, &["a", "b", "!c"], true), (3, vec![]));
+        assert_eq!(scrape(&mut cache, &["a", "b", "!c"], true), (0, vec![]));
+        assert_eq!(scrape(&mut cache, &["b", "a"], true), (0, vec![]));
+        assert_eq!(scrape(&mut cache, &["a"], true), (0, vec!["b".to_owned()]));
+        assert_eq!(scrape(&mut cache, &["b", "a"], true), (1, vec![]));
+        assert_eq!(scrape(&mut cache, &["a"], false), (0, vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(scrape(&mut cache, &[], false), (0, vec![]));
+        assert_eq!(scrape(&mut cache, &["a", "b"], true), (0, vec![]));
+    }
+
+    #[test]
+    fn two_texts_of_one_series_are_one_series() {
+        let mut cache = Cache::new();
+        let one = cache.insert("a", G, Some(labels!("__name__" => "a")));
+        let two = cache.insert("a'", G, Some(labels!("__name__" => "a")));
+        assert_eq!(one, two);
+        let Known::Series(number) = one else { panic!("dropped") };
+        assert!(cache.touch(number, true));
+        assert!(!cache.touch(number, true));
+        assert_eq!(cache.find("a", MetricType::Histogram), None);
+    }
+
+    #[test]
+    fn what_is_gone_is_swept_out() {
+        let mut cache = Cache::new();
+        for round in 0..20 {
+            let texts: Vec<String> = (0..300).map(|i| format!("m{round}_{i}")).chain(["stays".to_owned()]).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let (added, ended) = scrape(&mut cache, &texts, true);
+            assert_eq!((added, ended.len()), if round == 0 { (301, 0) } else { (300, 300) });
+        }
+        assert!(cache.texts.len() < 2_500 && cache.len() < 2_500, "{} {}", cache.texts.len(), cache.len());
+        assert_eq!(scrape(&mut cache, &["stays"], true).0, 0);
+    }
+
+    #[test]
+    fn new_rules_keep_what_is_alive() {
+        let mut cache = Cache::new();
+        scrape(&mut cache, &["a", "b"], true);
+        cache.clear_texts();
+        assert_eq!(scrape(&mut cache, &["a"], true), (1, vec!["b".to_owned()]));
+    }
+}

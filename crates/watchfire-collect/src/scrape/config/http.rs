@@ -1,0 +1,211 @@
+//! How requests are made: the keys that Prometheus' HTTP clients share (`basic_auth`, `authorization`, `oauth2`,
+//! `tls_config`, proxies, headers). It only reads and checks; requests are made elsewhere.
+
+use std::path::PathBuf;
+
+use watchfire_model::document::Reader;
+use watchfire_net::secret::Secret;
+
+use crate::discovery::glob::Lookup;
+
+/// A secret that stands in the configuration or in a file that is read at each use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In the configuration.
+    Inline(Secret),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// Who we say we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Authorization {
+    /// Nobody.
+    #[default]
+    None,
+    /// A name and a password.
+    Basic {
+        /// The name.
+        user: SecretSource,
+        /// The password, if there is one.
+        password: Option<SecretSource>,
+    },
+    /// A scheme (`Bearer`) and credentials.
+    Header {
+        /// The scheme.
+        scheme: String,
+        /// The credentials.
+        credentials: SecretSource,
+    },
+}
+
+/// The TLS side of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The authorities to trust, in PEM.
+    pub ca: Option<SecretSource>,
+    /// Our certificate, in PEM.
+    pub cert: Option<SecretSource>,
+    /// Its key, in PEM.
+    pub key: Option<SecretSource>,
+    /// The name that the other side must prove.
+    pub server_name: Option<String>,
+    /// Whether anybody is believed.
+    pub insecure_skip_verify: bool,
+}
+
+/// How requests of one job are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// Who we say we are.
+    pub authorization: Authorization,
+    /// The TLS side.
+    pub tls: TlsOptions,
+    /// The proxy, if one is set.
+    pub proxy_url: Option<String>,
+    /// Whether redirects are followed.
+    pub follow_redirects: bool,
+    /// Further headers.
+    pub headers: Vec<(String, SecretSource)>,
+}
+
+/// Reads the shared keys from among the keys of a job.
+pub(super) fn read(reader: &Reader<'_>, lookup: &Lookup) -> HttpOptions {
+    let ways: Vec<Authorization> = [read_basic(reader, lookup), read_header(reader, lookup), read_bearer(reader, lookup)].into_iter().flatten().collect();
+    let oauth2 = read_oauth2(reader, lookup);
+    if ways.len() + usize::from(oauth2) > 1 {
+        let key = ["bearer_token", "bearer_token_file", "oauth2", "authorization", "basic_auth"].into_iter().find(|k| reader.has(k)).unwrap_or("authorization");
+        reader.error_at(key, "at most one of basic_auth, authorization, oauth2, bearer_token and bearer_token_file may be set");
+    }
+    if oauth2 {
+        reader.warning_at("oauth2", "is read but not carried out yet: requests go out without a token");
+    }
+    reader.bool("enable_http2");
+    HttpOptions {
+        authorization: ways.into_iter().next().unwrap_or_default(),
+        tls: read_tls(reader, lookup),
+        proxy_url: read_proxy(reader),
+        follow_redirects: reader.bool("follow_redirects").unwrap_or(true),
+        headers: read_headers(reader, lookup),
+    }
+}
+
+/// A secret by its key, its `…_file` twin or its `…_ref` twin; two of them at once are an error.
+fn secret(reader: &Reader<'_>, key: &'static str, file_key: &'static str, ref_key: &'static str, lookup: &Lookup) -> Option<SecretSource> {
+    let inline = reader.text(key).map(|t| SecretSource::Inline(Secret::new(t)));
+    let file = reader.text(file_key).map(|f| SecretSource::File(lookup.file(&f)));
+    if reader.text(ref_key).is_some() {
+        reader.warning_at(ref_key, "is read but not carried out: there is no secret manager here");
+    }
+    if inline.is_some() && file.is_some() {
+        reader.error_at(file_key, format!("at most one of {key} and {file_key} may be set"));
+    }
+    inline.or(file)
+}
+
+fn read_basic(reader: &Reader<'_>, lookup: &Lookup) -> Option<Authorization> {
+    let basic = reader.map("basic_auth")?;
+    let user = secret(&basic, "username", "username_file", "username_ref", lookup).unwrap_or_else(|| SecretSource::Inline(Secret::new("")));
+    let password = secret(&basic, "password", "password_file", "password_ref", lookup);
+    basic.finish();
+    Some(Authorization::Basic { user, password })
+}
+
+fn read_header(reader: &Reader<'_>, lookup: &Lookup) -> Option<Authorization> {
+    let header = reader.map("authorization")?;
+    let scheme = header.text("type").filter(|t| !t.trim().is_empty()).unwrap_or_else(|| "Bearer".to_owned());
+    if scheme.trim().eq_ignore_ascii_case("basic") {
+        header.error_at("type", "must not be basic; use the basic_auth section instead");
+    }
+    let credentials = secret(&header, "credentials", "credentials_file", "credentials_ref", lookup);
+    header.finish();
+    Some(Authorization::Header { scheme: scheme.trim().to_owned(), credentials: credentials? })
+}
+
+fn read_bearer(reader: &Reader<'_>, lookup: &Lookup) -> Option<Authorization> {
+    let inline = reader.text("bearer_token").map(|t| SecretSource::Inline(Secret::new(t)));
+    let file = reader.text("bearer_token_file").map(|f| SecretSource::File(lookup.file(&f)));
+    if inline.is_some() && file.is_some() {
+        reader.error_at("bearer_token_file", "at most one of bearer_token and bearer_token_file may be set");
+    }
+    Some(Authorization::Header { scheme: "Bearer".to_owned(), credentials: inline.or(file)? })
+}
+
+fn read_oauth2(reader: &Reader<'_>, lookup: &Lookup) -> bool {
+    let Some(oauth2) = reader.map("oauth2") else { return false };
+    oauth2.required_text("client_id");
+    secret(&oauth2, "client_secret", "client_secret_file", "client_secret_ref", lookup);
+    oauth2.texts("scopes", false);
+    oauth2.required_text("token_url");
+    oauth2.text_map("endpoint_params");
+    read_tls(&oauth2, lookup);
+    read_proxy(&oauth2);
+    for key in ["client_certificate_key_id", "grant_type", "signature_algorithm", "iss", "audience"] {
+        oauth2.text(key);
+    }
+    secret(&oauth2, "client_certificate_key", "client_certificate_key_file", "client_certificate_key_ref", lookup);
+    oauth2.text_map("claims");
+    oauth2.finish();
+    true
+}
+
+/// Reads `tls_config`.
+pub(super) fn read_tls(reader: &Reader<'_>, lookup: &Lookup) -> TlsOptions {
+    let Some(tls) = reader.map("tls_config") else { return TlsOptions::default() };
+    let versions = ["TLS10", "TLS11", "TLS12", "TLS13"];
+    for key in ["min_version", "max_version"] {
+        if matches!(tls.word(key, &versions), Some("TLS10" | "TLS11")) {
+            tls.warning_at(key, "TLS 1.0 and 1.1 are not spoken here; TLS 1.2 is the least");
+        }
+    }
+    let options = TlsOptions {
+        ca: secret(&tls, "ca", "ca_file", "ca_ref", lookup),
+        cert: secret(&tls, "cert", "cert_file", "cert_ref", lookup),
+        key: secret(&tls, "key", "key_file", "key_ref", lookup),
+        server_name: tls.text("server_name").filter(|n| !n.is_empty()),
+        insecure_skip_verify: tls.bool("insecure_skip_verify").unwrap_or(false),
+    };
+    if options.cert.is_some() != options.key.is_some() {
+        let node = tls.node();
+        tls.context().error(node.line, node.column, "tls_config: a certificate needs its key and a key its certificate");
+    }
+    tls.finish();
+    options
+}
+
+fn read_proxy(reader: &Reader<'_>) -> Option<String> {
+    let url = reader.text("proxy_url").filter(|u| !u.is_empty());
+    let no_proxy = reader.text("no_proxy").filter(|n| !n.is_empty());
+    let environment = reader.bool("proxy_from_environment").unwrap_or(false);
+    reader.allow(&["proxy_connect_header"]);
+    if environment && url.is_some() {
+        reader.error_at("proxy_from_environment", "must not be set together with proxy_url");
+    }
+    if environment && no_proxy.is_some() {
+        reader.error_at("no_proxy", "must not be set together with proxy_from_environment");
+    }
+    if no_proxy.is_some() && url.is_none() {
+        reader.error_at("no_proxy", "needs a proxy_url");
+    }
+    if url.is_some() || environment {
+        let key = if url.is_some() { "proxy_url" } else { "proxy_from_environment" };
+        reader.warning_at(key, "is read but not carried out yet: requests go out directly");
+    }
+    url
+}
+
+fn read_headers(reader: &Reader<'_>, lookup: &Lookup) -> Vec<(String, SecretSource)> {
+    let Some(headers) = reader.map("http_headers") else { return Vec::new() };
+    let mut found = Vec::new();
+    for (name, node) in headers.entries() {
+        let header = Reader::new(reader.context(), node, &format!("{}.{}", reader.path_of("http_headers"), name.text));
+        for value in header.texts("values", false).into_iter().chain(header.texts("secrets", false)) {
+            found.push((name.text.to_string(), SecretSource::Inline(Secret::new(value))));
+        }
+        for file in header.texts("files", false) {
+            found.push((name.text.to_string(), SecretSource::File(lookup.file(&file))));
+        }
+        header.finish();
+    }
+    found
+}

@@ -1,0 +1,284 @@
+//! The sections beside `global` and `scrape_configs`: alerting, storage, and those that are checked for their shape and
+//! carried out by nobody here yet (remote write and read, tracing, OTLP, runtime).
+
+use watchfire_ingest::relabel::RelabelConfig;
+use watchfire_model::document::{Node, Reader, Value};
+
+use super::http;
+use super::job::{relabel_rules, warn_unsupported_discovery};
+use crate::discovery::glob::Lookup;
+use crate::discovery::{MECHANISMS, Place};
+
+/// Where alerts are sent and how they are relabelled.
+#[derive(Clone, Debug, Default)]
+pub struct Alerting {
+    /// Rules for the labels of every alert.
+    pub relabel: Vec<RelabelConfig>,
+    /// The receivers.
+    pub alertmanagers: Vec<Alertmanager>,
+}
+
+/// One group of Alertmanagers.
+#[derive(Clone, Debug)]
+pub struct Alertmanager {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// What stands before `/api/v2/alerts`.
+    pub path_prefix: String,
+    /// How long a request may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The addresses of its static configurations.
+    pub addresses: Vec<String>,
+}
+
+/// What the file says about storage; `None` where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// How long samples are kept, in milliseconds.
+    pub retention_ms: Option<u64>,
+    /// How many bytes they may take.
+    pub retention_bytes: Option<u64>,
+    /// How far out of order a sample may come, in milliseconds.
+    pub out_of_order_window_ms: Option<u64>,
+}
+
+/// Reads `alerting`.
+pub(super) fn read_alerting(root: &Reader<'_>, lookup: &Lookup) -> Alerting {
+    let Some(reader) = root.map("alerting") else { return Alerting::default() };
+    let relabel = relabel_rules(&reader, "alert_relabel_configs");
+    let alertmanagers: Vec<_> = reader.maps("alertmanagers").into_iter().map(|item| read_alertmanager(item, lookup)).collect();
+    if !alertmanagers.is_empty() {
+        root.warning_at("alerting", "is read but not carried out yet: no alert is sent to these addresses");
+    }
+    reader.finish();
+    Alerting { relabel, alertmanagers }
+}
+
+fn read_alertmanager(reader: Reader<'_>, lookup: &Lookup) -> Alertmanager {
+    let alertmanager = Alertmanager {
+        scheme: reader.word("scheme", &["http", "https"]).unwrap_or("http"),
+        path_prefix: reader.text("path_prefix").unwrap_or_default(),
+        timeout_ms: reader.duration_ms("timeout").unwrap_or(10_000),
+        addresses: reader.maps("static_configs").iter().flat_map(|g| g.texts("targets", false)).collect(),
+    };
+    reader.word("api_version", &["v2", "v1"]);
+    if reader.text("api_version").as_deref() == Some("v1") {
+        reader.warning_at("api_version", "version v1 of this API was removed from Prometheus and Alertmanager; v2 is used");
+    }
+    relabel_rules(&reader, "relabel_configs");
+    relabel_rules(&reader, "alert_relabel_configs");
+    for mechanism in MECHANISMS {
+        if let Some(node) = reader.raw(mechanism.key) {
+            let place = Place { context: reader.context(), lookup, path: reader.path_of(mechanism.key) };
+            (mechanism.read)(&place, node);
+        }
+    }
+    check_addresses(&reader);
+    warn_unsupported_discovery(&reader);
+    http::read(&reader, lookup);
+    read_sigv4(&reader);
+    reader.finish();
+    alertmanager
+}
+
+fn check_addresses(reader: &Reader<'_>) {
+    if !reader.list("relabel_configs").is_empty() {
+        return;
+    }
+    let groups = reader.list("static_configs").iter();
+    for target in groups.filter_map(|g| g.get("targets")?.items()).flatten() {
+        if target.text().is_some_and(|t| t.contains('/')) {
+            reader.context().error(target.line, target.column, format!("{:?} is not a valid hostname; write host:port, and the rest as scheme and path_prefix", target.text().unwrap_or("")));
+        }
+    }
+}
+
+/// Reads `storage`. `retention.time: 3d` as one key is written in real files although Prometheus refuses it.
+pub(super) fn read_storage(root: &Reader<'_>) -> Storage {
+    let Some(reader) = root.map("storage") else { return Storage::default() };
+    let storage = reader.map("tsdb").map_or_else(Storage::default, read_tsdb);
+    if let Some(exemplars) = reader.map("exemplars") {
+        exemplars.f64("max_exemplars");
+        reader.warning_at("exemplars", "is read but not carried out: exemplars are not stored here");
+        exemplars.finish();
+    }
+    reader.finish();
+    storage
+}
+
+fn read_tsdb(reader: Reader<'_>) -> Storage {
+    let mut storage = Storage { out_of_order_window_ms: reader.duration_ms("out_of_order_time_window"), ..Storage::default() };
+    if let Some(retention) = reader.map("retention") {
+        storage.retention_ms = retention.duration_ms("time");
+        storage.retention_bytes = retention.bytes("size");
+        if retention.f64("percentage").is_some() {
+            retention.warning_at("percentage", "is read but not carried out here; set a size instead");
+        }
+        retention.finish();
+    }
+    let flat_ms = reader.duration_ms("retention.time");
+    let flat_bytes = reader.bytes("retention.size");
+    for (key, present) in [("retention.time", flat_ms.is_some()), ("retention.size", flat_bytes.is_some())] {
+        if present {
+            let name = key.trim_start_matches("retention.");
+            reader.warning_at(key, format!("Prometheus refuses a file with this key; it is read as retention: {{{name}: …}}"));
+        }
+    }
+    storage.retention_ms = storage.retention_ms.or(flat_ms).filter(|ms| *ms > 0);
+    storage.retention_bytes = storage.retention_bytes.or(flat_bytes).filter(|n| *n > 0);
+    reader.finish();
+    storage
+}
+
+/// Reads the sections that nothing here acts on.
+pub(super) fn read_others(root: &Reader<'_>, lookup: &Lookup) {
+    for item in root.maps("remote_write") {
+        read_remote_write(item, lookup);
+    }
+    for item in root.maps("remote_read") {
+        read_remote_read(item, lookup);
+    }
+    for key in ["remote_write", "remote_read"] {
+        if !root.list(key).is_empty() {
+            root.warning_at(key, "is read but not carried out yet");
+        }
+    }
+    if let Some(runtime) = root.map("runtime") {
+        integer(&runtime, "gogc");
+        runtime.finish();
+        root.warning_at("runtime", "has no effect: it tunes the garbage collector of Go");
+    }
+    read_tracing(root, lookup);
+    read_otlp(root);
+}
+
+fn read_remote_write(reader: Reader<'_>, lookup: &Lookup) {
+    require_url(&reader);
+    reader.duration_ms("remote_timeout");
+    check_headers(&reader);
+    relabel_rules(&reader, "write_relabel_configs");
+    reader.text("name");
+    for key in ["send_exemplars", "send_native_histograms", "round_robin_dns"] {
+        reader.bool(key);
+    }
+    reader.word("protobuf_message", &["prometheus.WriteRequest", "io.prometheus.write.v2.Request"]);
+    http::read(&reader, lookup);
+    if let Some(queue) = reader.map("queue_config") {
+        for key in ["capacity", "max_shards", "min_shards", "max_samples_per_send"] {
+            queue.u64(key);
+        }
+        for key in ["batch_send_deadline", "min_backoff", "max_backoff", "sample_age_limit"] {
+            queue.duration_ms(key);
+        }
+        queue.bool("retry_on_http_429");
+        queue.finish();
+    }
+    if let Some(metadata) = reader.map("metadata_config") {
+        metadata.bool("send");
+        metadata.duration_ms("send_interval");
+        metadata.u64("max_samples_per_send");
+        metadata.finish();
+    }
+    read_sigv4(&reader);
+    if let Some(azure) = reader.map("azuread") {
+        azure.allow(&["cloud", "managed_identity", "oauth", "sdk", "workload_identity", "scope", "certificate"]);
+        azure.finish();
+    }
+    if let Some(google) = reader.map("google_iam") {
+        google.text("credentials_file");
+        google.finish();
+    }
+    reader.finish();
+}
+
+fn read_sigv4(reader: &Reader<'_>) {
+    if let Some(sigv4) = reader.map("sigv4") {
+        for key in ["region", "access_key", "secret_key", "profile", "role_arn", "external_id", "service_name"] {
+            sigv4.text(key);
+        }
+        sigv4.bool("use_fips_sts_endpoint");
+        sigv4.finish();
+    }
+}
+
+fn read_remote_read(reader: Reader<'_>, lookup: &Lookup) {
+    require_url(&reader);
+    reader.duration_ms("remote_timeout");
+    reader.u64("chunked_read_limit");
+    check_headers(&reader);
+    reader.bool("read_recent");
+    reader.text("name");
+    http::read(&reader, lookup);
+    reader.text_map("required_matchers");
+    reader.bool("filter_external_labels");
+    reader.finish();
+}
+
+fn require_url(reader: &Reader<'_>) {
+    let url = reader.required_text("url");
+    if !url.is_empty() && !url.contains("://") {
+        reader.error_at("url", "must be a URL such as http://host:port/path");
+    }
+}
+
+/// Headers that a request sets itself must not be set by hand.
+fn check_headers(reader: &Reader<'_>) {
+    const RESERVED: [&str; 14] = [
+        "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
+        "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version",
+        "x-prometheus-remote-read-version",
+    ];
+    for (name, _) in reader.text_map("headers") {
+        if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+            reader.error_at("headers", format!("the header {name:?} is reserved and must not be set here"));
+        }
+    }
+}
+
+fn read_tracing(root: &Reader<'_>, lookup: &Lookup) {
+    let Some(reader) = root.map("tracing") else { return };
+    reader.word("client_type", &["http", "grpc"]);
+    reader.required_text("endpoint");
+    reader.f64("sampling_fraction");
+    reader.bool("insecure");
+    check_headers(&reader);
+    reader.word("compression", &["gzip", ""]);
+    reader.duration_ms("timeout");
+    http::read_tls(&reader, lookup);
+    reader.finish();
+    root.warning_at("tracing", "is read but not carried out yet");
+}
+
+fn read_otlp(root: &Reader<'_>) {
+    let Some(reader) = root.map("otlp") else { return };
+    let all = reader.bool("promote_all_resource_attributes") == Some(true);
+    let promoted = reader.texts("promote_resource_attributes", false);
+    let ignored = reader.texts("ignore_resource_attributes", false);
+    if all && !promoted.is_empty() {
+        reader.error_at("promote_resource_attributes", "must not stand beside promote_all_resource_attributes: true");
+    }
+    if !all && !ignored.is_empty() {
+        reader.error_at("ignore_resource_attributes", "needs promote_all_resource_attributes: true");
+    }
+    let strategies = ["UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes", "NoUTF8EscapingWithSuffixes", "NoTranslation", ""];
+    reader.word("translation_strategy", &strategies);
+    for key in [
+        "keep_identifying_resource_attributes",
+        "convert_histograms_to_nhcb",
+        "promote_scope_metadata",
+        "label_name_underscore_sanitization",
+        "label_name_preserve_multiple_underscores",
+    ] {
+        reader.bool(key);
+    }
+    reader.finish();
+    root.warning_at("otlp", "is read but not carried out yet");
+}
+
+/// A whole number that may be negative.
+fn integer(reader: &Reader<'_>, key: &'static str) {
+    let Some(Node { value: Value::Scalar { text, plain: true }, .. }) = reader.raw(key) else { return };
+    if text.parse::<i64>().is_err() {
+        reader.error_at(key, format!("must be a whole number, not {text:?}"));
+    }
+}

@@ -1,0 +1,170 @@
+//! All jobs of a configuration: starts them, changes them when the configuration changes, and tells how targets are
+//! doing. What has not changed is not touched: loops, caches and timing go on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use watchfire_model::batch::Batch;
+use watchfire_model::live::TargetStatus;
+use watchfire_model::meter::{Counter, Meter};
+use watchfire_model::time::SharedClock;
+use watchfire_model::write::{Sink, WriteError};
+
+use super::alias::Aliases;
+use super::config::{PrometheusConfig, ScrapeConfig};
+use super::fetch::Fetch;
+use super::intake::Counts;
+use super::pool::{Desired, Pool, View};
+
+/// What scraping needs from outside.
+pub struct Surroundings {
+    /// Where samples go.
+    pub sink: Arc<dyn Sink>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Our own metrics.
+    pub meter: Meter,
+    /// Makes requests.
+    pub fetch: Arc<dyn Fetch>,
+    /// Which addresses mean ourselves.
+    pub aliases: Aliases,
+    /// Spreads the scrapes of several Watchfires with the same targets: a hash of the host's name, for example.
+    pub offset_seed: u64,
+}
+
+/// The same, shared by all loops.
+pub(super) struct Env {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) clock: SharedClock,
+    pub(super) meter: Meter,
+    pub(super) fetch: Arc<dyn Fetch>,
+    pub(super) aliases: Aliases,
+    pub(super) offset_seed: u64,
+    pub(super) meters: Meters,
+}
+
+/// What is counted about scraping.
+pub(super) struct Meters {
+    good: Counter,
+    failed: Counter,
+    duplicates: Counter,
+    lost: Counter,
+    pub(super) invalid_targets: Counter,
+    pub(super) panics: Counter,
+}
+impl Meters {
+    fn new(meter: &Meter) -> Meters {
+        let scrapes = |result| meter.counter("watchfire_scrapes_total", "Scrapes by result.", &[("result", result)]);
+        Meters {
+            good: scrapes("success"),
+            failed: scrapes("failure"),
+            duplicates: meter.counter(
+                "watchfire_scrape_duplicate_samples_total",
+                "Samples left out because their series already had one in the same scrape.",
+                &[],
+            ),
+            lost: meter.counter("watchfire_scrape_lost_samples_total", "Samples lost because nothing could be stored.", &[]),
+            invalid_targets: meter.counter("watchfire_scrape_invalid_targets_total", "Discovered targets that cannot be scraped.", &[]),
+            panics: meter.counter("watchfire_scrape_panics_total", "Scrapes that ended in a bug of ours.", &[]),
+        }
+    }
+}
+
+impl Env {
+    /// Writes a batch; blocks.
+    pub(super) fn write(&self, batch: Batch) {
+        let samples = batch.sample_count() as u64;
+        if let Err(error) = self.sink.write(batch) {
+            self.meters.lost.add(samples);
+            if !matches!(error, WriteError::Closed) {
+                tracing::warn!(samples, %error, "samples of a scrape are lost");
+            }
+        }
+    }
+    pub(super) fn count(&self, counts: &Counts, failed: bool) {
+        if failed { self.meters.failed.inc() } else { self.meters.good.inc() }
+        self.meters.duplicates.add(counts.duplicates);
+    }
+}
+
+/// One running job.
+struct Job {
+    desired: watch::Sender<Desired>,
+    fingerprint: u64,
+    view: Arc<Mutex<View>>,
+    task: JoinHandle<()>,
+}
+
+/// Keeps the jobs of a configuration running.
+pub struct Manager {
+    env: Arc<Env>,
+    jobs: Mutex<BTreeMap<String, Job>>,
+}
+
+impl Manager {
+    /// A manager without jobs.
+    pub fn new(outside: Surroundings) -> Manager {
+        let meters = Meters::new(&outside.meter);
+        let Surroundings { sink, clock, meter, fetch, aliases, offset_seed } = outside;
+        let env = Env { sink, clock, meter, fetch, aliases, offset_seed, meters };
+        Manager { env: Arc::new(env), jobs: Mutex::default() }
+    }
+
+    /// Makes the running jobs those of a configuration. Returns at once; must be called within a tokio runtime.
+    pub fn apply(&self, config: &PrometheusConfig) {
+        self.apply_jobs(&config.jobs);
+    }
+
+    /// The same with a list of jobs.
+    pub fn apply_jobs(&self, wanted: &[Arc<ScrapeConfig>]) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.retain(|name, job| {
+            let stays = wanted.iter().any(|w| w.name == *name);
+            if !stays {
+                job.desired.send_replace(Desired::End);
+            }
+            stays
+        });
+        for config in wanted {
+            match jobs.get_mut(&config.name) {
+                Some(job) if job.fingerprint == config.fingerprint => {}
+                Some(job) => {
+                    job.fingerprint = config.fingerprint;
+                    job.desired.send_replace(Desired::Run(config.clone()));
+                }
+                None => {
+                    jobs.insert(config.name.clone(), self.start(config));
+                }
+            }
+        }
+    }
+
+    fn start(&self, config: &Arc<ScrapeConfig>) -> Job {
+        let (desired, receiver) = watch::channel(Desired::Run(config.clone()));
+        let view = Arc::new(Mutex::new(View::new(config.clone())));
+        let task = tokio::spawn(Pool::new(self.env.clone(), config.clone(), view.clone()).run(receiver));
+        Job { desired, fingerprint: config.fingerprint, view, task }
+    }
+
+    /// All targets, by job and address.
+    pub fn targets(&self) -> Vec<TargetStatus> {
+        let views: Vec<Arc<Mutex<View>>> =
+            self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().map(|job| job.view.clone()).collect();
+        views.iter().flat_map(|view| view.lock().unwrap_or_else(PoisonError::into_inner).targets()).collect()
+    }
+
+    /// Stops all scraping and waits until the last write is done. Series are not ended: after a restart they go on.
+    pub async fn shutdown(&self) {
+        let jobs = std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        for job in jobs.values() {
+            job.desired.send_replace(Desired::Stop);
+        }
+        for (name, job) in jobs {
+            if job.task.await.is_err() {
+                tracing::error!(job = name, "a scrape job ended in a panic");
+            }
+        }
+    }
+}
