@@ -233,16 +233,11 @@ mod tests {
     fn scrape(cache: &mut Cache, texts: &[&str], ok: bool) -> (usize, Vec<String>) {
         let mut added = 0;
         for raw in texts {
-            let known = cache.find(raw, G).map_or_else(
-                || {
-                    added += 1;
-                    cache.insert(raw, G, (!raw.starts_with('!')).then(|| labels!("__name__" => raw.trim_end_matches('\''))))
-                },
-                |(known, again)| {
-                    added += usize::from(again);
-                    known
-                },
-            );
+            let (known, new) = match cache.find(raw, G) {
+                Some(found) => found,
+                None => (cache.insert(raw, G, (!raw.starts_with('!')).then(|| labels!("__name__" => raw.trim_end_matches('\'')))), true),
+            };
+            added += usize::from(new);
             if let Known::Series(number) = known {
                 cache.touch(number, true);
             }

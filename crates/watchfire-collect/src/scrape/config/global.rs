@@ -6,11 +6,11 @@ use watchfire_model::labels::{Labels, is_classic_label_name};
 use super::Outside;
 
 /// The interval when nobody sets one.
-pub const INTERVAL_MS_DEFAULT: u64 = 60_000;
+const INTERVAL_MS_DEFAULT: u64 = 60_000;
 /// The timeout when nobody sets one.
-pub const TIMEOUT_MS_DEFAULT: u64 = 10_000;
+const TIMEOUT_MS_DEFAULT: u64 = 10_000;
 /// The largest body when nobody sets a limit. Prometheus has none; an endless answer must not take the machine down.
-pub const BODY_BYTES_MAX_DEFAULT: u64 = 32 << 20;
+const BODY_BYTES_MAX_DEFAULT: u64 = 32 << 20;
 
 /// The global settings.
 #[derive(Clone, Debug, PartialEq)]
