@@ -1,1 +1,3 @@
 //! Query languages over any `Source`: PromQL today. It never knows where the data are, and it is synchronous.
+
+pub mod promql;

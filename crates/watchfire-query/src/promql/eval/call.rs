@@ -1,0 +1,278 @@
+//! Function calls: the families of the registry, and the functions that belong to none.
+
+use hashbrown::HashSet;
+use watchfire_model::labels::{Labels, LabelsBuilder, METRIC_NAME};
+use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::sample::is_stale;
+
+use super::super::ast::{Call, Node, NodeKind, ValueType};
+use super::super::functions::{Code, OverTime};
+use super::column::without_metadata;
+use super::math::{max, min};
+use super::{Columns, Evaluated, Evaluator, Grid, Numbers, Output, Window};
+
+impl Evaluator<'_> {
+    pub(super) fn call(&mut self, call: &Call, grid: Grid) -> Evaluated<Output> {
+        match &call.function.code {
+            Code::Other(code) => code(self, call, grid),
+            Code::Math(compute) => self.argument(call, 0, grid)?.mapped(compute).map(Output::Vector),
+            Code::Calendar(compute) => match call.args.first() {
+                None => {
+                    let times = self.each_time(grid, |t| calendar_of((t / 1000) as f64, *compute))?;
+                    constant_series(self, times, grid).map(Output::Vector)
+                }
+                Some(_) => self.argument(call, 0, grid)?.mapped(|v| calendar_of(v, *compute)).map(Output::Vector),
+            },
+            Code::Window(over_time) => self.over_time(call, over_time, grid).map(Output::Vector),
+        }
+    }
+
+    /// An argument that is an instant vector.
+    pub(super) fn argument(&mut self, call: &Call, i: usize, grid: Grid) -> Evaluated<Columns> {
+        self.eval_vector(&call.args[i], grid)
+    }
+
+    /// A number per step.
+    fn each_time(&mut self, grid: Grid, compute: impl Fn(i64) -> f64) -> Evaluated<Numbers> {
+        // The result lives as long as its node; it is checked against the budget, then counted with what is made of it.
+        let mut charge = super::Charge::new(self.budget);
+        charge.add(grid.count)?;
+        Ok(Numbers::Each((0..grid.count).map(|i| compute(grid.time(i))).collect()))
+    }
+
+    /// Evaluates a function at every step over the window of each series.
+    fn over_time(&mut self, call: &Call, over_time: &OverTime, grid: Grid) -> Evaluated<Columns> {
+        let Some(range_arg) = call.args.iter().map(Node::unwrapped).find(|a| a.value_type() == ValueType::Matrix) else {
+            return Ok(self.no_columns());
+        };
+        let mut params = [Numbers::Same(0.0), Numbers::Same(0.0)];
+        let scalars = call.args.iter().filter(|a| a.value_type() == ValueType::Scalar);
+        for (slot, arg) in params.iter_mut().zip(scalars) {
+            *slot = self.eval_scalar(arg, grid)?;
+        }
+        let at = call.args.first().map_or(0, |a| a.unwrapped().start);
+        let mut columns = self.no_columns();
+        let (range, reference) = self.windows(range_arg, grid)?;
+        let mut checked: Option<[f64; 2]> = None;
+        self.each_series(range_arg, grid, &mut |this, labels, times, values| {
+            let name = if over_time.keeps_name { labels.clone() } else { without_metadata(&labels) };
+            let column = columns.push_absent(name, grid.count)?;
+            let (mut low, mut high, mut any) = (0, 0, false);
+            for (i, slot) in column.values.iter_mut().enumerate() {
+                let end = reference.at(i);
+                let start = end.saturating_sub(range);
+                while times.get(high).is_some_and(|t| *t <= end) {
+                    high += 1;
+                }
+                while low < high && times[low] <= start {
+                    low += 1;
+                }
+                if low == high {
+                    continue;
+                }
+                let params = [params[0].at(i), params[1].at(i)];
+                if checked.is_none_or(|c| c.map(f64::to_bits) != params.map(f64::to_bits)) {
+                    (over_time.check)(&params, at, &mut this.notes)?;
+                    checked = Some(params);
+                }
+                let window = Window { times: &times[low..high], values: &values[low..high], start, end, time: grid.time(i), params };
+                if let Some(value) = (over_time.compute)(&window) {
+                    *slot = value;
+                    any = true;
+                }
+            }
+            if !any {
+                columns.list.pop();
+                columns.charge.release(grid.count);
+            } else if over_time.counter {
+                note_counter(this, &labels, range_arg.start);
+            }
+            Ok(())
+        })?;
+        columns.sorted().distinct()
+    }
+}
+
+fn note_counter(evaluator: &mut Evaluator<'_>, labels: &Labels, at: usize) {
+    let name = labels.metric_name();
+    let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+    if !name.is_empty() && !counter {
+        evaluator.notes.possible_non_counter(at, name);
+    }
+}
+
+fn calendar_of(seconds: f64, compute: fn(&super::Civil) -> f64) -> f64 {
+    compute(&super::Civil::from_seconds(seconds))
+}
+
+/// One series without labels.
+fn constant_series(evaluator: &Evaluator<'_>, numbers: Numbers, grid: Grid) -> Evaluated<Columns> {
+    let mut columns = evaluator.no_columns();
+    let column = columns.push_absent(Labels::empty(), grid.count)?;
+    for (i, slot) in column.values.iter_mut().enumerate() {
+        *slot = numbers.at(i);
+    }
+    Ok(columns)
+}
+
+pub(in crate::promql) fn time(evaluator: &mut Evaluator<'_>, _call: &Call, grid: Grid) -> Evaluated<Output> {
+    evaluator.each_time(grid, |t| t as f64 / 1000.0).map(Output::Scalar)
+}
+pub(in crate::promql) fn pi(_evaluator: &mut Evaluator<'_>, _call: &Call, _grid: Grid) -> Evaluated<Output> {
+    Ok(Output::Scalar(Numbers::Same(std::f64::consts::PI)))
+}
+fn seconds(ms: i64) -> Evaluated<Output> {
+    Ok(Output::Scalar(Numbers::Same(ms as f64 / 1000.0)))
+}
+pub(in crate::promql) fn query_start(evaluator: &mut Evaluator<'_>, _call: &Call, _grid: Grid) -> Evaluated<Output> {
+    seconds(evaluator.query_start)
+}
+pub(in crate::promql) fn query_end(evaluator: &mut Evaluator<'_>, _call: &Call, _grid: Grid) -> Evaluated<Output> {
+    seconds(evaluator.query_end)
+}
+pub(in crate::promql) fn query_step(evaluator: &mut Evaluator<'_>, _call: &Call, _grid: Grid) -> Evaluated<Output> {
+    seconds(evaluator.query_step)
+}
+pub(in crate::promql) fn query_range(evaluator: &mut Evaluator<'_>, _call: &Call, _grid: Grid) -> Evaluated<Output> {
+    seconds(evaluator.query_end.saturating_sub(evaluator.query_start))
+}
+
+pub(in crate::promql) fn vector(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let numbers = evaluator.eval_scalar(&call.args[0], grid)?;
+    constant_series(evaluator, numbers, grid).map(Output::Vector)
+}
+
+/// The value of the only series; NaN where there is none or more than one.
+pub(in crate::promql) fn scalar(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let columns = evaluator.argument(call, 0, grid)?;
+    let mut values = vec![f64::NAN; grid.count];
+    let mut seen = vec![false; grid.count];
+    for column in &columns.list {
+        for ((slot, seen), value) in values.iter_mut().zip(&mut seen).zip(&column.values) {
+            if !is_stale(*value) {
+                *slot = if *seen { f64::NAN } else { *value };
+                *seen = true;
+            }
+        }
+    }
+    Ok(Output::Scalar(Numbers::Each(values)))
+}
+
+/// The time of each sample: its own for a plain selector, the evaluation time for anything else.
+pub(in crate::promql) fn timestamp(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    if let NodeKind::Vector(selector) = &call.args[0].unwrapped().kind {
+        let columns = evaluator.instant_samples(selector, grid, |time, _| time as f64 / 1000.0)?;
+        return columns.mapped(|v| v).map(Output::Vector);
+    }
+    let mut columns = evaluator.argument(call, 0, grid)?;
+    for column in &mut columns.list {
+        for (i, value) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_stale(**v)) {
+            *value = grid.time(i) as f64 / 1000.0;
+        }
+    }
+    columns.mapped(|v| v).map(Output::Vector)
+}
+
+/// Applies a function of the value and up to two scalars that change with the step.
+fn with_scalars(columns: Columns, numbers: [&Numbers; 2], compute: impl Fn(f64, f64, f64) -> Option<f64>) -> Evaluated<Output> {
+    let mut columns = columns;
+    for column in &mut columns.list {
+        for (i, value) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_stale(**v)) {
+            *value = compute(*value, numbers[0].at(i), numbers[1].at(i)).unwrap_or_else(watchfire_model::sample::stale_nan);
+        }
+    }
+    columns.without_empty().mapped(|v| v).map(Output::Vector)
+}
+
+pub(in crate::promql) fn clamp(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let columns = evaluator.argument(call, 0, grid)?;
+    let low = evaluator.eval_scalar(&call.args[1], grid)?;
+    let high = evaluator.eval_scalar(&call.args[2], grid)?;
+    with_scalars(columns, [&low, &high], |v, low, high| if high < low { None } else { Some(max(low, min(high, v))) })
+}
+pub(in crate::promql) fn clamp_min(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let columns = evaluator.argument(call, 0, grid)?;
+    let low = evaluator.eval_scalar(&call.args[1], grid)?;
+    with_scalars(columns, [&low, &low], |v, low, _| Some(max(low, min(f64::INFINITY, v))))
+}
+pub(in crate::promql) fn clamp_max(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let columns = evaluator.argument(call, 0, grid)?;
+    let high = evaluator.eval_scalar(&call.args[1], grid)?;
+    with_scalars(columns, [&high, &high], |v, high, _| Some(max(f64::NEG_INFINITY, min(high, v))))
+}
+
+/// Rounds to the nearest multiple, ties upwards.
+pub(in crate::promql) fn round(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let columns = evaluator.argument(call, 0, grid)?;
+    let to = call.args.get(1).map_or(Ok(Numbers::Same(1.0)), |arg| evaluator.eval_scalar(arg, grid))?;
+    with_scalars(columns, [&to, &to], |v, to, _| {
+        let inverse = 1.0 / to;
+        Some((v * inverse + 0.5).floor() / inverse)
+    })
+}
+
+/// Functions of native histograms: among floats they find nothing, but the argument is evaluated for its errors.
+pub(in crate::promql) fn of_histograms(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    evaluator.argument(call, 0, grid)?;
+    Ok(Output::Vector(evaluator.no_columns()))
+}
+
+pub(in crate::promql) fn absent(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let columns = evaluator.argument(call, 0, grid)?;
+    let mut present = vec![false; grid.count];
+    for column in &columns.list {
+        for (seen, value) in present.iter_mut().zip(&column.values) {
+            *seen |= !is_stale(*value);
+        }
+    }
+    missing(evaluator, &call.args[0], &present, grid)
+}
+
+pub(in crate::promql) fn absent_over_time(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    let node = call.args[0].unwrapped();
+    let mut present = vec![false; grid.count];
+    let (range, reference) = evaluator.windows(node, grid)?;
+    evaluator.each_series(node, grid, &mut |_, _, times, _| {
+        let mut next = 0;
+        for (i, seen) in present.iter_mut().enumerate() {
+            let end = reference.at(i);
+            while times.get(next).is_some_and(|t| *t <= end) {
+                next += 1;
+            }
+            *seen |= next > 0 && times[next - 1] > end.saturating_sub(range);
+        }
+        Ok(())
+    })?;
+    missing(evaluator, node, &present, grid)
+}
+
+/// 1 wherever nothing was present, with the labels that the selector pins down.
+fn missing(evaluator: &Evaluator<'_>, node: &Node, present: &[bool], grid: Grid) -> Evaluated<Output> {
+    let mut columns = evaluator.no_columns();
+    if present.iter().any(|seen| !seen) {
+        let column = columns.push_absent(pinned_labels(node), grid.count)?;
+        for (slot, _) in column.values.iter_mut().zip(present).filter(|(_, seen)| !**seen) {
+            *slot = 1.0;
+        }
+    }
+    Ok(Output::Vector(columns))
+}
+
+/// The labels that a selector compares by `=` exactly once.
+fn pinned_labels(node: &Node) -> Labels {
+    let matchers: &[Matcher] = match &node.unwrapped().kind {
+        NodeKind::Vector(selector) => &selector.matchers,
+        NodeKind::Matrix(matrix) => &matrix.selector.matchers,
+        _ => &[],
+    };
+    let mut labels = LabelsBuilder::new();
+    let mut seen = HashSet::new();
+    for matcher in matchers.iter().filter(|m| m.name != METRIC_NAME) {
+        if matcher.op == MatchOp::Equal && seen.insert(&matcher.name) {
+            labels.set(&matcher.name, &matcher.value);
+        } else {
+            labels.remove(&matcher.name);
+        }
+    }
+    labels.build()
+}

@@ -1,0 +1,215 @@
+//! The shape of values under way: a column is one series with one number per step, or none.
+//! "None" is the staleness marker, which no computation can produce. Histogram columns will stand beside the floats.
+
+use hashbrown::HashMap;
+use watchfire_model::labels::{Labels, METRIC_NAME};
+use watchfire_model::read::Budget;
+use watchfire_model::sample::{is_stale, stale_nan};
+
+use super::super::error::QueryError;
+use super::Evaluated;
+
+/// What evaluating a node gives.
+pub(in crate::promql) enum Output {
+    Scalar(Numbers),
+    Vector(Columns),
+    String(String),
+}
+impl Output {
+    /// The value of a single step, repeated.
+    pub(super) fn repeated(self, count: usize) -> Evaluated<Output> {
+        Ok(match self {
+            Output::Scalar(numbers) => Output::Scalar(Numbers::Same(numbers.at(0))),
+            Output::Vector(mut columns) => {
+                for column in &mut columns.list {
+                    columns.charge.add(count)?;
+                    let value = column.values.first().copied().unwrap_or_else(stale_nan);
+                    column.values = vec![value; count];
+                }
+                Output::Vector(columns)
+            }
+            text @ Output::String(_) => text,
+        })
+    }
+}
+
+/// A scalar at all steps.
+pub(in crate::promql) enum Numbers {
+    Same(f64),
+    Each(Vec<f64>),
+}
+impl Numbers {
+    pub(in crate::promql) fn at(&self, i: usize) -> f64 {
+        match self {
+            Numbers::Same(value) => *value,
+            Numbers::Each(values) => values.get(i).copied().unwrap_or(f64::NAN),
+        }
+    }
+    pub(super) fn map(self, compute: impl Fn(f64) -> f64) -> Numbers {
+        match self {
+            Numbers::Same(value) => Numbers::Same(compute(value)),
+            Numbers::Each(values) => Numbers::Each(values.into_iter().map(compute).collect()),
+        }
+    }
+    /// All distinct values in the order of the steps; one when it is constant.
+    pub(super) fn each(&self) -> &[f64] {
+        match self {
+            Numbers::Same(value) => std::slice::from_ref(value),
+            Numbers::Each(values) => values,
+        }
+    }
+}
+
+/// Samples charged to the budget as long as this lives.
+pub(in crate::promql) struct Charge {
+    budget: Budget,
+    samples: u64,
+}
+impl Charge {
+    pub(super) fn new(budget: &Budget) -> Charge {
+        Charge { budget: budget.clone(), samples: 0 }
+    }
+    pub(super) fn add(&mut self, samples: usize) -> Evaluated<()> {
+        self.samples += samples as u64;
+        Ok(self.budget.charge_samples(samples as u64)?)
+    }
+    pub(super) fn release(&mut self, samples: usize) {
+        let samples = (samples as u64).min(self.samples);
+        self.samples -= samples;
+        self.budget.release_samples(samples);
+    }
+    pub(super) fn check(&self) -> Evaluated<()> {
+        Ok(self.budget.check()?)
+    }
+    fn absorb(&mut self, other: Charge) {
+        self.samples += std::mem::ManuallyDrop::new(other).samples;
+    }
+}
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.release_samples(self.samples);
+    }
+}
+
+/// One series of an instant vector at all steps.
+pub(in crate::promql) struct Column {
+    pub(in crate::promql) labels: Labels,
+    pub(in crate::promql) values: Vec<f64>,
+}
+impl Column {
+    pub(super) fn absent(labels: Labels, count: usize) -> Column {
+        Column { labels, values: vec![stale_nan(); count] }
+    }
+    pub(in crate::promql) fn at(&self, i: usize) -> Option<f64> {
+        self.values.get(i).copied().filter(|v| !is_stale(*v))
+    }
+    pub(super) fn has(&self, i: usize) -> bool {
+        self.at(i).is_some()
+    }
+    pub(super) fn put(&mut self, i: usize, value: f64) {
+        if let Some(slot) = self.values.get_mut(i) {
+            *slot = value;
+        }
+    }
+    fn is_empty(&self) -> bool {
+        self.values.iter().all(|v| is_stale(*v))
+    }
+}
+
+/// An instant vector at all steps.
+pub(in crate::promql) struct Columns {
+    pub(in crate::promql) list: Vec<Column>,
+    pub(in crate::promql) charge: Charge,
+}
+impl Columns {
+    /// Makes room for a column within the budget.
+    pub(super) fn push_absent(&mut self, labels: Labels, count: usize) -> Evaluated<&mut Column> {
+        self.charge.add(count)?;
+        self.list.push(Column::absent(labels, count));
+        let last = self.list.len() - 1;
+        Ok(&mut self.list[last])
+    }
+    /// Every present value through a function; the metric's name goes.
+    pub(super) fn mapped(mut self, compute: impl Fn(f64) -> f64) -> Evaluated<Columns> {
+        for column in &mut self.list {
+            for value in column.values.iter_mut().filter(|v| !is_stale(**v)) {
+                *value = compute(*value);
+            }
+            column.labels = without_metadata(&column.labels);
+        }
+        self.merged()
+    }
+    /// Puts the samples of equal label sets into one column; two at one step are an error.
+    pub(super) fn merged(mut self) -> Evaluated<Columns> {
+        let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(self.list.len());
+        let mut kept: Vec<Column> = Vec::with_capacity(self.list.len());
+        for column in std::mem::take(&mut self.list) {
+            match seen.get(&column.labels) {
+                None => {
+                    seen.insert(column.labels.clone(), kept.len());
+                    kept.push(column);
+                }
+                Some(at) => unite(&mut kept[*at], &column)?,
+            }
+        }
+        self.list = kept;
+        Ok(self)
+    }
+    /// Fails when two columns have one label set, even at different steps.
+    pub(super) fn distinct(self) -> Evaluated<Columns> {
+        let mut seen = hashbrown::HashSet::with_capacity(self.list.len());
+        if self.list.iter().any(|c| !seen.insert(&c.labels)) {
+            return Err(same_labelset());
+        }
+        drop(seen);
+        Ok(self)
+    }
+    /// Drops columns without any value.
+    pub(super) fn without_empty(mut self) -> Columns {
+        self.list.retain(|c| !c.is_empty());
+        self
+    }
+    /// Ascending by labels: sources give series in any order.
+    pub(super) fn sorted(mut self) -> Columns {
+        self.list.sort_by(|a, b| a.labels.cmp(&b.labels));
+        self
+    }
+    /// Both vectors, one behind the other.
+    pub(super) fn followed_by(mut self, other: Columns) -> Columns {
+        self.list.extend(other.list);
+        self.charge.absorb(other.charge);
+        self
+    }
+}
+
+fn unite(into: &mut Column, other: &Column) -> Evaluated<()> {
+    for (slot, value) in into.values.iter_mut().zip(&other.values) {
+        if is_stale(*value) {
+            continue;
+        }
+        if !is_stale(*slot) {
+            return Err(same_labelset());
+        }
+        *slot = *value;
+    }
+    Ok(())
+}
+
+fn same_labelset() -> QueryError {
+    QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
+}
+
+/// The labels without those that describe the metric itself: its name, type and unit.
+pub(super) fn without_metadata(labels: &Labels) -> Labels {
+    const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+    if METADATA.iter().all(|name| labels.get(name).is_none()) {
+        return labels.clone();
+    }
+    keep(labels, |name| !METADATA.contains(&name))
+}
+
+/// The labels whose names satisfy a test.
+pub(super) fn keep(labels: &Labels, test: impl Fn(&str) -> bool) -> Labels {
+    let kept: Vec<_> = labels.iter().filter(|(name, _)| test(name)).collect();
+    Labels::from_sorted(&kept)
+}

@@ -1,0 +1,204 @@
+//! Vector matching: pairs the series of two vectors by signature, one to one or many to one, at every step.
+
+use hashbrown::HashMap;
+use watchfire_model::labels::Labels;
+
+use super::super::ast::{Binary, Cardinality, Node};
+use super::super::error::QueryError;
+use super::aggregate::any_present;
+use super::binary::signature;
+use super::column::{keep, without_metadata};
+use super::math::{arithmetic, compares};
+use super::{Column, Columns, Evaluated, Evaluator, Grid};
+
+/// The series of both sides that share a signature, by position. `one` is the side that must be unique at each step.
+#[derive(Default)]
+struct Pairing {
+    many: Vec<usize>,
+    one: Vec<usize>,
+}
+
+/// The results of one signature: where results have been seen, so that duplicates are found even when filtered out.
+struct Results {
+    columns: Vec<Column>,
+    taken: Vec<Vec<bool>>,
+    by_labels: HashMap<Labels, usize>,
+}
+
+impl Evaluator<'_> {
+    /// Arithmetic and comparisons between two vectors.
+    pub(super) fn matched(&mut self, node: &Node, binary: &Binary, left: Columns, right: Columns, grid: Grid) -> Evaluated<Columns> {
+        let swapped = binary.matching.cardinality == Cardinality::OneToMany;
+        let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let mut job = Job { binary, swapped, many: &many, one: &one, grid, trimmed: false };
+        let pairings = job.pairings();
+        let mut output = self.no_columns();
+        for (signature, pairing) in &pairings {
+            self.budget.check()?;
+            job.check_unique(signature, pairing)?;
+            let results = job.pair(signature, pairing)?;
+            for column in results.columns {
+                output.charge.add(grid.count)?;
+                output.list.push(column);
+            }
+        }
+        if job.trimmed {
+            self.note_trim(node, binary.op);
+        }
+        output.without_empty().merged()
+    }
+}
+
+struct Job<'a> {
+    binary: &'a Binary,
+    swapped: bool,
+    many: &'a Columns,
+    one: &'a Columns,
+    grid: Grid,
+    trimmed: bool,
+}
+
+impl Job<'_> {
+    /// All signatures in the order in which they first appear.
+    fn pairings(&self) -> Vec<(Labels, Pairing)> {
+        let mut known: HashMap<Labels, usize> = HashMap::new();
+        let mut pairings: Vec<(Labels, Pairing)> = Vec::new();
+        for (columns, is_many) in [(self.many, true), (self.one, false)] {
+            for (i, column) in columns.list.iter().enumerate() {
+                let at = *known.entry(signature(&column.labels, &self.binary.matching)).or_insert_with_key(|labels| {
+                    pairings.push((labels.clone(), Pairing::default()));
+                    pairings.len() - 1
+                });
+                let pairing = &mut pairings[at].1;
+                if is_many { pairing.many.push(i) } else { pairing.one.push(i) }
+            }
+        }
+        pairings
+    }
+
+    /// The one side must not have two series of one signature at a step at which both sides have anything.
+    fn check_unique(&self, signature: &Labels, pairing: &Pairing) -> Evaluated<()> {
+        if pairing.one.len() < 2 {
+            return Ok(());
+        }
+        for i in 0..self.grid.count {
+            let mut present = pairing.one.iter().map(|o| &self.one.list[*o]).filter(|c| c.has(i));
+            if let (Some(first), Some(second)) = (present.next(), present.next())
+                && (any_present(self.many, i) || self.fills())
+            {
+                let side = if self.swapped { "left" } else { "right" };
+                return Err(QueryError::Execution(format!(
+                    "found duplicate series for the match group {signature} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+                    second.labels, first.labels
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn fills(&self) -> bool {
+        self.binary.matching.fill_left.is_some() || self.binary.matching.fill_right.is_some()
+    }
+
+    /// The value that stands in for a missing series of the many or the one side.
+    fn fill(&self, many: bool) -> Option<f64> {
+        if many == self.swapped { self.binary.matching.fill_right } else { self.binary.matching.fill_left }
+    }
+
+    fn pair(&mut self, signature: &Labels, pairing: &Pairing) -> Evaluated<Results> {
+        let mut results = Results { columns: Vec::new(), taken: Vec::new(), by_labels: HashMap::new() };
+        let (fill_many, fill_one) = (self.fill(true), self.fill(false));
+        if (pairing.one.is_empty() && fill_one.is_none()) || (pairing.many.is_empty() && fill_many.is_none()) {
+            return Ok(results);
+        }
+        let mut matched = vec![false; self.grid.count];
+        for m in &pairing.many {
+            let many = &self.many.list[*m];
+            // The result's labels change only with the partner, so the last one is remembered.
+            let mut last: Option<(Option<usize>, usize)> = None;
+            for (i, matched) in matched.iter_mut().enumerate() {
+                let Some(value) = many.at(i) else { continue };
+                let partner = pairing.one.iter().copied().find(|o| self.one.list[*o].has(i));
+                let Some(other) = partner.and_then(|o| self.one.list[o].at(i)).or(fill_one) else { continue };
+                let slot = match last {
+                    Some((known, slot)) if known == partner => slot,
+                    _ => {
+                        let one = partner.map_or(signature, |o| &self.one.list[o].labels);
+                        results.slot(self.result_labels(&many.labels, one), self.grid.count)
+                    }
+                };
+                last = Some((partner, slot));
+                self.claim(&mut results, slot, i, *matched)?;
+                *matched = true;
+                self.compute(&mut results.columns[slot], i, value, other);
+            }
+        }
+        if let Some(fill) = fill_many {
+            for o in &pairing.one {
+                let one = &self.one.list[*o];
+                let mut slot = None;
+                for i in (0..self.grid.count).filter(|i| !matched[*i]) {
+                    let Some(value) = one.at(i) else { continue };
+                    let slot = *slot.get_or_insert_with(|| results.slot(self.result_labels(signature, &one.labels), self.grid.count));
+                    self.claim(&mut results, slot, i, false)?;
+                    self.compute(&mut results.columns[slot], i, fill, value);
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// Makes sure that a result at a step is the only one of its kind.
+    fn claim(&self, results: &mut Results, slot: usize, i: usize, matched: bool) -> Evaluated<()> {
+        if self.binary.matching.cardinality == Cardinality::OneToOne {
+            if matched {
+                return Err(QueryError::Execution("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)".to_owned()));
+            }
+            return Ok(());
+        }
+        if std::mem::replace(&mut results.taken[slot][i], true) {
+            return Err(QueryError::Execution("multiple matches for labels: grouping labels must ensure unique matches".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn compute(&mut self, column: &mut Column, i: usize, many: f64, one: f64) {
+        let op = self.binary.op;
+        let (a, b) = if self.swapped { (one, many) } else { (many, one) };
+        if op.is_trim() {
+            self.trimmed = true;
+        } else if !op.is_comparison() {
+            column.put(i, arithmetic(op, a, b));
+        } else if self.binary.return_bool {
+            column.put(i, f64::from(u8::from(compares(op, a, b))));
+        } else if compares(op, a, b) {
+            column.put(i, a);
+        }
+    }
+
+    /// The labels of a result: those of the many side, narrowed or enriched as the modifiers say.
+    fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
+        let matching = &self.binary.matching;
+        let named = |name: &str| matching.labels.iter().any(|l| l == name);
+        let mut labels = if self.binary.op.changes_metric() || self.binary.return_bool { without_metadata(many) } else { many.clone() };
+        if matching.cardinality == Cardinality::OneToOne {
+            labels = if matching.on { keep(&labels, named) } else { keep(&labels, |name| !named(name)) };
+        }
+        for name in &matching.include {
+            labels = labels.with(name, one.get(name).unwrap_or(""));
+        }
+        if self.binary.return_bool { without_metadata(&labels) } else { labels }
+    }
+}
+
+impl Results {
+    fn slot(&mut self, labels: Labels, count: usize) -> usize {
+        if let Some(slot) = self.by_labels.get(&labels) {
+            return *slot;
+        }
+        self.columns.push(Column::absent(labels.clone(), count));
+        self.taken.push(vec![false; count]);
+        self.by_labels.insert(labels, self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+}

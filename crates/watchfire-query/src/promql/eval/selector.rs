@@ -1,0 +1,210 @@
+//! Reading: instant selectors with lookback, windows of range selectors, and subqueries. All intervals are open on the left.
+
+use std::ops::ControlFlow;
+
+use watchfire_model::labels::Labels;
+use watchfire_model::read::{Selection, Series};
+use watchfire_model::sample::is_stale;
+use watchfire_model::time::Timestamp;
+
+use super::super::ast::{At, Duration, Node, NodeKind, Subquery, VectorSelector};
+use super::super::engine;
+use super::super::error::QueryError;
+use super::{Columns, Evaluated, Evaluator, Grid};
+
+/// Where selectors look at each step: the evaluation time, or the pinned one, less the offset.
+#[derive(Clone, Copy)]
+pub(super) struct Reference {
+    grid: Grid,
+    pinned: Option<i64>,
+    offset: i64,
+}
+impl Reference {
+    pub(super) fn at(&self, i: usize) -> i64 {
+        self.pinned.unwrap_or_else(|| self.grid.time(i)).saturating_sub(self.offset)
+    }
+    fn first(&self) -> i64 {
+        self.at(0)
+    }
+    fn last(&self) -> i64 {
+        self.at(self.grid.count.saturating_sub(1))
+    }
+}
+
+/// The samples of one series in one window `(start, end]`, and what functions over windows need to know.
+pub(in crate::promql) struct Window<'a> {
+    pub(in crate::promql) times: &'a [i64],
+    pub(in crate::promql) values: &'a [f64],
+    pub(in crate::promql) start: i64,
+    pub(in crate::promql) end: i64,
+    /// The step's own time, which differs from `end` by offset and `@`.
+    pub(in crate::promql) time: i64,
+    /// The scalar arguments.
+    pub(in crate::promql) params: [f64; 2],
+}
+
+/// Receives the samples of one series, markers removed.
+pub(super) type SeriesVisitor<'v> = dyn FnMut(&mut Evaluator<'_>, Labels, &[i64], &[f64]) -> Evaluated<()> + 'v;
+
+impl Evaluator<'_> {
+    pub(super) fn duration(&self, duration: &Duration, positive: bool) -> Evaluated<i64> {
+        let range = self.query_end.saturating_sub(self.query_start);
+        let ms = duration.millis(self.query_step, range).map_err(QueryError::Execution)?;
+        if positive && ms <= 0 {
+            return Err(QueryError::Execution("duration must be greater than 0".to_owned()));
+        }
+        Ok(ms)
+    }
+
+    pub(super) fn reference(&self, at: Option<At>, offset: Option<&Duration>, grid: Grid) -> Evaluated<Reference> {
+        let pinned = at.map(|at| match at {
+            At::Time(ms) => ms,
+            At::Start => self.query_start,
+            At::End => self.query_end,
+        });
+        let offset = offset.map_or(Ok(0), |o| self.duration(o, false))?;
+        Ok(Reference { grid, pinned, offset })
+    }
+
+    /// The last sample within the lookback at every step.
+    pub(super) fn instant_vector(&mut self, selector: &VectorSelector, grid: Grid) -> Evaluated<Columns> {
+        self.instant_samples(selector, grid, |_, value| value)
+    }
+
+    /// The same, but with a number made of the sample's time and value.
+    pub(super) fn instant_samples(&mut self, selector: &VectorSelector, grid: Grid, make: impl Fn(i64, f64) -> f64) -> Evaluated<Columns> {
+        let mut columns = self.no_columns();
+        if grid.count == 0 {
+            return Ok(columns);
+        }
+        let reference = self.reference(selector.at, selector.offset.as_ref(), grid)?;
+        let lookback = self.lookback;
+        let start = reference.first().saturating_sub(lookback).saturating_add(1);
+        self.each_stored(selector, start, reference.last(), &mut |_, series| {
+            let mut next = 0;
+            let column = columns.push_absent(series.labels, grid.count)?;
+            let mut any = false;
+            for (i, slot) in column.values.iter_mut().enumerate() {
+                let time = reference.at(i);
+                while series.times.get(next).is_some_and(|t| *t <= time) {
+                    next += 1;
+                }
+                let Some(last) = next.checked_sub(1) else { continue };
+                if time.saturating_sub(series.times[last]) < lookback && !is_stale(series.values[last]) {
+                    *slot = make(series.times[last], series.values[last]);
+                    any = true;
+                }
+            }
+            if !any {
+                columns.list.pop();
+                columns.charge.release(grid.count);
+            }
+            Ok(())
+        })?;
+        Ok(columns.sorted())
+    }
+
+    /// Streams stored series; their samples are charged while they are held.
+    fn each_stored(&mut self, selector: &VectorSelector, start: i64, end: i64, visit: &mut dyn FnMut(&mut Self, Series) -> Evaluated<()>) -> Evaluated<()> {
+        let selection = Selection { matchers: selector.matchers.clone(), start: Timestamp(start), end: Timestamp(end) };
+        let (source, budget) = (self.source, self.budget);
+        let mut failure = None;
+        source.select(&selection, budget, &mut |series| {
+            budget.check()?;
+            let held = series.times.len() as u64;
+            budget.charge_samples(held).inspect_err(|_| budget.release_samples(held))?;
+            let result = visit(self, series);
+            budget.release_samples(held);
+            match result {
+                Ok(()) => Ok(ControlFlow::Continue(())),
+                Err(QueryError::Read(e)) => Err(e),
+                Err(other) => {
+                    failure = Some(other);
+                    Ok(ControlFlow::Break(()))
+                }
+            }
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The length of a range vector's window, and where it ends at each step.
+    pub(super) fn windows(&self, node: &Node, grid: Grid) -> Evaluated<(i64, Reference)> {
+        match &node.kind {
+            NodeKind::Matrix(matrix) => Ok((self.duration(&matrix.range, true)?, self.reference(matrix.selector.at, matrix.selector.offset.as_ref(), grid)?)),
+            NodeKind::Subquery(subquery) => Ok((self.duration(&subquery.range, true)?, self.reference(subquery.at, subquery.offset.as_ref(), grid)?)),
+            _ => Err(QueryError::Execution("range vector expected".to_owned())),
+        }
+    }
+
+    /// Visits every series of a range vector with all samples that any window of the grid holds, in no particular order.
+    pub(super) fn each_series(&mut self, node: &Node, grid: Grid, visit: &mut SeriesVisitor<'_>) -> Evaluated<()> {
+        if grid.count == 0 {
+            return Ok(());
+        }
+        let (range, reference) = self.windows(node, grid)?;
+        let after = reference.first().saturating_sub(range);
+        match &node.kind {
+            NodeKind::Matrix(matrix) => self.each_stored(&matrix.selector, after.saturating_add(1), reference.last(), &mut |this, mut series| {
+                drop_markers(&mut series);
+                if series.times.is_empty() { Ok(()) } else { visit(this, series.labels, &series.times, &series.values) }
+            }),
+            NodeKind::Subquery(subquery) => self.each_evaluated(subquery, after, reference.last(), visit),
+            _ => Err(QueryError::Execution("range vector expected".to_owned())),
+        }
+    }
+
+    /// Evaluates a subquery's expression at the multiples of its step in `(after, end]`.
+    fn each_evaluated(&mut self, subquery: &Subquery, after: i64, end: i64, visit: &mut SeriesVisitor<'_>) -> Evaluated<()> {
+        let step = subquery.step.as_ref().map_or(Ok(self.default_step), |s| self.duration(s, true))?;
+        let mut start = step.saturating_mul(after / step);
+        if start <= after {
+            start = start.saturating_add(step);
+        }
+        let grid = Grid::between(start, end, step)?;
+        let columns = self.eval_vector(&subquery.expr, grid)?;
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        for column in &columns.list {
+            self.budget.check()?;
+            times.clear();
+            values.clear();
+            for (i, value) in column.values.iter().enumerate().filter(|(_, v)| !is_stale(**v)) {
+                times.push(grid.time(i));
+                values.push(*value);
+            }
+            if !times.is_empty() {
+                visit(self, column.labels.clone(), &times, &values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A range vector itself, at the single time of the grid.
+    pub(in crate::promql) fn range_vector(&mut self, node: &Node, grid: Grid) -> Evaluated<Vec<engine::Series>> {
+        let (range, reference) = self.windows(node, grid)?;
+        let (start, end) = (reference.first().saturating_sub(range), reference.last());
+        let mut found = Vec::new();
+        let mut charged = super::Charge::new(self.budget);
+        self.each_series(node, grid, &mut |_, labels, times, values| {
+            let inside = times.iter().zip(values).filter(|(t, _)| **t > start && **t <= end);
+            let points: Vec<_> = inside.map(|(t, v)| engine::Point { time: Timestamp(*t), value: *v }).collect();
+            charged.add(points.len())?;
+            if !points.is_empty() {
+                found.push(engine::Series { labels, points });
+            }
+            Ok(())
+        })?;
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
+    }
+}
+
+fn drop_markers(series: &mut Series) {
+    if !series.values.iter().any(|v| is_stale(*v)) {
+        return;
+    }
+    let keep: Vec<bool> = series.values.iter().map(|v| !is_stale(*v)).collect();
+    let mut flags = keep.iter();
+    series.times.retain(|_| flags.next().copied().unwrap_or(false));
+    series.values.retain(|v| !is_stale(*v));
+}
+
