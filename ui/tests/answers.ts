@@ -48,7 +48,7 @@ function shapes(expr: string): Shape[] {
     [/hwmon/, temperatures()],
     [/queue_depth/, []],
     [/process_resident/, [one(() => 38.4 * 2 ** 20, { __name__: "process_resident_memory_bytes" }), one((t) => t - 7440, { __name__: "process_start_time_seconds" })]],
-    [/watchfire_samples/, [one((t) => wave(t, 600, 61, 64))]],
+    [/watchfire_storage_samples_appended/, [one((t) => wave(t, 600, 61, 64))]],
     [/^count by \(instance\)/, [one(() => 1, { instance: "localhost" })]],
     [/^up$/, [one(() => 1, { __name__: "up", job: "node", instance: "localhost" }), one(() => 0, { __name__: "up", job: "blackbox", instance: "10.0.0.7:9115" })]],
   ];

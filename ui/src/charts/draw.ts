@@ -3,7 +3,7 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import "./draw.css";
-import { format, type Unit } from "../units/format";
+import { axisLabel, type Unit } from "../units/format";
 import { type Aligned, type Column, stacked } from "./align";
 
 export interface Spec {
@@ -77,8 +77,8 @@ function build(host: HTMLElement, spec: Spec): uPlot {
       {
         ...axis,
         size: 62,
-        space: 34,
-        values: (_plot, splits) => splits.map((it) => format(it, spec.unit)),
+        space: 24,
+        values: (_plot, splits) => splits.map((it) => axisLabel(it, spec.unit)),
         ...(spec.unit === "bytes" ? { incrs: POWERS_OF_TWO } : {}),
       },
     ],

@@ -11,8 +11,8 @@ export type Freshness =
 
 /** Longer than two polls of the slowest fallback: silence beyond this is worth telling. */
 export const QUIET_MS_MAX = 25_000;
-/** An open socket may be silent for one poll of the slowest GPU interval (60 s) and a little more. */
-export const OPEN_QUIET_MS_MAX = 65_000;
+/** The server speaks every five seconds: an open socket that is silent for longer than this is dead and is renewed. */
+export const OPEN_QUIET_MS_MAX = 20_000;
 
 export function freshness(open: boolean, newsAt: number | undefined, now: number): Freshness {
   if (newsAt === undefined) return open ? { state: "live", since: now } : { state: "connecting" };

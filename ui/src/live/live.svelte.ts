@@ -4,7 +4,7 @@ import { ApiError } from "../api/request";
 import { type GpuSample, type Health, type Service, gpu as askGpu, health as askHealth } from "../api/system";
 import type { Loaded } from "../api/poll.svelte";
 import { parseMessage } from "./messages";
-import { freshness, type Freshness } from "./freshness";
+import { freshness, type Freshness, OPEN_QUIET_MS_MAX } from "./freshness";
 import { LiveSocket } from "./socket";
 
 const POLL_MS = 10_000;
@@ -17,6 +17,9 @@ class Live {
   #open = $state(false);
   #newsAt = $state<number | undefined>();
   #now = $state(Date.now());
+  /** When the socket last spoke, which polling does not change. */
+  #heardAt = 0;
+  #gpuPushes = 0;
 
   get freshness(): Freshness {
     return freshness(this.#open, this.#newsAt, this.#now);
@@ -27,6 +30,7 @@ class Live {
     const socket = new LiveSocket(connect, {
       opened: () => {
         this.#open = true;
+        this.#heardAt = Date.now();
         this.#news();
       },
       message: (text) => this.#take(text),
@@ -42,7 +46,10 @@ class Live {
       if (this.freshness.state !== "live") void this.#poll();
       else if (healthIsOld(this.health)) void this.#pollHealth();
     }, POLL_MS);
-    const tick = setInterval(() => (this.#now = Date.now()), 1000);
+    const tick = setInterval(() => {
+      this.#now = Date.now();
+      if (this.#open && this.#now - this.#heardAt > OPEN_QUIET_MS_MAX) socket.renew();
+    }, 1000);
     addEventListener("online", hurry);
     document.addEventListener("visibilitychange", hurry);
     return () => {
@@ -62,13 +69,20 @@ class Live {
 
   #take(text: string): void {
     const message = parseMessage(text);
+    this.#heardAt = Date.now();
     this.#news();
-    if (message.type === "gpu_stats") this.gpu = ready(message.gpu);
+    if (message.type === "gpu_stats") this.#sample(message.gpu);
     if (message.type === "service_status") this.#service(message.service);
     if (message.type === "system_status") {
       if (message.health) this.health = ready(message.health);
-      if (message.gpu) this.gpu = ready(message.gpu);
+      else if (message.status !== undefined) this.#status(message.status);
+      if (message.gpu) this.#sample(message.gpu);
     }
+  }
+
+  #sample(gpu: GpuSample): void {
+    this.#gpuPushes += 1;
+    this.gpu = ready(gpu);
   }
 
   #service(service: Service): void {
@@ -83,14 +97,24 @@ class Live {
     void this.#pollHealth();
   }
 
+  /** The state of the whole, without the services: those are then asked for, since one of them must have changed. */
+  #status(status: string): void {
+    if (this.health.state !== "ready" || this.health.value.status === status) return;
+    this.health = { ...this.health, value: { ...this.health.value, status } };
+    void this.#pollHealth();
+  }
+
   async #poll(): Promise<void> {
     const [gpu, health] = await Promise.all([this.#pollGpu(), this.#pollHealth()]);
     if (gpu || health) this.#news();
   }
 
   async #pollGpu(): Promise<boolean> {
+    const pushes = this.#gpuPushes;
     try {
-      this.gpu = ready(await askGpu());
+      const sample = await askGpu();
+      // A push that came while we waited is newer than this answer.
+      if (pushes === this.#gpuPushes) this.gpu = ready(sample);
       return true;
     } catch (error) {
       this.gpu = failed(this.gpu, error);

@@ -6,7 +6,7 @@ import { isRecord } from "../api/request";
 export type Message =
   | { type: "gpu_stats"; gpu: GpuSample }
   | { type: "service_status"; service: Service }
-  | { type: "system_status"; health: Health | undefined; gpu: GpuSample | undefined }
+  | { type: "system_status"; status: string | undefined; health: Health | undefined; gpu: GpuSample | undefined }
   /** A message of another kind is a sign of life, nothing more. */
   | { type: "other" };
 
@@ -42,5 +42,6 @@ function gpuStats(body: Record<string, unknown>, data: Record<string, unknown> |
 function systemStatus(data: Record<string, unknown>): Message {
   const inner = isRecord(data["health"]) ? data["health"] : data;
   const health = isRecord(inner["services"]) ? parseHealth(inner) : undefined;
-  return { type: "system_status", health, gpu: parseGpu(data["gpu"]) };
+  const status = typeof data["health"] === "string" ? data["health"] : undefined;
+  return { type: "system_status", status, health, gpu: parseGpu(data["gpu"]) };
 }

@@ -47,6 +47,22 @@ export class LiveSocket {
     this.#open();
   }
 
+  /** Gives up a socket that is open but dead, without waiting for the network to notice. */
+  renew(): void {
+    const dead = this.#socket;
+    if (this.#stopped || !dead) return;
+    this.#socket = undefined;
+    dead.close();
+    this.#lost();
+  }
+
+  #lost(): void {
+    const next = this.wait(this.#tries);
+    this.#tries += 1;
+    this.#timer = setTimeout(() => this.#open(), next);
+    this.events.lost(next);
+  }
+
   #open(): void {
     const socket = this.connect();
     this.#socket = socket;
@@ -55,16 +71,12 @@ export class LiveSocket {
       this.events.opened();
     };
     socket.onmessage = (event) => {
-      if (typeof event.data === "string") this.events.message(event.data);
+      if (this.#socket === socket && typeof event.data === "string") this.events.message(event.data);
     };
     socket.onclose = () => {
       if (this.#socket !== socket) return;
       this.#socket = undefined;
-      if (this.#stopped) return;
-      const next = this.wait(this.#tries);
-      this.#tries += 1;
-      this.#timer = setTimeout(() => this.#open(), next);
-      this.events.lost(next);
+      if (!this.#stopped) this.#lost();
     };
   }
 }

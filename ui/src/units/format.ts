@@ -15,7 +15,7 @@ export function format(value: number | null | undefined, unit: Unit): string {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   switch (unit) {
     case "percent":
-      return `${digits(value, Math.abs(value) < 10 ? 1 : 0)}%`;
+      return `${digits(value, Math.abs(value) < 10 && !Number.isInteger(value) ? 1 : 0)}%`;
     case "bytes":
       return scaled(value, 1024, BINARY);
     case "bytes_per_second":
@@ -29,6 +29,11 @@ export function format(value: number | null | undefined, unit: Unit): string {
     case "number":
       return number(value);
   }
+}
+
+/** As `format`, without the zeros after the point that an axis does not need. */
+export function axisLabel(value: number, unit: Unit): string {
+  return format(value, unit).replace(/(\.\d*?)0+(?!\d)/, "$1").replace(/\.(?!\d)/, "");
 }
 
 /** Whole numbers with separators, others with three significant digits, large ones with a letter. */

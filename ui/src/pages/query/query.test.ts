@@ -1,0 +1,60 @@
+// The small parts of the query page. Not the page.
+import { expect, test } from "vitest";
+import { addressOf, PRESETS, presetOf, stepFor } from "./ask";
+import { completed, suggestions, wordAt } from "./complete";
+import { legendNames, seriesName } from "./labels";
+import { markedLine, positionOf } from "./position";
+
+test("steps are round and keep charts small", () => {
+  expect(PRESETS.map((it) => stepFor(it.seconds))).toEqual([5, 15, 120, 300, 3600]);
+  for (const { seconds } of PRESETS) expect(seconds / stepFor(seconds)).toBeLessThanOrEqual(300);
+  expect(stepFor(400 * 86_400 * 100)).toBe(134 * 86_400);
+});
+
+test("the address holds the question", () => {
+  expect(presetOf("7d").seconds).toBe(604_800);
+  expect(presetOf("9y").name).toBe("1h");
+  expect(addressOf('up{a="b c"}', presetOf(null))).toBe("/query?expr=up%7Ba%3D%22b+c%22%7D&range=1h");
+});
+
+test.each([
+  ['invalid parameter "query": 1:8: parse error: unexpected end', { line: 1, column: 8 }],
+  ["2:14: parse error: x", { line: 2, column: 14 }],
+  ["query timed out at 12:30", undefined],
+  ["", undefined],
+])("position in %s", (message, expected) => {
+  expect(positionOf(message)).toEqual(expected);
+});
+
+test("the marked line is cut at the place, also one past its end", () => {
+  expect(markedLine("a\nsum(up", { line: 2, column: 4 })).toEqual({ before: "sum", at: "(", after: "up" });
+  expect(markedLine("up", { line: 1, column: 3 })).toEqual({ before: "up", at: " ", after: "" });
+  expect(markedLine("up", { line: 1, column: 9 })).toBeUndefined();
+  expect(markedLine("up", { line: 3, column: 1 })).toBeUndefined();
+});
+
+test.each([
+  ["rate(node_lo", 12, { start: 5, text: "node_lo" }],
+  ["node_lo + x", 7, { start: 0, text: "node_lo" }],
+  ["n", 1, undefined],
+  ['up{inst', 7, undefined],
+  ['up{a="}x', 8, undefined],
+  ['up{a="}"} + no', 14, { start: 12, text: "no" }],
+  ["up[5mm", 6, undefined],
+])("the word in %s at %s", (expr, caret, expected) => {
+  expect(wordAt(expr, caret)).toEqual(expected);
+});
+
+test("names that begin with the word come first", () => {
+  const names = ["go_up", "up", "up_time", "x"];
+  expect(suggestions(names, "up")).toEqual(["up", "up_time", "go_up"]);
+  expect(suggestions(["up"], "up")).toEqual([]);
+  expect(completed("rate(up[5m])", { start: 5, text: "up" }, "up_time")).toEqual({ expr: "rate(up_time[5m])", caret: 12 });
+});
+
+test("legends keep what differs", () => {
+  expect(seriesName({ __name__: "up", job: 'a"b' })).toBe('up{job="a\\"b"}');
+  expect(seriesName({})).toBe("{}");
+  expect(legendNames([{ __name__: "up", job: "a", x: "1" }, { __name__: "up", job: "b", x: "1" }])).toEqual(['{job="a"}', '{job="b"}']);
+  expect(legendNames([{ __name__: "up", job: "a" }])).toEqual(['up{job="a"}']);
+});
