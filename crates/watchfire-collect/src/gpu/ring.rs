@@ -38,8 +38,7 @@ impl Ring {
 
     /// Samples since a time, ascending; of more than `limit` the newest.
     pub(crate) fn since(&self, since: Timestamp, limit: usize) -> Vec<GpuSample> {
-        let mut found: Vec<GpuSample> =
-            self.samples.iter().rev().map(|(_, s)| s).filter(|s| s.recorded_at >= since).take(limit).cloned().collect();
+        let mut found: Vec<GpuSample> = self.samples.iter().rev().map(|(_, s)| s).filter(|s| s.recorded_at >= since).take(limit).cloned().collect();
         found.sort_by_key(|s| s.recorded_at);
         found
     }

@@ -92,9 +92,16 @@ mod tests {
     #[test]
     fn gpu_07_poll_interval_is_five_seconds_and_stays_between_one_and_sixty() {
         assert_eq!(Settings::new("host").poll_interval, Duration::from_secs(5));
-        for (asked, expected, warns) in
-            [(1.0, 1.0, false), (60.0, 60.0, false), (2.5, 2.5, false), (0.2, 1.0, true), (-3.0, 1.0, true), (61.0, 60.0, true), (f64::NAN, 5.0, true), (f64::INFINITY, 60.0, true)]
-        {
+        for (asked, expected, warns) in [
+            (1.0, 1.0, false),
+            (60.0, 60.0, false),
+            (2.5, 2.5, false),
+            (0.2, 1.0, true),
+            (-3.0, 1.0, true),
+            (61.0, 60.0, true),
+            (f64::NAN, 5.0, true),
+            (f64::INFINITY, 60.0, true),
+        ] {
             check(Settings::set_poll_interval_seconds, |s| s.poll_interval, asked, expected, warns);
         }
     }

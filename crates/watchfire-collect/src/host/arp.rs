@@ -1,8 +1,8 @@
 //! Neighbours per interface, from `/proc/net/arp`. Not IPv6 neighbours.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Arp;
 

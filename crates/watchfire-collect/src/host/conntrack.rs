@@ -1,8 +1,8 @@
 //! Connection tracking of netfilter: fill, limit and the sums of its per-processor counts.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 /// Column of `/proc/net/stat/nf_conntrack`, metric, help.
 const STATS: [(&str, &str, &str); 8] = [

@@ -1,8 +1,8 @@
 //! Processor time by mode, guest time, and how often cores and packages were throttled for heat.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 /// Clock ticks per second in `/proc`; Linux shows all of them with this rate on every machine.
 const USER_HZ: f64 = 100.0;
@@ -72,10 +72,8 @@ fn throttles(files: &mut Files, out: &mut Gather<'_>) {
         let base = format!("/sys/devices/system/cpu/{cpu}");
         let Some(package) = files.line(&format!("{base}/topology/physical_package_id")).map(str::to_owned) else { continue };
         let Some(core) = files.line(&format!("{base}/topology/core_id")).map(str::to_owned) else { continue };
-        let (core_count, package_count) = (
-            files.number(&format!("{base}/thermal_throttle/core_throttle_count")),
-            files.number(&format!("{base}/thermal_throttle/package_throttle_count")),
-        );
+        let (core_count, package_count) =
+            (files.number(&format!("{base}/thermal_throttle/core_throttle_count")), files.number(&format!("{base}/thermal_throttle/package_throttle_count")));
         // Hyper-threads of a core, and cores of a package, all show the same count.
         if let Some(count) = core_count.filter(|_| !seen.contains(&(package.clone(), Some(core.clone())))) {
             let labels = [("core", core.as_str()), ("package", package.as_str())];

@@ -1,8 +1,8 @@
 //! Processor clocks from `/sys/devices/system/cpu/cpu*/cpufreq`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 /// File, metric, help.
 const FIELDS: [(&str, &str, &str); 6] = [

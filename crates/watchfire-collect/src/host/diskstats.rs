@@ -3,8 +3,8 @@
 use regex::Regex;
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError, Settings};
+use crate::gather::Gather;
 
 /// What node_exporter leaves out.
 pub(crate) const DISKS_EXCLUDE: &str = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$";

@@ -1,8 +1,8 @@
 //! What the firmware says about the machine: `/sys/class/dmi/id`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 /// File and label; only `sys_vendor` has another name as a label.
 const FIELDS: [(&str, &str); 20] = [

@@ -1,8 +1,8 @@
 //! Errors that the memory controllers corrected or could not correct.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Edac;
 

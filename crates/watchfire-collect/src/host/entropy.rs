@@ -1,8 +1,8 @@
 //! The kernel's entropy pool.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Entropy;
 

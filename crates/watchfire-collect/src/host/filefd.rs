@@ -1,8 +1,8 @@
 //! Open file handles of the whole machine and their limit.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct FileFd;
 

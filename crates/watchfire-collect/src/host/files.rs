@@ -58,8 +58,7 @@ impl Files {
     /// The names in a directory, sorted; none when it cannot be read.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.at(path)) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.take(ENTRIES_MAX).flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> = entries.take(ENTRIES_MAX).flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
         names.sort_unstable();
         names
     }

@@ -11,8 +11,8 @@ use regex::Regex;
 
 use super::diskstats::pattern;
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError, Settings};
+use crate::gather::Gather;
 
 /// The types that node_exporter leaves out.
 pub(crate) const TYPES_EXCLUDE: &str = "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$";
@@ -65,8 +65,7 @@ pub(crate) fn mounts(text: &str) -> Vec<Mount> {
         let cells: Vec<&str> = line.split_ascii_whitespace().collect();
         let [device, mount_point, fs_type, options, ..] = cells.as_slice() else { continue };
         let read_only = options.split(',').any(|o| o == "ro");
-        let mount =
-            Mount { device: (*device).to_owned(), mount_point: unescape(mount_point), fs_type: (*fs_type).to_owned(), read_only };
+        let mount = Mount { device: (*device).to_owned(), mount_point: unescape(mount_point), fs_type: (*fs_type).to_owned(), read_only };
         if !out.iter().any(|m| m.device == mount.device && m.mount_point == mount.mount_point) {
             out.push(mount);
         }
@@ -210,8 +209,7 @@ impl Collector for FileSystem {
     fn collect(&mut self, files: &mut Files, out: &mut Gather<'_>) -> Result<(), HostError> {
         let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner).read(files)?;
         for (mount, status) in sizes.iter() {
-            let labels =
-                [("device", mount.device.as_str()), ("fstype", mount.fs_type.as_str()), ("mountpoint", mount.mount_point.as_str())];
+            let labels = [("device", mount.device.as_str()), ("fstype", mount.fs_type.as_str()), ("mountpoint", mount.mount_point.as_str())];
             let error = f64::from(u8::from(status.is_none()));
             let help = "Whether an error occurred while getting statistics for the given device.";
             out.gauge("node_filesystem_device_error", &help, &labels, error);

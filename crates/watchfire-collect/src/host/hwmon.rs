@@ -1,14 +1,13 @@
 //! Sensors of `/sys/class/hwmon`: temperatures, fans, voltages, currents, power.
 
 use super::files::{Files, number};
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct HwMon;
 
-const SENSOR_TYPES: [&str; 14] = [
-    "vrm", "beep_enable", "update_interval", "in", "cpu", "fan", "pwm", "temp", "curr", "power", "energy", "humidity", "intrusion", "freq",
-];
+const SENSOR_TYPES: [&str; 14] =
+    ["vrm", "beep_enable", "update_interval", "in", "cpu", "fan", "pwm", "temp", "curr", "power", "energy", "humidity", "intrusion", "freq"];
 
 /// One property file of a sensor, such as `temp1_max`.
 struct Property {
@@ -54,8 +53,7 @@ fn chip_name(files: &Files, base: &str) -> Option<String> {
 /// Lower case, anything else than letters, digits, `:` and `_` becomes `_`, none of which at the ends.
 fn clean(text: &str) -> String {
     let lower = text.trim().to_lowercase();
-    let mapped: String =
-        lower.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == ':' || c == '_' { c } else { '_' }).collect();
+    let mapped: String = lower.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == ':' || c == '_' { c } else { '_' }).collect();
     mapped.trim_matches('_').to_owned()
 }
 

@@ -1,8 +1,8 @@
 //! The three load averages.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct LoadAvg;
 

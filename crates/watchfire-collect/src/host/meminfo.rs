@@ -1,8 +1,8 @@
 //! All lines of `/proc/meminfo`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 #[derive(Default)]
 pub(crate) struct MemInfo {

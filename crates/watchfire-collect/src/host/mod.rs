@@ -45,9 +45,9 @@ use watchfire_model::meter::{Counter, Family, Meter};
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::Sink;
 
+use crate::gather::{Cache, Gather};
 use files::Files;
 use filesystem::{Ask, SharedSizes, Sizes};
-use crate::gather::{Cache, Gather};
 
 /// Why one collector gave nothing, or not everything.
 #[derive(Debug, thiserror::Error)]

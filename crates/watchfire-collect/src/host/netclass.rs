@@ -1,8 +1,8 @@
 //! Properties of network interfaces from `/sys/class/net`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct NetClass;
 

@@ -1,8 +1,8 @@
 //! Traffic counts of network interfaces from `/proc/net/dev`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct NetDev;
 

@@ -1,8 +1,8 @@
 //! Protocol counts from `/proc/net/{netstat,snmp,snmp6}`: node_exporter's default choice of fields.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct NetStat;
 

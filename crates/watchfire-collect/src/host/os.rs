@@ -1,8 +1,8 @@
 //! The operating system's name and version from `os-release`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Os;
 
@@ -25,9 +25,8 @@ impl Collector for Os {
     fn collect(&mut self, files: &mut Files, out: &mut Gather<'_>) -> Result<(), HostError> {
         let path = if files.exists("/etc/os-release") { "/etc/os-release" } else { "/usr/lib/os-release" };
         let text = files.text(path)?;
-        let value = |key: &str| {
-            text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('=')).map(|v| v.trim().trim_matches(['"', '\''])).unwrap_or_default()
-        };
+        let value =
+            |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('=')).map(|v| v.trim().trim_matches(['"', '\''])).unwrap_or_default();
         let labels: Vec<(&str, &str)> = FIELDS.iter().map(|(key, label)| (*label, value(key))).collect();
         out.gauge("node_os_info", &"Facts of the operating system; always 1.", &labels, 1.0);
         let version = value("VERSION_ID");

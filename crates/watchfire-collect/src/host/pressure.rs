@@ -1,8 +1,8 @@
 //! Pressure stall information: how long tasks waited for processor, disk and memory.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Pressure;
 
@@ -12,7 +12,12 @@ const FIELDS: [(&str, &str, &str, &str); 5] = [
     ("/proc/pressure/io", "some", "node_pressure_io_waiting_seconds_total", "Total time in seconds that processes have waited due to IO congestion"),
     ("/proc/pressure/io", "full", "node_pressure_io_stalled_seconds_total", "Total time in seconds no process could make progress due to IO congestion"),
     ("/proc/pressure/memory", "some", "node_pressure_memory_waiting_seconds_total", "Total time in seconds that processes have waited for memory"),
-    ("/proc/pressure/memory", "full", "node_pressure_memory_stalled_seconds_total", "Total time in seconds no process could make progress due to memory congestion"),
+    (
+        "/proc/pressure/memory",
+        "full",
+        "node_pressure_memory_stalled_seconds_total",
+        "Total time in seconds no process could make progress due to memory congestion",
+    ),
 ];
 
 impl Collector for Pressure {

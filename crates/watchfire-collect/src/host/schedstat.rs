@@ -1,8 +1,8 @@
 //! Scheduler statistics per processor, where the kernel keeps them.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct SchedStat;
 

@@ -1,8 +1,8 @@
 //! Whether SELinux is on, and whether it enforces.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct SeLinux;
 

@@ -1,8 +1,8 @@
 //! Sockets in use from `/proc/net/sockstat` and `sockstat6`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct SockStat;
 

@@ -1,8 +1,8 @@
 //! Packet processing per processor from `/proc/net/softnet_stat`.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct SoftNet;
 

@@ -1,8 +1,8 @@
 //! What `/proc/stat` says about the whole machine: boot time, interrupts, context switches, forks, runnable and blocked processes.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Stat;
 

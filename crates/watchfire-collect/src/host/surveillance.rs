@@ -8,9 +8,9 @@ use regex::Regex;
 use super::diskstats::{DiskLine, SECTOR_BYTES, disk_lines, pattern};
 use super::files::Files;
 use super::filesystem::{MountStatus, SharedSizes};
-use crate::gather::Gather;
 use super::netdev::interface_lines;
 use super::{Collector, HostError, Settings};
+use crate::gather::Gather;
 
 /// Upper bounds of the latency histogram in milliseconds, with their texts.
 const LATENCY_BOUNDS_MS: [(f64, &str); 12] = [
@@ -89,7 +89,7 @@ impl Collector for Surveillance {
         }
         let exclude = self.exclude.clone();
         let mut present = Vec::new();
-        for disk in disk_lines(files.text("/proc/diskstats")?, &exclude) {
+        for disk in disk_lines(files.text("/proc/diskstats")?, &exclude).filter(|d| !is_card_partition(d.device)) {
             self.put_disk(out, &disk);
             present.push(disk.device.to_owned());
         }
@@ -103,6 +103,12 @@ impl Collector for Surveillance {
         }
         Ok(())
     }
+}
+
+/// Partitions of SD cards, which node_exporter's pattern lets through: a sum over devices must not count them twice.
+fn is_card_partition(device: &str) -> bool {
+    let part = device.strip_prefix("mmcblk").and_then(|rest| rest.split_once('p'));
+    part.is_some_and(|(card, part)| card.parse::<u32>().is_ok() && part.parse::<u32>().is_ok())
 }
 
 fn put_space(out: &mut Gather<'_>, mount_point: &str, status: &MountStatus) {

@@ -1,8 +1,8 @@
 //! Thermal zones and cooling devices; on a Raspberry Pi this is the only thermometer.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct ThermalZone;
 

@@ -3,8 +3,8 @@
 use watchfire_model::time::SharedClock;
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Time {
     clock: SharedClock,

@@ -1,8 +1,8 @@
 //! Bytes waiting in UDP queues.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct UdpQueues;
 

@@ -1,17 +1,15 @@
 //! Names and versions of the machine and its kernel.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct Uname;
 
 impl Collector for Uname {
     fn collect(&mut self, files: &mut Files, out: &mut Gather<'_>) -> Result<(), HostError> {
         let mut texts = Vec::with_capacity(6);
-        for (label, file) in
-            [("sysname", "ostype"), ("release", "osrelease"), ("version", "version"), ("nodename", "hostname"), ("domainname", "domainname")]
-        {
+        for (label, file) in [("sysname", "ostype"), ("release", "osrelease"), ("version", "version"), ("nodename", "hostname"), ("domainname", "domainname")] {
             texts.push((label, files.text(&format!("/proc/sys/kernel/{file}"))?.trim().to_owned()));
         }
         // Only the system call tells the machine, and it can only tell ours.

@@ -1,8 +1,8 @@
 //! Paging, faults and kills for want of memory, from `/proc/vmstat`: node_exporter's default choice of fields.
 
 use super::files::Files;
-use crate::gather::Gather;
 use super::{Collector, HostError};
+use crate::gather::Gather;
 
 pub(crate) struct VmStat;
 

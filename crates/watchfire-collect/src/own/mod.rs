@@ -138,3 +138,71 @@ impl OwnCollector {
 fn metadata(family: &Family) -> Metadata {
     Metadata { family: family.name.clone(), kind: family.kind, help: family.help.clone(), unit: family.unit.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchfire_model::sample::is_stale;
+    use watchfire_model::time::{ManualClock, Timestamp};
+
+    fn own(meter: &Meter) -> OwnCollector {
+        let settings = Settings { instance: "pi".to_owned(), interval: Duration::from_secs(15) };
+        OwnCollector::new(settings, meter.clone(), ManualClock::new(Timestamp(5000)))
+    }
+
+    fn value(batch: &Batch, series: &str) -> Option<f64> {
+        batch.series.iter().find(|s| s.labels.to_string() == series).map(|s| s.samples.as_slice()[0].value)
+    }
+
+    #[test]
+    fn meter_and_process_are_stored_with_job_and_instance() {
+        let meter = Meter::new();
+        meter.counter("watchfire_x_total", "X.", &[("kind", "a")]).add(3);
+        let batch = own(&meter).poll();
+        assert_eq!(value(&batch, r#"watchfire_x_total{instance="pi", job="watchfire", kind="a"}"#), Some(3.0));
+        for (name, at_least) in [
+            ("process_resident_memory_bytes", 100_000.0),
+            ("process_virtual_memory_bytes", 100_000.0),
+            ("process_open_fds", 3.0),
+            ("process_max_fds", 3.0),
+            ("process_cpu_seconds_total", 0.0),
+            ("process_threads", 1.0),
+            ("process_start_time_seconds", 1e9),
+        ] {
+            let found = value(&batch, &format!(r#"{name}{{instance="pi", job="watchfire"}}"#));
+            assert!(found.is_some_and(|v| v >= at_least), "{name}: {found:?}");
+        }
+        assert!(batch.metadata.iter().any(|m| &*m.family == "process_cpu_seconds_total"));
+        assert!(meter.gather().iter().any(|f| &*f.name == "process_open_fds"), "the exposition shows them too");
+    }
+
+    #[test]
+    fn it_never_feeds_on_itself() {
+        let meter = Meter::new();
+        let own = own(&meter);
+        let first = own.poll();
+        for _ in 0..50 {
+            let next = own.poll();
+            assert_eq!(next.series.len(), first.series.len(), "its own work makes no series");
+            assert!(next.metadata.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_series_that_vanishes_is_ended() {
+        let meter = Meter::new();
+        let shown = Arc::new(Mutex::new(true));
+        let asked = shown.clone();
+        meter.on_gather(move |out| {
+            if *asked.lock().unwrap() {
+                out.push(Family::new("watchfire_y", watchfire_model::batch::MetricType::Gauge, "Y.").with(&[], 1.0));
+            }
+        });
+        let own = own(&meter);
+        own.poll();
+        *shown.lock().unwrap() = false;
+        let series = r#"watchfire_y{instance="pi", job="watchfire"}"#;
+        assert!(value(&own.poll(), series).is_some_and(is_stale));
+        assert_eq!(value(&own.poll(), series), None);
+    }
+}

@@ -12,8 +12,7 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::gpu::GpuError;
 
 /// Parameters that the client understands; others (SQLAlchemy's own) are left out.
-const PARAMETERS: [&str; 9] =
-    ["user", "password", "dbname", "options", "application_name", "host", "port", "hostaddr", "connect_timeout"];
+const PARAMETERS: [&str; 9] = ["user", "password", "dbname", "options", "application_name", "host", "port", "hostaddr", "connect_timeout"];
 
 /// Where the database is and how to get in.
 #[derive(Clone)]
@@ -37,8 +36,9 @@ impl Address {
         let (kept, mode, ignored) = parameters(query).map_err(wrong)?;
         let separator = if kept.is_empty() { "" } else { "?" };
         // The parser's error may quote the address, which holds the password.
-        let mut config: Config =
-            format!("postgresql://{place}{separator}{kept}").parse().map_err(|_| wrong("it is not of the form postgresql://user:password@host:port/database".to_owned()))?;
+        let mut config: Config = format!("postgresql://{place}{separator}{kept}")
+            .parse()
+            .map_err(|_| wrong("it is not of the form postgresql://user:password@host:port/database".to_owned()))?;
         config.ssl_mode(mode);
         if mode == SslMode::Require && tls.is_none() {
             return Err(wrong("it asks for encryption (sslmode), and no certificates are set up to check the server with".to_owned()));

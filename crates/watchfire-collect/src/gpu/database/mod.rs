@@ -179,11 +179,7 @@ impl Database {
         }
     }
 
-    async fn with_connection(
-        &self,
-        client: Client,
-        connection: impl Future<Output = Result<(), tokio_postgres::Error>>,
-    ) -> GpuError {
+    async fn with_connection(&self, client: Client, connection: impl Future<Output = Result<(), tokio_postgres::Error>>) -> GpuError {
         let client = Arc::new(client);
         tokio::select! {
             ended = connection => match ended {

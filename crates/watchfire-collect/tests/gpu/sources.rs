@@ -1,0 +1,190 @@
+//! The order of sources and the change from one to the next.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use watchfire_collect::gpu::GpuMonitor;
+use watchfire_collect::gpu::source::{Fetch, FetchError};
+use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ViewFuture};
+
+use crate::bench::{Bench, Collected, smi_script};
+
+/// Builds the stub of the driver's library; `None` where there is no C compiler.
+fn stub_library(bench: &Bench) -> Option<PathBuf> {
+    let library = bench.path("libnvidia-ml-stub.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gpu/stub_nvml.c");
+    let steer = format!("-DSTUB_FILE=\"{}\"", bench.path("steer").display());
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-w", &steer, "-o"]).arg(&library).arg(source).status();
+    match built {
+        Ok(status) => {
+            assert!(status.success(), "the stub does not compile");
+            Some(library)
+        }
+        Err(error) => {
+            eprintln!("SKIPPED: no C compiler ({error}), so NVML was not tested");
+            None
+        }
+    }
+}
+
+async fn poll(monitor: &GpuMonitor) -> GpuSample {
+    monitor.poll().await;
+    monitor.current().unwrap()
+}
+
+#[tokio::test]
+async fn gpu_01_nvml_comes_first_and_all_gpus_are_stored() {
+    let bench = Bench::new();
+    let Some(library) = stub_library(&bench) else { return };
+    let smi = bench.program("nvidia-smi", &smi_script("heat"));
+    let monitor = bench.monitor(|s| {
+        s.nvml_library = Some(library.into());
+        s.nvidia_smi_program = smi.into();
+    });
+    let sample = poll(&monitor).await;
+    assert_eq!((sample.origin, sample.name.as_str()), (GpuOrigin::Nvml, "NVIDIA RTX A5500"));
+    assert_eq!((sample.utilization, sample.temperature, sample.power_usage), (Some(45.0), Some(62.0), Some(125.5)));
+    assert_eq!((sample.memory_used_mb, sample.memory_total_mb), (Some(8192), Some(24576)), "whole mebibytes, the rest cut off");
+    assert_eq!((sample.power_limit, sample.throttle_reasons, sample.fan_speed), (Some(230.0), Some(4), Some(30.0)));
+    assert_eq!((sample.sm_clock, sample.memory_clock, sample.pstate), (Some(1695), Some(8001), Some(2)));
+    let batch = bench.sink.batches().pop().unwrap();
+    let utilization: Vec<_> = batch.series.iter().filter(|s| s.labels.metric_name() == "watchfire_gpu_utilization_percent").collect();
+    let gpus: Vec<_> = utilization.iter().map(|s| (s.labels.get("gpu"), s.labels.get("gpu_name"))).collect();
+    assert_eq!(gpus, [(Some("0"), Some("NVIDIA RTX A5500")), (Some("1"), Some("NVIDIA T4"))]);
+    let watts = batch.series.iter().filter(|s| s.labels.metric_name() == "watchfire_gpu_power_watts").count();
+    assert_eq!(watts, 1, "the second GPU does not tell its power, and no zero is made up");
+}
+
+#[tokio::test]
+async fn gpu_02_nvidia_smi_takes_over_when_nvml_fails_and_hands_back() {
+    let bench = Bench::new();
+    let Some(library) = stub_library(&bench) else { return };
+    let smi = bench.program("nvidia-smi", &smi_script("heat"));
+    bench.write("heat", "50");
+    let monitor = bench.monitor(|s| {
+        s.nvml_library = Some(library.into());
+        s.nvidia_smi_program = smi.into();
+    });
+    let log = Collected::default();
+    let _guard = log.install();
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Nvml);
+    bench.write("steer", "fail");
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::NvidiaSmi, "within the same poll");
+    std::fs::remove_file(bench.path("steer")).unwrap();
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::NvidiaSmi, "the better source is not tried on every poll");
+    bench.clock.advance(Duration::from_secs(31));
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Nvml, "but now and then");
+    let lines = log.lines();
+    assert_eq!(lines.iter().filter(|l| l.starts_with("WARN") && l.contains("GPU source fails")).count(), 1, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn gpu_02_a_program_that_hangs_or_fails_is_not_waited_for() {
+    let bench = Bench::new();
+    let old = "case \"$1\" in *pstate*) echo 'Field \"pstate\" is not a valid field to query.'; exit 2;; esac\necho '40, [N/A], 7, 1, 2, NVIDIA Old'\n";
+    let smi = bench.program("nvidia-smi", old);
+    let monitor = bench.monitor(|s| s.nvidia_smi_program = smi.into());
+    let sample = poll(&monitor).await;
+    assert_eq!((sample.name.as_str(), sample.utilization, sample.power_usage), ("NVIDIA Old", Some(7.0), None));
+    let broken = Bench::new();
+    let smi = broken.program("nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9\n");
+    let monitor = broken.monitor(|s| s.nvidia_smi_program = smi.into());
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Mock);
+    let hanging = Bench::new();
+    // `exec`, so that the process that is killed is the one that hangs.
+    let smi = hanging.program("nvidia-smi", "echo $$ > $DIR/pid\nexec tail -f /dev/null\n");
+    let monitor = hanging.monitor(|s| s.nvidia_smi_program = smi.into());
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Mock);
+    let pid = std::fs::read_to_string(hanging.path("pid")).unwrap();
+    let gone = (0..500).any(|_| {
+        std::thread::yield_now();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
+    assert!(gone, "the program was killed");
+}
+
+/// GETs with a socket, as simply as can be: the monitor's time limit and order are tested here, not HTTP.
+struct Plain;
+impl Fetch for Plain {
+    fn get<'a>(&'a self, url: &'a str, timeout: Duration, bytes_max: usize) -> ViewFuture<'a, Result<Bytes, FetchError>> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        Box::pin(async move {
+            let asking = async {
+                let address = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+                let mut stream = tokio::net::TcpStream::connect(address).await?;
+                stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").await?;
+                let mut bytes = Vec::new();
+                stream.take(bytes_max as u64).read_to_end(&mut bytes).await?;
+                Ok::<_, std::io::Error>(bytes)
+            };
+            let bytes = tokio::time::timeout(timeout, asking).await.map_err(|_| FetchError("time limit".to_owned()))?;
+            let text = String::from_utf8(bytes.map_err(|e| FetchError(e.to_string()))?).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+            if head.contains(" 200 ") { Ok(Bytes::from(body.to_owned())) } else { Err(FetchError(head.to_owned())) }
+        })
+    }
+}
+
+/// Serves one answer to every connection; `None` accepts and stays silent.
+fn serve(answer: Option<&'static str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let Some(answer) = answer else {
+                silent.push(stream);
+                continue;
+            };
+            let mut request = [0; 1024];
+            let _read = stream.read(&mut request);
+            let _sent = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}/health")
+}
+
+const BODY: &str = "HTTP/1.0 200 OK\r\n\r\n{\"status\":\"healthy\",\"device\":\"cuda:0\",\"vram_used_gb\":4.5,\"gpu_utilization\":35,\"temperature\":61.5}";
+
+#[tokio::test]
+async fn gpu_03_the_ai_service_is_asked_last_and_nothing_is_invented() {
+    let bench = Bench { fetch: Some(Arc::new(Plain)), ..Bench::new() };
+    let urls = vec![serve(Some("HTTP/1.0 503 no\r\n\r\n{}")), serve(Some("HTTP/1.0 200 OK\r\n\r\n{\"device\":\"cpu\"}")), serve(Some(BODY))];
+    let monitor = bench.monitor(|s| s.ai_health_urls = urls);
+    let sample = poll(&monitor).await;
+    assert_eq!((sample.origin, sample.name.as_str()), (GpuOrigin::AiService, "cuda:0"));
+    assert_eq!((sample.memory_used_mb, sample.memory_total_mb, sample.power_usage), (Some(4608), None, None));
+    assert_eq!((sample.utilization, sample.temperature), (Some(35.0), Some(61.5)));
+    assert!(bench.sink.values("watchfire_gpu_memory_pressure").is_empty(), "no total, no pressure");
+}
+
+#[tokio::test]
+async fn gpu_03_gpu_09_a_silent_ai_service_costs_no_more_than_the_time_limit() {
+    let bench = Bench { fetch: Some(Arc::new(Plain)), ..Bench::new() };
+    let url = serve(None);
+    let monitor = bench.monitor(|s| {
+        s.ai_health_urls = vec![url];
+        s.set_http_timeout_seconds(0.2);
+    });
+    let done = tokio::time::timeout(Duration::from_secs(5), poll(&monitor)).await;
+    assert_eq!(done.unwrap().origin, GpuOrigin::Mock);
+}
+
+#[tokio::test]
+async fn gpu_04_a_gpu_that_appears_later_is_found() {
+    let bench = Bench::new();
+    let path = bench.path("nvidia-smi");
+    let monitor = bench.monitor(|s| s.nvidia_smi_program = path.into());
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Mock);
+    bench.program("nvidia-smi", &smi_script("heat"));
+    bench.write("heat", "50");
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Mock, "not asked on every poll");
+    bench.clock.advance(Duration::from_secs(31));
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::NvidiaSmi);
+}

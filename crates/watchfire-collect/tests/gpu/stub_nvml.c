@@ -1,0 +1,47 @@
+/* A stand-in for the NVIDIA Management Library with one or two made-up GPUs, for tests. It is steered by a file named
+   in STUB_FILE at compile time: absent = all is well; "fail" = the driver is gone; "hot 91" and the like = values. */
+#include <stdio.h>
+#include <string.h>
+
+#define OK 0
+#define NOT_SUPPORTED 3
+#define DRIVER_NOT_LOADED 9
+#define UNKNOWN 999
+
+static unsigned used_mib = 8192, celsius = 62;
+
+static int state(void) {
+    char word[16] = "";
+    FILE *f = fopen(STUB_FILE, "r");
+    if (!f) return OK;
+    int n = fscanf(f, "%15s %u %u", word, &used_mib, &celsius);
+    fclose(f);
+    return n >= 1 && !strcmp(word, "fail") ? UNKNOWN : OK;
+}
+
+int nvmlInit_v2(void) { return state() ? DRIVER_NOT_LOADED : OK; }
+int nvmlShutdown(void) { return OK; }
+const char *nvmlErrorString(int code) { return code ? "stub error" : "success"; }
+int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return state(); }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { *device = (void *)(unsigned long)(index + 1); return OK; }
+int nvmlDeviceGetName(void *device, char *name, unsigned length) {
+    snprintf(name, length, device == (void *)1 ? "NVIDIA RTX A5500" : "NVIDIA T4");
+    return OK;
+}
+struct utilization { unsigned gpu, memory; };
+int nvmlDeviceGetUtilizationRates(void *device, struct utilization *u) { u->gpu = device == (void *)1 ? 45 : 5; u->memory = 1; return OK; }
+struct memory_v2 { unsigned version; unsigned long long total, reserved, free, used; };
+int nvmlDeviceGetMemoryInfo_v2(void *device, struct memory_v2 *m) {
+    m->total = 24576ull << 20; m->reserved = 0; m->used = ((unsigned long long)used_mib << 20) + 12345; m->free = m->total - m->used;
+    return OK;
+}
+int nvmlDeviceGetTemperature(void *device, int sensor, unsigned *out) { *out = celsius; return OK; }
+int nvmlDeviceGetPowerUsage(void *device, unsigned *milliwatts) {
+    if (device != (void *)1) return NOT_SUPPORTED;
+    *milliwatts = 125500; return OK;
+}
+int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned *milliwatts) { *milliwatts = 230000; return OK; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *reasons) { *reasons = 4; return OK; }
+int nvmlDeviceGetFanSpeed_v2(void *device, unsigned fan, unsigned *percent) { *percent = 30; return OK; }
+int nvmlDeviceGetClockInfo(void *device, int type, unsigned *mhz) { *mhz = type == 1 ? 1695 : 8001; return OK; }
+int nvmlDeviceGetPerformanceState(void *device, int *state) { *state = 2; return OK; }
