@@ -115,7 +115,11 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     await until("the socket", async () => mock.listeners, (it) => it === 1);
     mock.handlers.unshift(
       answering("/api/system/health", {
-        body: { status: "degraded", services: { rtdetr: { status: "unhealthy", message: "Health check failed" } } },
+        body: {
+          status: "degraded",
+          services: { rtdetr: "unhealthy" },
+          details: { rtdetr: { status: "unhealthy", message: "Health check failed" } },
+        },
       }),
     );
     mock.push({ type: "service_status", data: { service: "rtdetr", status: "unhealthy", message: "Health check failed" } });

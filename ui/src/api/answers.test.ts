@@ -4,7 +4,7 @@ import { parseSession } from "./auth";
 import { lastSeconds, parseAnswer, sampleValue } from "./prometheus";
 import { failure } from "./request";
 import { parseStorage } from "./storage";
-import { isAbsent, parseGpu, parseHealth, serviceState } from "./system";
+import { parseGpu, parseHealth, presence, serviceState } from "./system";
 
 test.each([
   [400, '{"status":"error","errorType":"bad_data","error":"1:3: parse error"}', "refused", "1:3: parse error", "bad_data"],
@@ -51,10 +51,12 @@ test("the last hour ends on a multiple of its step", () => {
 test("the stand-in for a missing GPU is no GPU", () => {
   const mock = { gpu_name: "Mock GPU (No NVIDIA GPU Available)", gpu_utilization: null, memory_used: null, memory_total: null, temperature: null, power_usage: null };
   const sample = parseGpu(mock);
-  expect(sample && isAbsent(sample)).toBe(true);
+  expect(sample && presence(sample)).toBe("absent");
   expect(sample?.utilization).toBeNull();
   const partial = parseGpu({ gpu_name: "Tesla", gpu_utilization: 0 });
-  expect(partial && isAbsent(partial)).toBe(false);
+  expect(partial && presence(partial)).toBe("present");
+  const unseen = parseGpu({ ...mock, gpu_name: null });
+  expect(unseen && presence(unseen)).toBe("not_seen_yet");
   expect(partial?.temperature).toBeNull();
   expect(parseGpu({ hello: 1 })).toBeUndefined();
 });
@@ -68,7 +70,7 @@ test("times of samples are read with and without fractions", () => {
 
 test("what we do not know is never healthy", () => {
   expect(["healthy", "not configured", "fine", null, 1].map(serviceState)).toEqual(["healthy", "not_configured", "unknown", "unknown", "unknown"]);
-  const health = parseHealth({ status: "degraded", services: { redis: "healthy", rtdetr: { status: "failed", message: "gone" } } });
+  const health = parseHealth({ status: "degraded", services: { redis: "healthy", rtdetr: "failed" }, details: { rtdetr: { status: "failed", message: "gone" } } });
   expect(health.services).toEqual([
     { name: "redis", state: "healthy", message: "" },
     { name: "rtdetr", state: "failed", message: "gone" },

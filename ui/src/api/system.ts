@@ -67,17 +67,23 @@ export function parseGpu(value: unknown): GpuSample | undefined {
   };
 }
 
-/** Whether the sample stands for "there is no GPU": the stand-in's name, or not one figure. */
-export function isAbsent(sample: GpuSample): boolean {
+export type Presence = "present" | "absent" | "not_seen_yet";
+
+/** Whether there is a GPU: the stand-in's name or not one figure mean no; no name either means that nobody has looked yet. */
+export function presence(sample: GpuSample): Presence {
   const figures = [sample.utilization, sample.memoryUsedMb, sample.memoryTotalMb, sample.temperature, sample.powerUsage];
-  return MOCK_NAME.test(sample.name) || figures.every((it) => it === null);
+  const empty = figures.every((it) => it === null);
+  if (empty && sample.name === "") return "not_seen_yet";
+  return empty || MOCK_NAME.test(sample.name) ? "absent" : "present";
 }
 
 export function parseHealth(body: unknown): Health {
   if (!isRecord(body) || !isRecord(body["services"])) {
     throw new ApiError("shape", "/api/system/health answered without services");
   }
-  const services = Object.entries(body["services"]).map(([name, value]) => parseService(name, value));
+  // The details repeat the word of each service and add a sentence.
+  const details = isRecord(body["details"]) ? body["details"] : {};
+  const services = Object.entries(body["services"]).map(([name, value]) => parseService(name, details[name] ?? value));
   return { status: String(body["status"] ?? "unknown"), services };
 }
 

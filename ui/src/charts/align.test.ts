@@ -1,6 +1,6 @@
 // Series onto one axis. Not drawing.
 import { expect, test } from "vitest";
-import { align, stacked, summary } from "./align";
+import { align, fitted, stacked, summary } from "./align";
 
 test("with a range every step has its row, and what is missing is a hole", () => {
   const series = [
@@ -29,6 +29,13 @@ test("without a range the rows are the times that occur", () => {
   ]);
   expect(times).toEqual([1, 3]);
   expect(columns).toEqual([[null, 1], [null, 2]]);
+});
+
+test("a young series fits its chart, an old one fills it", () => {
+  const range = { start: 0, end: 3600, step: 15 };
+  const from = (first: number) => fitted(range, [{ label: "a", points: [[first, 1]] }], 300).start;
+  expect([0, 900, 3400].map(from)).toEqual([0, 900, 3300]);
+  expect(fitted(range, [{ label: "a", points: [] }], 300)).toBe(range);
 });
 
 test("stacking adds up and keeps holes", () => {

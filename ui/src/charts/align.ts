@@ -41,6 +41,14 @@ export function stacked(columns: readonly Column[]): Column[] {
   );
 }
 
+/** The range without the time before the first sample: a server that began five minutes ago shows five minutes, not an empty hour. */
+export function fitted(range: RangeAsk, series: readonly ChartSeries[], secondsMin: number): RangeAsk {
+  const first = Math.min(...series.map(({ points }) => points[0]?.[0] ?? Number.POSITIVE_INFINITY));
+  if (!Number.isFinite(first)) return range;
+  const latestStart = Math.max(range.start, range.end - secondsMin);
+  return { ...range, start: Math.min(Math.max(range.start, first), latestStart) };
+}
+
 export interface Summary {
   latest: number | null;
   least: number | null;

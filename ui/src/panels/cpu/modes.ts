@@ -8,7 +8,7 @@ const IDLE = "idle";
 
 export interface CpuTimes {
   bands: ChartSeries[];
-  /** Percent busy now: everything but idle. */
+  /** Percent busy now: the bands together, so that figure and drawing agree even where a kernel's idle time does not add up. */
   busy: number | undefined;
 }
 
@@ -16,17 +16,17 @@ export function cpuTimes(items: readonly MatrixItem[]): CpuTimes {
   const own = BANDS.map((mode): ChartSeries => ({ label: mode, points: items.find((it) => it.labels["mode"] === mode)?.points ?? [] }));
   const rest = items.filter((it) => !isBand(it.labels["mode"]) && it.labels["mode"] !== IDLE);
   const bands = [...own, { label: "other", points: summed(rest) }].filter((it) => it.points.length > 0);
-  return { bands, busy: busyNow(items) };
+  return { bands, busy: busyNow(bands) };
 }
 
 function isBand(mode: string | undefined): boolean {
   return BANDS.some((it) => it === mode);
 }
 
-function busyNow(items: readonly MatrixItem[]): number | undefined {
-  const idle = items.find((it) => it.labels["mode"] === IDLE)?.points.at(-1);
-  if (idle) return Math.min(100, Math.max(0, 100 - idle[1]));
-  return undefined;
+function busyNow(bands: readonly ChartSeries[]): number | undefined {
+  const newest = Math.max(...bands.map((it) => it.points.at(-1)?.[0] ?? 0));
+  const parts = bands.flatMap((it) => it.points.filter(([time]) => time === newest).map(([, value]) => value));
+  return parts.length === 0 ? undefined : Math.min(100, parts.reduce((sum, it) => sum + it, 0));
 }
 
 function summed(items: readonly MatrixItem[]): Point[] {

@@ -4,9 +4,12 @@ import type { GpuSample } from "../../api/system";
 import type { ChartSeries } from "../../charts/align";
 import { percentOf } from "../../units/levels";
 
+/** The history has whole seconds, the live sample milliseconds: nearer than this they are the same. */
+const SAME_MS = 1000;
+
 export function historySeries(samples: readonly GpuSample[], newest?: GpuSample): ChartSeries[] {
   const last = samples.at(-1)?.recordedAt ?? 0;
-  const all = newest?.recordedAt != null && newest.recordedAt > last ? [...samples, newest] : samples;
+  const all = newest?.recordedAt != null && newest.recordedAt - last >= SAME_MS ? [...samples, newest] : samples;
   const points = (pick: (sample: GpuSample) => number | null): Point[] =>
     all.flatMap((sample): Point[] => {
       const value = pick(sample);
