@@ -92,7 +92,8 @@ impl Env {
 /// One running job.
 struct Job {
     desired: watch::Sender<Desired>,
-    fingerprint: u64,
+    /// What it runs with; `None` when it is no longer wanted.
+    fingerprint: Option<u64>,
     view: Arc<Mutex<View>>,
     task: JoinHandle<()>,
 }
@@ -120,18 +121,17 @@ impl Manager {
     /// The same with a list of jobs.
     pub fn apply_jobs(&self, wanted: &[Arc<ScrapeConfig>]) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.retain(|name, job| {
-            let stays = wanted.iter().any(|w| w.name == *name);
-            if !stays {
-                job.desired.send_replace(Desired::End);
-            }
-            stays
-        });
+        // A job that went away is kept until its series have ended, in case it comes back.
+        jobs.retain(|_, job| !job.task.is_finished());
+        for (_, job) in jobs.iter_mut().filter(|(name, job)| job.fingerprint.is_some() && !wanted.iter().any(|w| w.name == **name)) {
+            job.fingerprint = None;
+            job.desired.send_replace(Desired::End);
+        }
         for config in wanted {
             match jobs.get_mut(&config.name) {
-                Some(job) if job.fingerprint == config.fingerprint => {}
+                Some(job) if job.fingerprint == Some(config.fingerprint) => {}
                 Some(job) => {
-                    job.fingerprint = config.fingerprint;
+                    job.fingerprint = Some(config.fingerprint);
                     job.desired.send_replace(Desired::Run(config.clone()));
                 }
                 None => {
@@ -145,7 +145,7 @@ impl Manager {
         let (desired, receiver) = watch::channel(Desired::Run(config.clone()));
         let view = Arc::new(Mutex::new(View::new(config.clone())));
         let task = tokio::spawn(Pool::new(self.env.clone(), config.clone(), view.clone()).run(receiver));
-        Job { desired, fingerprint: config.fingerprint, view, task }
+        Job { desired, fingerprint: Some(config.fingerprint), view, task }
     }
 
     /// All targets, by job and address.

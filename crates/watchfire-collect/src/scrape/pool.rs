@@ -105,6 +105,8 @@ pub(super) struct Pool {
     known: Known,
     /// Mechanisms that have not yet said anything.
     silent: usize,
+    /// Whether the job is gone and only waits for its series to end.
+    retired: bool,
     live: HashMap<u64, Loop>,
     ending: Vec<Loop>,
     barred: Arc<Mutex<Option<String>>>,
@@ -120,6 +122,7 @@ impl Pool {
             view,
             known: Known::default(),
             silent: 0,
+            retired: false,
             live: HashMap::new(),
             ending: Vec::new(),
             barred: Arc::default(),
@@ -138,7 +141,7 @@ impl Pool {
                     let wanted = if changed.is_ok() { desired.borrow_and_update().clone() } else { Desired::Stop };
                     match wanted {
                         Desired::Run(job) => self.change(job).await,
-                        Desired::End => return self.end(desired).await,
+                        Desired::End => self.retire(),
                         Desired::Stop => return self.stop().await,
                     }
                 }
@@ -152,6 +155,7 @@ impl Pool {
                     self.silent = 0;
                     self.sync().await;
                 }
+                () = finished(&mut self.ending), if self.retired => return,
             }
         }
     }
@@ -190,10 +194,8 @@ impl Pool {
         self.job = job;
         self.view.lock().unwrap_or_else(PoisonError::into_inner).job = self.job.clone();
         // The old loops wait, state in hand, until the targets are known again.
-        for (_, old) in self.live.drain() {
-            old.order.send_replace(Order::End);
-            self.ending.push(old);
-        }
+        self.retired = false;
+        self.let_go();
         self.look().await;
     }
 
@@ -277,19 +279,22 @@ impl Pool {
         Loop { target, status, order, task: tokio::spawn(worker.run(intake, receiver)) }
     }
 
-    /// The job is gone: waits until every loop has ended its series, or until told to stop.
-    async fn end(mut self, mut desired: watch::Receiver<Desired>) {
+    /// The job is gone: its loops end their series, unless it comes back before that.
+    fn retire(&mut self) {
+        self.retired = true;
+        self.silent = 0;
         self.mechanisms.abort_all();
+        self.known = Known::default();
+        self.let_go();
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        *view = View::new(self.job.clone());
+    }
+
+    /// Makes every loop end; it waits, state in hand, for a while.
+    fn let_go(&mut self) {
         for (_, old) in self.live.drain() {
             old.order.send_replace(Order::End);
             self.ending.push(old);
-        }
-        for old in &mut self.ending {
-            tokio::select! {
-                biased;
-                _ = desired.wait_for(|d| matches!(d, Desired::Stop)) => break,
-                _ = &mut old.task => {}
-            }
         }
     }
 
@@ -302,5 +307,15 @@ impl Pool {
         for each in loops {
             each.release().await;
         }
+    }
+}
+
+/// Waits until every loop has ended.
+async fn finished(loops: &mut Vec<Loop>) {
+    while let Some(last) = loops.last_mut() {
+        if (&mut last.task).await.is_err() {
+            tracing::error!(target = %last.target.labels, "a scrape loop ended in a panic");
+        }
+        loops.pop();
     }
 }
