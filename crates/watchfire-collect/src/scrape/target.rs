@@ -88,7 +88,7 @@ fn set_defaults(labels: &mut LabelsBuilder, job: &ScrapeConfig) {
         (INTERVAL, format_millis(job.interval_ms)),
         (TIMEOUT, format_millis(job.timeout_ms)),
         (METRICS_PATH, job.metrics_path.clone()),
-        (SCHEME, job.scheme.to_owned()),
+        (SCHEME, job.scheme.clone()),
     ];
     for (name, value) in defaults {
         if labels.get(name).is_empty() {

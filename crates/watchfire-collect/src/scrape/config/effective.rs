@@ -46,7 +46,7 @@ fn job_section(job: &ScrapeConfig) -> Node {
     section.set("scrape_timeout", text(&format_millis(job.timeout_ms)));
     section.default("scrape_protocols", || protocols(&job.protocols));
     section.default("metrics_path", || text(&job.metrics_path));
-    section.default("scheme", || text(job.scheme));
+    section.default("scheme", || text(&job.scheme));
     section.default("enable_compression", || text("true"));
     section.default("follow_redirects", || text("true"));
     section.default("enable_http2", || text("true"));

@@ -14,6 +14,7 @@ use super::global::{
 use super::{http, url_target};
 use crate::discovery::glob::Lookup;
 use crate::discovery::{Discovery, MECHANISMS, Place, UNSUPPORTED};
+use crate::scrape::target::{Outcome, build};
 
 /// A job: what to scrape and how. Inherited settings are filled in.
 #[derive(Clone)]
@@ -33,7 +34,7 @@ pub struct ScrapeConfig {
     /// Query parameters by name.
     pub params: BTreeMap<String, Vec<String>>,
     /// `http` or `https`.
-    pub scheme: &'static str,
+    pub scheme: String,
     /// The path.
     pub metrics_path: String,
     /// Whether compressed answers are asked for.
@@ -85,7 +86,7 @@ pub(super) fn read(reader: Reader<'_>, global: &Global, lookup: &Lookup) -> Scra
         honor_timestamps: flag("honor_timestamps", true),
         track_timestamps_staleness: flag("track_timestamps_staleness", false),
         params: read_params(&reader),
-        scheme: reader.word("scheme", &["http", "https"]).unwrap_or("http"),
+        scheme: read_scheme(&reader),
         metrics_path: reader.text("metrics_path").filter(|p| !p.is_empty()).unwrap_or_else(|| "/metrics".to_owned()),
         enable_compression: flag("enable_compression", true),
         limits: read_job_limits(&reader, global),
@@ -104,6 +105,7 @@ pub(super) fn read(reader: Reader<'_>, global: &Global, lookup: &Lookup) -> Scra
     read_dead_keys(&reader);
     url_target::check(&reader, &job);
     job.discovery = read_discovery(&reader, lookup, &job);
+    warn_invalid_targets(&reader, &job);
     job.fingerprint = fingerprint(&job, lookup);
     if job.discovery.is_empty() {
         let node = reader.node();
@@ -111,6 +113,15 @@ pub(super) fn read(reader: Reader<'_>, global: &Global, lookup: &Lookup) -> Scra
     }
     reader.finish();
     job
+}
+
+/// Prometheus takes any word here and then fails to scrape.
+fn read_scheme(reader: &Reader<'_>) -> String {
+    let scheme = reader.text("scheme").filter(|s| !s.is_empty()).unwrap_or_else(|| "http".to_owned());
+    if scheme != "http" && scheme != "https" {
+        reader.warning_at("scheme", format!("nothing can be scraped with the scheme {scheme:?}; http and https are known"));
+    }
+    scheme
 }
 
 fn read_params(reader: &Reader<'_>) -> BTreeMap<String, Vec<String>> {
@@ -167,6 +178,20 @@ fn read_discovery(reader: &Reader<'_>, lookup: &Lookup, job: &ScrapeConfig) -> V
     }
     warn_unsupported_discovery(reader);
     found
+}
+
+/// Static targets that relabelling leaves unfit are known before anything runs.
+fn warn_invalid_targets(reader: &Reader<'_>, job: &ScrapeConfig) {
+    if reader.context().has_errors() || job.relabel.is_empty() || !reader.has("static_configs") {
+        return;
+    }
+    let groups = job.discovery.first().and_then(|d| d.initial()).unwrap_or_default();
+    for (group, own) in groups.iter().flat_map(|g| g.targets.iter().map(move |t| (g, t))) {
+        if let Outcome::Invalid(_, reason) = build(job, group, own) {
+            let address = own.first().map_or("", |(_, v)| v.as_str());
+            reader.warning_at("static_configs", format!("the target {address:?} cannot be scraped: {reason}"));
+        }
+    }
 }
 
 /// Discovery that Prometheus has and we do not: known by name, said to do nothing.
