@@ -1,6 +1,6 @@
 // What the host panels ask alike: the last hour at the collector's pace, and single figures out of vectors.
 // Not the expressions: those are beside each panel.
-import { lastSeconds, type MatrixItem, queryRange, type RangeAsk, type VectorItem } from "../api/prometheus";
+import { lastSeconds, type MatrixItem, type Point, queryRange, type RangeAsk, type VectorItem } from "../api/prometheus";
 
 export const REFRESH_MS = 15_000;
 /** Counters need two samples inside this; it holds four at the usual 15 s. */
@@ -22,9 +22,10 @@ export async function askLastHour(expr: string, signal: AbortSignal): Promise<Ra
   return { range, items: await queryRange(expr, range, signal) };
 }
 
-/** The newest value of a range answer. */
-export function latest(item: MatrixItem | undefined): number | undefined {
-  return item?.points.at(-1)?.[1];
+/** The value at the end of the range. A series that ended before has a past and no present: its last value is not current. */
+export function current(item: { points: readonly Point[] } | undefined, range: RangeAsk): number | undefined {
+  const last = item?.points.at(-1);
+  return last && last[0] > range.end - range.step / 2 ? last[1] : undefined;
 }
 
 /** The value of the first item with this metric name. */

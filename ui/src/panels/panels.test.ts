@@ -13,15 +13,18 @@ import { sensors } from "./temperatures/sensors";
 
 const item = (labels: LabelSet, value: number): VectorItem => ({ labels, value, time: 0, text: String(value) });
 
+const range = { start: 0, end: 1, step: 1 };
+
 test("cpu: rare modes share a band, idle is the rest", () => {
   const mode = (name: string, value: number) => ({ labels: { mode: name }, points: [[1, value]] as [number, number][] });
-  const { bands, busy } = cpuTimes([mode("idle", 60), mode("user", 30), mode("steal", 4), mode("irq", 6)]);
+  const { bands, busy } = cpuTimes([mode("idle", 60), mode("user", 30), mode("steal", 4), mode("irq", 6)], range);
   expect(bands).toEqual([
     { label: "user", points: [[1, 30]] },
     { label: "other", points: [[1, 10]] },
   ]);
   expect(busy).toBe(40);
-  expect(cpuTimes([]).busy).toBeUndefined();
+  expect(cpuTimes([], range).busy).toBeUndefined();
+  expect(cpuTimes([mode("user", 30)], { ...range, end: 60 }).busy).toBeUndefined();
 });
 
 test("disks: pseudo filesystems are left out, and a device counts once", () => {
@@ -64,7 +67,7 @@ test("temperatures: names from the name series, else from the address", () => {
     item({ __name__: "node_hwmon_sensor_label", chip: "pci_1", sensor: "temp1", label: "Tctl" }, 1),
   ];
   const zone = { labels: { __name__: "node_thermal_zone_temp", type: "acpitz", zone: "0" }, points: [[1, 30]] as [number, number][] };
-  expect(sensors([zone, sensor("platform_coretemp_0", "temp2", 40), sensor("pci_1", "temp1", 50)], names).map((it) => it.label)).toEqual([
+  expect(sensors([zone, sensor("platform_coretemp_0", "temp2", 40), sensor("pci_1", "temp1", 50)], range, names).map((it) => it.label)).toEqual([
     "k10temp Tctl",
     "coretemp 0 temp2",
     "acpitz 0",

@@ -1,6 +1,7 @@
 // CPU time per mode, folded into the few bands that a small chart can show. Not the query.
-import type { MatrixItem, Point } from "../../api/prometheus";
+import type { MatrixItem, Point, RangeAsk } from "../../api/prometheus";
 import type { ChartSeries } from "../../charts/align";
+import { current } from "../lastHour";
 
 /** Modes with a band of their own, from the bottom up; all other busy modes share "other". */
 const BANDS = ["user", "system", "iowait"] as const;
@@ -12,20 +13,19 @@ export interface CpuTimes {
   busy: number | undefined;
 }
 
-export function cpuTimes(items: readonly MatrixItem[]): CpuTimes {
+export function cpuTimes(items: readonly MatrixItem[], range: RangeAsk): CpuTimes {
   const own = BANDS.map((mode): ChartSeries => ({ label: mode, points: items.find((it) => it.labels["mode"] === mode)?.points ?? [] }));
   const rest = items.filter((it) => !isBand(it.labels["mode"]) && it.labels["mode"] !== IDLE);
   const bands = [...own, { label: "other", points: summed(rest) }].filter((it) => it.points.length > 0);
-  return { bands, busy: busyNow(bands) };
+  return { bands, busy: busyNow(bands, range) };
 }
 
 function isBand(mode: string | undefined): boolean {
   return BANDS.some((it) => it === mode);
 }
 
-function busyNow(bands: readonly ChartSeries[]): number | undefined {
-  const newest = Math.max(...bands.map((it) => it.points.at(-1)?.[0] ?? 0));
-  const parts = bands.flatMap((it) => it.points.filter(([time]) => time === newest).map(([, value]) => value));
+function busyNow(bands: readonly ChartSeries[], range: RangeAsk): number | undefined {
+  const parts = bands.flatMap((it) => current(it, range) ?? []);
   return parts.length === 0 ? undefined : Math.min(100, parts.reduce((sum, it) => sum + it, 0));
 }
 

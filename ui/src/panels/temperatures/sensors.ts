@@ -1,5 +1,6 @@
 // Sensors with a name that a person can tell apart. Not limits: those differ by chip and are not always reported.
-import type { LabelSet, MatrixItem, Point, VectorItem } from "../../api/prometheus";
+import type { LabelSet, MatrixItem, Point, RangeAsk, VectorItem } from "../../api/prometheus";
+import { current } from "../lastHour";
 
 export interface Sensor {
   label: string;
@@ -8,9 +9,9 @@ export interface Sensor {
 }
 
 /** Hottest first. `names` are the series that only carry the names of chips and sensors. */
-export function sensors(items: readonly MatrixItem[], names: readonly VectorItem[] = []): Sensor[] {
+export function sensors(items: readonly MatrixItem[], range: RangeAsk, names: readonly VectorItem[] = []): Sensor[] {
   const named = items.flatMap((item) => {
-    const now = item.points.at(-1)?.[1];
+    const now = current(item, range);
     return now === undefined ? [] : [{ label: nameOf(item, names), points: item.points, now }];
   });
   return named.sort((a, b) => b.now - a.now);
