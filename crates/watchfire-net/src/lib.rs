@@ -2,6 +2,10 @@
 //! decompression, outgoing-address policy, the supervised task set. Nobody else opens a connection. It knows no route,
 //! no metric format and no store.
 
+pub mod backoff;
+pub mod client;
 pub mod inflate;
 pub mod listener;
 pub mod secret;
+pub mod tasks;
+pub mod tls;

@@ -1,0 +1,296 @@
+//! The HTTP client of the house: HTTP/1.1 over TCP or TLS with a deadline, a limit for the answer, careful redirects and
+//! credentials that never follow to another host. It reads no configuration and retries nothing.
+
+mod redirect;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::ServerName;
+
+use crate::inflate::{self, Encoding, InflateError, Limits};
+use crate::secret::Secret;
+use crate::tls::{ClientTls, client_config};
+
+/// What we call ourselves.
+pub const AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
+/// The most hops that a request follows.
+pub const REDIRECTS_MAX: usize = 10;
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle connections are kept so long, and so many per host.
+const IDLE: (Duration, usize) = (Duration::from_secs(90), 2);
+
+/// Who we say we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nobody.
+    #[default]
+    None,
+    /// HTTP basic authentication.
+    Basic {
+        /// The name.
+        user: Secret,
+        /// The password.
+        password: Secret,
+    },
+    /// A scheme such as `Bearer`, and what follows it.
+    Header {
+        /// The scheme.
+        scheme: String,
+        /// The credentials.
+        value: Secret,
+    },
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The whole URL, `http` or `https`.
+    pub url: String,
+    /// Headers; those that hold secrets belong into `secret_headers`.
+    pub headers: Vec<(String, String)>,
+    /// Headers that are sent to this host only.
+    pub secret_headers: Vec<(String, Secret)>,
+    /// Who we say we are, to this host only.
+    pub credentials: Credentials,
+    /// The body.
+    pub body: Bytes,
+    /// How long all of it may take, the answer's body included.
+    pub timeout: Duration,
+    /// How large the answer's body may be, before and after decompression.
+    pub limits: Limits,
+    /// Whether redirects are followed.
+    pub follow_redirects: bool,
+}
+impl Request {
+    /// A GET with a deadline.
+    pub fn get(url: impl Into<String>, timeout: Duration) -> Request {
+        Request {
+            method: Method::GET,
+            url: url.into(),
+            headers: Vec::new(),
+            secret_headers: Vec::new(),
+            credentials: Credentials::None,
+            body: Bytes::new(),
+            timeout,
+            limits: Limits::default(),
+            follow_redirects: true,
+        }
+    }
+    /// The same with one more header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Request {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// What came back, whatever the status.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, decompressed.
+    pub body: Bytes,
+}
+impl Response {
+    /// The text of a header, if it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Why nothing usable came back.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The URL or a header cannot be sent.
+    #[error("cannot make a request for {url}: {reason}")]
+    Request {
+        /// The URL, without credentials.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nobody answers there: no such name, refused, unreachable, no TLS.
+    #[error("cannot connect to {host}: {reason}")]
+    Connect {
+        /// Host and port.
+        host: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("no complete answer within {0:?}")]
+    Timeout(Duration),
+    /// The body broke a limit or cannot be decompressed.
+    #[error("cannot read the answer")]
+    Body(#[from] InflateError),
+    /// More than [`REDIRECTS_MAX`] hops, or one that leads nowhere.
+    #[error("cannot follow a redirect: {0}")]
+    Redirect(String),
+    /// The connection broke or does not speak HTTP.
+    #[error("cannot complete the exchange with {host}: {reason}")]
+    Exchange {
+        /// Host and port.
+        host: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+}
+
+type Body = Full<Bytes>;
+
+/// A client with one set of TLS options and one pool of connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+struct Inner {
+    tls: ClientTls,
+    plain: Pool<HttpConnector, Body>,
+    /// Made at the first `https` URL, because the system's authorities cost memory.
+    secure: OnceLock<Pool<HttpsConnector<HttpConnector>, Body>>,
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    connector
+}
+
+impl Client {
+    /// A client.
+    pub fn new(tls: ClientTls) -> Client {
+        let plain =
+            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1).build(connector());
+        Client(Arc::new(Inner { tls, plain, secure: OnceLock::new() }))
+    }
+
+    fn secure(&self) -> Result<&Pool<HttpsConnector<HttpConnector>, Body>, ClientError> {
+        if let Some(pool) = self.0.secure.get() {
+            return Ok(pool);
+        }
+        let config = client_config(&self.0.tls).map_err(|e| ClientError::Tls(e.to_string()))?;
+        let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
+        let builder = match &self.0.tls.server_name {
+            Some(name) => {
+                let name = ServerName::try_from(name.clone()).map_err(|e| ClientError::Tls(format!("server_name: {e}")))?;
+                builder.with_server_name_resolver(FixedServerNameResolver::new(name))
+            }
+            None => builder,
+        };
+        let connector = builder.enable_http1().wrap_connector(connector());
+        let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1).build(connector);
+        Ok(self.0.secure.get_or_init(|| pool))
+    }
+
+    /// Makes one request, redirects included.
+    pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
+        let timeout = request.timeout;
+        tokio::time::timeout(timeout, self.follow(request)).await.unwrap_or(Err(ClientError::Timeout(timeout)))
+    }
+
+    async fn follow(&self, mut request: Request) -> Result<Response, ClientError> {
+        for _ in 0..=REDIRECTS_MAX {
+            let response = self.exchange(&request).await?;
+            if !request.follow_redirects {
+                return Ok(response);
+            }
+            match redirect::next(&request, &response)? {
+                Some(next) => request = next,
+                None => return Ok(response),
+            }
+        }
+        Err(ClientError::Redirect(format!("stopped after {REDIRECTS_MAX} redirects")))
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Response, ClientError> {
+        let message = message(request)?;
+        let host = message.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let secure = message.uri().scheme_str() == Some("https");
+        let sent = if secure { self.secure()?.request(message).await } else { self.0.plain.request(message).await };
+        let response = sent.map_err(|e| {
+            let reason = chain(&e);
+            if e.is_connect() { ClientError::Connect { host: host.clone(), reason } } else { ClientError::Exchange { host: host.clone(), reason } }
+        })?;
+        let (parts, body) = response.into_parts();
+        let encoding = match parts.headers.get(CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?")) {
+            Some(name) => name.parse::<Encoding>()?,
+            None => Encoding::Identity,
+        };
+        let body = inflate::collect(body, encoding, request.limits).await?;
+        Ok(Response { status: parts.status, headers: parts.headers, body })
+    }
+}
+
+/// All messages of an error and its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// Turns a request into hyper's form.
+fn message(request: &Request) -> Result<http::Request<Body>, ClientError> {
+    let (url, userinfo) = redirect::without_userinfo(&request.url);
+    let bad = |reason: String| ClientError::Request { url: url.clone(), reason };
+    let uri: Uri = url.parse().map_err(|e: http::uri::InvalidUri| bad(e.to_string()))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+        return Err(bad("it must begin with http:// or https:// and a host".to_owned()));
+    }
+    let mut message = http::Request::builder().method(request.method.clone()).uri(uri).body(Full::new(request.body.clone())).map_err(|e| bad(e.to_string()))?;
+    let headers = message.headers_mut();
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    let mut put = |name: &str, value: &str, secret: bool| -> Result<(), ClientError> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("{name:?} is no header name")))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| bad(format!("the value of {name} holds bytes that no header can")))?;
+        value.set_sensitive(secret);
+        headers.insert(name, value);
+        Ok(())
+    };
+    for (name, value) in &request.headers {
+        put(name, value, false)?;
+    }
+    for (name, value) in &request.secret_headers {
+        put(name, value.expose(), true)?;
+    }
+    let basic = |user: &str, password: &str| {
+        use base64::Engine;
+        Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
+    };
+    let authorization = match (&request.credentials, userinfo) {
+        (Credentials::Basic { user, password }, _) => Some(basic(user.expose(), password.expose())),
+        (Credentials::Header { scheme, value }, _) => Some(Secret::new(format!("{scheme} {}", value.expose()))),
+        (Credentials::None, Some((user, password))) => Some(basic(&user, &password)),
+        (Credentials::None, None) => None,
+    };
+    if let Some(value) = authorization {
+        put(AUTHORIZATION.as_str(), value.expose(), true)?;
+    }
+    Ok(message)
+}
