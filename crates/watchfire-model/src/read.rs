@@ -121,6 +121,7 @@ pub enum ReadError {
 }
 
 /// Receives the series of a selection; breaking ends the read early without an error.
+/// The source has charged the samples to the budget; who receives them releases them when it lets go of them.
 pub type Visitor<'a> = dyn FnMut(Series) -> Result<ControlFlow<()>, ReadError> + 'a;
 
 /// Gives stored data back. Calls may block; series come in no particular order, each exactly once.

@@ -92,6 +92,7 @@ impl Source for Memory {
         for (labels, samples) in content.series.iter().filter(|(labels, _)| matches_all(&selection.matchers, labels)) {
             budget.check()?;
             let (times, values): (Vec<i64>, Vec<f64>) = samples.range(selection.start.0..=selection.end.0).map(|(t, v)| (*t, *v)).unzip();
+            budget.charge_samples(times.len() as u64)?;
             if !times.is_empty() && visit(Series { labels: labels.clone(), times, values })?.is_break() {
                 return Ok(());
             }
@@ -102,6 +103,7 @@ impl Source for Memory {
     fn series(&self, selection: &Selection, budget: &Budget) -> Result<Vec<Labels>, ReadError> {
         let mut found = Vec::new();
         self.select(selection, budget, &mut |series| {
+            budget.release_samples(series.times.len() as u64);
             found.push(series.labels);
             Ok(ControlFlow::Continue(()))
         })?;

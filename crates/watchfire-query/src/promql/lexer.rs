@@ -164,11 +164,14 @@ impl Lexer<'_> {
         if self.in_braces {
             return Err("unexpected end of input inside braces".to_owned());
         }
-        if self.in_brackets {
+        if self.in_brackets && !self.after_value() {
             return Err("unexpected end of input in duration expression".to_owned());
         }
         if self.paren_depth != 0 {
             return Err("unclosed left parenthesis".to_owned());
+        }
+        if self.in_brackets {
+            return Err("unclosed left bracket".to_owned());
         }
         self.emit(Kind::End);
         Ok(())
@@ -205,13 +208,19 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// Whether a value or the colon of a subquery stands before: from there on messages are those of plain text.
+    fn after_value(&self) -> bool {
+        matches!(self.tokens.last().map(|t| t.kind), Some(Kind::Number | Kind::Duration | Kind::Colon))
+    }
+
     fn inside_brackets(&mut self, c: char) -> Step {
+        let after_value = self.after_value();
         match c {
             ']' => {
                 self.single(Kind::RightBracket);
                 self.in_brackets = false;
             }
-            ':' if self.got_colon => return Err("unexpected repeated colon in duration expression".to_owned()),
+            ':' if self.got_colon => return Err(format!("unexpected colon {}", shown(Some(c)))),
             ':' => {
                 self.got_colon = true;
                 self.single(Kind::Colon);
@@ -222,11 +231,13 @@ impl Lexer<'_> {
                     "step" => Kind::Keyword(Keyword::Step),
                     "range" => Kind::Keyword(Keyword::Range),
                     "min_of" | "max_of" => Kind::Identifier,
+                    _ if after_value => return Err(format!("unexpected character: {}, expected ':'", shown(Some(c)))),
                     _ => return Err(format!("unexpected character in duration expression: {}", shown(Some(c)))),
                 };
                 self.emit(kind);
             }
             '(' | ')' | '+' | '-' | '*' | '/' | '%' | '^' | ',' | '0'..='9' | '.' => self.statement(c)?,
+            _ if after_value => return Err(format!("unexpected character: {}", shown(Some(c)))),
             _ => return Err(format!("unexpected character in duration expression: {}", shown(Some(c)))),
         }
         Ok(())
@@ -251,7 +262,6 @@ impl Lexer<'_> {
                     Some(depth) => self.paren_depth = depth,
                     None => {
                         self.tokens.pop();
-                        self.start = self.at - 1;
                         return Err(format!("unexpected right parenthesis {}", shown(Some(c))));
                     }
                 }
@@ -334,58 +344,91 @@ impl Lexer<'_> {
     }
 
     fn number_or_duration(&mut self) -> Step {
-        let begin = self.at;
-        if self.scan_number() {
-            self.emit(Kind::Number);
-            return Ok(());
-        }
-        self.at = begin;
-        if self.scan_duration() {
-            self.emit(Kind::Duration);
-            return Ok(());
-        }
-        self.accept_while(is_alnum);
-        Err(format!("bad number or duration syntax: {}", watchfire_model::labels::quoted(self.word())))
-    }
-
-    /// Decimal, hexadecimal, octal or float with `_` between digits; what follows must not be a letter.
-    fn scan_number(&mut self) -> bool {
-        let hex = self.peek() == Some(b'0') && matches!(self.bytes.get(self.at + 1), Some(b'x' | b'X'));
-        if hex {
-            self.at += 2;
-            self.accept_while(|b| b.is_ascii_hexdigit() || b == b'_');
+        let kind = if self.scan_number() {
+            Kind::Number
+        } else if self.scan_duration() {
+            Kind::Duration
         } else {
-            self.accept_while(|b| b.is_ascii_digit() || b == b'_');
-            if self.accept(b'.') {
-                self.accept_while(|b| b.is_ascii_digit() || b == b'_');
-            }
-            if matches!(self.peek(), Some(b'e' | b'E')) {
-                self.at += 1;
-                if matches!(self.peek(), Some(b'+' | b'-')) {
-                    self.at += 1;
-                }
-                if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
-                    return false;
-                }
-                self.accept_while(|b| b.is_ascii_digit());
-            }
-        }
-        let tail = self.bytes.get(self.at.wrapping_sub(1)) == Some(&b'_');
-        !tail && !self.peek().is_some_and(|b| is_alnum(b) || b == b'.')
+            return Err(format!("bad number or duration syntax: {}", watchfire_model::labels::quoted(self.word())));
+        };
+        self.emit(kind);
+        Ok(())
     }
 
+    /// Decimal, hexadecimal, octal or float with `_` between digits. On failure it stays where it got stuck,
+    /// for a duration to go on from there.
+    fn scan_number(&mut self) -> bool {
+        let hex = self.accept(b'0') && (self.accept(b'x') || self.accept(b'X'));
+        let digit = |b: u8| if hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() };
+        let (mut dot, mut exponent) = (false, false);
+        loop {
+            self.accept_while(digit);
+            let Some(next) = self.peek() else { break };
+            match next {
+                b'.' => {
+                    self.at += 1;
+                    if dot || hex || self.accept(b'_') || self.accept(b'.') {
+                        return false;
+                    }
+                    dot = true;
+                }
+                b'e' | b'E' if !hex => {
+                    self.at += 1;
+                    if exponent {
+                        return false;
+                    }
+                    exponent = true;
+                    if !self.accept(b'+') {
+                        self.accept(b'-');
+                    }
+                    if self.stuck_after_sign() {
+                        return false;
+                    }
+                }
+                b'_' => {
+                    self.at += 1;
+                    if self.stuck_after_sign() {
+                        return false;
+                    }
+                }
+                _ => break,
+            }
+        }
+        !self.peek().is_some_and(is_alnum)
+    }
+
+    /// After an exponent or a separator a digit must follow.
+    fn stuck_after_sign(&mut self) -> bool {
+        match self.peek() {
+            Some(b'.' | b'_' | b'e' | b'E') => {
+                self.at += 1;
+                true
+            }
+            other => other.is_none(),
+        }
+    }
+
+    /// The units of a duration whose first digits have been read.
     fn scan_duration(&mut self) -> bool {
-        let mut any = false;
-        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
-            self.accept_while(|b| b.is_ascii_digit());
-            if !matches!(self.peek(), Some(b's' | b'm' | b'h' | b'd' | b'w' | b'y')) {
+        let mut first = true;
+        loop {
+            // Years can only come first.
+            if !matches!(self.peek(), Some(b's' | b'm' | b'h' | b'd' | b'w')) && !(first && self.peek() == Some(b'y')) {
                 return false;
             }
+            first = false;
             self.at += 1;
             self.accept(b's');
-            any = true;
+            if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
+                break;
+            }
+            self.accept_while(|b| b.is_ascii_digit());
         }
-        any && !self.peek().is_some_and(is_alnum)
+        let clean = !self.peek().is_some_and(is_alnum);
+        if !clean {
+            self.next_char();
+        }
+        clean
     }
 
     fn string(&mut self, quote: char) -> Step {

@@ -1,7 +1,7 @@
 //! Vector matching: pairs the series of two vectors by signature, one to one or many to one, at every step.
 
 use hashbrown::HashMap;
-use watchfire_model::labels::Labels;
+use watchfire_model::labels::{Labels, is_classic_label_name, quoted};
 
 use super::super::ast::{Binary, Cardinality, Node};
 use super::super::error::QueryError;
@@ -88,8 +88,10 @@ impl Job<'_> {
             {
                 let side = if self.swapped { "left" } else { "right" };
                 return Err(QueryError::Execution(format!(
-                    "found duplicate series for the match group {signature} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-                    second.labels, first.labels
+                    "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+                    in_braces(signature),
+                    in_braces(&second.labels),
+                    in_braces(&first.labels)
                 )));
             }
         }
@@ -189,6 +191,13 @@ impl Job<'_> {
         }
         if self.binary.return_bool { without_metadata(&labels) } else { labels }
     }
+}
+
+/// A label set with all its labels in braces, the name among them, as messages show it.
+fn in_braces(labels: &Labels) -> String {
+    let name = |name: &str| if is_classic_label_name(name) { name.to_owned() } else { quoted(name) };
+    let pairs: Vec<String> = labels.iter().map(|(n, v)| format!("{}={}", name(n), quoted(v))).collect();
+    format!("{{{}}}", pairs.join(", "))
 }
 
 impl Results {

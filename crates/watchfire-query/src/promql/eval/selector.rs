@@ -104,7 +104,7 @@ impl Evaluator<'_> {
         Ok(columns.sorted())
     }
 
-    /// Streams stored series; their samples are charged while they are held.
+    /// Streams stored series. The source has charged their samples; they are given back when they have been used.
     fn each_stored(&mut self, selector: &VectorSelector, start: i64, end: i64, visit: &mut dyn FnMut(&mut Self, Series) -> Evaluated<()>) -> Evaluated<()> {
         let selection = Selection { matchers: selector.matchers.clone(), start: Timestamp(start), end: Timestamp(end) };
         let (source, budget) = (self.source, self.budget);
@@ -112,7 +112,6 @@ impl Evaluator<'_> {
         source.select(&selection, budget, &mut |series| {
             budget.check()?;
             let held = series.times.len() as u64;
-            budget.charge_samples(held).inspect_err(|_| budget.release_samples(held))?;
             let result = visit(self, series);
             budget.release_samples(held);
             match result {

@@ -70,6 +70,8 @@ struct Parser<'a> {
     lexed: Lexed,
     at: usize,
     depth: usize,
+    /// How many aggregations are open: inside, messages without a context of their own name this one.
+    aggregations: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -77,7 +79,7 @@ impl<'a> Parser<'a> {
         if text.len() > TEXT_BYTES_MAX {
             return Err(ParseError::at("", 0, format!("query is {} bytes long, more than {TEXT_BYTES_MAX}", text.len())));
         }
-        Ok(Parser { text, lexed: lex(text), at: 0, depth: 0 })
+        Ok(Parser { text, lexed: lex(text), at: 0, depth: 0, aggregations: 0 })
     }
 
     fn peek(&self) -> Token {
@@ -114,14 +116,12 @@ impl<'a> Parser<'a> {
 
     /// The complaint about the next token; an error of the lexer takes its place.
     fn unexpected(&self, context: &str, expected: &str) -> ParseError {
-        self.unexpected_token(self.peek(), context, expected)
-    }
-
-    fn unexpected_token(&self, token: Token, context: &str, expected: &str) -> ParseError {
+        let token = self.peek();
         if token.kind == Kind::Error {
             return self.error(token.start, self.lexed.error.clone());
         }
         let mut message = format!("unexpected {}", self.describe(token));
+        let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         if !context.is_empty() {
             message.push_str(" in ");
             message.push_str(context);
@@ -229,7 +229,7 @@ impl<'a> Parser<'a> {
                 self.node(NodeKind::Paren(Box::new(inner)), token.start)
             }
             Kind::LeftBrace => self.vector_selector(None),
-            Kind::Aggregator(op) if self.aggregation_follows()? => self.aggregation(op),
+            Kind::Aggregator(op) if self.aggregation_follows() => self.aggregation(op),
             Kind::Identifier | Kind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) if self.peek_at(1).kind == Kind::LeftParen => self.call(),
             kind if is_metric_name(kind) => {
                 self.at += 1;
@@ -252,18 +252,15 @@ impl<'a> Parser<'a> {
             return Ok((self.duration_literal(token)? as f64 / 1000.0, true));
         }
         match parse_number(word) {
+            Some(value) if value.is_infinite() && !word.eq_ignore_ascii_case("inf") => Err(self.error(token.start, format!("error parsing number: strconv.ParseFloat: parsing {}: value out of range", quoted(word)))),
             Some(value) => Ok((value, false)),
             None => Err(self.error(token.start, format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", quoted(word)))),
         }
     }
 
     /// Whether the operator's name begins an aggregation; otherwise it is a metric's name.
-    fn aggregation_follows(&self) -> Parsed<bool> {
-        match self.peek_at(1).kind {
-            Kind::LeftParen | Kind::Keyword(Keyword::By | Keyword::Without) => Ok(true),
-            Kind::Identifier | Kind::MetricIdentifier | Kind::Number | Kind::Duration | Kind::String | Kind::Aggregator(_) => Err(self.unexpected_token(self.peek_at(1), "aggregation", "")),
-            _ => Ok(false),
-        }
+    fn aggregation_follows(&self) -> bool {
+        matches!(self.peek_at(1).kind, Kind::LeftParen | Kind::Keyword(Keyword::By | Keyword::Without))
     }
 
     fn aggregation(&mut self, op: AggregateOp) -> Parsed<Node> {
@@ -272,7 +269,9 @@ impl<'a> Parser<'a> {
         if self.peek().kind != Kind::LeftParen {
             return Err(self.unexpected("aggregation", ""));
         }
+        self.aggregations += 1;
         let mut args = self.arguments()?;
+        self.aggregations -= 1;
         if modifier.is_none() {
             modifier = self.aggregation_modifier()?;
         }

@@ -141,8 +141,9 @@ impl Parser<'_> {
         let time = match token.kind {
             Kind::Keyword(word @ (Keyword::Start | Keyword::End)) => {
                 self.at += 1;
-                self.expect(Kind::LeftParen)?;
-                self.expect(Kind::RightParen)?;
+                if !self.accept(Kind::LeftParen) || !self.accept(Kind::RightParen) {
+                    return Err(self.unexpected("@", "timestamp"));
+                }
                 if word == Keyword::Start { At::Start } else { At::End }
             }
             _ => {
