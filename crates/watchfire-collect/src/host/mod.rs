@@ -15,10 +15,12 @@ mod files;
 mod filesystem;
 mod hwmon;
 mod loadavg;
+mod mdadm;
 mod meminfo;
 mod netclass;
 mod netdev;
 mod netstat;
+mod nvme;
 mod os;
 mod pressure;
 mod processes;
@@ -166,10 +168,12 @@ const REGISTRY: &[Entry] = &[
     on("filesystem", |m| Ok(Box::new(filesystem::FileSystem { sizes: m.sizes.clone() }))),
     on("hwmon", |_| Ok(Box::new(hwmon::HwMon))),
     on("loadavg", |_| Ok(Box::new(loadavg::LoadAvg))),
+    on("mdadm", |_| Ok(Box::new(mdadm::MdAdm))),
     on("meminfo", |_| Ok(Box::new(meminfo::MemInfo::default()))),
     on("netclass", |_| Ok(Box::new(netclass::NetClass))),
     on("netdev", |_| Ok(Box::new(netdev::NetDev))),
     on("netstat", |_| Ok(Box::new(netstat::NetStat))),
+    on("nvme", |_| Ok(Box::new(nvme::Nvme))),
     on("os", |_| Ok(Box::new(os::Os))),
     on("pressure", |_| Ok(Box::new(pressure::Pressure))),
     on("schedstat", |_| Ok(Box::new(schedstat::SchedStat))),

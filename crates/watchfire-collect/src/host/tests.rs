@@ -115,6 +115,9 @@ fn every_collector_reads_the_fixture() {
         "node_time_seconds 1767000500.25",
         r##"node_uname_info{domainname="(none)", nodename="pi", release="6.6.20-rpi", sysname="Linux", version="#1 SMP PREEMPT"} 1"##,
         "node_selinux_enabled 1",
+        r#"node_md_disks{device="md0", state="active"} 1"#,
+        r#"node_md_state{device="md0", state="recovering"} 1"#,
+        r#"node_nvme_info{device="nvme0", model="Fast One", serial="S1", state="live"} 1"#,
         r#"node_scrape_collector_success{collector="hwmon"} 1"#,
         // The pack's own names.
         r#"disk_space_total_bytes{mount_point="/srv/video archive"} 1000"#,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
@@ -27,15 +28,46 @@ const PLACES: [&str; 7] = [
 struct Server {
     bin: PathBuf,
     dir: tempfile::TempDir,
+    tls_port: Option<u16>,
 }
 
 impl Server {
     fn start() -> Option<Server> {
+        let server = Server::prepared(None)?;
+        server.up();
+        Some(server)
+    }
+
+    /// A server that speaks TLS on a port, and the certificate to trust.
+    fn start_with_tls() -> Option<(Server, Vec<u8>)> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Server::prepared(Some(port))?;
+        let request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+        let made = Command::new("openssl")
+            .args(request)
+            .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "tls.key", "-out", "tls.crt"])
+            .current_dir(server.data())
+            .stderr(Stdio::null())
+            .status();
+        if !made.is_ok_and(|s| s.success()) {
+            eprintln!("SKIPPED: no openssl to make a certificate with, so TLS to the database was not tested");
+            return None;
+        }
+        let der = Command::new("openssl").args(["x509", "-in", "tls.crt", "-outform", "DER"]).current_dir(server.data()).output().unwrap();
+        if rustix::process::geteuid().is_root() {
+            let given = Command::new("chown").args(["postgres", "tls.key", "tls.crt"]).current_dir(server.data()).status().unwrap();
+            assert!(given.success());
+        }
+        server.up();
+        Some((server, der.stdout))
+    }
+
+    fn prepared(tls_port: Option<u16>) -> Option<Server> {
         let Some(bin) = PLACES.iter().map(Path::new).find(|p| p.join("initdb").exists() && p.join("pg_ctl").exists()) else {
             eprintln!("SKIPPED: no PostgreSQL server programs, so the table gpu_stats was not tested");
             return None;
         };
-        let server = Server { bin: bin.to_owned(), dir: tempfile::tempdir().unwrap() };
+        let server = Server { bin: bin.to_owned(), dir: tempfile::tempdir().unwrap(), tls_port };
         if rustix::process::geteuid().is_root() {
             // The server refuses to run as root, so its directory and itself belong to the user that its package made.
             let given = Command::new("chown").arg("postgres").arg(server.dir.path()).status();
@@ -46,7 +78,6 @@ impl Server {
         }
         let data = server.data();
         server.run("initdb", &["-D", &data, "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"]);
-        server.up();
         Some(server)
     }
 
@@ -55,7 +86,11 @@ impl Server {
     }
 
     fn up(&self) {
-        let options = format!("-c listen_addresses='' -c fsync=off -c unix_socket_directories='{}'", self.dir.path().display());
+        let mut options = format!("-c fsync=off -c unix_socket_directories='{}'", self.dir.path().display());
+        options += &match self.tls_port {
+            Some(port) => format!(" -c listen_addresses=127.0.0.1 -c port={port} -c ssl=on -c ssl_cert_file=tls.crt -c ssl_key_file=tls.key"),
+            None => " -c listen_addresses=''".to_owned(),
+        };
         self.run("pg_ctl", &["-D", &self.data(), "-w", "-t", "60", "-l", "/dev/null", "-o", &options, "start"]);
     }
 
@@ -82,7 +117,8 @@ impl Server {
     }
 
     async fn client(&self) -> Client {
-        let config = format!("host={} user=tester dbname=postgres", self.dir.path().display());
+        let port = self.tls_port.unwrap_or(5432);
+        let config = format!("host={} port={port} user=tester dbname=postgres", self.dir.path().display());
         let (client, connection) = tokio_postgres::connect(&config, NoTls).await.unwrap();
         tokio::spawn(connection);
         client
@@ -187,4 +223,48 @@ async fn gpu_10_rows_wait_while_the_database_is_away() {
     eventually("the waiting rows", async || count(&client).await == 6).await;
     eventually("healthy again", async || monitor.database_status().status == "healthy").await;
     running.abort();
+}
+
+/// What to encrypt with: trusts one certificate.
+fn trusting(certificate: Option<Vec<u8>>) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(der) = certificate {
+        roots.add(der.into()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Whether the database becomes healthy, and if so, whether the session is encrypted.
+async fn encrypted(server: &Server, mode: &str, tls: Option<Arc<rustls::ClientConfig>>) -> Result<bool, String> {
+    let bench = Bench::new();
+    let url = format!("postgresql://tester@localhost:{}/postgres?application_name=mode_{mode}&sslmode={mode}", server.tls_port.unwrap());
+    let address = Address::parse(&url, tls).map_err(|e| e.to_string())?;
+    let monitor = bench.monitor(|s| s.database = Some(address));
+    let running = tokio::spawn(monitor.clone().run());
+    eventually("an outcome", async || monitor.database_status().message.contains("connected to") || monitor.database_status().message.contains("cannot")).await;
+    let status = monitor.database_status();
+    if status.status != "healthy" {
+        running.abort();
+        return Err(status.message);
+    }
+    let query = "SELECT bool_or(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.application_name = $1";
+    let row = server.client().await.query_one(query, &[&format!("mode_{mode}")]).await.unwrap();
+    running.abort();
+    Ok(row.get(0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_is_encrypted_as_sslmode_says() {
+    let Some((server, certificate)) = Server::start_with_tls() else { return };
+    let (known, unknown) = (|| Some(trusting(Some(certificate.clone()))), || Some(trusting(None)));
+    assert_eq!(encrypted(&server, "require", known()).await, Ok(true));
+    assert_eq!(encrypted(&server, "prefer", known()).await, Ok(true));
+    assert_eq!(encrypted(&server, "prefer", unknown()).await, Ok(false), "falls back");
+    assert_eq!(encrypted(&server, "disable", known()).await, Ok(false));
+    let refused = encrypted(&server, "verify-full", unknown()).await.unwrap_err();
+    assert!(refused.contains("certificate") || refused.contains("UnknownIssuer"), "{refused}");
+    let refused = encrypted(&server, "require", None).await.unwrap_err();
+    assert!(refused.contains("encryption"), "{refused}");
 }

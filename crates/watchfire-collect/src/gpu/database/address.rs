@@ -62,6 +62,13 @@ impl Address {
         &self.config
     }
 
+    /// The same without encryption, where the address leaves that open.
+    pub(super) fn plain_config(&self) -> Option<Config> {
+        let mut plain = self.config.clone();
+        plain.ssl_mode(SslMode::Disable);
+        (self.config.get_ssl_mode() == SslMode::Prefer).then_some(plain)
+    }
+
     pub(super) fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.tls.as_ref()
     }

@@ -167,15 +167,22 @@ impl Database {
     /// Makes a connection and uses it; returns why it could not be made or has ended.
     async fn connected(&self) -> GpuError {
         let config = self.address.config();
-        match self.address.tls() {
+        let encrypted = match self.address.tls() {
             Some(tls) => match connecting(config.connect(tls::Connector::new(tls.clone()))).await {
-                Ok((client, connection)) => self.with_connection(client, connection).await,
-                Err(error) => error,
+                Ok((client, connection)) => return self.with_connection(client, connection).await,
+                Err(error) => Some(error),
             },
-            None => match connecting(config.connect(NoTls)).await {
-                Ok((client, connection)) => self.with_connection(client, connection).await,
-                Err(error) => error,
-            },
+            None => None,
+        };
+        // `prefer` means what it means for every PostgreSQL client: without encryption where encryption does not work.
+        let plain = match (encrypted, self.address.plain_config()) {
+            (None, _) => config.clone(),
+            (Some(_), Some(plain)) => plain,
+            (Some(error), None) => return error,
+        };
+        match connecting(plain.connect(NoTls)).await {
+            Ok((client, connection)) => self.with_connection(client, connection).await,
+            Err(error) => error,
         }
     }
 
