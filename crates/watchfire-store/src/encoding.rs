@@ -46,9 +46,7 @@ impl<'a> Input<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Input<'a> {
         Input { bytes, at: 0 }
     }
-    pub(crate) fn position(&self) -> usize {
-        self.at
-    }
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }

@@ -60,11 +60,19 @@ impl Store {
     }
     /// What retention would remove now. Changes nothing.
     pub fn cleanup_preview(&self) -> CleanupPreview {
-        CleanupPreview::default()
+        self.engine.cleanup_preview()
     }
     /// Does what is due now; the keeper calls this by itself.
     pub fn tick(&self) {
         self.engine.tick();
+    }
+    /// Moves recent samples from memory into a segment now, as the keeper does every two hours.
+    pub fn flush(&self) -> std::io::Result<()> {
+        self.engine.flush()
+    }
+    /// Merges the segments of one day if that is worth it; returns whether it was.
+    pub fn merge(&self) -> std::io::Result<bool> {
+        self.engine.merge()
     }
     /// Puts everything acknowledged on the medium now.
     pub fn sync(&self) {

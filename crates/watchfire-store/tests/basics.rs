@@ -38,7 +38,7 @@ fn select(store: &Store, matchers: Vec<Matcher>, start: i64, end: i64) -> Vec<Se
             found.push(series);
             Ok(ControlFlow::Continue(()))
         })
-        .unwrap();
+        .expect("a readable store");
     found.sort_by(|a, b| a.labels.cmp(&b.labels));
     found
 }
@@ -153,4 +153,94 @@ fn limits_of_series() {
     assert_eq!(written.stored, 2);
     assert_eq!(written.rejected, [(Reason::TooOld, 1), (Reason::SeriesLimit, 1)]);
     assert!(written.example.is_some());
+}
+
+/// Samples of one series that exercise every codec.
+fn wild() -> Vec<(i64, f64)> {
+    let bits = [0x7ff0_0000_0000_0002u64, 0x7ff8_0000_0000_0001, 0xfff0_0000_0000_0001, (-0.0f64).to_bits(), 5e-324f64.to_bits(), f64::INFINITY.to_bits()];
+    (0..2000i64)
+        .map(|i| {
+            let value = match i {
+                0..500 => i as f64,
+                500..1000 => 0.1 * i as f64,
+                1000..1500 => (i as f64).sin(),
+                _ => f64::from_bits(bits[i as usize % bits.len()]),
+            };
+            (NOW - 20_000_000 + i * 10_000 + i % 7, value)
+        })
+        .collect()
+}
+
+fn bits(series: &Series) -> Vec<(i64, u64)> {
+    series.times.iter().copied().zip(series.values.iter().map(|v| v.to_bits())).collect()
+}
+
+#[test]
+fn r31_values_survive_flush_merge_and_reopening_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let expected: Vec<_> = wild().into_iter().map(|(t, v)| (t, v.to_bits())).collect();
+    let mut store = Store::open(options(dir.path(), &clock)).unwrap();
+    let check = |store: &Store| {
+        let found = select(store, vec![], i64::MIN, i64::MAX);
+        assert_eq!(found.len(), 3);
+        for series in &found {
+            assert_eq!(bits(series), expected);
+        }
+        let (from, to) = (expected[700].0, expected[703].0);
+        assert_eq!(bits(&select(store, vec![Matcher::equal("instance", "b")], from, to)[0]), expected[700..=703]);
+    };
+    for (i, part) in wild().chunks(450).enumerate() {
+        for (time, value) in part {
+            store.write(batch(&[(up("a"), *time, *value), (up("b"), *time, *value), (up("c"), *time, *value)])).unwrap();
+        }
+        if i < 4 {
+            store.flush().unwrap();
+        }
+    }
+    check(&store);
+    store.flush().unwrap();
+    check(&store);
+    assert_eq!(store.stats().head_samples, 0);
+    assert!(store.stats().segments >= 5);
+    drop(store);
+    store = Store::open(options(dir.path(), &clock)).unwrap();
+    check(&store);
+    // Days that are over are merged when newer data is there.
+    clock.advance(Duration::from_secs(3 * 86_400));
+    store.write(batch(&[(up("later"), NOW + 3 * 86_400_000, 1.0)])).unwrap();
+    store.flush().unwrap();
+    while store.merge().unwrap() {}
+    assert!(store.stats().segments <= 3, "{:?}", store.stats());
+    let found = select(&store, vec![Matcher::equal("instance", "a")], i64::MIN, i64::MAX);
+    assert_eq!(bits(&found[0]), expected);
+    drop(store);
+    store = Store::open(options(dir.path(), &clock)).unwrap();
+    assert_eq!(bits(&select(&store, vec![Matcher::equal("instance", "a")], i64::MIN, i64::MAX)[0]), expected);
+}
+
+#[test]
+fn r30_duplicates_are_found_in_segments_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let request = batch(&[(up("a"), NOW - 5000, 1.0), (up("a"), NOW, 2.0), (up("b"), NOW, f64::NAN)]);
+    let mut store = Store::open(options(dir.path(), &clock)).unwrap();
+    assert_eq!(store.write(request.clone()).unwrap().stored, 3);
+    for step in 0..4 {
+        match step {
+            0 => {}
+            1 => store.flush().unwrap(),
+            2 => {
+                drop(store);
+                store = Store::open(options(dir.path(), &clock)).unwrap();
+            }
+            _ => store.flush().unwrap(),
+        }
+        let written = store.write(request.clone()).unwrap();
+        assert_eq!((written.stored, written.duplicates), (0, 3), "step {step}");
+        let written = store.write(batch(&[(up("a"), NOW, 3.0)])).unwrap();
+        assert_eq!((written.stored, written.rejected), (0, vec![(Reason::DuplicateConflict, 1)]), "step {step}");
+    }
+    let found = select(&store, vec![Matcher::equal("instance", "a")], i64::MIN, i64::MAX);
+    assert_eq!((&found[0].times[..], &found[0].values[..]), (&[NOW - 5000, NOW][..], &[1.0, 2.0][..]));
 }

@@ -1,16 +1,132 @@
-//! What has to be done from time to time: syncing the log, looking for room, closing.
+//! What has to be done from time to time, in the order of urgency: look for room, sync, flush, merge, remove, tidy.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::Engine;
+use super::retention::{ClockWatch, REMOVAL_PAUSE};
+use super::{Engine, Shared};
+use crate::options::Options;
 use crate::stats::Stats;
 
+/// Between two looks at the room on the file system.
+const ROOM_PAUSE: Duration = Duration::from_secs(3);
+/// After a failed flush or merge.
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
+/// Indexes that no query has asked for during this time are let go.
+const INDEX_IDLE: Duration = Duration::from_secs(120);
+
+/// When what was done last, on the monotonic clock.
+pub(super) struct Schedule {
+    room: Duration,
+    sync: Duration,
+    /// When the epoch of the log began, so that a restart does not postpone the flush.
+    flush_due: Duration,
+    merge_due: Duration,
+    removal: Duration,
+    pub(super) clock: ClockWatch,
+}
+
+impl Schedule {
+    /// `epoch_age_ms` is how old the log's epoch is already.
+    pub(super) fn new(options: &Options, epoch_age_ms: i64, newest: Option<i64>) -> Schedule {
+        let now = options.clock.monotonic();
+        let age = Duration::from_millis(epoch_age_ms.max(0) as u64).min(options.flush_interval);
+        Schedule {
+            room: now,
+            sync: now,
+            flush_due: now.saturating_add(options.flush_interval.saturating_sub(age)),
+            merge_due: now,
+            removal: now,
+            clock: ClockWatch::new(options, newest),
+        }
+    }
+}
+
+impl Shared {
+    /// The time of the newest sample.
+    pub(super) fn newest(&self) -> Option<i64> {
+        self.segments.iter().map(|s| s.footer.max).chain(self.head.range().map(|(_, max)| max)).max()
+    }
+    fn oldest(&self) -> Option<i64> {
+        self.segments.iter().map(|s| s.footer.min).chain(self.head.range().map(|(min, _)| min)).min()
+    }
+}
+
 impl Engine {
+    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the log's epoch begins now.
+    pub(super) fn epoch_began(&self) {
+        self.schedule().flush_due = self.options.clock.monotonic().saturating_add(self.options.flush_interval);
+    }
+
     /// Does what is due now. Called every second or so, from one thread.
     pub(crate) fn tick(&self) {
-        self.look_for_room();
-        self.sync();
+        let now = self.options.clock.monotonic();
+        let due = |at: Duration| now >= at;
+        let (room, sync) = {
+            let schedule = self.schedule();
+            (due(schedule.room + ROOM_PAUSE), due(schedule.sync + self.options.sync_interval))
+        };
+        if room {
+            self.schedule().room = now;
+            self.look_for_room();
+        }
+        if sync {
+            self.schedule().sync = now;
+            self.sync();
+        }
+        if self.flush_is_due(now)
+            && let Err(error) = self.flush()
+        {
+            tracing::error!(%error, "cannot move recent samples into a segment; the log keeps them");
+            self.schedule().flush_due = now + RETRY_PAUSE;
+        }
+        let merge_due = due(self.schedule().merge_due);
+        if merge_due
+            && let Err(error) = self.merge()
+        {
+            tracing::error!(%error, "cannot merge segments");
+            self.schedule().merge_due = now + RETRY_PAUSE;
+        }
+        self.clean_up(now);
+    }
+
+    fn flush_is_due(&self, now: Duration) -> bool {
+        let (bytes, samples) = {
+            let shared = self.read();
+            (shared.head.chunk_bytes(), shared.head.samples())
+        };
+        let late = now >= self.schedule().flush_due;
+        bytes > self.options.memory_max / 2 || (samples > 0 && late)
+    }
+
+    fn clean_up(&self, now: Duration) {
+        if self.options.retention.is_some() || self.options.size_max.is_some() {
+            let (believed, removal_due) = {
+                let mut schedule = self.schedule();
+                let believed = schedule.clock.look(&self.options);
+                let due = now >= schedule.removal + REMOVAL_PAUSE;
+                if due {
+                    schedule.removal = now;
+                }
+                (believed, due)
+            };
+            // Size does not depend on the clock, and a full disk does not wait for a minute.
+            if removal_due || self.options.size_max.is_some() {
+                self.remove_one(believed && removal_due);
+            }
+        }
+        self.remove_damaged();
+        let idle = now.saturating_sub(INDEX_IDLE).as_millis() as u64;
+        for segment in &self.read().segments {
+            if segment.used.load(Ordering::Relaxed) < idle {
+                segment.unload();
+            }
+        }
     }
 
     /// Syncs the log if something was written since the last time.
@@ -36,6 +152,12 @@ impl Engine {
         if self.closed.swap(true, Ordering::AcqRel) || self.failure().is_some() {
             return;
         }
+        let samples = self.read().head.samples();
+        if samples > self.options.flush_on_close_samples
+            && let Err(error) = self.flush()
+        {
+            tracing::error!(%error, "cannot move recent samples into a segment; the next start reads them from the log");
+        }
         if let Err(error) = self.writer().wal.close() {
             let error = self.append_failed(error);
             tracing::error!(%error, "cannot close the write-ahead log");
@@ -51,6 +173,7 @@ impl Engine {
         let free_bytes = self.free_bytes.load(Ordering::Relaxed);
         let full = (free_bytes < self.options.min_free_bytes).then(|| "the disk is full".to_owned());
         let shared = self.read();
+        let sum = |of: fn(&crate::metrics::segment::Segment) -> u64| shared.segments.iter().map(|s| of(s)).sum();
         Stats {
             series: shared.head.live() as u64,
             head_samples: shared.head.samples(),
@@ -58,12 +181,18 @@ impl Engine {
             appended: self.counters.appended.get(),
             wal_bytes,
             wal_written_bytes,
-            oldest: shared.head.range().map(|(min, _)| min),
-            newest: shared.head.range().map(|(_, max)| max),
+            segments: shared.segments.len() as u64,
+            segment_bytes: sum(|s| s.bytes),
+            segment_sample_bytes: sum(|s| s.footer.block_bytes),
+            segment_samples: sum(|s| s.footer.samples),
+            state_bytes: 0,
+            oldest: shared.oldest(),
+            newest: shared.newest(),
+            quarantined: self.quarantined.load(Ordering::Relaxed),
+            damaged_blocks: self.counters.damaged_blocks.get(),
             free_bytes,
-            refusing: self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone().or(full),
+            refusing: self.failure().or(full),
             replay: self.replay.clone(),
-            ..Stats::default()
         }
     }
 }

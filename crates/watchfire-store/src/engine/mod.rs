@@ -2,8 +2,10 @@
 //! It has no thread of its own (`store` runs one) and keeps no small state (`state`).
 
 mod duties;
+mod flush;
 mod open;
 mod read;
+mod retention;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -15,15 +17,19 @@ use watchfire_model::meter::Counter;
 
 use crate::file::Disk;
 use crate::metrics::head::Head;
+use crate::metrics::segment::Segment;
 use crate::options::Options;
 use crate::stats::Replay;
 
+use duties::Schedule;
 pub(crate) use write::Writer;
 
 /// What readers look at.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) head: Head,
+    /// In order of precedence: of two samples of one time the one from the earlier segment counts, the head's comes last.
+    pub(crate) segments: Vec<Arc<Segment>>,
 }
 
 /// Metrics storage in a directory.
@@ -39,8 +45,15 @@ pub(crate) struct Engine {
     synced: Mutex<(u64, u64)>,
     /// Why writes are refused until the next start.
     failed: Mutex<Option<String>>,
+    /// One flush, merge or removal at a time; holds the number of the next segment.
+    next_segment: Mutex<u64>,
+    schedule: Mutex<Schedule>,
     closed: AtomicBool,
     free_bytes: AtomicU64,
+    /// Damaged log files whose readable content is in the head; the next flush moves them away.
+    damaged_logs: Mutex<Vec<String>>,
+    /// Files in quarantine.
+    quarantined: AtomicU64,
     counters: Counters,
     replay: Replay,
 }
@@ -50,6 +63,10 @@ pub(crate) struct Counters {
     pub(crate) appended: Counter,
     pub(crate) syncs: Counter,
     pub(crate) quarantined: Counter,
+    pub(crate) flushes: Counter,
+    pub(crate) merges: Counter,
+    pub(crate) deleted: Counter,
+    pub(crate) damaged_blocks: Counter,
 }
 
 impl Engine {

@@ -1,37 +1,53 @@
-//! Opening: check versions, read the log back into the head, start a new log file.
+//! Opening: check versions, tidy up what a crash left, read the log back into the head, start a new log file.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use hashbrown::HashMap;
 
-use super::{Counters, Engine, Shared, Writer, metrics_dir, quarantine_dir, wal_dir};
+use super::flush::{move_to_quarantine, sort};
+use super::{Counters, Engine, Schedule, Shared, Writer, metrics_dir, quarantine_dir, wal_dir};
 use crate::error::OpenError;
-use crate::file::Disk;
+use crate::file::{Disk, read_all, write_whole};
 use crate::metrics::head::Head;
 use crate::metrics::record::{self, Record};
+use crate::metrics::segment::{self, Segment, SegmentError};
 use crate::options::Options;
 use crate::stats::Replay;
 use crate::wal::{self, SIGNAL_METRICS, Visit, Wal};
+
+/// The version of the directory's layout; the files have versions of their own.
+const LAYOUT: u16 = 1;
+/// The file that says which layout a directory has.
+const LAYOUT_FILE: &str = "format";
+const LAYOUT_PREFIX: &str = "watchfire data ";
 
 impl Engine {
     /// Opens a directory. A crash at any point of this is harmless: the next start does the same again.
     pub(crate) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Engine, OpenError> {
         let began = options.clock.monotonic();
-        let logs = wal_dir(&options.dir);
-        for dir in [&logs, &metrics_dir(&options.dir), &quarantine_dir(&options.dir)] {
+        let (logs, metrics) = (wal_dir(&options.dir), metrics_dir(&options.dir));
+        check_layout(&*disk, &options.dir)?;
+        for dir in [&logs, &metrics, &quarantine_dir(&options.dir)] {
             disk.create_dir(dir).map_err(OpenError::io("create", dir))?;
         }
+        // Nothing is changed before all versions are known to be ours.
         wal::check_versions(&*disk, &logs)?;
-        let mut shared = Shared::default();
+        let found = find_segments(&disk, &metrics)?;
+        write_layout(&*disk, &options.dir)?;
+        let counters = Counters::register(&options.meter);
+        let (segments, next_segment) = tidy(&*disk, &options.dir, found, &counters)?;
+        let log_before = segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0);
+        let mut shared = Shared { segments, ..Shared::default() };
         let mut restore = Restore { head: &mut shared.head, slots: HashMap::new(), epoch: 0, samples: 0, orphans: 0 };
-        let report = wal::replay(&*disk, &logs, 0, &mut |visit| restore.visit(visit))?;
+        let report = wal::replay(&*disk, &logs, log_before, &mut |visit| restore.visit(visit))?;
         let mut replay = Replay {
             frames: report.frames,
             samples: restore.samples,
             orphans: restore.orphans,
             torn_bytes: report.torn_bytes,
-            quarantined: report.damaged.len() as u64,
+            quarantined: counters.quarantined.get() + report.damaged.len() as u64,
             clean: report.clean,
             duration_ms: 0,
         };
@@ -43,22 +59,109 @@ impl Engine {
             .map_err(OpenError::io("create a log file in", &logs))?;
         log.add_closed_bytes(report.bytes);
         let free = disk.free_bytes(&options.dir).map_err(OpenError::io("ask for the room on", &options.dir))?;
-        let counters = Counters::register(&options.meter);
+        let quarantine = quarantine_dir(&options.dir);
+        let in_quarantine = disk.list(&quarantine).map_err(OpenError::io("list", &quarantine))?.len() as u64;
         replay.duration_ms = (options.clock.monotonic().saturating_sub(began)).as_millis() as u64;
-        Ok(Engine {
+        let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), shared.newest());
+        let engine = Engine {
             disk,
             synced: Mutex::new(log.position()),
             writer: Mutex::new(Writer::new(log, sequence)),
             shared: RwLock::new(shared),
             syncing: Mutex::new(()),
             failed: Mutex::new(None),
+            next_segment: Mutex::new(next_segment),
+            schedule: Mutex::new(schedule),
             closed: AtomicBool::new(false),
             free_bytes: AtomicU64::new(free),
+            damaged_logs: Mutex::new(report.damaged.clone()),
+            quarantined: AtomicU64::new(in_quarantine),
             counters,
             replay,
             options,
-        })
+        };
+        // What could be read of damaged log files goes into a segment; then the files themselves can be moved. After a crash
+        // before that, the next start reads them again.
+        if !report.damaged.is_empty()
+            && let Err(error) = engine.flush()
+        {
+            tracing::error!(%error, "cannot put a damaged log file into quarantine yet; it stays in use");
+        }
+        Ok(engine)
     }
+}
+
+/// Refuses directories of a newer layout.
+fn check_layout(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(LAYOUT_FILE);
+    let Ok(file) = disk.open(&path) else { return Ok(()) };
+    let text = read_all(&*file).map_err(OpenError::io("read", &path))?;
+    let text = String::from_utf8_lossy(&text);
+    match text.trim_end().strip_prefix(LAYOUT_PREFIX).and_then(|v| v.parse::<u16>().ok()) {
+        Some(found) if found > LAYOUT => Err(OpenError::Newer { path, found, known: LAYOUT }),
+        _ => Ok(()),
+    }
+}
+
+fn write_layout(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(LAYOUT_FILE);
+    if disk.open(&path).is_ok() {
+        return Ok(());
+    }
+    write_whole(disk, dir, LAYOUT_FILE, format!("{LAYOUT_PREFIX}{LAYOUT}\n").as_bytes()).map_err(OpenError::io("write", &path))
+}
+
+/// What stands in the directory of segments.
+struct Found {
+    segments: Vec<Arc<Segment>>,
+    damaged: Vec<String>,
+    unfinished: Vec<String>,
+    next: u64,
+}
+
+fn find_segments(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Found, OpenError> {
+    let mut found = Found { segments: Vec::new(), damaged: Vec::new(), unfinished: Vec::new(), next: 1 };
+    for entry in disk.list(dir).map_err(OpenError::io("list", dir))? {
+        let path = dir.join(&entry.name);
+        let Some(id) = segment::id_of(&entry.name) else {
+            if entry.name.ends_with(".tmp") {
+                found.unfinished.push(entry.name);
+            }
+            continue;
+        };
+        found.next = found.next.max(id.saturating_add(1));
+        match Segment::open(disk.clone(), &path, id) {
+            Ok(segment) => found.segments.push(Arc::new(segment)),
+            Err(SegmentError::Newer(version)) => return Err(OpenError::Newer { path, found: version, known: segment::MAJOR }),
+            Err(SegmentError::Damaged(what)) => {
+                tracing::error!(file = %path.display(), what, "a segment cannot be read");
+                found.damaged.push(entry.name);
+            }
+            Err(SegmentError::Io(source)) => return Err(OpenError::Io { doing: "read", path, source }),
+        }
+    }
+    Ok(found)
+}
+
+/// Removes unfinished files and segments that a merge has replaced, and moves damaged ones away.
+fn tidy(disk: &dyn Disk, root: &Path, found: Found, counters: &Counters) -> Result<(Vec<Arc<Segment>>, u64), OpenError> {
+    let dir = metrics_dir(root);
+    for name in &found.unfinished {
+        let path = dir.join(name);
+        disk.remove(&path).map_err(OpenError::io("remove", &path))?;
+    }
+    for name in &found.damaged {
+        move_to_quarantine(disk, root, &dir, name).map_err(OpenError::io("move into quarantine", &dir.join(name)))?;
+        counters.quarantined.inc();
+    }
+    let replaced: Vec<u64> = found.segments.iter().flat_map(|s| s.footer.origin.replaces.iter().copied()).collect();
+    let next = replaced.iter().map(|id| id.saturating_add(1)).max().unwrap_or(0).max(found.next);
+    let (gone, mut segments): (Vec<_>, Vec<_>) = found.segments.into_iter().partition(|s| replaced.contains(&s.id));
+    for segment in gone {
+        disk.remove(&segment.path).map_err(OpenError::io("remove", &segment.path))?;
+    }
+    sort(&mut segments);
+    Ok((segments, next))
 }
 
 /// Puts frames of the log back into the head.
@@ -122,6 +225,10 @@ impl Counters {
             appended: meter.counter("watchfire_storage_samples_appended_total", "Samples that were stored.", &[]),
             syncs: meter.counter("watchfire_storage_wal_syncs_total", "Syncs of the write-ahead log.", &[]),
             quarantined: meter.counter("watchfire_storage_quarantined_total", "Damaged files that were moved into quarantine.", &[]),
+            flushes: meter.counter("watchfire_storage_flushes_total", "Moves of recent samples from memory into segments.", &[]),
+            merges: meter.counter("watchfire_storage_merges_total", "Merges of segments.", &[]),
+            deleted: meter.counter("watchfire_storage_segments_deleted_total", "Segments that retention removed.", &[]),
+            damaged_blocks: meter.counter("watchfire_storage_damaged_blocks_total", "Reads that met a damaged block.", &[]),
         }
     }
 }

@@ -2,50 +2,157 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use hashbrown::{HashMap, HashSet};
 use watchfire_model::batch::Metadata;
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, ReadError, Selection, Visitor};
 
 use super::{Engine, Shared};
+use crate::metrics::head::Snapshot;
 use crate::metrics::postings;
+use crate::metrics::segment::{BlockCache, Loaded, Segment};
 use crate::metrics::select::Assembly;
 
+/// Between two looks at the budget, at most this many series are read.
+const SERIES_PER_CHECK: usize = 64;
+
+fn storage(error: impl std::fmt::Display) -> ReadError {
+    ReadError::Storage(error.to_string())
+}
+
+/// A segment with its index.
+struct Opened {
+    segment: Arc<Segment>,
+    loaded: Arc<Loaded>,
+}
+
+/// Copies of chosen series from the head.
+type InHead = Vec<(Labels, Snapshot)>;
+
+/// A chosen series: its numbers in the segments that have it, and its copy from the head.
+#[derive(Default)]
+struct Chosen {
+    /// Index into the opened segments, and the number there.
+    members: Vec<(u32, u32)>,
+    head: Option<(Labels, Snapshot)>,
+}
+
 impl Shared {
-    pub(super) fn newest_in_segments(&self, _labels: &Labels, _from: i64) -> Option<i64> {
-        None
+    /// The time of the newest sample of a series in segments that reach to `from` or beyond: older ones do not matter to a sample of that time.
+    pub(super) fn newest_in_segments(&self, labels: &Labels, from: i64, now: u64) -> Option<i64> {
+        let reaching = self.segments.iter().filter(|s| s.footer.max >= from);
+        let newest = |segment: &Arc<Segment>| {
+            let loaded = segment.load(now).ok()??;
+            loaded.runs.runs(loaded.labels.find(labels)?).map(|run| run.max).max()
+        };
+        reaching.filter_map(newest).max()
     }
-    pub(super) fn find_in_segments(&self, _labels: &Labels, _time: i64) -> Option<u64> {
+
+    /// The bits of the sample of a series at a time, from the segments.
+    pub(super) fn find_in_segments(&self, labels: &Labels, time: i64, now: u64, cache: &mut Option<BlockCache>) -> Option<u64> {
+        for segment in self.segments.iter().filter(|s| s.overlaps(time, time)) {
+            let Ok(Some(loaded)) = segment.load(now) else { continue };
+            let Some(number) = loaded.labels.find(labels) else { continue };
+            if cache.is_none() {
+                *cache = BlockCache::new().ok();
+            }
+            let Some(cache) = cache else { continue };
+            let mut found = None;
+            for run in loaded.runs.runs(number).filter(|r| r.min <= time && r.max >= time) {
+                let read = cache.run(segment, &loaded, run, (time, time), &mut |_, bits| found = bits.first().copied());
+                if let Err(error) = read {
+                    tracing::warn!(%error, "cannot look into a segment for a duplicate");
+                }
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
         None
     }
 }
 
 impl Engine {
+    /// A moment on the monotonic clock, by which the use of indexes is dated.
+    pub(super) fn moment(&self) -> u64 {
+        self.options.clock.monotonic().as_millis() as u64
+    }
+
+    /// Loads the indexes of segments. Damaged ones are left out; they say so themselves.
+    fn open_indexes(&self, segments: Vec<Arc<Segment>>, budget: &Budget) -> Result<Vec<Opened>, ReadError> {
+        let mut opened = Vec::with_capacity(segments.len());
+        for segment in segments {
+            budget.check()?;
+            if let Some(loaded) = segment.load(self.moment()).map_err(storage)? {
+                opened.push(Opened { segment, loaded });
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The snapshot that a selection reads: segments in order of precedence, and copies of what the head has.
+    fn snapshot(&self, selection: &Selection, budget: &Budget) -> Result<(Vec<Opened>, InHead), ReadError> {
+        let (start, end) = (selection.start.millis(), selection.end.millis());
+        let (segments, head) = {
+            let shared = self.read();
+            let segments: Vec<_> = shared.segments.iter().filter(|s| s.overlaps(start, end)).cloned().collect();
+            let mut head = Vec::new();
+            if shared.head.overlaps(start, end) {
+                for slot in postings::select(&shared.head, &selection.matchers) {
+                    let Some(series) = shared.head.get(slot) else { continue };
+                    if let Some(copy) = series.snapshot(start, end) {
+                        head.push((series.labels.clone(), copy));
+                    }
+                }
+            }
+            (segments, head)
+        };
+        Ok((self.open_indexes(segments, budget)?, head))
+    }
+
     /// See `watchfire_model::read::Source`.
     pub(crate) fn select(&self, selection: &Selection, budget: &Budget, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
-        let (start, end) = (selection.start.millis(), selection.end.millis());
-        let snapshots: Vec<_> = {
-            let shared = self.read();
-            if !shared.head.overlaps(start, end) {
-                return Ok(());
-            }
-            let chosen = postings::select(&shared.head, &selection.matchers);
-            let series = chosen.into_iter().filter_map(|slot| shared.head.get(slot));
-            series.filter_map(|s| Some((s.labels.clone(), s.snapshot(start, end)?))).collect()
-        };
-        let held: u64 = snapshots.iter().map(|(_, s)| s.memory()).sum();
+        budget.check()?;
+        let (opened, head) = self.snapshot(selection, budget)?;
+        let held: u64 = head.iter().map(|(_, s)| s.memory()).sum();
         budget.charge_memory(held)?;
-        for (labels, snapshot) in snapshots {
-            budget.check()?;
+        let result = self.stream(selection, budget, &opened, head, visit);
+        budget.release_memory(held);
+        drop(opened);
+        self.trim_indexes();
+        result
+    }
+
+    fn stream(&self, selection: &Selection, budget: &Budget, opened: &[Opened], head: InHead, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
+        let range = (selection.start.millis(), selection.end.millis());
+        let chosen = choose(opened, selection, head);
+        let mut cache = if opened.is_empty() { None } else { Some(BlockCache::new().map_err(storage)?) };
+        for (i, series) in chosen.into_iter().enumerate() {
+            if i % SERIES_PER_CHECK == 0 {
+                budget.check()?;
+            }
             let mut assembly = Assembly::default();
-            snapshot.each(start, end, |time, bits| assembly.push(time, bits));
-            let Some(series) = assembly.finish(labels) else { continue };
-            budget.charge_samples(series.times.len() as u64)?;
-            if let ControlFlow::Break(()) = visit(series)? {
+            if let Some(cache) = &mut cache {
+                read_segments(opened, &series.members, range, cache, &mut assembly)?;
+            }
+            if let Some((_, snapshot)) = &series.head {
+                snapshot.each(range.0, range.1, |time, bits| assembly.push(time, bits));
+            }
+            let labels = || match (&series.head, series.members.first()) {
+                (Some((labels, _)), _) => Some(labels.clone()),
+                (None, Some((at, number))) => Labels::unpack(opened.get(*at as usize)?.loaded.labels.packed(*number)),
+                (None, None) => None,
+            };
+            let Some(found) = assembly.finish(labels) else { continue };
+            budget.charge_samples(found.times.len() as u64)?;
+            if let ControlFlow::Break(()) = visit(found)? {
                 break;
             }
         }
-        budget.release_memory(held);
+        self.counters.damaged_blocks.add(cache.map_or(0, |c| c.damaged()));
         Ok(())
     }
 
@@ -53,35 +160,79 @@ impl Engine {
     pub(crate) fn series(&self, selection: &Selection, budget: &Budget) -> Result<Vec<Labels>, ReadError> {
         budget.check()?;
         let (start, end) = (selection.start.millis(), selection.end.millis());
-        let shared = self.read();
-        let chosen = postings::select(&shared.head, &selection.matchers);
-        Ok(chosen.into_iter().filter_map(|slot| shared.head.get(slot)).filter(|s| s.overlaps(start, end)).map(|s| s.labels.clone()).collect())
+        let (segments, mut found) = {
+            let shared = self.read();
+            let segments: Vec<_> = shared.segments.iter().filter(|s| s.overlaps(start, end)).cloned().collect();
+            let mut head = Vec::new();
+            if shared.head.overlaps(start, end) {
+                let chosen = postings::select(&shared.head, &selection.matchers).into_iter().filter_map(|slot| shared.head.get(slot));
+                head.extend(chosen.filter(|s| s.overlaps(start, end)).map(|s| s.labels.clone()));
+            }
+            (segments, head)
+        };
+        let opened = self.open_indexes(segments, budget)?;
+        let in_head = found.clone();
+        let mut seen: HashSet<&str> = in_head.iter().map(Labels::packed).collect();
+        for Opened { loaded, .. } in &opened {
+            budget.check()?;
+            for number in postings::select(&loaded.labels, &selection.matchers) {
+                let packed = loaded.labels.packed(number);
+                if loaded.runs.runs(number).any(|r| r.min <= end && r.max >= start) && seen.insert(packed) {
+                    found.extend(Labels::unpack(packed));
+                }
+            }
+        }
+        self.trim_indexes();
+        Ok(found)
     }
 
     /// See `watchfire_model::read::Source`.
     pub(crate) fn label_names(&self, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
         let mut names = BTreeSet::new();
+        let mut add = |name: &str| {
+            if !names.contains(name) {
+                names.insert(name.to_owned());
+            }
+        };
         if selection.matchers.is_empty() {
-            names.extend(self.read().head.names().map(str::to_owned));
-            return Ok(names.into_iter().collect());
-        }
-        for labels in self.series(selection, budget)? {
-            for (name, _) in &labels {
-                if !names.contains(name) {
-                    names.insert(name.to_owned());
+            let segments = {
+                let shared = self.read();
+                if shared.head.overlaps(selection.start.millis(), selection.end.millis()) {
+                    shared.head.names().for_each(&mut add);
                 }
+                shared.overlapping(selection)
+            };
+            for opened in self.open_indexes(segments, budget)? {
+                opened.loaded.labels.names().for_each(&mut add);
+            }
+        } else {
+            for labels in self.series(selection, budget)? {
+                labels.iter().for_each(|(name, _)| add(name));
             }
         }
+        self.trim_indexes();
         Ok(names.into_iter().collect())
     }
 
     /// See `watchfire_model::read::Source`.
     pub(crate) fn label_values(&self, name: &str, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
         budget.check()?;
-        let shared = self.read();
-        let chosen = (!selection.matchers.is_empty()).then(|| postings::select(&shared.head, &selection.matchers));
         let mut values = BTreeSet::new();
-        postings::values(&shared.head, name, chosen.as_deref(), &mut values);
+        let filtered = !selection.matchers.is_empty();
+        let segments = {
+            let shared = self.read();
+            if shared.head.overlaps(selection.start.millis(), selection.end.millis()) {
+                let chosen = filtered.then(|| postings::select(&shared.head, &selection.matchers));
+                postings::values(&shared.head, name, chosen.as_deref(), &mut values);
+            }
+            shared.overlapping(selection)
+        };
+        for opened in self.open_indexes(segments, budget)? {
+            let index = &opened.loaded.labels;
+            let chosen = filtered.then(|| postings::select(index, &selection.matchers));
+            postings::values(index, name, chosen.as_deref(), &mut values);
+        }
+        self.trim_indexes();
         Ok(values.into_iter().collect())
     }
 
@@ -89,4 +240,71 @@ impl Engine {
     pub(crate) fn metadata(&self) -> Vec<Metadata> {
         self.read().head.metadata().cloned().collect()
     }
+
+    /// Lets the indexes go that were not used for longest, until the rest fits into its share of memory.
+    pub(super) fn trim_indexes(&self) {
+        let segments = self.read().segments.clone();
+        let mut held: Vec<_> = segments.iter().map(|s| (s.used.load(Ordering::Relaxed), s.index_memory(), s)).filter(|(_, bytes, _)| *bytes > 0).collect();
+        let mut total: usize = held.iter().map(|(_, bytes, _)| bytes).sum();
+        if total <= self.options.index_cache_bytes {
+            return;
+        }
+        held.sort_unstable_by_key(|(used, ..)| *used);
+        for (_, bytes, segment) in held {
+            if total <= self.options.index_cache_bytes {
+                break;
+            }
+            segment.unload();
+            total -= bytes;
+        }
+    }
+}
+
+impl Shared {
+    fn overlapping(&self, selection: &Selection) -> Vec<Arc<Segment>> {
+        self.segments.iter().filter(|s| s.overlaps(selection.start.millis(), selection.end.millis())).cloned().collect()
+    }
+}
+
+/// Joins what is chosen in segments and head by label set. Series come in the order of the first segment that has them, so that
+/// neighbours are read from the same blocks.
+fn choose(opened: &[Opened], selection: &Selection, head: InHead) -> Vec<Chosen> {
+    let mut chosen: Vec<Chosen> = Vec::new();
+    let mut by_labels: HashMap<&str, u32> = HashMap::new();
+    for (at, Opened { loaded, .. }) in opened.iter().enumerate() {
+        for number in postings::select(&loaded.labels, &selection.matchers) {
+            // With one segment and nothing in the head there is nothing to join.
+            let place = if opened.len() == 1 && head.is_empty() {
+                chosen.len() as u32
+            } else {
+                *by_labels.entry(loaded.labels.packed(number)).or_insert(chosen.len() as u32)
+            };
+            if place as usize == chosen.len() {
+                chosen.push(Chosen::default());
+            }
+            chosen[place as usize].members.push((at as u32, number));
+        }
+    }
+    for (labels, snapshot) in head {
+        match by_labels.get(labels.packed()) {
+            Some(at) => chosen[*at as usize].head = Some((labels, snapshot)),
+            None => chosen.push(Chosen { members: Vec::new(), head: Some((labels, snapshot)) }),
+        }
+    }
+    chosen
+}
+
+fn read_segments(opened: &[Opened], members: &[(u32, u32)], range: (i64, i64), cache: &mut BlockCache, assembly: &mut Assembly) -> Result<(), ReadError> {
+    for (at, number) in members {
+        let Opened { segment, loaded } = &opened[*at as usize];
+        for run in loaded.runs.runs(*number) {
+            if run.min > range.1 {
+                break;
+            }
+            if run.max >= range.0 {
+                cache.run(segment, loaded, run, range, &mut |times, bits| assembly.extend(times, bits)).map_err(storage)?;
+            }
+        }
+    }
+    Ok(())
 }

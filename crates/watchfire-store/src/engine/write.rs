@@ -13,6 +13,7 @@ use watchfire_model::write::{Reason, WriteError, Written};
 
 use super::{Engine, Shared, millis};
 use crate::metrics::record::{self, Entry};
+use crate::metrics::segment::BlockCache;
 use crate::wal::{AppendError, SIGNAL_METRICS, Wal};
 
 /// At most this many samples stand in one frame of the log.
@@ -28,6 +29,7 @@ pub(crate) struct Writer {
     /// The epoch of the log in which series are defined.
     pub(crate) epoch: u64,
     batch: Judged,
+    lookup: Lookup,
     /// For every slot the number of the last batch that wrote to it.
     stamps: Vec<u32>,
     batch_number: u32,
@@ -35,8 +37,15 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(wal: Wal, epoch: u64) -> Writer {
-        Writer { wal, epoch, batch: Judged::default(), stamps: Vec::new(), batch_number: 0 }
+        Writer { wal, epoch, batch: Judged::default(), lookup: Lookup::default(), stamps: Vec::new(), batch_number: 0 }
     }
+}
+
+/// Looks into segments for late samples; most batches never need it.
+#[derive(Default)]
+struct Lookup {
+    now: u64,
+    cache: Option<BlockCache>,
 }
 
 /// A batch under judgement; kept between batches for its memory.
@@ -149,9 +158,10 @@ impl Engine {
         };
         let mut entries = std::mem::take(&mut writer.batch.entries);
         let mut last_redefined = u32::MAX;
+        writer.lookup.now = self.moment();
         entries.retain_mut(|entry| {
             let known = (entry.slot & NEW == 0).then(|| shared.head.get(entry.slot)).flatten();
-            match judge_one(&mut writer.batch, shared, &limits, entry) {
+            match judge_one(&mut writer.batch, &mut writer.lookup, shared, &limits, entry) {
                 ControlFlow::Continue(()) => {}
                 ControlFlow::Break(Verdict::Duplicate) => {
                     written.duplicates += 1;
@@ -170,6 +180,7 @@ impl Engine {
             true
         });
         writer.batch.entries = entries;
+        writer.lookup.cache = None;
     }
 
     /// Makes the accepted samples visible. The log has them.
@@ -295,7 +306,7 @@ fn settle_repeats(batch: &mut Judged, shared: &Shared, written: &mut Written) {
     });
 }
 
-fn judge_one(batch: &mut Judged, shared: &Shared, limits: &Limits, entry: &mut Entry) -> ControlFlow<Verdict> {
+fn judge_one(batch: &mut Judged, lookup: &mut Lookup, shared: &Shared, limits: &Limits, entry: &mut Entry) -> ControlFlow<Verdict> {
     let refused = |reason| ControlFlow::Break(Verdict::Refused(reason));
     if entry.time > limits.latest {
         return refused(Reason::TooFarFuture);
@@ -308,7 +319,7 @@ fn judge_one(batch: &mut Judged, shared: &Shared, limits: &Limits, entry: &mut E
     let (newest, labels) = if is_new {
         let new = &mut batch.new[at];
         if new.slot.is_none() {
-            new.newest = shared.newest_in_segments(&new.labels, entry.time);
+            new.newest = shared.newest_in_segments(&new.labels, entry.time, lookup.now);
         }
         (new.newest, &new.labels)
     } else {
@@ -322,7 +333,7 @@ fn judge_one(batch: &mut Judged, shared: &Shared, limits: &Limits, entry: &mut E
             return refused(Reason::TooOld);
         }
         let in_head = if is_new { None } else { shared.head.get(entry.slot).and_then(|s| s.find(entry.time)) };
-        match in_head.or_else(|| shared.find_in_segments(labels, entry.time)) {
+        match in_head.or_else(|| shared.find_in_segments(labels, entry.time, lookup.now, &mut lookup.cache)) {
             Some(bits) if bits == entry.bits => return ControlFlow::Break(Verdict::Duplicate),
             Some(_) => return refused(Reason::DuplicateConflict),
             None => {}

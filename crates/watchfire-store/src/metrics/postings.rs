@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 
 use watchfire_model::matcher::Matcher;
 
+/// Is shown a value and a way to its series.
+pub(crate) type EachValue<'a> = dyn FnMut(&str, &mut dyn FnMut() -> Vec<u32>) + 'a;
+
 /// An inverted index: from label pairs to ascending lists of series numbers.
 pub(crate) trait Index {
     /// All series, ascending.
@@ -14,7 +17,7 @@ pub(crate) trait Index {
     /// How many values a label has.
     fn value_count(&self, name: &str) -> usize;
     /// Shows every value of a label; `list` gives its series on demand.
-    fn each_value(&self, name: &str, each: &mut dyn FnMut(&str, &mut dyn FnMut() -> Vec<u32>));
+    fn each_value(&self, name: &str, each: &mut EachValue<'_>);
     /// The value of a label of one series, or the empty text.
     fn label(&self, series: u32, name: &str) -> &str;
 }

@@ -20,12 +20,22 @@ impl Assembly {
         self.values.push(f64::from_bits(bits));
     }
 
+    /// Adds ascending samples.
+    pub(crate) fn extend(&mut self, times: &[i64], bits: &[u64]) {
+        self.disordered |= self.times.last().zip(times.first()).is_some_and(|(last, first)| last >= first);
+        self.times.extend_from_slice(times);
+        self.values.extend(bits.iter().map(|b| f64::from_bits(*b)));
+    }
+
     /// The finished series; `None` when it has no sample.
-    pub(crate) fn finish(mut self, labels: Labels) -> Option<Series> {
+    pub(crate) fn finish(mut self, labels: impl FnOnce() -> Option<Labels>) -> Option<Series> {
+        if self.times.is_empty() {
+            return None;
+        }
         if self.disordered {
             self.order();
         }
-        (!self.times.is_empty()).then_some(Series { labels, times: self.times, values: self.values })
+        Some(Series { labels: labels()?, times: self.times, values: self.values })
     }
 
     fn order(&mut self) {

@@ -196,10 +196,6 @@ impl Wal {
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written_bytes
     }
-    /// When the current epoch began.
-    pub(crate) fn epoch_began(&self) -> i64 {
-        self.epoch_began
-    }
     /// Adds the size of files that were there before.
     pub(crate) fn add_closed_bytes(&mut self, bytes: u64) {
         self.closed_bytes += bytes;

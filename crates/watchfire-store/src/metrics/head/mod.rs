@@ -11,8 +11,9 @@ use hashbrown::{HashMap, HashTable};
 use watchfire_model::batch::Metadata;
 use watchfire_model::labels::Labels;
 
-use super::postings::Index;
-pub(crate) use series::{HeadSeries, SealedChunk};
+use super::postings::{EachValue, Index};
+pub(crate) use series::{HeadSeries, SealedChunk, Snapshot};
+pub(crate) use xor::decode as decode_xor;
 
 /// How many metric families' metadata are kept; later families are known without help text.
 const METADATA_FAMILIES_MAX: usize = 20_000;
@@ -225,7 +226,7 @@ impl Index for Head {
     fn value_count(&self, name: &str) -> usize {
         self.postings.get(name).map_or(0, HashMap::len)
     }
-    fn each_value(&self, name: &str, each: &mut dyn FnMut(&str, &mut dyn FnMut() -> Vec<u32>)) {
+    fn each_value(&self, name: &str, each: &mut EachValue<'_>) {
         for (value, list) in self.postings.get(name).into_iter().flatten() {
             each(value, &mut || list.clone());
         }

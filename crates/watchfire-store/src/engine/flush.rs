@@ -1,0 +1,176 @@
+//! From memory to segments, from small segments to larger ones, and damaged files out of the way. Each step is complete on the
+//! medium before what it replaces goes.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use watchfire_model::batch::Metadata;
+
+use super::{Engine, metrics_dir, millis, quarantine_dir, wal_dir};
+use crate::metrics::compact::{self, DAY_MS, Place};
+use crate::metrics::head::SealedChunk;
+use crate::metrics::record;
+use crate::metrics::segment::{self, Segment, SegmentError};
+use crate::wal::SIGNAL_METRICS;
+
+/// More segments of one day than this are merged although the day goes on.
+const DAY_SEGMENTS_MAX: usize = 16;
+/// A merged day takes up small late segments only when there are more of them than this.
+const LATE_SEGMENTS_MAX: usize = 6;
+
+type Frozen = Vec<(watchfire_model::labels::Labels, Vec<SealedChunk>)>;
+
+impl Engine {
+    fn building(&self) -> MutexGuard<'_, u64> {
+        self.next_segment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves everything from memory into segments and drops the log up to here.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let mut next = self.building();
+        let (log_before, generation, mut frozen) = self.freeze()?;
+        frozen.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let dir = metrics_dir(&self.options.dir);
+        let ids = compact::flush(&mut Place { disk: &*self.disk, dir: &dir, next: &mut next }, &frozen, log_before)?;
+        drop(frozen);
+        let mut fresh = Vec::new();
+        for id in ids {
+            fresh.push(self.open_segment(&dir, id)?);
+        }
+        {
+            let mut shared = self.modify();
+            shared.segments.extend(fresh);
+            sort(&mut shared.segments);
+            let idle_before = self.now().saturating_sub(millis(self.options.series_idle));
+            shared.head.forget(generation, idle_before);
+        }
+        self.counters.flushes.inc();
+        let mut damaged = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(name) = damaged.last() {
+            self.quarantine(&wal_dir(&self.options.dir), name)?;
+            damaged.pop();
+        }
+        drop(damaged);
+        self.writer().wal.drop_before(log_before)
+    }
+
+    /// Begins a new epoch of the log and finishes all chunks: both hold the same samples, exactly.
+    fn freeze(&self) -> io::Result<(u64, u32, Frozen)> {
+        let mut writer = self.writer();
+        if let Some(reason) = self.failure() {
+            return Err(io::Error::other(reason));
+        }
+        let began = writer.wal.begin_epoch(self.now());
+        let log_before = began.inspect_err(|error| self.fail(format!("the write-ahead log cannot go on in a new file: {error}")))?;
+        writer.epoch = log_before;
+        *self.synced.lock().unwrap_or_else(PoisonError::into_inner) = writer.wal.position();
+        let mut shared = self.modify();
+        let (generation, frozen) = shared.head.freeze();
+        // What is known of families must outlive the files that said it.
+        let metadata: Vec<&Metadata> = shared.head.metadata().collect();
+        if !metadata.is_empty() {
+            writer.wal.frame(SIGNAL_METRICS, |out| record::encode(out, &[], &metadata, &[]));
+            if let Err(error) = writer.wal.commit() {
+                // Not worth losing the flush: the sources will say it again.
+                tracing::warn!(error = %self.append_failed(error), "cannot write metadata to the write-ahead log");
+            }
+        }
+        drop(shared);
+        self.epoch_began();
+        Ok((log_before, generation, frozen))
+    }
+
+    fn open_segment(&self, dir: &Path, id: u64) -> io::Result<Arc<Segment>> {
+        match Segment::open(self.disk.clone(), &segment::path_of(dir, id), id) {
+            Ok(segment) => Ok(Arc::new(segment)),
+            Err(SegmentError::Io(error)) => Err(error),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    /// Merges the segments of one day, if one is worth it. Returns whether it did.
+    pub(crate) fn merge(&self) -> io::Result<bool> {
+        let mut next = self.building();
+        let Some(inputs) = merge_candidates(&self.read().segments, self.options.out_of_order_window.as_millis() as i64) else { return Ok(false) };
+        let dir = metrics_dir(&self.options.dir);
+        let Some(id) = compact::merge(&mut Place { disk: &*self.disk, dir: &dir, next: &mut next }, &inputs, self.moment())? else { return Ok(false) };
+        let merged = self.open_segment(&dir, id)?;
+        {
+            let mut shared = self.modify();
+            shared.segments.retain(|s| !inputs.iter().any(|i| i.id == s.id));
+            shared.segments.push(merged);
+            sort(&mut shared.segments);
+        }
+        for input in &inputs {
+            if input.lost_blocks.load(Ordering::Relaxed) {
+                self.quarantine_segment(input);
+            } else {
+                input.doom();
+            }
+        }
+        self.counters.merges.inc();
+        Ok(true)
+    }
+
+    /// Takes segments whose index cannot be read out of use.
+    pub(super) fn remove_damaged(&self) {
+        let _turn = self.building();
+        let damaged: Vec<_> = self.read().segments.iter().filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect();
+        for segment in damaged {
+            self.modify().segments.retain(|s| s.id != segment.id);
+            self.quarantine_segment(&segment);
+        }
+    }
+
+    fn quarantine_segment(&self, segment: &Segment) {
+        let Some(name) = segment.path.file_name().and_then(|n| n.to_str()) else { return };
+        if let Err(error) = self.quarantine(&metrics_dir(&self.options.dir), name) {
+            tracing::error!(%error, name, "cannot move a damaged segment into quarantine");
+        }
+    }
+
+    pub(super) fn quarantine(&self, dir: &Path, name: &str) -> io::Result<()> {
+        move_to_quarantine(&*self.disk, &self.options.dir, dir, name)?;
+        self.counters.quarantined.inc();
+        self.quarantined.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Moves a file into quarantine under a name that is free there.
+pub(super) fn move_to_quarantine(disk: &dyn crate::file::Disk, root: &Path, dir: &Path, name: &str) -> io::Result<()> {
+    let quarantine = quarantine_dir(root);
+    let taken: Vec<String> = disk.list(&quarantine)?.into_iter().map(|e| e.name).collect();
+    let free = (0u32..).map(|n| if n == 0 { name.to_owned() } else { format!("{name}.{n}") }).find(|n| !taken.contains(n));
+    let to = quarantine.join(free.unwrap_or_else(|| name.to_owned()));
+    tracing::error!(from = %dir.join(name).display(), to = %to.display(), "a damaged file goes into quarantine");
+    disk.rename(&dir.join(name), &to)?;
+    disk.sync_dir(&quarantine)?;
+    disk.sync_dir(dir)
+}
+
+/// The order of precedence.
+pub(super) fn sort(segments: &mut [Arc<Segment>]) {
+    segments.sort_by_key(|s| (s.footer.origin.order, s.id));
+}
+
+/// The segments of the oldest day that should be one.
+fn merge_candidates(segments: &[Arc<Segment>], window: i64) -> Option<Vec<Arc<Segment>>> {
+    let newest = segments.iter().map(|s| s.footer.max).max()?;
+    let mut days: std::collections::BTreeMap<i64, Vec<Arc<Segment>>> = std::collections::BTreeMap::new();
+    for segment in segments.iter().filter(|s| !s.damaged.load(Ordering::Relaxed)) {
+        let day = segment.footer.min.div_euclid(DAY_MS);
+        if segment.footer.max.div_euclid(DAY_MS) == day {
+            days.entry(day).or_default().push(segment.clone());
+        }
+    }
+    days.into_iter().find_map(|(day, members)| {
+        let over = newest >= (day + 1).saturating_mul(DAY_MS).saturating_add(window);
+        let bytes: u64 = members.iter().map(|s| s.bytes).sum();
+        let largest = members.iter().map(|s| s.bytes).max().unwrap_or(0);
+        let worth = largest < bytes / 4 * 3 || members.len() > LATE_SEGMENTS_MAX;
+        ((over && members.len() > 1 && worth) || members.len() > DAY_SEGMENTS_MAX).then_some(members)
+    })
+}

@@ -1,0 +1,127 @@
+//! What retention removes, and when it holds back: a clock that jumps must never cost data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Engine, millis};
+use crate::metrics::segment::Segment;
+use crate::options::Options;
+use crate::stats::{CleanupFile, CleanupPreview};
+
+/// The wall clock may move this far against the monotonic one before retention by age holds back.
+const JUMP_MS: i64 = 24 * 3_600_000;
+/// After a jump the new time must stand for so long before it is believed.
+const BELIEVED_AFTER: Duration = Duration::from_secs(3600);
+/// Between two removals by age.
+pub(super) const REMOVAL_PAUSE: Duration = Duration::from_secs(60);
+
+/// Watches the wall clock against the monotonic one.
+pub(super) struct ClockWatch {
+    /// Wall minus monotonic, as it was believed last.
+    believed: i64,
+    /// A jump under observation: wall minus monotonic since when.
+    jumped: Option<(i64, Duration)>,
+}
+
+impl ClockWatch {
+    /// Starts with the present time. It is believed at once if the newest stored sample is close to it; a machine that was off
+    /// for long, or started with a wrong clock, has to wait.
+    pub(super) fn new(options: &Options, newest: Option<i64>) -> ClockWatch {
+        let (now, monotonic) = (options.clock.now().millis(), options.clock.monotonic());
+        let offset = now.saturating_sub(millis(monotonic));
+        let close = newest.is_none_or(|newest| now.saturating_sub(newest) < JUMP_MS);
+        ClockWatch { believed: offset, jumped: (!close).then_some((offset, monotonic)) }
+    }
+
+    /// Looks at the clock; returns whether it may be believed.
+    pub(super) fn look(&mut self, options: &Options) -> bool {
+        let monotonic = options.clock.monotonic();
+        let offset = options.clock.now().millis().saturating_sub(millis(monotonic));
+        let near = |a: i64| offset.saturating_sub(a).saturating_abs() < JUMP_MS;
+        match self.jumped {
+            Some((to, since)) if near(to) => {
+                if monotonic.saturating_sub(since) < BELIEVED_AFTER {
+                    return false;
+                }
+                self.jumped = None;
+                self.believed = offset;
+                true
+            }
+            _ if near(self.believed) => {
+                // Slow drift is followed; a jump back ends the suspicion.
+                self.jumped = None;
+                self.believed = offset;
+                true
+            }
+            _ => {
+                tracing::warn!("the clock has jumped by more than a day; retention by age waits until the new time has stood for an hour");
+                self.jumped = Some((offset, monotonic));
+                false
+            }
+        }
+    }
+
+    /// Whether a jump is under observation.
+    pub(super) fn holds(&self) -> bool {
+        self.jumped.is_some()
+    }
+}
+
+impl Engine {
+    /// Segments that are due, oldest first, with the reason.
+    fn due(&self, by_age: bool) -> Vec<(Arc<Segment>, &'static str)> {
+        let mut segments = self.read().segments.clone();
+        segments.sort_by_key(|s| (s.footer.max, s.id));
+        let earliest = self.options.retention.filter(|_| by_age).map(|keep| self.now().saturating_sub(millis(keep)));
+        let mut total = self.total_bytes();
+        let mut due = Vec::new();
+        for segment in segments {
+            let reason = match (earliest, self.options.size_max) {
+                (Some(earliest), _) if segment.footer.max < earliest => "retention",
+                (_, Some(max)) if total > max => "size",
+                _ => continue,
+            };
+            total = total.saturating_sub(segment.bytes);
+            due.push((segment, reason));
+        }
+        due
+    }
+
+    /// Bytes of segments and log.
+    fn total_bytes(&self) -> u64 {
+        let log = self.writer().wal.bytes();
+        self.read().segments.iter().map(|s| s.bytes).sum::<u64>() + log
+    }
+
+    /// See `Store::cleanup_preview`.
+    pub(crate) fn cleanup_preview(&self) -> CleanupPreview {
+        let due = self.due(true);
+        let files: Vec<_> = due
+            .iter()
+            .map(|(segment, reason)| CleanupFile {
+                name: segment.path.strip_prefix(&self.options.dir).unwrap_or(&segment.path).display().to_string(),
+                bytes: segment.bytes,
+                samples: segment.footer.samples,
+                oldest: segment.footer.min,
+                newest: segment.footer.max,
+                reason,
+            })
+            .collect();
+        CleanupPreview {
+            bytes: files.iter().map(|f| f.bytes).sum(),
+            oldest: files.iter().map(|f| f.oldest).min(),
+            newest: files.iter().map(|f| f.newest).max(),
+            files,
+            held: self.schedule().clock.holds(),
+        }
+    }
+
+    /// Removes the oldest segment that is due, if one is.
+    pub(super) fn remove_one(&self, by_age: bool) {
+        let Some((segment, reason)) = self.due(by_age).into_iter().next() else { return };
+        tracing::info!(file = %segment.path.display(), bytes = segment.bytes, reason, "retention removes a segment");
+        self.modify().segments.retain(|s| s.id != segment.id);
+        segment.doom();
+        self.counters.deleted.inc();
+    }
+}

@@ -1,0 +1,233 @@
+//! Writes segments from many sources of samples: from the head's frozen chunks (flush) and from older segments (merge).
+//! Samples go out window by window, so that a look at one moment finds all series close together.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use watchfire_model::labels::Labels;
+
+use super::head::{SealedChunk, decode_xor};
+use super::segment::{BlockCache, Loaded, Origin, Segment, SegmentWriter};
+use crate::file::Disk;
+
+/// The length of a time window.
+const WINDOW_MS: i64 = 4 * 3_600_000;
+/// The length of a day: each day has segments of its own, so that retention works by the day.
+pub(crate) const DAY_MS: i64 = 24 * 3_600_000;
+/// Longer spans get longer windows, so that a few samples spread over decades do not cost thousands of passes.
+const WINDOWS_MAX: i128 = 256;
+/// A flush that touches more days than this becomes one segment.
+const DAYS_MAX: usize = 32;
+
+/// Samples under assembly: time and bits.
+type Samples = Vec<(i64, u64)>;
+
+/// Gives the samples of a series within a window, in any order; of equal times the first counts.
+type Collect<'a> = dyn FnMut(usize, (i64, i64), &mut Samples) -> io::Result<()> + 'a;
+
+/// The windows that cover a span.
+fn windows(min: i64, max: i64) -> Vec<(i64, i64)> {
+    let (min, max) = (i128::from(min), i128::from(max));
+    let mut size = i128::from(WINDOW_MS);
+    while max.div_euclid(size) - min.div_euclid(size) >= WINDOWS_MAX {
+        size *= 2;
+    }
+    let clamp = |t: i128| t.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+    (min.div_euclid(size)..=max.div_euclid(size)).map(|k| (clamp(k * size), clamp((k + 1) * size - 1))).collect()
+}
+
+/// Groups windows by day, unless there are too many days.
+fn by_day(windows: Vec<(i64, i64)>) -> Vec<Vec<(i64, i64)>> {
+    let day = |w: &(i64, i64)| w.0.div_euclid(DAY_MS);
+    let mut days: Vec<Vec<(i64, i64)>> = Vec::new();
+    let fits = windows.iter().all(|w| w.1.saturating_sub(w.0) < DAY_MS);
+    for window in &windows {
+        match days.last_mut() {
+            Some(last) if last.last().is_some_and(|w| day(w) == day(window)) => last.push(*window),
+            _ => days.push(vec![*window]),
+        }
+    }
+    if fits && days.len() <= DAYS_MAX { days } else { vec![windows] }
+}
+
+/// Where segments are written.
+pub(crate) struct Place<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) dir: &'a Path,
+    /// The number of the next segment.
+    pub(crate) next: &'a mut u64,
+}
+
+impl Place<'_> {
+    fn take_id(&mut self) -> u64 {
+        let id = *self.next;
+        *self.next += 1;
+        id
+    }
+}
+
+/// Writes the head's frozen chunks; the labels ascend. Returns the numbers of the new segments. The last of them says that the
+/// log before `log_before` is no longer needed, because only then all of it is in segments.
+pub(crate) fn flush(place: &mut Place<'_>, frozen: &[(Labels, Vec<SealedChunk>)], log_before: u64) -> io::Result<Vec<u64>> {
+    let chunks = || frozen.iter().flat_map(|(_, chunks)| chunks);
+    let (Some(min), Some(max)) = (chunks().map(|c| c.min).min(), chunks().map(|c| c.max).max()) else { return Ok(Vec::new()) };
+    let days = by_day(windows(min, max));
+    // Only days that some chunk touches: a chunk may span a gap, so a day can still turn out empty.
+    let mut ids = Vec::new();
+    let mut pending: Option<Part> = None;
+    for day in days {
+        let (Some(start), Some(end)) = (day.first().map(|w| w.0), day.last().map(|w| w.1)) else { continue };
+        let members: Vec<usize> = (0..frozen.len()).filter(|i| has_samples(&frozen[*i].1, start, end)).collect();
+        if members.is_empty() {
+            continue;
+        }
+        let labels = members.iter().map(|i| frozen[*i].0.clone()).collect();
+        let id = place.take_id();
+        if let Some(before) = pending.replace((id, labels, members, day)) {
+            ids.push(flush_one(place, frozen, before, 0)?);
+        }
+    }
+    if let Some(last) = pending {
+        ids.push(flush_one(place, frozen, last, log_before)?);
+    }
+    Ok(ids)
+}
+
+fn has_samples(chunks: &[SealedChunk], start: i64, end: i64) -> bool {
+    chunks.iter().filter(|c| c.min <= end && c.max >= start).any(|c| {
+        let within = |t: i64| t >= start && t <= end;
+        if within(c.min) || within(c.max) {
+            return true;
+        }
+        let mut found = false;
+        decode_xor(&c.bytes, c.count, |time, _| {
+            found |= within(time);
+            time < end && !found
+        });
+        found
+    })
+}
+
+/// A segment to be written: its number, its series, where they are among the frozen ones, its windows.
+type Part = (u64, Vec<Labels>, Vec<usize>, Vec<(i64, i64)>);
+
+fn flush_one(place: &mut Place<'_>, frozen: &[(Labels, Vec<SealedChunk>)], (id, labels, members, windows): Part, log_before: u64) -> io::Result<u64> {
+    let origin = Origin { order: id, log_before, replaces: Vec::new() };
+    let mut collect = |series: usize, (start, end): (i64, i64), out: &mut Samples| {
+        for chunk in frozen[members[series]].1.iter().filter(|c| c.min <= end && c.max >= start) {
+            decode_xor(&chunk.bytes, chunk.count, |time, bits| {
+                if time >= start && time <= end {
+                    out.push((time, bits));
+                }
+                time < end
+            });
+        }
+        Ok(())
+    };
+    write(place, id, &labels, &windows, origin, &mut collect)?;
+    Ok(id)
+}
+
+fn write(place: &Place<'_>, id: u64, labels: &[Labels], windows: &[(i64, i64)], origin: Origin, collect: &mut Collect<'_>) -> io::Result<()> {
+    let mut writer = SegmentWriter::new(place.disk, place.dir, id, labels)?;
+    match fill(&mut writer, labels.len(), windows, collect) {
+        Ok(()) => writer.finish(origin).map(|_| ()),
+        Err(error) => {
+            writer.abandon();
+            Err(error)
+        }
+    }
+}
+
+fn fill(writer: &mut SegmentWriter<'_>, series: usize, windows: &[(i64, i64)], collect: &mut Collect<'_>) -> io::Result<()> {
+    let mut samples: Samples = Vec::new();
+    let (mut times, mut bits) = (Vec::new(), Vec::new());
+    for window in windows {
+        for number in 0..series {
+            samples.clear();
+            collect(number, *window, &mut samples)?;
+            if !samples.is_sorted_by(|a, b| a.0 < b.0) {
+                samples.sort_by_key(|(time, _)| *time);
+                samples.dedup_by_key(|(time, _)| *time);
+            }
+            times.clear();
+            bits.clear();
+            times.extend(samples.iter().map(|(time, _)| *time));
+            bits.extend(samples.iter().map(|(_, bits)| *bits));
+            writer.add(number as u32, &times, &bits)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes one segment that stands in for several, given in ascending order of precedence. Returns its number, or `None` when
+/// the index of one of them cannot be read.
+pub(crate) fn merge(place: &mut Place<'_>, inputs: &[Arc<Segment>], now: u64) -> io::Result<Option<u64>> {
+    let mut loaded = Vec::new();
+    for input in inputs {
+        match input.load(now)? {
+            Some(index) => loaded.push(index),
+            None => return Ok(None),
+        }
+    }
+    let (labels, members) = union(&loaded);
+    let (Some(min), Some(max)) = (inputs.iter().map(|s| s.footer.min).min(), inputs.iter().map(|s| s.footer.max).max()) else {
+        return Ok(None);
+    };
+    let id = place.take_id();
+    let origin = Origin {
+        order: inputs.iter().map(|s| s.footer.origin.order).min().unwrap_or(id),
+        log_before: inputs.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0),
+        replaces: inputs.iter().map(|s| s.id).collect(),
+    };
+    let mut cache = BlockCache::new()?;
+    let mut collect = |series: usize, window: (i64, i64), out: &mut Samples| {
+        for (input, number) in &members[series] {
+            let (segment, index) = (&inputs[*input as usize], &loaded[*input as usize]);
+            for run in index.runs.runs(*number).filter(|r| r.min <= window.1 && r.max >= window.0) {
+                cache.run(segment, index, run, window, &mut |times, bits| out.extend(times.iter().copied().zip(bits.iter().copied())))?;
+            }
+        }
+        Ok(())
+    };
+    write(place, id, &labels, &windows(min, max), origin, &mut collect)?;
+    Ok(Some(id))
+}
+
+/// All series of several segments, ascending, each with its number in those that have it.
+fn union(loaded: &[Arc<Loaded>]) -> (Vec<Labels>, Vec<Vec<(u32, u32)>>) {
+    let mut found: HashMap<&str, Vec<(u32, u32)>> = HashMap::new();
+    for (input, index) in loaded.iter().enumerate() {
+        for number in 0..index.labels.len() as u32 {
+            found.entry(index.labels.packed(number)).or_default().push((input as u32, number));
+        }
+    }
+    let mut all: Vec<(Labels, Vec<(u32, u32)>)> =
+        found.into_iter().filter_map(|(packed, members)| Some((Labels::unpack(packed)?, members))).collect();
+    all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    all.into_iter().unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_everything() {
+        let check = |min, max, count| {
+            let windows = windows(min, max);
+            assert_eq!(windows.len(), count);
+            assert!(windows[0].0 <= min && windows[windows.len() - 1].1 >= max);
+            assert!(windows.windows(2).all(|w| w[0].1 + 1 == w[1].0));
+        };
+        check(0, 0, 1);
+        check(-1, 0, 2);
+        check(0, DAY_MS, 7);
+        let all = windows(i64::MIN, i64::MAX);
+        assert!(all.len() <= 257 && all[0].0 == i64::MIN && all[all.len() - 1].1 == i64::MAX);
+        assert_eq!(by_day(windows(0, DAY_MS)).len(), 2);
+        assert_eq!(by_day(windows(0, 40 * DAY_MS)).len(), 1);
+    }
+}

@@ -1,0 +1,164 @@
+//! Chunks within a block: up to 240 samples of one series. Layout: `docs/formats/metrics-segment.md`.
+
+use hashbrown::HashMap;
+
+use super::ints;
+use super::values;
+use crate::encoding::{Input, put_signed, put_varint};
+
+/// The most samples of a chunk, so that a look at one moment decodes little.
+pub(crate) const CHUNK_SAMPLES_MAX: usize = 240;
+/// No reader accepts more, so that a damaged count cannot ask for memory.
+const COUNT_MAX: usize = 1 << 16;
+
+const TIMES_REGULAR: u8 = 0;
+const TIMES_SHARED: u8 = 1;
+const TIMES_PACKED: u8 = 2;
+
+/// Builds the raw content of one block.
+#[derive(Default)]
+pub(super) struct BlockBuilder {
+    pub(super) raw: Vec<u8>,
+    /// Times in the block are relative to this.
+    pub(super) base: i64,
+    pub(super) max: i64,
+    /// Where packed times with this first time, last time and count stand: series of one target share theirs.
+    times: HashMap<(i64, i64, usize), (usize, usize)>,
+    body: Vec<u8>,
+    packed: Vec<u8>,
+    offsets: Vec<i64>,
+    scratch: values::Scratch,
+}
+
+impl BlockBuilder {
+    /// Appends a chunk.
+    pub(super) fn chunk(&mut self, times: &[i64], bits: &[u64]) {
+        let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else { return };
+        if self.raw.is_empty() {
+            (self.base, self.max) = (first, last);
+        }
+        self.max = self.max.max(last);
+        self.body.clear();
+        put_varint(&mut self.body, times.len() as u64);
+        put_signed(&mut self.body, first.wrapping_sub(self.base));
+        put_varint(&mut self.body, last.wrapping_sub(first) as u64);
+        let packed_at = self.put_times(times, first, last);
+        values::encode(&mut self.body, bits, &mut self.scratch);
+        put_varint(&mut self.raw, self.body.len() as u64);
+        if let Some((at, len)) = packed_at {
+            self.times.insert((first, last, times.len()), (self.raw.len() + at, len));
+        }
+        self.raw.extend_from_slice(&self.body);
+    }
+
+    /// Appends times to the body; returns where packed times stand there that later chunks may share.
+    fn put_times(&mut self, times: &[i64], first: i64, last: i64) -> Option<(usize, usize)> {
+        if interval(first, last, times.len()).is_some_and(|step| times.windows(2).all(|w| w[1].wrapping_sub(w[0]) == step)) {
+            self.body.push(TIMES_REGULAR);
+            return None;
+        }
+        self.offsets.clear();
+        self.offsets.extend(times.iter().map(|t| t.wrapping_sub(first)));
+        self.packed.clear();
+        ints::encode(&mut self.packed, &self.offsets);
+        if let Some((at, len)) = self.times.get(&(first, last, times.len()))
+            && self.raw.get(*at..*at + *len) == Some(&self.packed[..])
+        {
+            self.body.push(TIMES_SHARED);
+            put_varint(&mut self.body, *at as u64);
+            return None;
+        }
+        self.body.push(TIMES_PACKED);
+        let at = self.body.len();
+        self.body.extend_from_slice(&self.packed);
+        Some((at, self.packed.len()))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.raw.clear();
+        self.times.clear();
+    }
+}
+
+/// The interval of regular times, if the span divides evenly.
+fn interval(first: i64, last: i64, count: usize) -> Option<i64> {
+    let gaps = i64::try_from(count).ok()?.checked_sub(1)?;
+    let span = last.checked_sub(first)?;
+    if gaps == 0 {
+        return (span == 0).then_some(0);
+    }
+    (span % gaps == 0).then_some(span / gaps)
+}
+
+/// Decodes chunks; holds memory that is used again.
+#[derive(Default)]
+pub(crate) struct ChunkDecoder {
+    times: Vec<i64>,
+    bits: Vec<u64>,
+    scratch: values::Scratch,
+    /// Where in which block the times in `shared` were read, with how many there are.
+    shared_at: Option<(usize, usize)>,
+    shared: Vec<i64>,
+}
+
+impl ChunkDecoder {
+    /// Says that the next chunk is from another block.
+    pub(crate) fn next_block(&mut self) {
+        self.shared_at = None;
+    }
+
+    /// Shows the samples between `start` and `end` of `chunks` chunks at `offset` in a block; `None` on nonsense.
+    pub(crate) fn run(&mut self, raw: &[u8], base: i64, (offset, chunks): (usize, u32), (start, end): (i64, i64), each: &mut dyn FnMut(&[i64], &[u64])) -> Option<()> {
+        let mut input = Input::new(raw);
+        input.take(offset)?;
+        for _ in 0..chunks {
+            let len = input.size()?;
+            let body = input.take(len)?;
+            let mut body = Input::new(body);
+            let count = body.size()?;
+            let first = base.wrapping_add(body.signed()?);
+            let last = first.wrapping_add(body.varint()? as i64);
+            if last < start || first > end {
+                continue;
+            }
+            if count == 0 || count > COUNT_MAX {
+                return None;
+            }
+            self.read_times(raw, &mut body, (first, last), count)?;
+            values::decode(&mut body, count, &mut self.bits, &mut self.scratch)?;
+            let from = self.times.partition_point(|t| *t < start);
+            let to = self.times.partition_point(|t| *t <= end);
+            if from < to {
+                each(self.times.get(from..to)?, self.bits.get(from..to)?);
+            }
+        }
+        Some(())
+    }
+
+    fn read_times(&mut self, raw: &[u8], body: &mut Input<'_>, (first, last): (i64, i64), count: usize) -> Option<()> {
+        match body.u8()? {
+            TIMES_REGULAR => {
+                let step = interval(first, last, count)?;
+                self.times.clear();
+                self.times.extend((0..count as i64).map(|i| first.wrapping_add(step.wrapping_mul(i))));
+            }
+            TIMES_SHARED => {
+                let at = body.size()?;
+                if self.shared_at != Some((at, count)) {
+                    let mut packed = Input::new(raw.get(at..)?);
+                    ints::decode(&mut packed, count, &mut self.shared)?;
+                    self.shared_at = Some((at, count));
+                }
+                self.times.clear();
+                self.times.extend(self.shared.iter().map(|offset| first.wrapping_add(*offset)));
+            }
+            TIMES_PACKED => {
+                ints::decode(body, count, &mut self.times)?;
+                self.times.iter_mut().for_each(|t| *t = first.wrapping_add(*t));
+            }
+            _ => return None,
+        }
+        // Nothing above has an order that could be broken without a wrong checksum; still, order is a promise to readers.
+        self.times.is_sorted().then_some(())
+    }
+}

@@ -1,0 +1,225 @@
+//! Reads segments. Opening reads only the footer; the index is loaded when a query needs it, and dropped again under pressure.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
+use zstd::bulk::Decompressor;
+
+use super::SegmentError;
+use super::chunk::ChunkDecoder;
+use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
+use super::index::{LabelIndex, Run, RunIndex};
+use crate::file::{Disk, File};
+
+/// No block or index is larger when unpacked.
+const RAW_BYTES_MAX: u32 = 1 << 30;
+/// Unpacked blocks that one query keeps: enough for every time window of a month, since series come in the order of blocks.
+const CACHED_BLOCKS_MAX: usize = 256;
+
+/// A finished segment. The file of a doomed segment vanishes when its last user lets go.
+pub(crate) struct Segment {
+    disk: Arc<dyn Disk>,
+    pub(crate) path: PathBuf,
+    pub(crate) id: u64,
+    pub(crate) bytes: u64,
+    pub(crate) footer: Footer,
+    loaded: Mutex<Option<Arc<Loaded>>>,
+    /// When the index was last asked for, on whatever clock the asker counts.
+    pub(crate) used: AtomicU64,
+    /// The index cannot be read: the file belongs into quarantine.
+    pub(crate) damaged: AtomicBool,
+    /// A block of it cannot be read.
+    pub(crate) lost_blocks: AtomicBool,
+    doomed: AtomicBool,
+}
+
+/// A segment's index and open file.
+pub(crate) struct Loaded {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) labels: LabelIndex,
+    pub(crate) runs: RunIndex,
+}
+
+impl Segment {
+    pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path, id: u64) -> Result<Segment, SegmentError> {
+        let file = disk.open(path)?;
+        let bytes = file.len()?;
+        let footer_end = bytes.checked_sub(TAIL_BYTES as u64).filter(|end| *end >= HEADER_BYTES as u64).ok_or(SegmentError::Damaged("length"))?;
+        let (mut head, mut tail) = ([0; HEADER_BYTES], [0; TAIL_BYTES]);
+        file.read_exact_at(&mut head, 0)?;
+        file.read_exact_at(&mut tail, footer_end)?;
+        let tail = Tail::decode(&tail, &head)?;
+        if tail.offset.checked_add(u64::from(tail.len)) != Some(footer_end) {
+            return Err(SegmentError::Damaged("footer place"));
+        }
+        let mut footer = vec![0; tail.len as usize];
+        file.read_exact_at(&mut footer, tail.offset)?;
+        if crc32fast::hash(&footer) != tail.crc {
+            return Err(SegmentError::Damaged("footer"));
+        }
+        let footer = Footer::decode(&footer).ok_or(SegmentError::Damaged("footer"))?;
+        Ok(Segment {
+            disk,
+            path: path.to_owned(),
+            id,
+            bytes,
+            footer,
+            loaded: Mutex::new(None),
+            used: AtomicU64::new(0),
+            damaged: AtomicBool::new(false),
+            lost_blocks: AtomicBool::new(false),
+            doomed: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn overlaps(&self, start: i64, end: i64) -> bool {
+        self.footer.min <= end && self.footer.max >= start
+    }
+
+    /// The index, from memory or from the file. `None` when it is damaged; then the segment says so from now on.
+    pub(crate) fn load(&self, now: u64) -> io::Result<Option<Arc<Loaded>>> {
+        self.used.store(now, Ordering::Relaxed);
+        if self.damaged.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut slot = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = &*slot {
+            return Ok(Some(loaded.clone()));
+        }
+        match self.read_index() {
+            Ok(loaded) => Ok(Some(slot.insert(Arc::new(loaded)).clone())),
+            Err(SegmentError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            Err(error) => {
+                tracing::error!(file = %self.path.display(), %error, "a segment's index cannot be read; its samples are missing from answers");
+                self.damaged.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+        }
+    }
+
+    fn read_index(&self) -> Result<Loaded, SegmentError> {
+        let file = self.disk.open(&self.path)?;
+        let mut decompressor = Decompressor::new()?;
+        let mut read = |section: Section| read_section(&*file, &mut decompressor, section);
+        let labels = LabelIndex::new(read(self.footer.labels)?).ok_or(SegmentError::Damaged("label index"))?;
+        let runs = RunIndex::new(read(self.footer.runs)?).ok_or(SegmentError::Damaged("run index"))?;
+        Ok(Loaded { file, labels, runs })
+    }
+
+    /// Bytes of the loaded index.
+    pub(crate) fn index_memory(&self) -> usize {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |l| l.labels.memory() + l.runs.memory())
+    }
+    /// Lets the loaded index go.
+    pub(crate) fn unload(&self) {
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+    /// Removes the file when the last user lets go. After a crash before that, `replaces` or retention finds it again.
+    pub(crate) fn doom(&self) {
+        self.doomed.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.doomed.load(Ordering::Acquire)
+            && let Err(error) = self.disk.remove(&self.path)
+        {
+            tracing::warn!(%error, file = %self.path.display(), "cannot remove a segment");
+        }
+    }
+}
+
+fn read_section(file: &dyn File, decompressor: &mut Decompressor<'_>, section: Section) -> Result<Vec<u8>, SegmentError> {
+    if section.raw > RAW_BYTES_MAX || file.len()? < section.offset.saturating_add(u64::from(section.stored)) {
+        return Err(SegmentError::Damaged("section"));
+    }
+    let mut stored = vec![0; section.stored as usize];
+    file.read_exact_at(&mut stored, section.offset)?;
+    if crc32fast::hash(&stored) != section.crc {
+        return Err(SegmentError::Damaged("checksum"));
+    }
+    let raw = decompressor.decompress(&stored, section.raw as usize).map_err(|_| SegmentError::Damaged("compression"))?;
+    if raw.len() == section.raw as usize { Ok(raw) } else { Err(SegmentError::Damaged("length")) }
+}
+
+/// Reads runs for one query: keeps the unpacked blocks that the next series will ask for too.
+pub(crate) struct BlockCache {
+    decompressor: Decompressor<'static>,
+    decoder: ChunkDecoder,
+    blocks: HashMap<(u64, u32), Arc<[u8]>>,
+    /// In the order of arrival.
+    order: std::collections::VecDeque<(u64, u32)>,
+    last: Option<(u64, u32)>,
+    damaged: u64,
+}
+
+impl BlockCache {
+    pub(crate) fn new() -> io::Result<BlockCache> {
+        Ok(BlockCache {
+            decompressor: Decompressor::new()?,
+            decoder: ChunkDecoder::default(),
+            blocks: HashMap::new(),
+            order: std::collections::VecDeque::new(),
+            last: None,
+            damaged: 0,
+        })
+    }
+
+    /// Shows the samples of a run between `start` and `end`. A damaged block is counted and left out.
+    pub(crate) fn run(&mut self, segment: &Segment, loaded: &Loaded, run: Run, range: (i64, i64), each: &mut dyn FnMut(&[i64], &[u64])) -> io::Result<()> {
+        let key = (segment.id, run.block);
+        let Some(block) = loaded.runs.block(run.block) else { return self.lost(segment) };
+        let raw = match self.blocks.get(&key) {
+            Some(raw) => raw.clone(),
+            None => {
+                let section = Section { offset: block.offset, stored: block.stored, raw: block.raw, crc: block.crc };
+                let raw: Arc<[u8]> = match read_section(&*loaded.file, &mut self.decompressor, section) {
+                    Ok(raw) => raw.into(),
+                    Err(SegmentError::Io(error)) => return Err(error),
+                    // An empty block in the cache saves the next reader the same work.
+                    Err(_) => Arc::new([]),
+                };
+                self.keep(key, raw.clone());
+                raw
+            }
+        };
+        if raw.is_empty() {
+            return self.lost(segment);
+        }
+        if self.last != Some(key) {
+            self.decoder.next_block();
+            self.last = Some(key);
+        }
+        match self.decoder.run(&raw, block.base, (run.offset as usize, run.chunks), range, each) {
+            Some(()) => Ok(()),
+            None => self.lost(segment),
+        }
+    }
+
+    fn keep(&mut self, key: (u64, u32), raw: Arc<[u8]>) {
+        if self.order.len() >= CACHED_BLOCKS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.blocks.remove(&oldest);
+        }
+        self.order.push_back(key);
+        self.blocks.insert(key, raw);
+    }
+
+    fn lost(&mut self, segment: &Segment) -> io::Result<()> {
+        self.damaged += 1;
+        if !segment.lost_blocks.swap(true, Ordering::Relaxed) {
+            tracing::error!(file = %segment.path.display(), "a block of a segment is damaged; its samples are missing from answers");
+        }
+        Ok(())
+    }
+
+    /// How many runs could not be read.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged
+    }
+}

@@ -1,0 +1,143 @@
+//! Writes a segment: blocks as they fill, then index, footer and tail, then sync and rename. Nothing is visible before that.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use watchfire_model::labels::Labels;
+use zstd::bulk::Compressor;
+
+use super::chunk::{BlockBuilder, CHUNK_SAMPLES_MAX};
+use super::footer::{Footer, Origin, Section, Tail, header};
+use super::index::{Block, LabelIndex, Run, RunIndex};
+use super::path_of;
+use crate::file::{Disk, File};
+
+/// A block is closed when its raw content reaches this size.
+const BLOCK_BYTES: usize = 32 << 10;
+/// The level for blocks: they are many, and packed already.
+const BLOCK_LEVEL: i32 = 1;
+/// The level for the index, which is written once and is mostly text.
+const INDEX_LEVEL: i32 = 3;
+
+/// A segment under construction.
+pub(crate) struct SegmentWriter<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    id: u64,
+    temporary: PathBuf,
+    file: Arc<dyn File>,
+    offset: u64,
+    series: &'a [Labels],
+    builder: BlockBuilder,
+    compressor: Compressor<'static>,
+    blocks: Vec<Block>,
+    runs: Vec<(u32, Run)>,
+    footer: Footer,
+}
+
+impl<'a> SegmentWriter<'a> {
+    /// Begins a segment for these series, which ascend.
+    pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, id: u64, series: &'a [Labels]) -> io::Result<SegmentWriter<'a>> {
+        let temporary = path_of(dir, id).with_extension("seg.tmp");
+        let file = disk.create(&temporary)?;
+        let header = header();
+        file.write_all_at(&header, 0)?;
+        Ok(SegmentWriter {
+            disk,
+            dir,
+            id,
+            temporary,
+            file,
+            offset: header.len() as u64,
+            series,
+            builder: BlockBuilder::default(),
+            compressor: Compressor::new(BLOCK_LEVEL)?,
+            blocks: Vec::new(),
+            runs: Vec::new(),
+            footer: Footer { min: i64::MAX, max: i64::MIN, ..Footer::default() },
+        })
+    }
+
+    /// Adds samples of a series, ascending. Times of one series never go back from call to call.
+    pub(crate) fn add(&mut self, series: u32, times: &[i64], bits: &[u64]) -> io::Result<()> {
+        let (Some(min), Some(max)) = (times.first().copied(), times.last().copied()) else { return Ok(()) };
+        let offset = self.builder.raw.len() as u32;
+        // Equal shares: 250 samples become two chunks of 125, not one of 240 and one of 10.
+        let chunks = times.len().div_ceil(CHUNK_SAMPLES_MAX);
+        let share = times.len().div_ceil(chunks);
+        for (times, bits) in times.chunks(share).zip(bits.chunks(share)) {
+            self.builder.chunk(times, bits);
+        }
+        let chunks = times.len().div_ceil(share) as u32;
+        let run = Run { block: self.blocks.len() as u32, offset, chunks, samples: times.len() as u32, min, max };
+        self.runs.push((series, run));
+        self.footer.min = self.footer.min.min(min);
+        self.footer.max = self.footer.max.max(max);
+        self.footer.samples += times.len() as u64;
+        if self.builder.raw.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
+    }
+
+    fn end_block(&mut self) -> io::Result<()> {
+        if self.builder.raw.is_empty() {
+            return Ok(());
+        }
+        let section = self.append(None)?;
+        self.blocks.push(Block {
+            offset: section.offset,
+            stored: section.stored,
+            raw: section.raw,
+            crc: section.crc,
+            base: self.builder.base,
+            max: self.builder.max,
+        });
+        self.footer.block_bytes += u64::from(section.stored);
+        self.builder.clear();
+        Ok(())
+    }
+
+    /// Compresses and appends bytes, or the current block.
+    fn append(&mut self, bytes: Option<&[u8]>) -> io::Result<Section> {
+        let raw = bytes.unwrap_or(&self.builder.raw);
+        let stored = self.compressor.compress(raw)?;
+        let section = Section {
+            offset: self.offset,
+            stored: u32::try_from(stored.len()).map_err(io::Error::other)?,
+            raw: u32::try_from(raw.len()).map_err(io::Error::other)?,
+            crc: crc32fast::hash(&stored),
+        };
+        self.file.write_all_at(&stored, self.offset)?;
+        self.offset += stored.len() as u64;
+        Ok(section)
+    }
+
+    /// Completes the file and gives it its name.
+    pub(crate) fn finish(mut self, origin: Origin) -> io::Result<PathBuf> {
+        self.footer.origin = origin;
+        self.end_block()?;
+        self.compressor.set_compression_level(INDEX_LEVEL)?;
+        self.runs.sort_by_key(|(series, _)| *series);
+        let labels = LabelIndex::encode(self.series);
+        self.footer.labels = self.append(Some(&labels))?;
+        drop(labels);
+        let runs = RunIndex::encode(&self.blocks, self.series.len(), &self.runs);
+        self.footer.runs = self.append(Some(&runs))?;
+        self.footer.series = self.series.len() as u64;
+        let footer = self.footer.encode();
+        let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer) };
+        self.file.write_all_at(&footer, self.offset)?;
+        self.file.write_all_at(&tail.encode(), self.offset + footer.len() as u64)?;
+        self.file.sync()?;
+        let path = path_of(self.dir, self.id);
+        self.disk.rename(&self.temporary, &path)?;
+        self.disk.sync_dir(self.dir)?;
+        Ok(path)
+    }
+
+    /// Gives up: removes what was written.
+    pub(crate) fn abandon(self) {
+        if let Err(error) = self.disk.remove(&self.temporary) {
+            tracing::warn!(%error, file = %self.temporary.display(), "cannot remove an unfinished segment");
+        }
+    }
+}
