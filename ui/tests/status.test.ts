@@ -127,6 +127,16 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     await until("overall", () => services.innerText(), (it) => it.includes("degraded"));
   });
 
+  test("api_06_the_socket_feeds_the_host_figures_between_polls", async () => {
+    const seen = await at("/");
+    const memory = panel(seen, "Memory").getByRole("meter", { name: "Memory used" });
+    await memory.waitFor();
+    await until("the socket", async () => mock.listeners, (it) => it === 1);
+    mock.push({ type: "system_status", data: { health: "healthy", host: { load1: 7.77, memory_used_bytes: 20 * 2 ** 30 } } });
+    await panel(seen, "Load").getByText("7.77").waitFor();
+    expect(await memory.getAttribute("aria-valuetext")).toMatch(/^20.0 GiB of 31.2 GiB/);
+  });
+
   test("host panels show figures and a chart with a table", async () => {
     const seen = await at("/");
     for (const [name, part] of [

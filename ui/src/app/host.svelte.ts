@@ -20,6 +20,11 @@ class Hosts {
     return this.#chosen !== undefined && this.instances.includes(this.#chosen) ? this.#chosen : this.instances[0];
   }
 
+  /** Whether only one machine reports, so that "the host" of a live message can only be that one. */
+  get single(): boolean {
+    return this.instances.length === 1;
+  }
+
   choose(instance: string): void {
     this.#chosen = instance;
     try {

@@ -3,7 +3,7 @@
 import { ApiError } from "../api/request";
 import { type GpuSample, type Health, type Service, gpu as askGpu, health as askHealth } from "../api/system";
 import type { Loaded } from "../api/poll.svelte";
-import { parseMessage } from "./messages";
+import { type HostFigures, parseMessage } from "./messages";
 import { freshness, type Freshness, OPEN_QUIET_MS_MAX } from "./freshness";
 import { LiveSocket } from "./socket";
 
@@ -14,6 +14,7 @@ const HEALTH_AGE_MS_MAX = 30_000;
 class Live {
   gpu = $state.raw<Loaded<GpuSample>>({ state: "loading" });
   health = $state.raw<Loaded<Health>>({ state: "loading" });
+  #host = $state.raw<{ figures: HostFigures; at: number }>({ figures: {}, at: 0 });
   #open = $state(false);
   #newsAt = $state<number | undefined>();
   #now = $state(Date.now());
@@ -23,6 +24,11 @@ class Live {
 
   get freshness(): Freshness {
     return freshness(this.#open, this.#newsAt, this.#now);
+  }
+
+  /** The machine as the socket told it; nothing once that is older than a few messages. */
+  get host(): HostFigures {
+    return this.#now - this.#host.at <= OPEN_QUIET_MS_MAX ? this.#host.figures : {};
   }
 
   /** Starts socket, polling and the clock; returns how to stop. Made to be returned from an effect. */
@@ -74,6 +80,7 @@ class Live {
     if (message.type === "gpu_stats") this.#sample(message.gpu);
     if (message.type === "service_status") this.#service(message.service);
     if (message.type === "system_status") {
+      this.#host = { figures: message.host, at: Date.now() };
       if (message.health) this.health = ready(message.health);
       else if (message.status !== undefined) this.#status(message.status);
       if (message.gpu) this.#sample(message.gpu);

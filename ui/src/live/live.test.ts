@@ -24,11 +24,12 @@ test("service and system messages are read, others are only a sign of life", () 
     type: "service_status",
     service: { name: "rtdetr", state: "unhealthy", message: "m" },
   });
-  expect(parseMessage('{"type":"system_status","data":{"health":"degraded","gpu":{"utilization":1}}}')).toEqual({
+  expect(parseMessage('{"type":"system_status","data":{"health":"degraded","gpu":{"utilization":1},"host":{"load1":0.5,"memory_used_bytes":null}}}')).toEqual({
     type: "system_status",
     status: "degraded",
     health: undefined,
     gpu: undefined,
+    host: { load1: 0.5 },
   });
   for (const text of ["", "[]", "{}", '{"type":"pong"}', '{"type":"service_status"}', "null"]) {
     expect(parseMessage(text)).toEqual({ type: "other" });

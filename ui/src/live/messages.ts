@@ -3,10 +3,16 @@
 import { type GpuSample, type Health, type Service, parseGpu, parseHealth, parseService } from "../api/system";
 import { isRecord } from "../api/request";
 
+/** Figures of the machine that are sent every few seconds; those that the server does not know are left out. */
+export interface HostFigures {
+  load1?: number;
+  memoryUsed?: number;
+}
+
 export type Message =
   | { type: "gpu_stats"; gpu: GpuSample }
   | { type: "service_status"; service: Service }
-  | { type: "system_status"; status: string | undefined; health: Health | undefined; gpu: GpuSample | undefined }
+  | { type: "system_status"; status: string | undefined; health: Health | undefined; gpu: GpuSample | undefined; host: HostFigures }
   /** A message of another kind is a sign of life, nothing more. */
   | { type: "other" };
 
@@ -43,5 +49,14 @@ function systemStatus(data: Record<string, unknown>): Message {
   const inner = isRecord(data["health"]) ? data["health"] : data;
   const health = isRecord(inner["services"]) ? parseHealth(inner) : undefined;
   const status = typeof data["health"] === "string" ? data["health"] : undefined;
-  return { type: "system_status", status, health, gpu: parseGpu(data["gpu"]) };
+  return { type: "system_status", status, health, gpu: parseGpu(data["gpu"]), host: hostFigures(data["host"]) };
+}
+
+function hostFigures(value: unknown): HostFigures {
+  const found: HostFigures = {};
+  if (!isRecord(value)) return found;
+  const { load1, memory_used_bytes: used } = value;
+  if (typeof load1 === "number") found.load1 = load1;
+  if (typeof used === "number") found.memoryUsed = used;
+  return found;
 }
