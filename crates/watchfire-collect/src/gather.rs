@@ -137,6 +137,11 @@ impl<'a> Gather<'a> {
 struct Kind<'a>(&'a str, MetricType, &'a dyn Display);
 
 impl Cache {
+    /// Whether no series stood in the last poll.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
     /// Series that were left out because there were too many.
     pub(crate) fn left_out(&self) -> u64 {
         self.left_out

@@ -12,7 +12,7 @@ mod settings;
 pub mod source;
 mod temperature;
 
-pub use monitor::{Fetched, GpuMonitor, Parts};
+pub use monitor::{DetectionsTotal, GpuMonitor, Parts};
 pub use settings::Settings;
 
 /// What can go wrong with GPU figures.

@@ -21,8 +21,8 @@ use crate::gather::{Cache, Gather};
 /// Sources that are better than the one in use are tried again this often; so is every source while there is none.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// A total of detections so far, over all series of `hsi_detections_processed_total`; `None` while nobody reports it.
-pub type Fetched = dyn Fn() -> Option<f64> + Send + Sync;
+/// Tells the total of detections so far, over all series of `hsi_detections_processed_total`; `None` while nobody reports it.
+pub type DetectionsTotal = dyn Fn() -> Option<f64> + Send + Sync;
 
 /// What the monitor works with.
 pub struct Parts {
@@ -33,7 +33,7 @@ pub struct Parts {
     /// Where our own counts go.
     pub meter: Meter,
     /// The total of detections; may block.
-    pub detections: Option<Arc<Fetched>>,
+    pub detections: Option<Arc<DetectionsTotal>>,
     /// How `/health` of AI services is fetched; without it that source is left out.
     pub fetch: Option<Arc<dyn Fetch>>,
 }
@@ -254,6 +254,10 @@ impl GpuMonitor {
 
     /// Writes the series of all GPUs; a mock has none, and series of a GPU that is gone are ended.
     async fn store(&self, readings: Vec<Reading>, at: Timestamp) {
+        let real = readings.iter().any(|(_, sample)| sample.origin != GpuOrigin::Mock);
+        if !real && self.state().series.is_empty() {
+            return;
+        }
         let monitor = self.clone();
         let written = tokio::task::spawn_blocking(move || {
             let batch = {

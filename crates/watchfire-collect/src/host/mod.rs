@@ -38,6 +38,7 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -68,6 +69,9 @@ pub enum HostError {
     /// A thread could not be started.
     #[error("cannot start the thread that asks mounts for their size")]
     Thread(#[source] std::io::Error),
+    /// A defect of ours.
+    #[error("cannot finish: the collector panicked")]
+    Panicked,
     /// A pattern of the settings is no regular expression.
     #[error("cannot use the pattern {pattern}")]
     Pattern {
@@ -296,7 +300,9 @@ fn collect_all<'a>(running: impl Iterator<Item = &'a mut Running>, files: &mut F
     for one in running {
         let began = clock.monotonic();
         let before = out.written();
-        let outcome = one.collector.collect(files, out);
+        // A defect in one collector must not cost the figures of all the others.
+        let collecting = AssertUnwindSafe(|| one.collector.collect(files, out));
+        let outcome = catch_unwind(collecting).unwrap_or(Err(HostError::Panicked));
         let took = clock.monotonic().saturating_sub(began).as_secs_f64();
         let success = match &outcome {
             Ok(()) => out.written() > before,

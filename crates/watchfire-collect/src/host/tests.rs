@@ -278,6 +278,22 @@ fn a_mount_that_refuses_is_an_error_of_that_mount() {
 }
 
 #[test]
+fn a_collector_that_panics_does_not_cost_the_others() {
+    struct Defect;
+    impl Collector for Defect {
+        fn collect(&mut self, _: &mut Files, _: &mut Gather<'_>) -> Result<(), HostError> {
+            panic!("a defect");
+        }
+    }
+    let host = host();
+    let defect = Running { name: "defect", node: true, collector: Box::new(Defect), failing: false };
+    host.inner.lock().unwrap().running.insert(0, defect);
+    let lines = lines(&host.poll());
+    assert!(lines.contains(&"node_load1 0.52".to_owned()));
+    assert!(lines.contains(&r#"node_scrape_collector_success{collector="defect"} 0"#.to_owned()));
+}
+
+#[test]
 fn a_host_without_anything_gives_no_values_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     let lines = lines(&host_below(dir.path(), |_| {}, Arc::new(|_| Ok(STATUS))).poll());

@@ -12,8 +12,12 @@ impl Collector for Uname {
         for (label, file) in [("sysname", "ostype"), ("release", "osrelease"), ("version", "version"), ("nodename", "hostname"), ("domainname", "domainname")] {
             texts.push((label, files.text(&format!("/proc/sys/kernel/{file}"))?.trim().to_owned()));
         }
-        // Only the system call tells the machine, and it can only tell ours.
-        let machine = if files.is_live() { rustix::system::uname().machine().to_string_lossy().into_owned() } else { String::new() };
+        // Older kernels tell the machine by the system call only, which can only tell ours.
+        let machine = match files.line("/proc/sys/kernel/arch").map(str::to_owned) {
+            Some(machine) => machine,
+            None if files.is_live() => rustix::system::uname().machine().to_string_lossy().into_owned(),
+            None => String::new(),
+        };
         texts.push(("machine", machine));
         let labels: Vec<(&str, &str)> = texts.iter().map(|(l, v)| (*l, v.as_str())).collect();
         out.gauge("node_uname_info", &"Labeled system information as provided by the uname system call.", &labels, 1.0);

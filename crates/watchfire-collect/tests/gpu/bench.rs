@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 use watchfire_collect::gpu::source::Fetch;
-use watchfire_collect::gpu::{Fetched, GpuMonitor, Parts, Settings};
+use watchfire_collect::gpu::{DetectionsTotal, GpuMonitor, Parts, Settings};
 use watchfire_model::batch::Batch;
 use watchfire_model::meter::Meter;
 use watchfire_model::time::{ManualClock, Timestamp};
@@ -41,7 +41,7 @@ pub(crate) struct Bench {
     pub(crate) meter: Meter,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
-    pub(crate) detections: Option<Arc<Fetched>>,
+    pub(crate) detections: Option<Arc<DetectionsTotal>>,
 }
 impl Bench {
     pub(crate) fn new() -> Bench {

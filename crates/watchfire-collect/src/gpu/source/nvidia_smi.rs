@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use watchfire_model::live::{GpuOrigin, GpuSample, ViewFuture};
 use watchfire_model::time::Timestamp;
 
@@ -18,6 +19,8 @@ const FIELDS: &str = "--query-gpu=temperature.gpu,power.draw,utilization.gpu,mem
 /// What newer versions know, appended.
 const MORE_FIELDS: &str = ",index,power.limit,clocks_throttle_reasons.active,fan.speed,clocks.sm,clocks.mem,pstate";
 const FIELDS_MIN: usize = 6;
+/// How long a killed child may take to end.
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 /// Some hundred bytes per GPU are expected.
 const OUTPUT_BYTES_MAX: u64 = 256 * 1024;
 
@@ -25,11 +28,13 @@ pub(crate) struct NvidiaSmi {
     program: OsString,
     /// Cleared when the program refuses the newer fields.
     more: AtomicBool,
+    /// A child that did not even end when it was killed (a driver that hangs): no other is started beside it.
+    stuck: tokio::sync::Mutex<Option<Child>>,
 }
 
 impl NvidiaSmi {
     pub(crate) fn new(program: OsString) -> NvidiaSmi {
-        NvidiaSmi { program, more: AtomicBool::new(true) }
+        NvidiaSmi { program, more: AtomicBool::new(true), stuck: tokio::sync::Mutex::default() }
     }
 
     async fn ask(&self, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
@@ -54,15 +59,14 @@ impl NvidiaSmi {
     /// Runs the program; whether it succeeded, and what it printed.
     async fn run(&self, query: &str) -> Result<(bool, String), GpuError> {
         let io = |error: std::io::Error| failed(ORIGIN, error.to_string());
-        let mut child = Command::new(&self.program)
-            .args([query, "--format=csv,noheader,nounits"])
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(io)?;
+        let mut stuck = self.stuck.lock().await;
+        if let Some(child) = stuck.as_mut() {
+            match child.try_wait() {
+                Ok(None) => return Err(failed(ORIGIN, "an earlier call still hangs")),
+                _ => *stuck = None,
+            }
+        }
+        let mut child = self.start(query).map_err(io)?;
         let stdout = child.stdout.take().ok_or_else(|| failed(ORIGIN, "no output"))?;
         let working = async {
             let mut bytes = Vec::new();
@@ -70,8 +74,25 @@ impl NvidiaSmi {
             let status = child.wait().await.map_err(io)?;
             Ok((status.success(), String::from_utf8_lossy(&bytes).into_owned()))
         };
-        // Dropping the child on time-out kills it.
-        tokio::time::timeout(LOCAL_TIMEOUT, working).await.unwrap_or_else(|_| Err(failed(ORIGIN, "no answer within 5 s")))
+        if let Ok(outcome) = tokio::time::timeout(LOCAL_TIMEOUT, working).await {
+            return outcome;
+        }
+        child.start_kill().map_err(io)?;
+        if tokio::time::timeout(KILL_TIMEOUT, child.wait()).await.is_err() {
+            *stuck = Some(child);
+        }
+        Err(failed(ORIGIN, "no answer within 5 s"))
+    }
+
+    fn start(&self, query: &str) -> std::io::Result<Child> {
+        Command::new(&self.program)
+            .args([query, "--format=csv,noheader,nounits"])
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
     }
 }
 
