@@ -1,5 +1,27 @@
 //! The HTTP faces (a folder per face), WebSocket, sessions and access levels, the embedded page.
 //! It computes nothing that a room below can compute.
 
+pub mod app;
 pub mod auth;
+pub mod live;
+pub mod native;
+pub mod openapi;
+pub mod page;
+pub mod prometheus;
 pub mod server;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+pub use app::{App, Rooms};
+
+/// The routes of all faces on the main port, without those of authentication. Unknown paths go to [`page::fallback`].
+pub fn routes() -> Vec<server::Route<Arc<App>>> {
+    let mut all = native::routes();
+    all.extend(live::routes());
+    all.extend(openapi::routes());
+    all.extend(prometheus::routes());
+    all.extend(page::routes());
+    all
+}

@@ -1,0 +1,29 @@
+//! Makes sure that there is a page to embed: when `ui/dist` has none, a placeholder that says how to get the real one.
+//! It never runs the page's own build, so that the server compiles without Node.
+
+use std::path::Path;
+use std::{fs, io};
+
+const PLACEHOLDER: &str = r#"<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="watchfire-page" content="placeholder"><title>Watchfire</title></head>
+<body>
+<h1>Watchfire is running</h1>
+<p>This binary was built without its page. Build both with <code>make build</code> (it needs Node), or use the
+interfaces: <a href="/api/system/health">/api/system/health</a>, <a href="/metrics">/metrics</a>,
+<a href="/api/v1/query?query=up">/api/v1/query</a>, <a href="/api/openapi.json">/api/openapi.json</a>.</p>
+</body>
+</html>
+"#;
+
+fn main() -> io::Result<()> {
+    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/dist");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={}", dist.display());
+    let index = dist.join("index.html");
+    if !index.exists() {
+        fs::create_dir_all(&dist)?;
+        fs::write(index, PLACEHOLDER)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! `App`: what every face shares, namely the rooms below (store, gate, collectors) behind narrow seams, the query gate
+//! and the live hub. Not a place for logic: handlers live in the folders of their faces.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use watchfire_model::batch::{Batch, Origin};
+use watchfire_model::labels::Labels;
+use watchfire_model::live::{GpuView, ServiceStatus, TargetStatus};
+use watchfire_model::meter::{Family, Meter};
+use watchfire_model::read::{Budget, Source};
+use watchfire_model::state::StateStore;
+use watchfire_model::time::{SharedClock, Timestamp};
+use watchfire_model::write::Sink;
+
+use crate::live::Hub;
+use crate::prometheus::gate::QueryGate;
+
+/// A question to another room that is asked anew at each request.
+pub type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
+/// Everything the faces need from the rest of the house. The binary fills it in.
+pub struct Rooms {
+    /// Where stored data are read.
+    pub source: Arc<dyn Source>,
+    /// Where received data go: the gate.
+    pub sink: Arc<dyn Sink>,
+    /// Small durable state.
+    pub state: Arc<dyn StateStore>,
+    /// Our own meter.
+    pub meter: Meter,
+    /// The time.
+    pub clock: SharedClock,
+    /// The GPU monitor.
+    pub gpu: Arc<dyn GpuView>,
+    /// All scrape targets, dropped ones included.
+    pub targets: Ask<Vec<TargetStatus>>,
+    /// All watched services. A service that is missing here is not configured.
+    pub services: Ask<Vec<ServiceStatus>>,
+    /// Our own background workers.
+    pub workers: Ask<Vec<WorkerStatus>>,
+    /// Figures about the store and its disk.
+    pub storage: Ask<StorageStats>,
+    /// What a cleanup would remove if it ran now. Changes nothing; may block.
+    pub cleanup_preview: Ask<Result<CleanupPreview, String>>,
+    /// All families of `/metrics`: ours, recorded ones, declared ones without samples.
+    pub exposition: Ask<Vec<Family>>,
+    /// Decodes a remote-write body (still compressed).
+    pub remote_write: Arc<dyn Fn(&[u8], Origin) -> Result<Batch, String> + Send + Sync>,
+    /// Takes the items of `POST /api/metrics/record`. May block.
+    pub recorder: Arc<dyn Recorder>,
+    /// The effective configuration, secrets already replaced.
+    pub config_yaml: Ask<String>,
+    /// The effective flags, secrets already replaced.
+    pub flags: BTreeMap<String, String>,
+    /// Labels that federation adds.
+    pub external_labels: Labels,
+    /// Loads the configuration anew; `None` when `POST /-/reload` is not enabled.
+    pub reload: Option<Ask<Result<(), String>>>,
+    /// Asks the process to end; `None` when `POST /-/quit` is not enabled.
+    pub quit: Option<Ask<()>>,
+    /// When the last configuration was loaded, and whether the last attempt went well.
+    pub last_reload: Ask<(Timestamp, bool)>,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// The directory that the process works in, for `/api/v1/status/runtimeinfo`.
+    pub working_dir: String,
+    /// What was built.
+    pub build: Build,
+    /// What one query may cost.
+    pub limits: QueryLimits,
+}
+
+/// What was built: shown by `/api/v1/status/buildinfo`.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// Our own version.
+    pub version: String,
+    /// The commit, or `unknown`.
+    pub revision: String,
+    /// The compiler.
+    pub compiler: String,
+}
+
+/// What one query may cost, and how many may run.
+#[derive(Clone, Debug)]
+pub struct QueryLimits {
+    /// Wall time of one query, its wait in the queue included.
+    pub timeout: Duration,
+    /// Queries that run at the same time.
+    pub parallel: usize,
+    /// Queries that wait; one more is answered 429.
+    pub queue: usize,
+    /// The longest query text, in bytes.
+    pub text_bytes_max: usize,
+    /// Points per series of a range query.
+    pub points_max: i64,
+    /// Samples held at once.
+    pub samples_max: u64,
+    /// Bytes held at once.
+    pub memory_max: u64,
+}
+impl Default for QueryLimits {
+    fn default() -> QueryLimits {
+        QueryLimits {
+            timeout: Duration::from_secs(30),
+            parallel: 4,
+            queue: 16,
+            text_bytes_max: 16 << 10,
+            points_max: 11_000,
+            samples_max: 5_000_000,
+            memory_max: 64 << 20,
+        }
+    }
+}
+
+/// Figures about the store.
+#[derive(Clone, Debug, Default)]
+pub struct StorageStats {
+    /// Where the data are.
+    pub data_dir: String,
+    /// One entry per kind of data (`metrics`, later `logs`, …).
+    pub signals: Vec<SignalStats>,
+    /// Bytes of the write-ahead log.
+    pub log_bytes: u64,
+    /// Bytes of the small state file.
+    pub state_bytes: u64,
+    /// Size of the file system that holds the data.
+    pub disk_total_bytes: u64,
+    /// What is free there for us.
+    pub disk_free_bytes: u64,
+    /// The configured limit of our own size.
+    pub size_max: Option<u64>,
+    /// Why the store cannot write at the moment, if so.
+    pub failure: Option<String>,
+}
+
+/// Figures about one kind of stored data.
+#[derive(Clone, Debug, Default)]
+pub struct SignalStats {
+    /// `metrics`.
+    pub name: &'static str,
+    /// Series or streams that are known.
+    pub series: u64,
+    /// Samples or entries that are kept.
+    pub samples: u64,
+    /// Immutable files.
+    pub segments: u64,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// The oldest item.
+    pub oldest: Option<Timestamp>,
+    /// The newest item.
+    pub newest: Option<Timestamp>,
+    /// How long items are kept; `None` for ever.
+    pub retention: Option<Duration>,
+}
+
+/// What a cleanup would remove.
+#[derive(Clone, Debug, Default)]
+pub struct CleanupPreview {
+    /// Whole files that would go.
+    pub segments: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Bytes that would become free.
+    pub bytes: u64,
+    /// How long items are kept; `None` for ever.
+    pub retention: Option<Duration>,
+    /// What would be the oldest moment kept; `None` when nothing is too old.
+    pub keep_from: Option<Timestamp>,
+}
+
+/// How one of our own background workers is doing.
+#[derive(Clone, Debug)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// A sentence for people when there is something to say.
+    pub message: Option<String>,
+}
+
+/// What became of one list of `POST /api/metrics/record`.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// Items that were recorded.
+    pub recorded: u64,
+    /// Items that were refused, in the order of the list.
+    pub refused: Vec<RefusedItem>,
+}
+
+/// One refused item of `POST /api/metrics/record`.
+#[derive(Clone, Debug)]
+pub struct RefusedItem {
+    /// Its place in the list, from zero.
+    pub index: usize,
+    /// The metric it named.
+    pub name: String,
+    /// A stable code, for example `unknown_metric`.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// Why a whole body of `POST /api/metrics/record` was refused.
+#[derive(Debug)]
+pub enum RecordError {
+    /// It is not the JSON that is expected.
+    Malformed(String),
+    /// The data cannot be taken now; try again later.
+    Unavailable(String),
+}
+
+/// Takes the items of `POST /api/metrics/record`.
+pub trait Recorder: Send + Sync {
+    /// Records what is good in a JSON list of `{name, labels, value}` and says what is not. May block.
+    fn record(&self, body: &[u8], origin: Origin) -> Result<Recorded, RecordError>;
+}
+
+/// What every handler gets.
+pub struct App {
+    /// The rest of the house.
+    pub rooms: Rooms,
+    /// Who listens on `/ws/system`.
+    pub hub: Hub,
+    /// Admits queries.
+    pub queries: QueryGate,
+    /// The description of the native interface, made once.
+    pub(crate) openapi: Bytes,
+    started: Duration,
+}
+impl App {
+    /// Puts the faces on top of the rest of the house.
+    pub fn new(rooms: Rooms) -> Arc<App> {
+        let started = rooms.clock.monotonic();
+        let queries = QueryGate::new(&rooms.limits, &rooms.meter);
+        let hub = Hub::new(&rooms.meter);
+        Arc::new(App { hub, queries, openapi: crate::openapi::document(&rooms.build.version).into(), started, rooms })
+    }
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.rooms.clock.now()
+    }
+    /// How long the faces have been up.
+    pub fn uptime(&self) -> Duration {
+        self.rooms.clock.monotonic().saturating_sub(self.started)
+    }
+    /// A budget for one query that begins now, at most as long as the limit.
+    pub fn budget(&self, timeout: Option<Duration>) -> Budget {
+        let limits = &self.rooms.limits;
+        let timeout = timeout.map_or(limits.timeout, |t| t.min(limits.timeout));
+        Budget::new(self.rooms.clock.clone(), timeout, limits.samples_max, limits.memory_max)
+    }
+}

@@ -1,0 +1,51 @@
+//! Where the faces meet the query language: selectors, the mapping of its errors, and single numbers for other faces.
+
+use watchfire_model::matcher::Matcher;
+use watchfire_model::read::Budget;
+use watchfire_query::promql::{Engine, QueryError, Value, parse_selector};
+
+use super::answer::{ApiError, ErrorKind};
+use crate::app::App;
+
+/// How far back a value still counts as the present one, in milliseconds.
+pub(crate) const LOOKBACK_MS: i64 = 5 * 60 * 1000;
+/// The most selectors in one request.
+const SELECTORS_MAX: usize = 256;
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> ApiError {
+        match error {
+            QueryError::Parse(error) => ApiError::parameter("query", error),
+            QueryError::Invalid(message) => ApiError::bad_data(message),
+            QueryError::Execution(message) => ApiError::new(ErrorKind::Execution, message),
+            QueryError::Read(error) => error.into(),
+        }
+    }
+}
+
+/// Parses the values of `match[]`. Each must exclude something, or it would select everything that there is.
+pub(crate) fn selectors<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    let mut all = Vec::new();
+    for text in texts {
+        if all.len() >= SELECTORS_MAX {
+            return Err(ApiError::parameter("match[]", format!("more than {SELECTORS_MAX} selectors")));
+        }
+        let matchers = parse_selector(text).map_err(|error| ApiError::parameter("match[]", error))?;
+        if matchers.iter().all(Matcher::matches_empty) {
+            return Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"));
+        }
+        all.push(matchers);
+    }
+    Ok(all)
+}
+
+/// The present value of a query that gives one number, if it gives one.
+pub(crate) fn number(app: &App, budget: &Budget, query: &str) -> Result<Option<f64>, ApiError> {
+    let answer = Engine::default().instant(&*app.rooms.source, query, app.now(), budget)?;
+    let value = match answer.value {
+        Value::Scalar(point) => Some(point.value),
+        Value::Vector(samples) => samples.first().map(|s| s.value),
+        Value::String { .. } | Value::Matrix(_) => None,
+    };
+    Ok(value.filter(|v| !v.is_nan()))
+}

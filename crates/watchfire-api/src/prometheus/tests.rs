@@ -1,0 +1,1 @@
+//! Tests of this face over a house in memory.

@@ -1,0 +1,310 @@
+//! A small house for the tests of the faces: a store in memory, a clock that stands still, figures that are set by hand.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
+use watchfire_model::labels::Labels;
+use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ServiceStatus, TargetStatus, ViewFuture};
+use watchfire_model::matcher::matches_all;
+use watchfire_model::meter::{Family, Meter};
+use watchfire_model::read::{Budget, ReadError, Selection, Series, Source, Visitor};
+use watchfire_model::sample::Sample;
+use watchfire_model::state::{Change, StateError, StateStore, Table};
+use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_model::write::{Reason, Sink, WriteError, Written};
+
+use crate::app::{App, Build, CleanupPreview, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, Rooms, SignalStats, StorageStats};
+
+/// The moment at which all tests begin: 2025-12-30T10:15:00Z.
+pub(crate) const NOW: Timestamp = Timestamp(1_767_089_700_000);
+
+/// What the test house holds, to be changed by a test before and during its requests.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) series: BTreeMap<Labels, BTreeMap<i64, f64>>,
+    pub(crate) metadata: Vec<Metadata>,
+    pub(crate) write_error: Option<fn() -> WriteError>,
+    /// Every read waits until its budget fails.
+    pub(crate) stuck: bool,
+    pub(crate) gpu: Vec<GpuSample>,
+    pub(crate) targets: Vec<TargetStatus>,
+    pub(crate) services: Vec<ServiceStatus>,
+    pub(crate) storage: StorageStats,
+    pub(crate) preview: CleanupPreview,
+    pub(crate) families: Vec<Family>,
+}
+
+/// The shared side of the test house.
+#[derive(Default)]
+pub(crate) struct House(pub(crate) Mutex<Held>);
+
+impl House {
+    pub(crate) fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.0.lock().unwrap()
+    }
+    /// Stores samples as `(seconds before now, value)`.
+    pub(crate) fn put(&self, labels: Labels, samples: &[(i64, f64)]) {
+        let mut held = self.held();
+        let known = held.series.entry(labels).or_default();
+        known.extend(samples.iter().map(|(ago, value)| (NOW.millis() - ago * 1000, *value)));
+    }
+}
+
+impl Source for House {
+    fn select(&self, selection: &Selection, budget: &Budget, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
+        while self.held().stuck {
+            budget.check()?;
+            std::thread::yield_now();
+        }
+        let found: Vec<Series> = {
+            let held = self.held();
+            let chosen = held.series.iter().filter(|(labels, _)| matches_all(&selection.matchers, labels));
+            chosen
+                .map(|(labels, samples)| {
+                    let range = samples.range(selection.start.millis()..=selection.end.millis());
+                    let (times, values) = range.map(|(t, v)| (*t, *v)).unzip();
+                    Series { labels: labels.clone(), times, values }
+                })
+                .filter(|s| !s.times.is_empty())
+                .collect()
+        };
+        for series in found {
+            budget.charge_samples(series.times.len() as u64)?;
+            if let ControlFlow::Break(()) = visit(series)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+    fn series(&self, selection: &Selection, budget: &Budget) -> Result<Vec<Labels>, ReadError> {
+        let mut all = Vec::new();
+        self.select(selection, budget, &mut |series| {
+            all.push(series.labels);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(all)
+    }
+    fn metadata(&self) -> Vec<Metadata> {
+        self.held().metadata.clone()
+    }
+}
+
+impl Sink for House {
+    /// Stores everything but negative values, which stand for samples out of order.
+    fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+        let mut held = self.held();
+        if let Some(error) = held.write_error {
+            return Err(error());
+        }
+        let mut written = Written::default();
+        for series in batch.series {
+            for sample in series.samples.as_slice() {
+                if sample.value < 0.0 {
+                    written.reject(Reason::OutOfOrder, 1);
+                    written.example = Some(series.labels.to_string());
+                } else {
+                    held.series.entry(series.labels.clone()).or_default().insert(sample.time.millis(), sample.value);
+                    written.stored += 1;
+                }
+            }
+        }
+        Ok(written)
+    }
+}
+
+impl StateStore for House {
+    fn get(&self, _: Table, _: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(None)
+    }
+    fn scan(&self, _: Table, _: &str) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        Ok(Vec::new())
+    }
+    fn commit(&self, _: &[Change]) -> Result<(), StateError> {
+        Ok(())
+    }
+}
+
+impl GpuView for House {
+    fn current(&self) -> Option<GpuSample> {
+        self.held().gpu.last().cloned()
+    }
+    fn history(&self, since: Timestamp, limit: usize) -> ViewFuture<'_, Vec<GpuSample>> {
+        let mut found: Vec<_> = self.held().gpu.iter().filter(|s| s.recorded_at >= since).cloned().collect();
+        let skip = found.len().saturating_sub(limit);
+        found.drain(..skip);
+        Box::pin(async move { found })
+    }
+}
+
+impl Recorder for House {
+    /// Knows one metric, `known_total`.
+    fn record(&self, body: &[u8], _: Origin) -> Result<Recorded, RecordError> {
+        let items: Vec<Value> = serde_json::from_slice(body).map_err(|e| RecordError::Malformed(e.to_string()))?;
+        let mut outcome = Recorded::default();
+        for (index, item) in items.iter().enumerate() {
+            let name = item["name"].as_str().unwrap_or("").to_owned();
+            if name == "known_total" {
+                outcome.recorded += 1;
+            } else {
+                outcome.refused.push(RefusedItem { index, message: format!("no catalog declares {name:?}"), name, code: "unknown_metric" });
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// A GPU sample with all of the documented figures.
+pub(crate) fn gpu_sample(at: Timestamp) -> GpuSample {
+    GpuSample {
+        name: "NVIDIA RTX A5500".to_owned(),
+        utilization: Some(45.0),
+        memory_used_mb: Some(8192),
+        memory_total_mb: Some(24576),
+        temperature: Some(62.0),
+        power_usage: Some(125.5),
+        power_limit: Some(230.0),
+        throttle_reasons: Some(4),
+        inference_fps: Some(3.5),
+        origin: GpuOrigin::Nvml,
+        ..GpuSample::mock(at)
+    }
+}
+
+/// A batch of one sample, for tests of remote write: its body is `name value`.
+fn decode(body: &[u8], origin: Origin) -> Result<Batch, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "snappy: corrupt input".to_owned())?;
+    let mut batch = Batch::new(origin);
+    for line in text.lines() {
+        let (name, value) = line.split_once(' ').ok_or("snappy: corrupt input")?;
+        let value = value.parse().map_err(|_| "snappy: corrupt input".to_owned())?;
+        let samples = Samples::One(Sample { time: NOW, value });
+        batch.series.push(SeriesSamples { labels: Labels::from_pairs([("__name__", name)]), samples });
+    }
+    Ok(batch)
+}
+
+/// The faces over a test house.
+pub(crate) struct Faces {
+    pub(crate) house: Arc<House>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) app: Arc<App>,
+    router: Router,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+impl Answered {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+}
+
+impl Faces {
+    pub(crate) fn new() -> Faces {
+        Faces::with(|_| {})
+    }
+    /// The faces over a house that differs from the usual one.
+    pub(crate) fn with(change: impl FnOnce(&mut Rooms)) -> Faces {
+        let house = Arc::new(House::default());
+        let clock = ManualClock::new(NOW);
+        let mut rooms = rooms(&house, &clock);
+        change(&mut rooms);
+        let app = App::new(rooms);
+        Faces { router: router(&app), house, clock, app }
+    }
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answered { status: parts.status, headers: parts.headers, body }
+    }
+    pub(crate) async fn get(&self, path: &str) -> Answered {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answered {
+        let request = headers.iter().fold(Request::get(path), |r, (n, v)| r.header(*n, *v));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+    pub(crate) async fn form(&self, path: &str, body: &str) -> Answered {
+        self.post(path, "application/x-www-form-urlencoded", body).await
+    }
+    pub(crate) async fn post(&self, path: &str, content_type: &str, body: &str) -> Answered {
+        let request = Request::builder().method(Method::POST).uri(path).header("content-type", content_type);
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+}
+
+fn router(app: &Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in crate::routes() {
+        router = router.route(&route.spec.path, route.handler);
+    }
+    router.fallback(crate::page::fallback).with_state(app.clone())
+}
+
+fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
+    let ask = |house: &Arc<House>| house.clone();
+    let (targets, services, storage, preview, families) = (ask(house), ask(house), ask(house), ask(house), ask(house));
+    house.held().storage = StorageStats {
+        data_dir: "./data".to_owned(),
+        signals: vec![SignalStats { name: "metrics", series: 7, samples: 900, segments: 2, segment_bytes: 4096, retention: Some(Duration::from_secs(15 * 86_400)), ..SignalStats::default() }],
+        log_bytes: 1000,
+        state_bytes: 24,
+        disk_total_bytes: 1_000_000,
+        disk_free_bytes: 250_000,
+        size_max: None,
+        failure: None,
+    };
+    Rooms {
+        source: house.clone(),
+        sink: house.clone(),
+        state: house.clone(),
+        meter: Meter::new(),
+        clock: clock.clone(),
+        gpu: house.clone(),
+        targets: Arc::new(move || targets.held().targets.clone()),
+        services: Arc::new(move || services.held().services.clone()),
+        workers: Arc::new(Vec::new),
+        storage: Arc::new(move || storage.held().storage.clone()),
+        cleanup_preview: Arc::new(move || Ok(preview.held().preview.clone())),
+        exposition: Arc::new(move || families.held().families.clone()),
+        remote_write: Arc::new(decode),
+        recorder: house.clone(),
+        config_yaml: Arc::new(|| "global: {}\n".to_owned()),
+        flags: BTreeMap::from([("query.timeout".to_owned(), "30s".to_owned())]),
+        external_labels: Labels::from_pairs([("site", "home")]),
+        reload: None,
+        quit: None,
+        last_reload: Arc::new(|| (NOW, true)),
+        started_at: NOW,
+        working_dir: "/".to_owned(),
+        build: Build { version: "0.1.0".to_owned(), revision: "abc".to_owned(), compiler: "rustc".to_owned() },
+        limits: QueryLimits::default(),
+    }
+}
+
+/// Metadata of one family.
+pub(crate) fn metadata(family: &str, kind: MetricType, help: &str) -> Metadata {
+    Metadata { family: family.into(), kind, help: help.into(), unit: "".into() }
+}
