@@ -104,6 +104,27 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     await until("live again", () => word.innerText(), (it) => it === "live");
   });
 
+  test("a server that is gone leaves figures that are called old, and says since when", async () => {
+    mock = await Mock.start(...healthy);
+    const page = await browser.context.newPage();
+    await page.clock.install();
+    await page.goto(mock.url);
+    const gpu = page.getByRole("region", { name: "GPU", exact: true }).and(page.locator("[data-state]"));
+    await gpu.getByRole("meter", { name: "GPU utilization" }).waitFor();
+    await mock.stop();
+    await until(
+      "stale",
+      async () => {
+        await page.clock.runFor(5000);
+        return page.locator("[data-freshness]").innerText();
+      },
+      (it) => /^stale since \d\d:\d\d:\d\d$/.test(it),
+    );
+    await gpu.getByText(/^Old: these are the figures of \d\d:\d\d:\d\d/).waitFor();
+    expect(await gpu.innerText()).toContain("the server cannot be reached");
+    await page.close();
+  });
+
   test("services are never healthy by default", async () => {
     const seen = await at("/");
     const services = panel(seen, "Services");
