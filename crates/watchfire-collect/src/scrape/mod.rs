@@ -10,6 +10,9 @@ pub mod config;
 pub mod fetch;
 pub mod intake;
 mod manager;
+mod net_fetch;
+#[cfg(test)]
+mod net_tests;
 mod pool;
 pub mod target;
 #[cfg(test)]
@@ -17,3 +20,4 @@ mod tests;
 mod worker;
 
 pub use manager::{Manager, Surroundings};
+pub use net_fetch::NetFetch;

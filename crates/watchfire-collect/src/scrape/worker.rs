@@ -12,7 +12,7 @@ use watchfire_model::live::LastScrape;
 use watchfire_model::time::Timestamp;
 
 use super::alias::Alias;
-use super::config::{Protocol, ScrapeConfig};
+use super::config::{Authorization, HttpOptions, Protocol, ScrapeConfig, SecretSource};
 use super::fetch::{Answer, FetchError, Request, scrape_request};
 use super::intake::{Counts, Facts, Intake};
 use super::manager::Env;
@@ -231,10 +231,8 @@ fn align(now: Timestamp, due: Option<Timestamp>, interval_ms: u64) -> Timestamp 
 fn aliased(mut request: Request, alias: &Alias, target: &Target) -> Request {
     request.url = format!("http://{}{}{}", alias.address, alias.path_prefix, target.path);
     // Credentials for somebody else are not for us.
-    request.options = Arc::default();
-    if let Some(token) = &alias.token {
-        request.headers.push(("Authorization".to_owned(), format!("Bearer {}", token.expose())));
-    }
+    let authorization = alias.token.clone().map(|token| Authorization::Header { scheme: "Bearer".to_owned(), credentials: SecretSource::Inline(token) });
+    request.options = Arc::new(HttpOptions { authorization: authorization.unwrap_or_default(), ..HttpOptions::default() });
     request
 }
 

@@ -1,0 +1,188 @@
+//! The real fetcher: `watchfire_net`'s client behind the `Fetch` trait. Secrets in files are read at each request, so that
+//! a changed password needs no reload; clients are kept by their TLS options.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use watchfire_net::client::{Client, ClientError, Credentials, Request as NetRequest};
+use watchfire_net::inflate::Limits;
+use watchfire_net::secret::Secret;
+use watchfire_net::tls::ClientTls;
+
+use super::config::{Authorization, HttpOptions, SecretSource, read_text};
+use super::fetch::{Answer, Fetch, FetchError, Fetching, Request};
+
+/// Clients with different TLS options that are kept; beyond that the oldest goes.
+const CLIENTS_MAX: usize = 32;
+
+/// Makes requests over the network.
+#[derive(Default)]
+pub struct NetFetch {
+    clients: Mutex<Vec<(ClientTls, Client)>>,
+}
+
+impl NetFetch {
+    /// A fetcher without connections.
+    pub fn new() -> NetFetch {
+        NetFetch::default()
+    }
+
+    fn client(&self, tls: ClientTls) -> Client {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(known, _)| *known == tls) {
+            return client.clone();
+        }
+        if clients.len() >= CLIENTS_MAX {
+            clients.remove(0);
+        }
+        let client = Client::new(tls.clone());
+        clients.push((tls, client.clone()));
+        client
+    }
+
+    async fn send(&self, request: Request) -> Result<Answer, FetchError> {
+        let Resolved { credentials, secret_headers, tls } = resolve(request.options.clone()).await?;
+        let limit = usize::try_from(request.body_bytes_max).unwrap_or(usize::MAX);
+        let message = NetRequest {
+            headers: request.headers,
+            secret_headers,
+            credentials,
+            limits: Limits::both(limit),
+            follow_redirects: request.options.follow_redirects,
+            ..NetRequest::get(request.url, request.timeout)
+        };
+        let response = self.client(tls).send(message).await.map_err(|e| fetch_error(e, request.body_bytes_max))?;
+        let content_type = response.header("content-type").unwrap_or("").to_owned();
+        Ok(Answer { status: response.status.as_u16(), content_type, body: response.body })
+    }
+}
+
+impl Fetch for NetFetch {
+    fn get(&self, request: Request) -> Fetching<'_> {
+        Box::pin(self.send(request))
+    }
+}
+
+fn fetch_error(error: ClientError, limit: u64) -> FetchError {
+    match error {
+        ClientError::Connect { host, reason } => FetchError::Connect(format!("{host}: {reason}")),
+        ClientError::Timeout(after) => FetchError::Timeout(after),
+        ClientError::Body(body) if body.is_too_large() => FetchError::TooLarge(limit),
+        ClientError::Body(body) => FetchError::Other(format!("cannot read the answer: {body}")),
+        other => FetchError::Other(other.to_string()),
+    }
+}
+
+/// Options with every secret read.
+struct Resolved {
+    credentials: Credentials,
+    secret_headers: Vec<(String, Secret)>,
+    tls: ClientTls,
+}
+
+async fn resolve(options: Arc<HttpOptions>) -> Result<Resolved, FetchError> {
+    if !has_files(&options) {
+        return read(&options);
+    }
+    tokio::task::spawn_blocking(move || read(&options)).await.map_err(|_| FetchError::Other("BUG: reading secrets failed".to_owned()))?
+}
+
+fn has_files(options: &HttpOptions) -> bool {
+    let file = |source: &SecretSource| matches!(source, SecretSource::File(_));
+    let authorization = match &options.authorization {
+        Authorization::None => false,
+        Authorization::Basic { user, password } => file(user) || password.as_ref().is_some_and(file),
+        Authorization::Header { credentials, .. } => file(credentials),
+    };
+    let tls = [&options.tls.ca, &options.tls.cert, &options.tls.key].into_iter().flatten().any(file);
+    authorization || tls || options.headers.iter().any(|(_, source)| file(source))
+}
+
+fn read(options: &HttpOptions) -> Result<Resolved, FetchError> {
+    let credentials = match &options.authorization {
+        Authorization::None => Credentials::None,
+        Authorization::Basic { user, password } => {
+            let password = password.as_ref().map_or_else(|| Ok(Secret::default()), secret)?;
+            Credentials::Basic { user: secret(user)?, password }
+        }
+        Authorization::Header { scheme, credentials } => Credentials::Header { scheme: scheme.clone(), value: secret(credentials)? },
+    };
+    let secret_headers = options.headers.iter().map(|(name, source)| Ok((name.clone(), secret(source)?))).collect::<Result<_, FetchError>>()?;
+    let tls = &options.tls;
+    let identity = match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => Some((pem(cert)?, pem(key)?)),
+        _ => None,
+    };
+    let tls = ClientTls {
+        ca_pem: tls.ca.as_ref().map(pem).transpose()?,
+        identity_pem: identity,
+        server_name: tls.server_name.clone(),
+        insecure_skip_verify: tls.insecure_skip_verify,
+    };
+    Ok(Resolved { credentials, secret_headers, tls })
+}
+
+fn secret(source: &SecretSource) -> Result<Secret, FetchError> {
+    match source {
+        SecretSource::Inline(secret) => Ok(secret.clone()),
+        SecretSource::File(path) => Secret::from_file(path).map_err(|e| FetchError::Other(e.to_string())),
+    }
+}
+
+/// Bundles of authorities are larger than secrets may be.
+fn pem(source: &SecretSource) -> Result<Secret, FetchError> {
+    let text = |path: &Path| read_text(path).map(Secret::new).map_err(FetchError::Other);
+    match source {
+        SecretSource::Inline(secret) => Ok(secret.clone()),
+        SecretSource::File(path) => text(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::net_tests::{Page, serve};
+    use super::*;
+    use std::time::Duration;
+
+    fn request(url: String, options: HttpOptions) -> Request {
+        Request { url, headers: vec![("Accept-Encoding".to_owned(), "gzip".to_owned())], options: Arc::new(options), timeout: Duration::from_secs(5), body_bytes_max: 1_000 }
+    }
+
+    #[tokio::test]
+    async fn what_can_happen_to_a_request() {
+        let server = serve(|asked| match asked.path.as_str() {
+            "/gzip" => Page::text("a 1\n").gzipped(),
+            "/500" => Page { status: 500, ..Page::text("no") },
+            "/large" => Page::text(&"x".repeat(1_001)),
+            "/bomb" => Page::text(&"x".repeat(1_000_000)).gzipped(),
+            "/truncated" => Page { cut: Some(3), ..Page::text("a 1\nb 2\n") },
+            "/who" => Page::text(&asked.authorization),
+            "/moved" => Page { status: 302, location: Some("/gzip".to_owned()), ..Page::text("") },
+            _ => Page::text("a 1\n"),
+        })
+        .await;
+        let fetch = NetFetch::new();
+        let get = |path: &str, options| fetch.get(request(format!("http://{}{path}", server.address), options));
+        let plain = || HttpOptions { follow_redirects: true, ..HttpOptions::default() };
+        let answer = get("/gzip", plain()).await.unwrap();
+        assert_eq!((answer.status, &answer.body[..], answer.content_type.as_str()), (200, &b"a 1\n"[..], "text/plain; version=0.0.4"));
+        assert_eq!(get("/500", plain()).await.unwrap().status, 500);
+        assert_eq!(get("/large", plain()).await.unwrap_err(), FetchError::TooLarge(1_000));
+        assert_eq!(get("/bomb", plain()).await.unwrap_err(), FetchError::TooLarge(1_000));
+        assert!(matches!(get("/truncated", plain()).await.unwrap_err(), FetchError::Other(_)));
+        assert_eq!(&get("/moved", plain()).await.unwrap().body[..], b"a 1\n");
+        assert_eq!(get("/moved", HttpOptions::default()).await.unwrap().status, 302);
+        assert!(matches!(fetch.get(request("http://127.0.0.1:1/".to_owned(), plain())).await.unwrap_err(), FetchError::Connect(_)));
+
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "first\n").unwrap();
+        let header = || HttpOptions { authorization: Authorization::Header { scheme: "Bearer".to_owned(), credentials: SecretSource::File(file.clone()) }, ..plain() };
+        assert_eq!(&get("/who", header()).await.unwrap().body[..], b"Bearer first");
+        std::fs::write(&file, "second\n").unwrap();
+        assert_eq!(&get("/who", header()).await.unwrap().body[..], b"Bearer second");
+        let inline = |text: &str| SecretSource::Inline(Secret::new(text));
+        let basic = HttpOptions { authorization: Authorization::Basic { user: inline("u"), password: Some(inline("p")) }, ..plain() };
+        assert_eq!(&get("/who", basic).await.unwrap().body[..], b"Basic dTpw");
+    }
+}
