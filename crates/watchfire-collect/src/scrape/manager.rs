@@ -2,15 +2,16 @@
 //! doing. What has not changed is not touched: loops, caches and timing go on.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
 use watchfire_model::batch::Batch;
 use watchfire_model::live::TargetStatus;
 use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Sink, WriteError};
+use watchfire_net::tasks::Tasks;
 
 use super::alias::Aliases;
 use super::config::{PrometheusConfig, ScrapeConfig};
@@ -26,6 +27,8 @@ pub struct Surroundings {
     pub clock: SharedClock,
     /// Our own metrics.
     pub meter: Meter,
+    /// The supervised set in which everything runs.
+    pub tasks: Tasks,
     /// Makes requests.
     pub fetch: Arc<dyn Fetch>,
     /// Which addresses mean ourselves.
@@ -39,6 +42,7 @@ pub(super) struct Env {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) clock: SharedClock,
     pub(super) meter: Meter,
+    pub(super) tasks: Tasks,
     pub(super) fetch: Arc<dyn Fetch>,
     pub(super) aliases: Aliases,
     pub(super) offset_seed: u64,
@@ -73,6 +77,15 @@ impl Meters {
 }
 
 impl Env {
+    /// Runs a future in the supervised set; the receiver gets its result, or an error when it panicked.
+    pub(super) fn supervise<T: Send + 'static>(&self, name: String, work: impl Future<Output = T> + Send + 'static) -> oneshot::Receiver<T> {
+        let (done, result) = oneshot::channel();
+        self.tasks.spawn_until_done(name, async move {
+            // Whoever started it may be gone; then nobody wants the result.
+            done.send(work.await).ok();
+        });
+        result
+    }
     /// Writes a batch; blocks.
     pub(super) fn write(&self, batch: Batch) {
         let samples = batch.sample_count() as u64;
@@ -95,7 +108,7 @@ struct Job {
     /// What it runs with; `None` when it is no longer wanted.
     fingerprint: Option<u64>,
     view: Arc<Mutex<View>>,
-    task: JoinHandle<()>,
+    done: oneshot::Receiver<()>,
 }
 
 /// Keeps the jobs of a configuration running.
@@ -108,8 +121,8 @@ impl Manager {
     /// A manager without jobs.
     pub fn new(outside: Surroundings) -> Manager {
         let meters = Meters::new(&outside.meter);
-        let Surroundings { sink, clock, meter, fetch, aliases, offset_seed } = outside;
-        let env = Env { sink, clock, meter, fetch, aliases, offset_seed, meters };
+        let Surroundings { sink, clock, meter, tasks, fetch, aliases, offset_seed } = outside;
+        let env = Env { sink, clock, meter, tasks, fetch, aliases, offset_seed, meters };
         Manager { env: Arc::new(env), jobs: Mutex::default() }
     }
 
@@ -122,7 +135,7 @@ impl Manager {
     pub fn apply_jobs(&self, wanted: &[Arc<ScrapeConfig>]) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // A job that went away is kept until its series have ended, in case it comes back.
-        jobs.retain(|_, job| !job.task.is_finished());
+        jobs.retain(|_, job| matches!(job.done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
         for (_, job) in jobs.iter_mut().filter(|(name, job)| job.fingerprint.is_some() && !wanted.iter().any(|w| w.name == **name)) {
             job.fingerprint = None;
             job.desired.send_replace(Desired::End);
@@ -144,8 +157,9 @@ impl Manager {
     fn start(&self, config: &Arc<ScrapeConfig>) -> Job {
         let (desired, receiver) = watch::channel(Desired::Run(config.clone()));
         let view = Arc::new(Mutex::new(View::new(config.clone())));
-        let task = tokio::spawn(Pool::new(self.env.clone(), config.clone(), view.clone()).run(receiver));
-        Job { desired, fingerprint: Some(config.fingerprint), view, task }
+        let pool = Pool::new(self.env.clone(), config.clone(), view.clone());
+        let done = self.env.supervise(format!("scrape/{}", config.name), pool.run(receiver));
+        Job { desired, fingerprint: Some(config.fingerprint), view, done }
     }
 
     /// All targets, by job and address.
@@ -162,7 +176,7 @@ impl Manager {
             job.desired.send_replace(Desired::Stop);
         }
         for (name, job) in jobs {
-            if job.task.await.is_err() {
+            if job.done.await.is_err() {
                 tracing::error!(job = name, "a scrape job ended in a panic");
             }
         }

@@ -12,6 +12,7 @@ use watchfire_model::meter::Meter;
 use watchfire_model::sample::is_stale;
 use watchfire_model::time::SystemClock;
 use watchfire_model::write::{Sink, WriteError, Written};
+use watchfire_net::tasks::Tasks;
 
 use super::alias::no_aliases;
 use super::config::{HttpOptions, Outside, parse};
@@ -145,6 +146,7 @@ fn scrape(yaml: &str) -> (Arc<Last>, Manager) {
         sink: sink.clone(),
         clock: SystemClock::shared(),
         meter: Meter::new(),
+        tasks: Tasks::new(&Meter::new()),
         fetch: Arc::new(NetFetch::new()),
         aliases: no_aliases(),
         offset_seed: 1,
@@ -203,7 +205,7 @@ fn exposition(asked: &Asked, visits: &mut HashMap<(String, String), usize>) -> P
         "# HELP a Help with \\\\ and \\n.\n# TYPE a counter\na{x=\"1\",y=\"\\\"q\\\" \\\\ \\n\"} 1.5e3\na{x=\"2\"} NaN\na{x=\"3\"} +Inf\n\
          plain 7\njob_label{job=\"theirs\",instance=\"inner\",exported_job=\"deeper\"} 1\nempty{instance=\"\",z=\"\"} 2\n\
          # TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 1.25\nh_count 2\n\
-         # TYPE s summary\ns{quantile=\"0.5\"} 4\ns_sum 8\ns_count 3\n drop_me{a=\"b\"} 1\nkeep_me{a=\"b\",secret=\"s\"} 1\nspace   {a = \"b\" , c=\"d\",} 5\n",
+         # TYPE s summary\ns{quantile=\"0.5\"} 4\ns_sum 8\ns_count 3\ndrop_me{a=\"b\"} 1\nkeep_me{a=\"b\",secret=\"s\"} 1\nspace   {a = \"b\" , c=\"d\",} 5\n",
     );
     if *visit <= 2 {
         text.push_str("goes_away 1\n");
@@ -310,6 +312,7 @@ async fn prometheus_sees_the_same() {
     manager.shutdown().await;
     let (ours, theirs) = (comparable(&ours), comparable(&theirs));
     let only = |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>();
-    assert_eq!((only(&ours, &theirs), only(&theirs, &ours)), (Vec::new(), Vec::new()), "only ours, only theirs");
+    let (more, less) = (only(&ours, &theirs), only(&theirs, &ours));
+    assert!(more.is_empty() && less.is_empty(), "only ours:\n{}\nonly theirs:\n{}", more.join("\n"), less.join("\n"));
     assert!(ours.len() > 100, "{}", ours.len());
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{mpsc, oneshot, watch};
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{LastScrape, TargetStatus};
 
@@ -87,13 +86,13 @@ struct Loop {
     target: Arc<Target>,
     status: Arc<Status>,
     order: watch::Sender<Order>,
-    task: JoinHandle<Option<Box<Intake>>>,
+    done: oneshot::Receiver<Option<Box<Intake>>>,
 }
 impl Loop {
     /// Stops it and takes its state over.
     async fn release(self) -> Option<Box<Intake>> {
         self.order.send_replace(Order::Release);
-        self.task.await.ok().flatten()
+        self.done.await.ok().flatten()
     }
 }
 
@@ -110,7 +109,8 @@ pub(super) struct Pool {
     live: HashMap<u64, Loop>,
     ending: Vec<Loop>,
     barred: Arc<Mutex<Option<String>>>,
-    mechanisms: JoinSet<()>,
+    /// Dropped to stop the mechanisms of a former configuration.
+    mechanisms: watch::Sender<()>,
     updates: (mpsc::Sender<Update>, mpsc::Receiver<Update>),
 }
 
@@ -126,13 +126,14 @@ impl Pool {
             live: HashMap::new(),
             ending: Vec::new(),
             barred: Arc::default(),
-            mechanisms: JoinSet::new(),
+            mechanisms: watch::Sender::new(()),
             updates: mpsc::channel(UPDATES_MAX),
         }
     }
 
     pub(super) async fn run(mut self, mut desired: watch::Receiver<Desired>) {
         self.look().await;
+        let mut stop = self.env.tasks.stop();
         loop {
             let patience = Duration::from_millis(FIRST_LOOK_MS);
             tokio::select! {
@@ -145,6 +146,7 @@ impl Pool {
                         Desired::Stop => return self.stop().await,
                     }
                 }
+                () = stop.requested() => return self.stop().await,
                 Some(update) = self.updates.1.recv() => {
                     self.take(update);
                     if self.silent == 0 {
@@ -167,7 +169,7 @@ impl Pool {
 
     /// Starts discovery anew and takes what is known at once.
     async fn look(&mut self) {
-        self.mechanisms = JoinSet::new();
+        self.mechanisms = watch::Sender::new(());
         self.updates = mpsc::channel(UPDATES_MAX);
         self.known = Known::default();
         let all = self.job.discovery.clone();
@@ -181,7 +183,14 @@ impl Pool {
         for (from, mechanism) in self.job.discovery.iter().enumerate() {
             let outside = discovery::Surroundings { meter: self.env.meter.clone(), fetch: self.env.fetch.clone() };
             if let Some(running) = mechanism.clone().run(from, outside, self.updates.0.clone()) {
-                self.mechanisms.spawn(running);
+                let mut former = self.mechanisms.subscribe();
+                self.env.tasks.spawn(format!("discovery/{}", self.job.name), async move {
+                    tokio::select! {
+                        () = running => {}
+                        // The sender is gone: another configuration has taken over.
+                        _ = former.changed() => {}
+                    }
+                });
             }
         }
         if self.silent == 0 {
@@ -216,7 +225,7 @@ impl Pool {
                 self.live.insert(key, self.start(Arc::new(target), intake));
             }
         }
-        self.ending.retain(|old| !old.task.is_finished());
+        self.ending.retain_mut(|old| matches!(old.done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         view.live = self.live.values().map(|l| (l.target.clone(), l.status.clone())).collect();
         view.idle = idle;
@@ -276,14 +285,15 @@ impl Pool {
             barred: self.barred.clone(),
             alias_until: None,
         };
-        Loop { target, status, order, task: tokio::spawn(worker.run(intake, receiver)) }
+        let done = self.env.supervise(format!("scrape/{}/target", self.job.name), worker.run(intake, receiver));
+        Loop { target, status, order, done }
     }
 
     /// The job is gone: its loops end their series, unless it comes back before that.
     fn retire(&mut self) {
         self.retired = true;
         self.silent = 0;
-        self.mechanisms.abort_all();
+        self.mechanisms = watch::Sender::new(());
         self.known = Known::default();
         self.let_go();
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,7 +309,7 @@ impl Pool {
     }
 
     async fn stop(mut self) {
-        self.mechanisms.abort_all();
+        self.mechanisms = watch::Sender::new(());
         let loops: Vec<Loop> = self.live.drain().map(|(_, l)| l).chain(self.ending.drain(..)).collect();
         for each in &loops {
             each.order.send_replace(Order::Release);
@@ -313,7 +323,7 @@ impl Pool {
 /// Waits until every loop has ended.
 async fn finished(loops: &mut Vec<Loop>) {
     while let Some(last) = loops.last_mut() {
-        if (&mut last.task).await.is_err() {
+        if (&mut last.done).await.is_err() {
             tracing::error!(target = %last.target.labels, "a scrape loop ended in a panic");
         }
         loops.pop();

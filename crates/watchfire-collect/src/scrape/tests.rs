@@ -10,6 +10,7 @@ use watchfire_model::meter::Meter;
 use watchfire_model::sample::is_stale;
 use watchfire_model::time::{Clock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
+use watchfire_net::tasks::Tasks;
 
 use super::alias::{Aliases, default_aliases, no_aliases};
 use super::config::{Authorization, Outside, ScrapeConfig, SecretSource, parse};
@@ -87,6 +88,7 @@ struct Rig {
     sink: Arc<Memory>,
     script: Arc<Script>,
     meter: Meter,
+    tasks: Tasks,
     manager: Manager,
 }
 impl Rig {
@@ -98,15 +100,17 @@ impl Rig {
         let zero = || AtomicUsize::new(0);
         let script = Arc::new(Script { play: Box::new(play), asked: zero(), running: zero(), running_most: zero(), urls: Mutex::default() });
         let meter = Meter::new();
+        let tasks = Tasks::new(&meter);
         let outside = Surroundings {
             sink: sink.clone(),
             clock: Arc::new(TokioClock(Instant::now())),
             meter: meter.clone(),
+            tasks: tasks.clone(),
             fetch: script.clone(),
             aliases,
             offset_seed: 7,
         };
-        Rig { sink, script, meter, manager: Manager::new(outside) }
+        Rig { sink, script, meter, tasks, manager: Manager::new(outside) }
     }
     fn apply(&self, yaml: &str) {
         let parsed = parse("p.yml", yaml, &Outside { environment: &|_| None, lookup: Lookup::default() });
@@ -268,6 +272,14 @@ async fn a_shutdown_ends_no_series() {
     rig.manager.shutdown().await;
     assert_eq!(rig.written(), [""; 0]);
     assert!(rig.manager.targets().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn scraping_stops_with_the_task_set() {
+    let rig = Rig::new(|_, _| (Duration::from_secs(2), body("a 1\n")));
+    rig.apply(JOB);
+    sleep(Duration::from_secs(25)).await;
+    assert_eq!(rig.tasks.shut_down(Duration::from_secs(5)).await, Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
