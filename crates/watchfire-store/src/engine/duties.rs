@@ -140,7 +140,7 @@ impl Engine {
         }
     }
 
-    fn look_for_room(&self) {
+    pub(super) fn look_for_room(&self) {
         match self.disk.free_bytes(&self.options.dir) {
             Ok(free) => self.free_bytes.store(free, Ordering::Relaxed),
             Err(error) => tracing::warn!(%error, "cannot ask for the room on the file system"),

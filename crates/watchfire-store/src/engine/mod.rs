@@ -7,6 +7,8 @@ mod open;
 mod read;
 mod retention;
 mod write;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};

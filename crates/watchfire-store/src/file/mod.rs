@@ -2,6 +2,8 @@
 //! faults in the place of the real one. Formats are none of this module's business.
 
 mod real;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::any::Any;
 use std::io;
