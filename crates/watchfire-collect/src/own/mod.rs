@@ -76,7 +76,7 @@ impl OwnCollector {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.poll += 1;
         let poll = state.poll;
-        let mut batch = Batch::new(Origin::new("own"));
+        let mut batch = Batch::new(Origin::new("self"));
         batch.series.reserve(state.series.len() + 16);
         if families.len() != state.families || poll.is_multiple_of(METADATA_EVERY) {
             state.families = families.len();

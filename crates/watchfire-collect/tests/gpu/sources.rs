@@ -7,10 +7,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use watchfire_collect::gpu::GpuMonitor;
-use watchfire_collect::gpu::source::{Fetch, FetchError};
-use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ViewFuture};
+use watchfire_model::live::{GpuOrigin, GpuSample, GpuView};
+use watchfire_net::client::Client;
+use watchfire_net::tls::ClientTls;
 
 use crate::bench::{Bench, Collected, smi_script};
 
@@ -109,28 +109,6 @@ async fn gpu_02_a_program_that_hangs_or_fails_is_not_waited_for() {
     assert!(gone, "the program was killed");
 }
 
-/// GETs with a socket, as simply as can be: the monitor's time limit and order are tested here, not HTTP.
-struct Plain;
-impl Fetch for Plain {
-    fn get<'a>(&'a self, url: &'a str, timeout: Duration, bytes_max: usize) -> ViewFuture<'a, Result<Bytes, FetchError>> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        Box::pin(async move {
-            let asking = async {
-                let address = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
-                let mut stream = tokio::net::TcpStream::connect(address).await?;
-                stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").await?;
-                let mut bytes = Vec::new();
-                stream.take(bytes_max as u64).read_to_end(&mut bytes).await?;
-                Ok::<_, std::io::Error>(bytes)
-            };
-            let bytes = tokio::time::timeout(timeout, asking).await.map_err(|_| FetchError("time limit".to_owned()))?;
-            let text = String::from_utf8(bytes.map_err(|e| FetchError(e.to_string()))?).unwrap();
-            let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-            if head.contains(" 200 ") { Ok(Bytes::from(body.to_owned())) } else { Err(FetchError(head.to_owned())) }
-        })
-    }
-}
-
 /// Serves one answer to every connection; `None` accepts and stays silent.
 fn serve(answer: Option<&'static str>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -154,8 +132,13 @@ const BODY: &str = "HTTP/1.0 200 OK\r\n\r\n{\"status\":\"healthy\",\"device\":\"
 
 #[tokio::test]
 async fn gpu_03_the_ai_service_is_asked_last_and_nothing_is_invented() {
-    let bench = Bench { fetch: Some(Arc::new(Plain)), ..Bench::new() };
-    let urls = vec![serve(Some("HTTP/1.0 503 no\r\n\r\n{}")), serve(Some("HTTP/1.0 200 OK\r\n\r\n{\"device\":\"cpu\"}")), serve(Some(BODY))];
+    let bench = Bench { fetch: Some(Arc::new(Client::new(ClientTls::default()))), ..Bench::new() };
+    let urls = vec![
+        "http://127.0.0.1:1/health".to_owned(),
+        serve(Some("HTTP/1.0 503 no\r\n\r\n{}")),
+        serve(Some("HTTP/1.0 200 OK\r\n\r\n{\"device\":\"cpu\"}")),
+        serve(Some(BODY)),
+    ];
     let monitor = bench.monitor(|s| s.ai_health_urls = urls);
     let sample = poll(&monitor).await;
     assert_eq!((sample.origin, sample.name.as_str()), (GpuOrigin::AiService, "cuda:0"));
@@ -166,7 +149,7 @@ async fn gpu_03_the_ai_service_is_asked_last_and_nothing_is_invented() {
 
 #[tokio::test]
 async fn gpu_03_gpu_09_a_silent_ai_service_costs_no_more_than_the_time_limit() {
-    let bench = Bench { fetch: Some(Arc::new(Plain)), ..Bench::new() };
+    let bench = Bench { fetch: Some(Arc::new(Client::new(ClientTls::default()))), ..Bench::new() };
     let url = serve(None);
     let monitor = bench.monitor(|s| {
         s.ai_health_urls = vec![url];

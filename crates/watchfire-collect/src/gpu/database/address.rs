@@ -53,6 +53,13 @@ impl Address {
         Ok(Address { config, tls: tls.filter(|_| mode != SslMode::Disable), shown, ignored })
     }
 
+    /// Whether a `DATABASE_URL` insists on encryption, so that certificate authorities must be loaded for it. A URL that merely
+    /// allows encryption does not justify the memory that they cost.
+    pub fn insists_on_encryption(url: &str) -> bool {
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        parameters(query).is_ok_and(|(_, mode, _)| mode == SslMode::Require)
+    }
+
     /// Names of parameters that were left out because they mean nothing here.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
@@ -142,6 +149,13 @@ mod tests {
         check("postgresql://u:hunter2@h:notaport/d", Err("not of the form"));
         check("postgresql://u:hunter2@h/d?sslmode=require", Err("encryption"));
         check("postgresql://u:hunter2@h/d?ssl=sometimes", Err("sslmode sometimes"));
+    }
+
+    #[test]
+    fn authorities_are_loaded_only_where_needed() {
+        for (query, expected) in [("", false), ("?sslmode=prefer", false), ("?ssl=require", true), ("?a=b&sslmode=verify-full", true)] {
+            assert_eq!(Address::insists_on_encryption(&format!("postgresql://u@h/d{query}")), expected, "{query}");
+        }
     }
 
     #[test]

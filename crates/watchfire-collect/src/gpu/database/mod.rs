@@ -15,6 +15,7 @@ use tokio_postgres::{Client, NoTls};
 use watchfire_model::live::{GpuOrigin, GpuSample, ServiceStatus};
 use watchfire_model::meter::{Counter, Gauge, Meter};
 use watchfire_model::time::Timestamp;
+use watchfire_net::backoff::Backoff;
 
 pub use address::Address;
 
@@ -151,16 +152,15 @@ impl Database {
 
     /// Connects, writes what is queued, and connects again when the connection ends. Ends only when the future is dropped.
     pub async fn run(self) {
-        let mut backoff = BACKOFF_MIN;
+        let mut backoff = Backoff::new(BACKOFF_MIN, BACKOFF_MAX, u64::from(std::process::id()));
         loop {
             let problem = self.connected().await;
             // A connection that worked is made again at once.
             if self.state().client.is_some() {
-                backoff = BACKOFF_MIN;
+                backoff.reset();
             }
             self.lost(&chain(&problem));
-            tokio::time::sleep(backoff).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            tokio::time::sleep(backoff.next_wait()).await;
         }
     }
 

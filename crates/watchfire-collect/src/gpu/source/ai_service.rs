@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use watchfire_model::live::{GpuOrigin, GpuSample, ViewFuture};
 use watchfire_model::time::Timestamp;
+use watchfire_net::client::{Client, Request};
+use watchfire_net::inflate::Limits;
 
 use super::{GpuSource, Reading, blank, failed};
 use crate::gpu::GpuError;
@@ -27,6 +29,17 @@ pub struct FetchError(pub String);
 pub trait Fetch: Send + Sync {
     /// GETs a URL within a time limit and returns a 2xx answer's body of at most `bytes_max` bytes.
     fn get<'a>(&'a self, url: &'a str, timeout: Duration, bytes_max: usize) -> ViewFuture<'a, Result<Bytes, FetchError>>;
+}
+
+/// The client of the house.
+impl Fetch for Client {
+    fn get<'a>(&'a self, url: &'a str, timeout: Duration, bytes_max: usize) -> ViewFuture<'a, Result<Bytes, FetchError>> {
+        Box::pin(async move {
+            let request = Request { limits: Limits::both(bytes_max), ..Request::get(url, timeout).header("Accept", "application/json") };
+            let response = self.send(request).await.map_err(|error| FetchError(error.to_string()))?;
+            if response.status.is_success() { Ok(response.body) } else { Err(FetchError(format!("the answer is {}", response.status))) }
+        })
+    }
 }
 
 pub(crate) struct AiService {
@@ -49,7 +62,7 @@ impl AiService {
             };
             match outcome {
                 Ok(sample) => return Ok(vec![(0, sample)]),
-                Err(error) => problem = format!("{url}: {error}"),
+                Err(error) => problem = format!("{}: {error}", shown(url)),
             }
         }
         Err(failed(ORIGIN, problem))
@@ -63,6 +76,15 @@ impl GpuSource for AiService {
 
     fn read(&self, at: Timestamp) -> ViewFuture<'_, Result<Vec<Reading>, GpuError>> {
         Box::pin(self.ask(at))
+    }
+}
+
+/// A URL without what may be secret in it: user, password, query.
+fn shown(url: &str) -> String {
+    let plain = url.split(['?', '#']).next().unwrap_or_default();
+    match plain.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('/').unwrap_or((rest, "")))) {
+        Some((scheme, (authority, path))) => format!("{scheme}://{}/{path}", authority.rsplit('@').next().unwrap_or_default()),
+        None => plain.to_owned(),
     }
 }
 
@@ -93,6 +115,18 @@ mod tests {
         assert_eq!(sample.origin, GpuOrigin::AiService);
         for silent in ["{}", r#"{"status":"healthy","device":"cpu"}"#, "[]", "null", "nonsense", r#"{"vram_used_gb":"4"}"#] {
             assert!(parse(silent.as_bytes(), Timestamp(0)).is_err(), "{silent}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_a_url_are_not_shown() {
+        for (url, expected) in [
+            ("http://detector:8095/health", "http://detector:8095/health"),
+            ("http://u:hunter2@detector:8095/health?token=hunter2", "http://detector:8095/health"),
+            ("http://detector", "http://detector/"),
+            ("detector?hunter2", "detector"),
+        ] {
+            assert_eq!(shown(url), expected);
         }
     }
 }
