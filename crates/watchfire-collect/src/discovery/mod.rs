@@ -57,8 +57,9 @@ pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One configured way of finding targets.
 pub trait Discovery: Send + Sync {
-    /// What is known without waiting for anything; `None` when nothing is known before `run` has looked.
-    fn initial(&self) -> Option<Vec<TargetGroup>>;
+    /// Everything that is known without waiting for anything; `None` when nothing is known before `run` has looked.
+    /// May read files. It is asked again whenever the job begins anew.
+    fn initial(&self, meter: &Meter) -> Option<Vec<TargetGroup>>;
     /// Keeps looking and sends every change; `None` when nothing can ever change.
     fn run(self: Arc<Self>, from: usize, surroundings: Surroundings, updates: mpsc::Sender<Update>) -> Option<Running>;
 }

@@ -173,7 +173,8 @@ impl Pool {
         self.updates = mpsc::channel(UPDATES_MAX);
         self.known = Known::default();
         let all = self.job.discovery.clone();
-        let initial = tokio::task::spawn_blocking(move || all.iter().map(|d| d.initial()).collect::<Vec<_>>()).await.unwrap_or_default();
+        let meter = self.env.meter.clone();
+        let initial = tokio::task::spawn_blocking(move || all.iter().map(|d| d.initial(&meter)).collect::<Vec<_>>()).await.unwrap_or_default();
         self.silent = initial.iter().filter(|groups| groups.is_none()).count();
         for (from, groups) in initial.into_iter().enumerate() {
             if let Some(groups) = groups {

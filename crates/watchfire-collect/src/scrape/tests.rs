@@ -345,7 +345,7 @@ fn check_body(job: &str, text: &str, expected: &str) {
     use super::target::{Outcome, build};
     use watchfire_ingest::exposition::Format;
     let job = ScrapeConfig::from_yaml(job).unwrap();
-    let groups = job.discovery[0].initial().unwrap();
+    let groups = job.discovery[0].initial(&Meter::new()).unwrap();
     let Outcome::Active(target) = build(&job, &groups[0], &groups[0].targets[0]) else { panic!("no target") };
     let mut intake = Intake::new(&job, &target);
     let (batch, counts, read) = intake.take(text.as_bytes(), Format::PrometheusText, Timestamp(1_000), &job, &target);
@@ -396,7 +396,7 @@ fn metadata_is_sent_once_and_again_when_it_changes() {
     use super::target::{Outcome, build};
     use watchfire_ingest::exposition::Format;
     let job = ScrapeConfig::from_yaml("{job_name: j, static_configs: [{targets: ['h:1']}]}").unwrap();
-    let groups = job.discovery[0].initial().unwrap();
+    let groups = job.discovery[0].initial(&Meter::new()).unwrap();
     let Outcome::Active(target) = build(&job, &groups[0], &groups[0].targets[0]) else { panic!("no target") };
     let mut intake = Intake::new(&job, &target);
     let mut sent = |text: &str| {

@@ -149,8 +149,8 @@ impl<'a> Reader<'a> {
     /// One of several words.
     pub fn word(&self, key: &'static str, words: &[&'static str]) -> Option<&'static str> {
         let node = self.raw(key)?;
-        let text = node.text().unwrap_or("");
-        let found = words.iter().find(|w| **w == text).copied();
+        let text = node.text().unwrap_or(node.value.shape());
+        let found = words.iter().find(|w| node.text() == Some(**w)).copied();
         if found.is_none() {
             let hint = nearest(text, words.iter().copied()).map(|w| format!("; did you mean {w:?}?")).unwrap_or_default();
             self.error_at(key, format!("must be one of {}, not {text:?}{hint}", words.join(", ")));

@@ -1,7 +1,7 @@
 //! `file_sd_configs`: targets in JSON or YAML files that other programs write. Files are looked at again every few
 //! seconds and read when they have changed; a file that cannot be read keeps its last good targets and is counted.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub const FILE_LABEL: &str = "__meta_filepath";
 pub struct FileDiscovery {
     patterns: Vec<PathBuf>,
     refresh_ms: u64,
-    seen: Mutex<HashMap<PathBuf, Seen>>,
+    seen: Mutex<BTreeMap<PathBuf, Seen>>,
 }
 
 /// What is known about one file.
@@ -96,11 +96,16 @@ fn pattern(name: &str, lookup: &Lookup) -> PathBuf {
 impl FileDiscovery {
     /// Looks at files that match these patterns.
     pub fn new(patterns: Vec<PathBuf>, refresh_ms: u64) -> FileDiscovery {
-        FileDiscovery { patterns, refresh_ms, seen: Mutex::new(HashMap::new()) }
+        FileDiscovery { patterns, refresh_ms, seen: Mutex::default() }
     }
 
-    /// Looks at all files; reads those that have changed. `None` when nothing has changed.
-    fn look(&self, meter: &Meter) -> Option<Vec<TargetGroup>> {
+    /// The groups of all files, as they were when they were last looked at.
+    fn groups(&self) -> Vec<TargetGroup> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).values().flat_map(|s| s.groups.iter().cloned()).collect()
+    }
+
+    /// Looks at all files, reads those that have changed, and tells whether any groups have.
+    fn look(&self, meter: &Meter) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut paths: Vec<PathBuf> = self.patterns.iter().flat_map(|p| super::glob::expand(p)).collect();
         paths.sort();
@@ -126,13 +131,14 @@ impl FileDiscovery {
                 }
             }
         }
-        changed.then(|| paths.iter().filter_map(|p| seen.get(p)).flat_map(|s| s.groups.iter().cloned()).collect())
+        changed
     }
 }
 
 impl Discovery for FileDiscovery {
-    fn initial(&self) -> Option<Vec<TargetGroup>> {
-        Some(self.look(&Meter::new()).unwrap_or_default())
+    fn initial(&self, meter: &Meter) -> Option<Vec<TargetGroup>> {
+        self.look(meter);
+        Some(self.groups())
     }
 
     fn run(self: Arc<Self>, from: usize, surroundings: Surroundings, updates: mpsc::Sender<Update>) -> Option<Running> {
@@ -141,7 +147,8 @@ impl Discovery for FileDiscovery {
             loop {
                 tokio::time::sleep(period).await;
                 let (this, meter) = (self.clone(), surroundings.meter.clone());
-                let Ok(Some(groups)) = tokio::task::spawn_blocking(move || this.look(&meter)).await else { continue };
+                let look = tokio::task::spawn_blocking(move || this.look(&meter).then(|| this.groups()));
+                let Ok(Some(groups)) = look.await else { continue };
                 if updates.send(Update { from, groups }).await.is_err() {
                     return;
                 }
@@ -194,21 +201,24 @@ mod tests {
         write("b.yml", "- targets: ['three:3']\n");
         let meter = Meter::new();
         let files = FileDiscovery::new(vec![dir.path().join("*.json"), dir.path().join("*.yml")], 1_000);
-        let first = files.look(&meter).unwrap();
+        // The groups if they have changed.
+        let look = || files.look(&meter).then(|| files.groups());
+        let first = look().unwrap();
         assert_eq!(addresses(&first), ["one:1", "two:2", "three:3"]);
         assert!(first[0].labels.iter().any(|(n, v)| n == "zone" && v == "x"));
         assert!(first[0].labels.iter().any(|(n, v)| n == FILE_LABEL && v.ends_with("a.json")));
-        assert_eq!(files.look(&meter), None);
+        assert_eq!(look(), None);
+        assert_eq!(files.initial(&meter), Some(first));
         write("a.json", r#"[{"targets": ["one:1"]}]"#);
-        assert_eq!(addresses(&files.look(&meter).unwrap()), ["one:1", "three:3"]);
+        assert_eq!(addresses(&look().unwrap()), ["one:1", "three:3"]);
         for broken in ["[{\"targets\": [", "[{\"targetz\": [\"x:1\"]}]", "{}", "[{\"targets\": 5}]"] {
             write("a.json", broken);
-            assert_eq!(files.look(&meter), None, "{broken}");
+            assert_eq!(look(), None, "{broken}");
         }
         assert_eq!(meter.counter("watchfire_discovery_file_errors_total", "", &[]).get(), 4);
         std::fs::remove_file(dir.path().join("b.yml")).unwrap();
-        assert_eq!(addresses(&files.look(&meter).unwrap()), ["one:1"]);
+        assert_eq!(addresses(&look().unwrap()), ["one:1"]);
         write("a.json", "[]");
-        assert_eq!(addresses(&files.look(&meter).unwrap()), [""; 0]);
+        assert_eq!(addresses(&look().unwrap()), [""; 0]);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use watchfire_model::document::{Context, Node, Reader, Severity, parse_yaml};
+use watchfire_model::meter::Meter;
 
 use super::glob::Lookup;
 use super::static_config::read_groups;
@@ -93,7 +94,7 @@ fn read_answer(url: &str, answer: &Answer) -> Result<Vec<TargetGroup>, String> {
 }
 
 impl Discovery for HttpDiscovery {
-    fn initial(&self) -> Option<Vec<TargetGroup>> {
+    fn initial(&self, _meter: &Meter) -> Option<Vec<TargetGroup>> {
         None
     }
     fn run(self: Arc<Self>, from: usize, surroundings: Surroundings, updates: mpsc::Sender<Update>) -> Option<Running> {

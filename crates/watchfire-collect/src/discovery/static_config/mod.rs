@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use watchfire_model::document::{Node, Reader};
+use watchfire_model::meter::Meter;
 
 use super::{ADDRESS, Discovery, Mechanism, Place, Running, Surroundings, TargetGroup, Update};
 
@@ -52,7 +53,7 @@ fn read_labels(reader: &Reader<'_>) -> Vec<(String, String)> {
 }
 
 impl Discovery for Static {
-    fn initial(&self) -> Option<Vec<TargetGroup>> {
+    fn initial(&self, _meter: &Meter) -> Option<Vec<TargetGroup>> {
         Some(self.groups.clone())
     }
     fn run(self: Arc<Self>, _from: usize, _surroundings: Surroundings, _updates: mpsc::Sender<Update>) -> Option<Running> {

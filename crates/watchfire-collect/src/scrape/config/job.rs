@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use watchfire_ingest::relabel::{self, RelabelConfig};
 use watchfire_model::document::{Context, Node, Reader};
+use watchfire_model::meter::Meter;
 
 use super::global::{
     Global, Limits, NameValidation, Protocol, read_escaping, read_fallback, read_histogram_switches, read_job_limits, read_protocols,
@@ -185,7 +186,7 @@ fn warn_invalid_targets(reader: &Reader<'_>, job: &ScrapeConfig) {
     if reader.context().has_errors() || job.relabel.is_empty() || !reader.has("static_configs") {
         return;
     }
-    let groups = job.discovery.first().and_then(|d| d.initial()).unwrap_or_default();
+    let groups = job.discovery.first().and_then(|d| d.initial(&Meter::new())).unwrap_or_default();
     for (group, own) in groups.iter().flat_map(|g| g.targets.iter().map(move |t| (g, t))) {
         if let Outcome::Invalid(_, reason) = build(job, group, own) {
             let address = own.first().map_or("", |(_, v)| v.as_str());

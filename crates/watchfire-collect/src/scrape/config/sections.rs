@@ -86,7 +86,7 @@ fn check_addresses(reader: &Reader<'_>) {
         return;
     }
     let groups = reader.list("static_configs").iter();
-    for target in groups.filter_map(|g| g.get("targets")?.items()).flatten() {
+    for target in groups.filter_map(|g| g.get("targets").and_then(Node::items)).flatten() {
         if target.text().is_some_and(|t| t.contains('/')) {
             reader.context().error(target.line, target.column, format!("{:?} is not a valid hostname; write host:port, and the rest as scheme and path_prefix", target.text().unwrap_or("")));
         }
@@ -277,8 +277,9 @@ fn read_otlp(root: &Reader<'_>) {
 
 /// A whole number that may be negative.
 fn integer(reader: &Reader<'_>, key: &'static str) {
-    let Some(Node { value: Value::Scalar { text, plain: true }, .. }) = reader.raw(key) else { return };
-    if text.parse::<i64>().is_err() {
-        reader.error_at(key, format!("must be a whole number, not {text:?}"));
+    let Some(node) = reader.raw(key) else { return };
+    match &node.value {
+        Value::Scalar { text, plain: true } if text.parse::<i64>().is_ok() => {}
+        value => reader.error_at(key, format!("must be a whole number, not {}", node.text().unwrap_or(value.shape()))),
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use watchfire_model::meter::Meter;
 
 fn read(text: &str) -> Parsed {
     let environment = |name: &str| (name == "SITE").then(|| "hanoi".to_owned());
@@ -138,7 +139,7 @@ fn what_is_not_carried_out_is_a_warning() {
 fn targets_that_are_urls() {
     let labels = |job: &str| {
         let config = good(&format!("scrape_configs: [{job}]"));
-        let groups = config.jobs[0].discovery[0].initial().unwrap();
+        let groups = config.jobs[0].discovery[0].initial(&Meter::new()).unwrap();
         let active = groups.iter().flat_map(|g| g.targets.iter().map(|t| crate::scrape::target::build(&config.jobs[0], g, t)));
         active
             .map(|outcome| match outcome {
@@ -240,6 +241,36 @@ fn every_misspelt_key_is_found_at_its_line() {
     assert!(tried > 300, "only {tried} keys were tried");
 }
 
+/// R61: a value of the wrong shape at every key is reported in its line, and so is every key that stands there twice.
+#[test]
+fn every_wrong_shape_and_every_double_key_is_found_at_its_line() {
+    let lines: Vec<&str> = LARGE.lines().collect();
+    let mut tried = 0;
+    for (number, line) in lines.iter().enumerate() {
+        let Some((key, value)) = line.split_once(": ") else { continue };
+        if line.contains("# free") {
+            continue;
+        }
+        let check = |changed: Vec<String>, at: usize| {
+            let found = errors(&read(&changed.join("\n")));
+            assert!(found.iter().any(|f| f.starts_with(&format!("p.yml:{at}:"))), "line {at}: {}\nfound {found:#?}", changed[at - 1]);
+        };
+        let all = || lines.iter().map(|l| (*l).to_owned()).collect::<Vec<String>>();
+        let mut shape = all();
+        // A list of lists is right nowhere.
+        shape[number] = format!("{key}: [[wrong], {{zz: [1]}}]");
+        check(shape, number + 1);
+        if !key.trim_start().starts_with('-') {
+            let mut double = all();
+            double.insert(number + 1, (*line).to_owned());
+            check(double, number + 2);
+        }
+        assert!(!value.is_empty());
+        tried += 2;
+    }
+    assert!(tried > 200, "only {tried} were tried");
+}
+
 #[test]
 fn an_alias_bomb_is_refused() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
@@ -309,7 +340,7 @@ fn seed(name: &str) -> Option<PrometheusConfig> {
 /// The first target of every job: interval in seconds, URL, labels.
 fn targets(config: &PrometheusConfig) -> Vec<String> {
     let of_job = |job: &Arc<ScrapeConfig>| {
-        let groups = job.discovery[0].initial().unwrap();
+        let groups = job.discovery[0].initial(&Meter::new()).unwrap();
         let built = groups.iter().flat_map(|g| g.targets.iter().map(|t| crate::scrape::target::build(job, g, t))).collect::<Vec<_>>();
         match &built[0] {
             crate::scrape::target::Outcome::Active(t) => format!("{}x {}s {} {}", built.len(), job.interval_ms / 1000, t.url(), t.labels),
