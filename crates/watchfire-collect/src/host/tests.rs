@@ -252,7 +252,7 @@ fn a_stuck_mount_does_not_stop_the_others_and_comes_back() {
         }
         Ok(STATUS)
     });
-    let host = host_below(&fixture(), |s| s.mount_timeout = Duration::from_millis(50), ask);
+    let host = host_below(&fixture(), |s| s.mount_timeout = Duration::from_millis(500), ask);
     let error = r#"node_filesystem_device_error{device="nas:/export", fstype="nfs4", mountpoint="/mnt/nas"} 1"#.to_owned();
     let root = r#"node_filesystem_size_bytes{device="/dev/mmcblk0p2", fstype="ext4", mountpoint="/"} 1000"#.to_owned();
     for poll in 0..3 {
