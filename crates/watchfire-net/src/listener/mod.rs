@@ -1,5 +1,321 @@
-//! Listening sockets with limits. Not a router: what is served comes from outside as a service.
+//! Our own accept loop: HTTP/1.1 with limits on connections, heads, bodies and patience, TLS from files, upgrades, and an
+//! orderly end. It knows no route; the service gets the request with a [`Peer`] in its extensions.
 
+mod guard;
 mod peer;
+mod places;
+#[cfg(test)]
+mod tests;
 
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{Either, Empty};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+use watchfire_model::meter::{Counter, Gauge, Meter};
+
+use crate::secret::Secret;
+use crate::tasks::{Stop, Tasks};
+use crate::tls::{TlsError, server_config};
+
+pub use guard::GuardedBody;
 pub use peer::Peer;
+
+use guard::{AnswerBody, GuardedSocket, Phase, Shared};
+use places::{Place, Places};
+
+/// What one listener allows.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address. This machine itself is exempt: everything local shares one address.
+    pub connections_per_address: usize,
+    /// How long the head of a request may take, the first byte of a new connection included.
+    pub head: Duration,
+    /// How long a connection may rest between requests, and how long a peer may leave its answer unread.
+    pub idle: Duration,
+    /// How long a body may be slow before its rate counts.
+    pub body_grace: Duration,
+    /// The least rate of a body after that.
+    pub body_bytes_per_second: u64,
+    /// The largest head, in bytes.
+    pub head_bytes: usize,
+    /// The most header fields.
+    pub headers: usize,
+    /// The longest request target, in bytes.
+    pub target_bytes: usize,
+    /// How long open requests may go on when we stop.
+    pub stop_patience: Duration,
+}
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 256,
+            connections_per_address: 32,
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            body_grace: Duration::from_secs(5),
+            body_bytes_per_second: 1024,
+            head_bytes: 32 << 10,
+            headers: 100,
+            target_bytes: 16 << 10,
+            stop_patience: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+impl BindError {
+    /// Whether somebody else listens there.
+    pub fn is_taken(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+/// Takes an address. Must be called within a tokio runtime.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let taken = || -> io::Result<TcpListener> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    taken().map_err(|source| BindError { address, source })
+}
+
+/// A certificate and its key in files; read again when asked.
+pub struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: ArcSwapOption<rustls::ServerConfig>,
+}
+impl TlsFiles {
+    /// Reads both files. Blocks.
+    pub fn load(certificate: PathBuf, key: PathBuf) -> Result<Arc<TlsFiles>, TlsError> {
+        let files = TlsFiles { certificate, key, current: ArcSwapOption::empty() };
+        files.reload()?;
+        Ok(Arc::new(files))
+    }
+    /// Reads both files again; on an error what was read before stays in use. Blocks.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let read = |path: &PathBuf, what| Secret::from_file(path).map_err(|e| TlsError::Pem { what, reason: crate::client::chain(&e) });
+        let config = server_config(&read(&self.certificate, "a certificate")?, &read(&self.key, "a private key")?)?;
+        self.current.store(Some(Arc::new(config)));
+        Ok(())
+    }
+}
+
+/// What is counted about connections.
+#[derive(Clone)]
+struct Meters {
+    open: Gauge,
+    accepted: Counter,
+    refused: Counter,
+    slow: Counter,
+    accept_errors: Counter,
+    tls_errors: Counter,
+}
+impl Meters {
+    fn new(meter: &Meter) -> Meters {
+        let closed =
+            |reason| meter.counter("watchfire_http_connections_refused_total", "Connections that were closed early, by reason.", &[("reason", reason)]);
+        Meters {
+            open: meter.gauge("watchfire_http_connections", "Open connections.", &[]),
+            accepted: meter.counter("watchfire_http_connections_total", "Connections that were accepted.", &[]),
+            refused: closed("too_many"),
+            slow: closed("too_slow"),
+            accept_errors: closed("accept_error"),
+            tls_errors: closed("tls_error"),
+        }
+    }
+}
+
+/// A listener that is ready to serve.
+pub struct Server {
+    /// What it allows.
+    pub limits: Limits,
+    /// TLS, when it is wanted.
+    pub tls: Option<Arc<TlsFiles>>,
+    /// Where connections are counted.
+    pub meter: Meter,
+    /// Where tasks run.
+    pub tasks: Tasks,
+}
+
+impl Server {
+    /// Serves until a stop is requested; then open requests may end.
+    pub async fn serve<S, B>(self, listener: TcpListener, service: S)
+    where
+        S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body + Send + Unpin + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let meters = Meters::new(&self.meter);
+        let places = Places::new(self.limits.connections, self.limits.connections_per_address);
+        let mut stop = self.tasks.stop();
+        let mut pause = Duration::from_millis(5);
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                () = stop.requested() => break,
+            };
+            let (stream, remote) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, most likely: what closes meanwhile frees some, and the loop must outlive it.
+                    meters.accept_errors.inc();
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                    continue;
+                }
+            };
+            pause = Duration::from_millis(5);
+            let Some(place) = places.take(remote.ip()) else {
+                meters.refused.inc();
+                continue;
+            };
+            meters.accepted.inc();
+            let one = Connection { limits: self.limits.clone(), meters: meters.clone(), stop: self.tasks.stop(), place };
+            connections.spawn(one.run(stream, remote, self.tls.clone(), service.clone()));
+        }
+        drop(listener);
+        let ended = async { while connections.join_next().await.is_some() {} };
+        // Whoever does not end in time is cut off with the set.
+        if tokio::time::timeout(self.limits.stop_patience, ended).await.is_err() {
+            tracing::debug!(left = connections.len(), "connections cut off at the end");
+        }
+    }
+}
+
+/// One connection.
+struct Connection {
+    limits: Limits,
+    meters: Meters,
+    stop: Stop,
+    place: Place,
+}
+
+impl Connection {
+    async fn run<S, B>(self, stream: TcpStream, remote: SocketAddr, tls: Option<Arc<TlsFiles>>, service: S)
+    where
+        S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body + Send + Unpin + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.meters.open.add(1.0);
+        let meters = self.meters.clone();
+        if stream.set_nodelay(true).is_ok()
+            && let Ok(local) = stream.local_addr()
+        {
+            let peer = Peer::new(remote, local, tls.is_some());
+            match tls.and_then(|files| files.current.load_full()) {
+                None => self.speak(stream, peer, service).await,
+                Some(config) => match tokio::time::timeout(self.limits.head, TlsAcceptor::from(config).accept(stream)).await {
+                    Ok(Ok(stream)) => self.speak(stream, peer, service).await,
+                    _ => self.meters.tls_errors.inc(),
+                },
+            }
+        }
+        meters.open.add(-1.0);
+    }
+
+    async fn speak<T, S, B>(mut self, stream: T, peer: Peer, service: S)
+    where
+        T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body + Send + Unpin + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let shared = Shared::new();
+        let socket = GuardedSocket::new(stream, shared.clone(), self.limits.clone());
+        let target_bytes = self.limits.target_bytes;
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let (shared, mut service) = (shared.clone(), service.clone());
+            async move { Ok::<_, Infallible>(answer(request, peer, shared, &mut service, target_bytes).await) }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(self.limits.idle + self.limits.head);
+        builder.max_headers(self.limits.headers).max_buf_size(self.limits.head_bytes.max(8192));
+        let connection = builder.serve_connection(TokioIo::new(socket), answer).with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let outcome = tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = self.stop.requested() => {
+                connection.as_mut().graceful_shutdown();
+                connection.as_mut().await
+            }
+        };
+        if let Err(error) = outcome
+            && is_timeout(&error)
+        {
+            self.meters.slow.inc();
+        }
+        drop(self.place);
+    }
+}
+
+fn is_timeout(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    error.is_timeout() || io.is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
+}
+
+type Answer<B> = Response<Either<AnswerBody<B>, Empty<<B as Body>::Data>>>;
+
+async fn answer<S, B>(request: Request<Incoming>, peer: Peer, shared: Arc<Shared>, service: &mut S, target_bytes: usize) -> Answer<B>
+where
+    S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible>,
+    B: Body,
+{
+    let long = request.uri().path_and_query().is_some_and(|t| t.as_str().len() > target_bytes);
+    let mut request = request.map(|body| GuardedBody::new(body, shared.clone()));
+    if long {
+        let mut refusal = Response::new(Either::Right(Empty::new()));
+        *refusal.status_mut() = StatusCode::URI_TOO_LONG;
+        shared.enter(Phase::Idle);
+        return refusal;
+    }
+    request.extensions_mut().insert(peer);
+    let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+    let response = match ready {
+        Ok(()) => service.call(request).await,
+        Err(never) => match never {},
+    };
+    let response = match response {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        shared.enter(Phase::Upgraded);
+    }
+    response.map(|inner| Either::Left(AnswerBody { inner, shared }))
+}

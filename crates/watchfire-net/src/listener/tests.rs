@@ -1,0 +1,115 @@
+//! Tests of the accept loop with raw sockets: slow, silent, large and many.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use watchfire_model::meter::Meter;
+
+use super::*;
+
+/// Serves `len=<bytes of the body>` with short limits.
+async fn serving(limits: Limits) -> (SocketAddr, Tasks, Meter) {
+    let meter = Meter::new();
+    let tasks = Tasks::new(&meter);
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = tower::service_fn(|request: Request<GuardedBody>| async move {
+        let peer = *request.extensions().get::<Peer>().unwrap();
+        let slow = request.uri().path() == "/slow";
+        let text = match request.into_body().collect().await {
+            Ok(body) => format!("len={} loopback={}", body.to_bytes().len(), peer.is_loopback()),
+            Err(_) => "broken".to_owned(),
+        };
+        if slow {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        }
+        Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(text))))
+    });
+    let server = Server { limits, tls: None, meter: meter.clone(), tasks: tasks.clone() };
+    tasks.spawn_until_done("listener", server.serve(listener, service));
+    (address, tasks, meter)
+}
+
+fn hasty() -> Limits {
+    Limits { head: Duration::from_millis(200), idle: Duration::from_millis(300), body_grace: Duration::from_millis(200), ..Limits::default() }
+}
+
+/// Sends pieces with pauses and gives everything that comes back until the other side closes.
+async fn talk(address: SocketAddr, pieces: &[(&str, u64)]) -> String {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    for (piece, pause_ms) in pieces {
+        if socket.write_all(piece.as_bytes()).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(*pause_ms)).await;
+    }
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "the connection was never closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn r46_whoever_is_too_slow_is_cut_off() {
+    let (address, _tasks, _) = serving(hasty()).await;
+    let check = async |pieces: &[(&str, u64)], expected: &str| {
+        let answer = talk(address, pieces).await;
+        assert!(answer.starts_with(expected) && (!expected.is_empty() || !answer.contains("200 OK")), "{pieces:?}: {answer:?}");
+    };
+    check(&[], "").await; // says nothing at all
+    check(&[("GET / HT", 0)], "").await; // never finishes its head
+    check(&[("GET / HTTP/1.1\r\n", 150), ("Host: x\r\n", 150), ("A: b\r\n", 150)], "").await; // a line now and then
+    check(&[("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc", 0)], "HTTP/1.1 200 OK").await; // the body stops: the handler sees a broken one
+    check(&[("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", 0)], "HTTP/1.1 200 OK").await; // a slow handler is not a slow peer
+    check(&[("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 0)], "HTTP/1.1 200 OK").await;
+    check(&[("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100), ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 0)], "HTTP/1.1 200 OK").await; // kept alive, then idle
+}
+
+#[tokio::test]
+async fn r40_heads_and_targets_have_limits() {
+    let (address, _tasks, _) = serving(hasty()).await;
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "a".repeat(17 << 10));
+    assert!(talk(address, &[(&long, 0)]).await.starts_with("HTTP/1.1 414"));
+    let many: String = (0..120).map(|i| format!("X-{i}: y\r\n")).collect();
+    assert!(talk(address, &[(&format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 0)]).await.starts_with("HTTP/1.1 431"));
+    let fat = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(40 << 10));
+    // The rest of the head is never read, so the reset may overtake the answer.
+    let answer = talk(address, &[(&fat, 0)]).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(talk(address, &[("\u{1}\u{2}\r\n\r\n", 0)]).await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn many_silent_connections_do_not_keep_others_out_for_long() {
+    let (address, _tasks, meter) = serving(Limits { connections: 20, ..hasty() }).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answer = talk(address, &[("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 0)]).await;
+    assert!(answer.contains("len=0 loopback=true"), "{answer}");
+    let refused: f64 = meter.gather().iter().filter(|f| &*f.name == "watchfire_http_connections_refused_total").flat_map(|f| &f.points).map(|p| p.1).sum();
+    assert!(refused >= 20.0, "{refused}");
+}
+
+#[tokio::test]
+async fn a_stop_lets_open_requests_end() {
+    let (address, tasks, _) = serving(hasty()).await;
+    let asking = tokio::task::spawn(async move { talk(address, &[("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", 0)]).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(tasks.shut_down(Duration::from_secs(5)).await, Vec::<String>::new());
+    assert!(asking.await.unwrap().starts_with("HTTP/1.1 200 OK"));
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[test]
+fn a_taken_address_is_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = bind(first.local_addr().unwrap()).unwrap_err();
+        assert!(error.is_taken() && error.to_string().starts_with("cannot listen on 127.0.0.1:"), "{error}");
+    });
+}
