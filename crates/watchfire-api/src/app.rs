@@ -21,6 +21,9 @@ use crate::prometheus::gate::QueryGate;
 /// A question to another room that is asked anew at each request.
 pub type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
+/// Decodes a remote-write message.
+pub type DecodeRemoteWrite = Arc<dyn Fn(&[u8], Origin) -> Result<Batch, String> + Send + Sync>;
+
 /// Everything the faces need from the rest of the house. The binary fills it in.
 pub struct Rooms {
     /// Where stored data are read.
@@ -47,8 +50,8 @@ pub struct Rooms {
     pub cleanup_preview: Ask<Result<CleanupPreview, String>>,
     /// All families of `/metrics`: ours, recorded ones, declared ones without samples.
     pub exposition: Ask<Vec<Family>>,
-    /// Decodes a remote-write body (still compressed).
-    pub remote_write: Arc<dyn Fn(&[u8], Origin) -> Result<Batch, String> + Send + Sync>,
+    /// Decodes a remote-write message, which is already decompressed.
+    pub remote_write: DecodeRemoteWrite,
     /// Takes the items of `POST /api/metrics/record`. May block.
     pub recorder: Arc<dyn Recorder>,
     /// The effective configuration, secrets already replaced.

@@ -98,6 +98,7 @@ fn describe(spec: &Spec, generator: &mut SchemaGenerator, paths: &mut Map<String
 
 /// A name for generated clients: `get_api_system_gpu`.
 fn operation_id(method: &str, path: &str) -> String {
+    let path = path.replace("/-/", "/lifecycle/");
     let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
     std::iter::once(method.to_ascii_lowercase()).chain(words.map(str::to_owned)).collect::<Vec<_>>().join("_")
 }

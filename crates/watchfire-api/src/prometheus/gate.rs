@@ -67,6 +67,11 @@ impl QueryGate {
         }
     }
 
+    /// Queries that wait now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     async fn admit(&self) -> Result<Permit, ApiError> {
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) => slot,

@@ -1,6 +1,7 @@
 //! `POST /api/v1/write`: remote write 1.0. The answer decides whether a sender tries again, so it follows Prometheus:
 //! 204 stored, 400 never again, 503 later.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use watchfire_model::batch::Origin;
 use watchfire_model::write::{WriteError, Written};
+use watchfire_net::inflate::{Encoding, InflateError, Limits, decode};
 use watchfire_net::listener::Peer;
 
 use super::answer::text;
@@ -30,15 +32,41 @@ pub(crate) async fn write(State(app): State<Arc<App>>, request: Request) -> Resp
     let Ok(body) = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await else {
         return text(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_BYTES_MAX} bytes or broke off\n"));
     };
-    let task = tokio::task::spawn_blocking(move || {
-        let batch = (app.rooms.remote_write)(&body, origin).map_err(|m| text(StatusCode::BAD_REQUEST, format!("{m}\n")))?;
-        app.rooms.sink.write(batch).map_err(|error| refused(&error))
-    });
+    let task = tokio::task::spawn_blocking(move || store(&app, &body, origin));
     match task.await {
         Ok(Ok(written)) => accepted(&written),
-        Ok(Err(response)) => response,
+        Ok(Err(failure)) => failure.into_response(),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "cannot take the data; the server's log says more\n"),
     }
+}
+
+/// Why nothing was stored.
+enum Failure {
+    TooLarge(String),
+    Malformed(String),
+    Later(WriteError),
+}
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Failure::TooLarge(message) => text(StatusCode::PAYLOAD_TOO_LARGE, format!("{message}\n")),
+            Failure::Malformed(message) => text(StatusCode::BAD_REQUEST, format!("{message}\n")),
+            Failure::Later(error) => refused(&error),
+        }
+    }
+}
+
+/// Decompresses, decodes and stores. Messages are snappy blocks, whether or not the sender said so in a header; a message
+/// that was already decompressed on its way is not a valid block and is taken as it is.
+fn store(app: &App, body: &[u8], origin: Origin) -> Result<Written, Failure> {
+    let limits = Limits { compressed: BODY_BYTES_MAX, decompressed: BODY_BYTES_MAX };
+    let message = match decode(Encoding::Snappy, body, limits) {
+        Ok(message) => Cow::Owned(message),
+        Err(error @ InflateError::Decompressed(_)) => return Err(Failure::TooLarge(error.to_string())),
+        Err(_) => Cow::Borrowed(body),
+    };
+    let batch = (app.rooms.remote_write)(&message, origin).map_err(Failure::Malformed)?;
+    app.rooms.sink.write(batch).map_err(Failure::Later)
 }
 
 fn acceptable(headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
