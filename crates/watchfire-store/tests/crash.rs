@@ -1,0 +1,257 @@
+//! Kills a writing process again and again, at random moments, and compares what the store gives back with what was
+//! acknowledged: nothing may be lost, invented or changed.
+//!
+//! The same program is the writer (`crash writer <dir> <first batch>`): it prints `ack <n>` after batch `n` was acknowledged.
+//! `WATCHFIRE_CRASH_KILLS` sets the number of kills (50), `WATCHFIRE_CRASH_SEED` the seed, which is printed. Built with the feature
+//! `canary-ack-before-write`, which acknowledges too early, the loop must find losses, and the test fails if it does not.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
+use watchfire_model::labels::Labels;
+use watchfire_model::read::{Budget, Selection, Source};
+use watchfire_model::sample::{Sample, stale_nan};
+use watchfire_model::time::{Clock, SystemClock, Timestamp};
+use watchfire_model::write::Sink;
+use watchfire_store::{Options, Store};
+
+const START: i64 = 1_700_000_000_000;
+const STEP: i64 = 1000;
+const SERIES: u64 = 20;
+/// Then a new directory begins, because checking grows with what was written.
+const KILLS_PER_DIRECTORY: u64 = 10;
+
+/// Batch `n`: some series in every batch, some that come and go, values of every kind.
+fn batch(n: u64) -> Vec<(Labels, i64, f64)> {
+    let time = START + n as i64 * STEP;
+    let mut samples: Vec<_> = (0..SERIES).map(|s| (series("steady", s), time, value(n, s))).collect();
+    samples.push((series("passing", n / 50), time, n as f64));
+    if n % 10 == 9 {
+        samples.push((series("late", 0), time - 5 * STEP, n as f64));
+    } else {
+        samples.push((series("late", 1), time, n as f64));
+    }
+    samples
+}
+
+fn series(kind: &str, n: u64) -> Labels {
+    Labels::from_pairs([("__name__", format!("crash_{kind}")), ("n", n.to_string())])
+}
+
+fn value(n: u64, s: u64) -> f64 {
+    match s {
+        0 => 1.0,
+        1 => f64::from_bits(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        2 if n % 7 == 0 => stale_nan(),
+        3 => -0.0,
+        _ => n as f64 * s as f64 / 8.0,
+    }
+}
+
+fn open(dir: &Path) -> Result<Store, watchfire_store::OpenError> {
+    let clock = SystemClock::shared();
+    // Small sizes make files turn over many times within one run.
+    Store::open(Options { memory_max: 48 << 10, wal_file_bytes: 16 << 10, sync_interval: Duration::from_millis(50), min_free_bytes: 0, ..Options::new(dir, clock) })
+}
+
+/// The process that is killed. It goes on at the first batch that is not stored yet.
+fn writer(dir: &str, first: u64) -> ExitCode {
+    let store = match open(Path::new(dir)) {
+        Ok(store) => store,
+        Err(error) => {
+            println!("error cannot open: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    for n in first.. {
+        let mut request = Batch::new(Origin::new("crash"));
+        for (labels, time, value) in batch(n) {
+            request.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time: Timestamp(time), value }) });
+        }
+        request.metadata.push(Metadata { family: format!("crash_{}", n / 100).into(), kind: MetricType::Gauge, help: "".into(), unit: "".into() });
+        let wanted = request.sample_count() as u64;
+        let acknowledged = loop {
+            match store.write(request.clone()) {
+                Ok(written) => break written,
+                Err(watchfire_model::write::WriteError::Busy(_)) => store.tick(),
+                Err(error) => {
+                    println!("error cannot write batch {n}: {error}");
+                    return ExitCode::FAILURE;
+                }
+            }
+        };
+        // Conservation: every sample is accounted for. A batch that was written but not acknowledged comes again as duplicates.
+        if acknowledged.stored + acknowledged.duplicates != wanted {
+            println!("error batch {n}: {acknowledged:?} of {wanted} samples");
+            return ExitCode::FAILURE;
+        }
+        if writeln!(out, "ack {n}").and_then(|()| out.flush()).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+struct Random(u64);
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 11
+    }
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+}
+
+fn kill(child: &mut Child) {
+    child.kill().expect("SIGKILL");
+    child.wait().expect("a dead child");
+}
+
+/// Runs the writer, kills it after a while, and returns the number of acknowledged batches.
+fn run_and_kill(dir: &Path, acknowledged: u64, random: &mut Random) -> Result<u64, String> {
+    let program = std::env::current_exe().expect("our own path");
+    let mut child = Command::new(program)
+        .args(["writer", dir.to_str().expect("a plain path"), &acknowledged.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a writer");
+    let output = child.stdout.take().expect("its output");
+    let (send, lines) = mpsc::channel();
+    let reader = std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(send.send(line))));
+    // One in five dies within the first milliseconds, while it reads the log back; the others somewhere within the writing.
+    let early = random.below(5) == 0;
+    let micros = if early { random.below(5_000) } else { 10_000 + random.below(110_000) };
+    let mut count = acknowledged;
+    let mut error = None;
+    let mut take = |line: String| match line.strip_prefix("ack ").and_then(|n| n.parse::<u64>().ok()) {
+        Some(n) => count = n + 1,
+        None => error = Some(line),
+    };
+    let clock = SystemClock::new();
+    let deadline = clock.monotonic() + Duration::from_micros(micros);
+    while let Ok(line) = lines.recv_timeout(deadline.saturating_sub(clock.monotonic())) {
+        take(line);
+    }
+    kill(&mut child);
+    reader.join().expect("the reader");
+    lines.try_iter().for_each(&mut take);
+    match error {
+        Some(error) => Err(error),
+        None => Ok(count),
+    }
+}
+
+type Everything = BTreeMap<Labels, BTreeMap<i64, u64>>;
+
+fn everything(store: &Store) -> Everything {
+    let selection = Selection { matchers: vec![], start: Timestamp::MIN, end: Timestamp::MAX };
+    let mut all = Everything::new();
+    let read = store.select(&selection, &Budget::unlimited(SystemClock::shared()), &mut |s| {
+        all.insert(s.labels, s.times.iter().copied().zip(s.values.iter().map(|v| v.to_bits())).collect());
+        Ok(ControlFlow::Continue(()))
+    });
+    read.expect("a readable store");
+    all
+}
+
+/// Compares what is stored with what may be there: all acknowledged batches, and at most the one after them. Returns how many
+/// batches are stored.
+fn verify(dir: &Path, acknowledged: u64) -> Result<u64, String> {
+    let store = open(dir).map_err(|e| format!("cannot open: {e}"))?;
+    let stats = store.stats();
+    if stats.quarantined > 0 {
+        return Err(format!("a kill must not damage anything: {stats:?}"));
+    }
+    let mut found = everything(&store);
+    store.close();
+    for n in 0..acknowledged {
+        for (labels, time, value) in batch(n) {
+            match found.get_mut(&labels).and_then(|s| s.remove(&time)) {
+                Some(bits) if bits == value.to_bits() => {}
+                Some(bits) => return Err(format!("changed: {labels} at {time}: {} became {}", value, f64::from_bits(bits))),
+                None => return Err(format!("lost: {labels} at {time}, batch {n} of {acknowledged}")),
+            }
+        }
+    }
+    let next: Vec<_> = batch(acknowledged);
+    let mut extra = 0;
+    for (labels, samples) in &found {
+        for (time, bits) in samples {
+            if !next.iter().any(|(l, t, v)| l == labels && t == time && v.to_bits() == *bits) {
+                return Err(format!("invented: {labels} at {time}: {}", f64::from_bits(*bits)));
+            }
+            extra += 1;
+        }
+    }
+    if extra == 0 || extra == next.len() { Ok(acknowledged) } else { Err(format!("batch {acknowledged} is there in part: {extra} of {}", next.len())) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test program has no configuration but its environment")]
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Kills and verifies; returns the number of acknowledged batches, or the first fault.
+fn kill_loop(kills: u64, random: &mut Random) -> Result<u64, String> {
+    let mut dir = tempfile::tempdir().expect("a directory");
+    let mut acknowledged = 0;
+    let mut total = 0;
+    for round in 0..kills {
+        if round % KILLS_PER_DIRECTORY == 0 {
+            dir = tempfile::tempdir().expect("a directory");
+            total += std::mem::take(&mut acknowledged);
+        }
+        acknowledged = run_and_kill(dir.path(), acknowledged, random).map_err(|e| format!("kill {round}: {e}"))?;
+        // Half of the time the next writer is the first to see what the crash left.
+        let last = round + 1 == kills || (round + 1) % KILLS_PER_DIRECTORY == 0;
+        if last || random.below(2) == 0 {
+            verify(dir.path(), acknowledged).map_err(|e| format!("kill {round}: {e}"))?;
+        }
+    }
+    Ok(total + acknowledged)
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, dir, first] = &arguments[..]
+        && mode == "writer"
+    {
+        return writer(dir, first.parse().expect("a number"));
+    }
+    if arguments.iter().any(|a| a == "--list") {
+        println!("r01_kills_lose_nothing: test");
+        return ExitCode::SUCCESS;
+    }
+    let seed = setting("WATCHFIRE_CRASH_SEED").unwrap_or_else(|| SystemClock::new().now().millis() as u64);
+    let kills = setting("WATCHFIRE_CRASH_KILLS").unwrap_or(50);
+    println!("crash test: {kills} kills, WATCHFIRE_CRASH_SEED={seed}");
+    let result = kill_loop(kills, &mut Random(seed));
+    let canary = cfg!(feature = "canary-ack-before-write");
+    match (result, canary) {
+        (Ok(batches), false) => {
+            println!("test r01_kills_lose_nothing ... ok ({batches} batches acknowledged, none lost, invented or changed)");
+            ExitCode::SUCCESS
+        }
+        (Err(fault), true) => {
+            println!("test r04_early_acknowledgement_is_caught ... ok ({fault})");
+            ExitCode::SUCCESS
+        }
+        (Err(fault), false) => {
+            println!("test r01_kills_lose_nothing ... FAILED: {fault}");
+            ExitCode::FAILURE
+        }
+        (Ok(_), true) => {
+            println!("test r04_early_acknowledgement_is_caught ... FAILED: the build that acknowledges too early was not caught");
+            ExitCode::FAILURE
+        }
+    }
+}
