@@ -413,8 +413,10 @@ impl Lexer<'_> {
         let mut first = true;
         loop {
             // Years can only come first.
-            if !matches!(self.peek(), Some(b's' | b'm' | b'h' | b'd' | b'w')) && !(first && self.peek() == Some(b'y')) {
-                return false;
+            match self.peek() {
+                Some(b's' | b'm' | b'h' | b'd' | b'w') => {}
+                Some(b'y') if first => {}
+                _ => return false,
             }
             first = false;
             self.at += 1;

@@ -1,0 +1,211 @@
+//! The language of the scripts.
+//!
+//! ```text
+//! # A comment.
+//! clear
+//! load 1m
+//!   metric{label="x"} 1 2+3x4 7x2 _ _x3 stale NaN -Inf
+//! eval instant at 5m <query>
+//!   {label="x"} 3
+//! eval range from 0 to 10m step 1m <query>
+//!   expect warn <text, or nothing for any>
+//!   {label="x"} 1 _ 3+1x2
+//! ```
+//!
+//! `a+bxn` is a, a+b, … a+nb; `axn` is a, n+1 times; `_` is no sample. Other expectations: `fail`, `info`, `ordered`, `string`.
+
+use watchfire_model::duration::parse_millis;
+use watchfire_model::labels::{Labels, METRIC_NAME};
+use watchfire_model::matcher::MatchOp;
+use watchfire_model::sample::{is_stale, stale_nan};
+
+use super::super::parse_selector;
+
+/// A series with its samples' times and values.
+type Stored = (Labels, Vec<(i64, f64)>);
+
+pub(super) enum Command {
+    Clear,
+    Load(Vec<Stored>),
+    Eval(Eval),
+}
+
+pub(super) struct Eval {
+    pub(super) line: usize,
+    pub(super) query: String,
+    pub(super) when: When,
+    pub(super) expected: Expectation,
+    pub(super) fail: Option<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) infos: Vec<String>,
+    pub(super) ordered: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum When {
+    Instant(i64),
+    Range { start: i64, end: i64, step: u64 },
+}
+
+#[derive(Debug)]
+pub(super) enum Expectation {
+    Number(f64),
+    Text(String),
+    /// Values by series; the staleness marker stands for "no sample".
+    Rows(Vec<(Labels, Vec<f64>)>),
+}
+
+/// A marker to be stored, told apart from "no sample" by its sign bit.
+fn stored_marker() -> f64 {
+    -stale_nan()
+}
+
+/// Reads a script; the message begins with the line.
+pub(super) fn read(text: &str) -> Result<Vec<Command>, String> {
+    let mut commands = Vec::new();
+    let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line)).filter(|(_, line)| !line.trim_start().starts_with('#')).peekable();
+    while let Some((number, line)) = lines.next() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let mut block = Vec::new();
+        while let Some((number, line)) = lines.next_if(|(_, line)| line.starts_with([' ', '\t']) && !line.trim().is_empty()) {
+            block.push((number, line.trim()));
+        }
+        let at = |message: String| format!("{number}: {message}");
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        commands.push(match word {
+            "clear" => Command::Clear,
+            "load" => Command::Load(load(rest.trim(), &block)?),
+            "eval" => Command::Eval(eval(number, rest.trim(), &block).map_err(at)?),
+            _ => return Err(at(format!("unknown command {word}"))),
+        });
+    }
+    Ok(commands)
+}
+
+fn millis(text: &str) -> Result<i64, String> {
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |t| (-1, t));
+    match (parse_millis(text), text.parse::<f64>()) {
+        (Some(ms), _) => Ok(sign * ms as i64),
+        (None, Ok(seconds)) => Ok(sign * (seconds * 1000.0) as i64),
+        _ => Err(format!("{text} is no duration")),
+    }
+}
+
+fn load(step: &str, block: &[(usize, &str)]) -> Result<Vec<Stored>, String> {
+    let step = millis(step)?;
+    let mut series = Vec::new();
+    for (number, line) in block {
+        let (labels, values) = row(line).map_err(|e| format!("{number}: {e}"))?;
+        let timed = values.into_iter().enumerate().filter(|(_, v)| !is_stale(*v));
+        let marker = stored_marker().to_bits();
+        series.push((labels, timed.map(|(i, v)| (i as i64 * step, if v.to_bits() == marker { stale_nan() } else { v })).collect()));
+    }
+    Ok(series)
+}
+
+fn eval(line: usize, head: &str, block: &[(usize, &str)]) -> Result<Eval, String> {
+    let (when, query) = times(head)?;
+    let mut eval = Eval { line, query: query.to_owned(), when, expected: Expectation::Rows(Vec::new()), fail: None, warnings: Vec::new(), infos: Vec::new(), ordered: false };
+    let mut rows = Vec::new();
+    for (_, line) in block {
+        if let Some(expected) = line.strip_prefix("expect ") {
+            let (what, text) = expected.split_once(' ').unwrap_or((expected, ""));
+            match what {
+                "fail" => eval.fail = Some(text.to_owned()),
+                "warn" => eval.warnings.push(text.to_owned()),
+                "info" => eval.infos.push(text.to_owned()),
+                "ordered" => eval.ordered = true,
+                "string" => eval.expected = Expectation::Text(text.to_owned()),
+                _ => return Err(format!("unknown expectation {what}")),
+            }
+        } else if let Ok(number) = number(line) {
+            eval.expected = Expectation::Number(number);
+        } else {
+            rows.push(row(line)?);
+        }
+    }
+    if !rows.is_empty() {
+        eval.expected = Expectation::Rows(rows);
+    }
+    Ok(eval)
+}
+
+/// `instant at T query` or `range from A to B step S query`.
+fn times(head: &str) -> Result<(When, &str), String> {
+    let mut rest = head;
+    let mut word = || {
+        let (word, tail) = rest.split_once(' ')?;
+        rest = tail.trim_start();
+        Some(word)
+    };
+    let when = match (word(), word()) {
+        (Some("instant"), Some("at")) => When::Instant(millis(word().unwrap_or(""))?),
+        (Some("range"), Some("from")) => {
+            let start = millis(word().unwrap_or(""))?;
+            let _to = word();
+            let end = millis(word().unwrap_or(""))?;
+            let _step = word();
+            When::Range { start, end, step: millis(word().unwrap_or(""))?.unsigned_abs() }
+        }
+        _ => return Err("expected: eval instant at …, or eval range from … to … step …".to_owned()),
+    };
+    Ok((when, rest))
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}
+
+/// A series and its values.
+fn row(line: &str) -> Result<(Labels, Vec<f64>), String> {
+    let end = match line.rfind('}') {
+        Some(at) => at + 1,
+        None => line.find(' ').unwrap_or(line.len()),
+    };
+    let (name, tail) = line.split_at_checked(end).ok_or("series expected")?;
+    let mut values = Vec::new();
+    for item in tail.split_whitespace() {
+        add_values(item, &mut values)?;
+    }
+    Ok((labels(name)?, values))
+}
+
+fn labels(text: &str) -> Result<Labels, String> {
+    if text == "{}" {
+        return Ok(Labels::empty());
+    }
+    let matchers = parse_selector(text).map_err(|e| e.to_string())?;
+    if matchers.iter().any(|m| m.op != MatchOp::Equal) {
+        return Err(format!("{text} is no series"));
+    }
+    debug_assert!(matchers.iter().filter(|m| m.name == METRIC_NAME).count() <= 1);
+    Ok(Labels::from_pairs(matchers.iter().map(|m| (m.name.as_str(), m.value.as_str()))))
+}
+
+fn add_values(item: &str, values: &mut Vec<f64>) -> Result<(), String> {
+    let (value, times) = match item.rsplit_once('x') {
+        Some((value, times)) => (value, times.parse::<usize>().map_err(|_| format!("{item}: how often?"))?),
+        None => (item, 0),
+    };
+    match value {
+        "_" => values.extend(std::iter::repeat_n(stale_nan(), times.max(1))),
+        "stale" => values.push(stored_marker()),
+        _ => {
+            let (first, increment) = increment(value)?;
+            values.extend((0..=times).map(|i| first + increment * i as f64));
+        }
+    }
+    Ok(())
+}
+
+/// `a`, `a+b` or `a-b`; the sign of an exponent is none of these.
+fn increment(text: &str) -> Result<(f64, f64), String> {
+    if let Ok(value) = number(text) {
+        return Ok((value, 0.0));
+    }
+    let split = text.char_indices().skip(1).find(|(i, c)| matches!(c, '+' | '-') && !text.get(..*i).is_some_and(|t| t.ends_with(['e', 'E'])));
+    let (first, rest) = split.and_then(|(i, _)| text.split_at_checked(i)).ok_or(format!("{text} is no number"))?;
+    Ok((number(first)?, number(rest)?))
+}
