@@ -224,6 +224,8 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use watchfire_model::labels;
 
@@ -245,6 +247,7 @@ mod tests {
         let mut ended = Vec::new();
         let note = |l: &Labels| ended.push(l.metric_name().to_owned());
         if ok { cache.commit(note) } else { cache.fail(note) }
+        ended.sort();
         (added, ended)
     }
 
@@ -259,6 +262,26 @@ mod tests {
         assert_eq!(scrape(&mut cache, &["a"], false), (0, vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(scrape(&mut cache, &[], false), (0, vec![]));
         assert_eq!(scrape(&mut cache, &["a", "b"], true), (0, vec![]));
+    }
+
+    proptest::proptest! {
+        /// Whatever comes in whatever order, the cache says the same as sets do.
+        #[test]
+        fn the_cache_is_a_pair_of_sets(scrapes in proptest::collection::vec((proptest::collection::vec(0u8..9, 0..14), proptest::bool::weighted(0.8)), 1..30)) {
+            let mut cache = Cache::new();
+            let (mut alive, mut remembered) = (BTreeSet::new(), BTreeSet::new());
+            for (names, ok) in scrapes {
+                let texts: Vec<String> = names.iter().map(|n| if n % 4 == 3 { format!("!{n}") } else { format!("s{n}") }).collect();
+                let now: BTreeSet<String> = texts.iter().cloned().collect();
+                let series: BTreeSet<String> = now.iter().filter(|t| !t.starts_with('!')).cloned().collect();
+                let gone: BTreeSet<String> = if ok { alive.difference(&series).cloned().collect() } else { alive };
+                let new = now.difference(&remembered).count();
+                let found = scrape(&mut cache, &texts.iter().map(String::as_str).collect::<Vec<_>>(), ok);
+                proptest::prop_assert_eq!(found, (new, gone.into_iter().collect()));
+                alive = if ok { series } else { BTreeSet::new() };
+                remembered = if ok { now } else { remembered.union(&now).cloned().collect() };
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! All jobs of a configuration: starts them, changes them when the configuration changes, and tells how targets are
 //! doing. What has not changed is not touched: loops, caches and timing go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -133,10 +133,11 @@ impl Manager {
 
     /// The same with a list of jobs.
     pub fn apply_jobs(&self, wanted: &[Arc<ScrapeConfig>]) {
+        let names: BTreeSet<&str> = wanted.iter().map(|w| w.name.as_str()).collect();
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // A job that went away is kept until its series have ended, in case it comes back.
         jobs.retain(|_, job| matches!(job.done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
-        for (_, job) in jobs.iter_mut().filter(|(name, job)| job.fingerprint.is_some() && !wanted.iter().any(|w| w.name == **name)) {
+        for (_, job) in jobs.iter_mut().filter(|(name, job)| job.fingerprint.is_some() && !names.contains(name.as_str())) {
             job.fingerprint = None;
             job.desired.send_replace(Desired::End);
         }

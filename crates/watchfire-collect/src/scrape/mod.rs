@@ -19,5 +19,6 @@ pub mod target;
 mod tests;
 mod worker;
 
+pub use alias::{Alias, Aliases, default_aliases, no_aliases};
 pub use manager::{Manager, Surroundings};
 pub use net_fetch::NetFetch;
