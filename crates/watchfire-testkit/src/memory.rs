@@ -130,7 +130,9 @@ mod tests {
         let up = labels!("__name__" => "up", "job" => "a");
         let sample = |t, value| Sample { time: Timestamp(t), value };
         let mut batch = Batch::new(Origin::new("test"));
-        batch.series.push(SeriesSamples { labels: up.clone(), samples: watchfire_model::batch::Samples::Many(vec![sample(2, 1.0), sample(1, 0.0), sample(1, 0.0)]) });
+        batch
+            .series
+            .push(SeriesSamples { labels: up.clone(), samples: watchfire_model::batch::Samples::Many(vec![sample(2, 1.0), sample(1, 0.0), sample(1, 0.0)]) });
         let written = memory.write(batch).unwrap();
         assert_eq!((written.stored, written.duplicates, written.new_series), (2, 1, 1));
         memory.add(&labels!("__name__" => "down"), Timestamp(1), 5.0);

@@ -304,7 +304,10 @@ impl BinaryOp {
 impl AggregateOp {
     /// Whether it has a parameter before the vector.
     pub fn has_param(self) -> bool {
-        matches!(self, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::CountValues | AggregateOp::Quantile | AggregateOp::Limitk | AggregateOp::LimitRatio)
+        matches!(
+            self,
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::CountValues | AggregateOp::Quantile | AggregateOp::Limitk | AggregateOp::LimitRatio
+        )
     }
 }
 

@@ -43,7 +43,10 @@ impl Checker<'_> {
             NodeKind::Unary(unary) => {
                 let inner = self.node(&unary.expr)?;
                 if !matches!(inner, ValueType::Scalar | ValueType::Vector) {
-                    self.fail(node.start, format!("unary expression only allowed on expressions of type scalar or instant vector, got {}", quoted(inner.name())))?;
+                    self.fail(
+                        node.start,
+                        format!("unary expression only allowed on expressions of type scalar or instant vector, got {}", quoted(inner.name())),
+                    )?;
                 }
             }
             NodeKind::Aggregate(aggregate) => self.aggregate(aggregate)?,

@@ -87,7 +87,9 @@ fn write_list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl Iterator<
 
 /// Whether a name may stand before the braces: words like `bool` and `inf` mean something else there.
 fn stands_alone(name: &str) -> bool {
-    is_classic_metric_name(name) && (!name.contains(':') || keyword(name).is_none()) && !matches!(name.to_ascii_lowercase().as_str(), "bool" | "on" | "ignoring" | "group_left" | "group_right" | "atan2" | "inf" | "nan")
+    is_classic_metric_name(name)
+        && (!name.contains(':') || keyword(name).is_none())
+        && !matches!(name.to_ascii_lowercase().as_str(), "bool" | "on" | "ignoring" | "group_left" | "group_right" | "atan2" | "inf" | "nan")
 }
 
 fn write_selector(f: &mut fmt::Formatter<'_>, selector: &VectorSelector) -> fmt::Result {

@@ -142,7 +142,15 @@ impl Engine {
     }
 
     /// Evaluates a query at `start`, `start + step`, … up to `end`.
-    pub fn range<Q: Query + ?Sized>(&self, source: &dyn Source, query: &Q, start: Timestamp, end: Timestamp, step: Duration, budget: &Budget) -> Result<Answer, QueryError> {
+    pub fn range<Q: Query + ?Sized>(
+        &self,
+        source: &dyn Source,
+        query: &Q,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+        budget: &Budget,
+    ) -> Result<Answer, QueryError> {
         let expr = query.expr()?;
         let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         if step_ms == 0 {
@@ -191,6 +199,8 @@ fn samples(columns: &Columns, time: Timestamp) -> Vec<Sample> {
 }
 
 fn series(columns: &Columns, grid: Grid) -> Vec<Series> {
-    let points = |column: &super::eval::Column| (0..grid.count).filter_map(|i| column.at(i).map(|value| Point { time: Timestamp(grid.time(i)), value })).collect::<Vec<_>>();
+    let points = |column: &super::eval::Column| {
+        (0..grid.count).filter_map(|i| column.at(i).map(|value| Point { time: Timestamp(grid.time(i)), value })).collect::<Vec<_>>()
+    };
     columns.list.iter().map(|c| Series { labels: c.labels.clone(), points: points(c) }).filter(|s| !s.points.is_empty()).collect()
 }

@@ -98,7 +98,12 @@ const fn calendar(name: &'static str, compute: fn(&Civil) -> f64) -> Function {
 const fn window(name: &'static str, args: &'static [ValueType], compute: fn(&Window<'_>) -> Option<f64>) -> Function {
     entry(name, args, V, Code::Window(OverTime { compute, check: eval::any_parameters, keeps_name: false, counter: false }))
 }
-const fn other(name: &'static str, args: &'static [ValueType], returns: ValueType, code: fn(&mut Evaluator<'_>, &Call, Grid) -> Result<Output, QueryError>) -> Function {
+const fn other(
+    name: &'static str,
+    args: &'static [ValueType],
+    returns: ValueType,
+    code: fn(&mut Evaluator<'_>, &Call, Grid) -> Result<Output, QueryError>,
+) -> Function {
     entry(name, args, returns, Code::Other(code))
 }
 

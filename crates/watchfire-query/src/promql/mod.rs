@@ -22,7 +22,10 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use ast::{Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Duration, Expr, Matching, MatrixSelector, Node, NodeKind, Subquery, Unary, ValueType, VectorSelector};
+pub use ast::{
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Duration, Expr, Matching, MatrixSelector, Node, NodeKind, Subquery, Unary, ValueType,
+    VectorSelector,
+};
 pub use engine::{Answer, Engine, POINTS_PER_SERIES_MAX, POINTS_PER_SERIES_MESSAGE, Point, Query, Sample, Series, Value};
 pub use error::{ParseError, QueryError};
 pub use functions::{Function, function, functions};

@@ -122,7 +122,18 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_go_reads_them() {
-        for (text, value) in [("010", Some(8.0)), ("08", Some(8.0)), ("0x1F", Some(31.0)), ("1_000", Some(1000.0)), ("1_000.5", None), (".5", Some(0.5)), ("1e3", Some(1000.0)), ("5.", Some(5.0)), ("iNf", Some(f64::INFINITY)), ("99999999999999999999", Some(1e20))] {
+        for (text, value) in [
+            ("010", Some(8.0)),
+            ("08", Some(8.0)),
+            ("0x1F", Some(31.0)),
+            ("1_000", Some(1000.0)),
+            ("1_000.5", None),
+            (".5", Some(0.5)),
+            ("1e3", Some(1000.0)),
+            ("5.", Some(5.0)),
+            ("iNf", Some(f64::INFINITY)),
+            ("99999999999999999999", Some(1e20)),
+        ] {
             assert_eq!(parse_number(text), value, "{text}");
         }
     }

@@ -58,7 +58,9 @@ fn budgets_are_kept() {
         memory.add_series(&labels!("__name__" => "m", "i" => &i.to_string()), (0..1000).map(|t| (t * 1000, 1.0)));
     }
     let engine = Engine::default();
-    let ask = |query: &str, budget: &Budget| engine.range(&memory, query, Timestamp(0), Timestamp(1_000_000), Duration::from_secs(1), budget).map(|_| ()).map_err(|e| e.to_string());
+    let ask = |query: &str, budget: &Budget| {
+        engine.range(&memory, query, Timestamp(0), Timestamp(1_000_000), Duration::from_secs(1), budget).map(|_| ()).map_err(|e| e.to_string())
+    };
     assert_eq!(ask("m", &small_budget()).unwrap_err(), "query would load more than 20000 samples into memory");
     assert!(ask("m{i='1'}", &small_budget()).is_ok());
     assert!(ask("rate(m{i='1'}[5m])", &small_budget()).is_ok());
@@ -127,7 +129,9 @@ fn all_queries_of_the_catalogue_parse_and_evaluate() {
     // Elided or described in words in the catalogue itself.
     const NO_QUERIES: [&str; 3] = ["histogram_quantile(0.95, ...)", "Budget calculation", "Burn rate calculation"];
     let mut found = 0;
-    for (file, column, must_be) in [("queries.tsv", "query", Some("promql")), ("dashboards.tsv", "query", None), ("alerts.tsv", "expr", None), ("recording_rules.tsv", "expr", None)] {
+    for (file, column, must_be) in
+        [("queries.tsv", "query", Some("promql")), ("dashboards.tsv", "query", None), ("alerts.tsv", "expr", None), ("recording_rules.tsv", "expr", None)]
+    {
         let text = std::fs::read_to_string(directory.join(file)).unwrap();
         let mut lines = text.lines();
         let header: Vec<&str> = lines.next().unwrap().split('\t').collect();
@@ -136,7 +140,12 @@ fn all_queries_of_the_catalogue_parse_and_evaluate() {
             let fields: Vec<&str> = line.split('\t').collect();
             let written = fields.get(at).copied().unwrap_or("").replace('\u{23ce}', "\n");
             // Rows of other languages, suggestions and built-in conditions are no PromQL.
-            let foreign = must_be.is_some_and(|language| fields[0] != language) || fields[0].starts_with("HSI ") || fields[0].starts_with("Jaeger") || fields[0].starts_with("Pyroscope") || fields.get(1).is_some_and(|f| f.contains("built-in")) || written.starts_with('(') && written.contains("not written");
+            let foreign = must_be.is_some_and(|language| fields[0] != language)
+                || fields[0].starts_with("HSI ")
+                || fields[0].starts_with("Jaeger")
+                || fields[0].starts_with("Pyroscope")
+                || fields.get(1).is_some_and(|f| f.contains("built-in"))
+                || written.starts_with('(') && written.contains("not written");
             if foreign || NO_QUERIES.contains(&written.as_str()) {
                 continue;
             }
@@ -165,18 +174,24 @@ mod random {
         ]
     }
     fn duration() -> impl Strategy<Value = String> {
-        prop::sample::select(vec!["5m", "1ms", "90", "1h30m", "1m+30s", "(2m*2)", "step()", "max_of(1m, range())", "2^5", "-(-1m)", "0.5"]).prop_map(str::to_owned)
+        prop::sample::select(vec!["5m", "1ms", "90", "1h30m", "1m+30s", "(2m*2)", "step()", "max_of(1m, range())", "2^5", "-(-1m)", "0.5"])
+            .prop_map(str::to_owned)
     }
     fn labels() -> impl Strategy<Value = String> {
         prop::collection::vec(prop::sample::select(vec!["i", "k", "le", "by", "\"q.r\"", "__name__"]), 0..3).prop_map(|l| format!("({})", l.join(",")))
     }
     fn selector() -> impl Strategy<Value = String> {
-        let matcher = (prop::sample::select(vec!["i", "k", "le", "'q.r'", "__name__"]), prop::sample::select(vec!["=", "!=", "=~", "!~"]), prop::sample::select(vec!["''", "'1'", "'a|b'", "\".*\"", "`.+`", "'a\\n\"'"]));
+        let matcher = (
+            prop::sample::select(vec!["i", "k", "le", "'q.r'", "__name__"]),
+            prop::sample::select(vec!["=", "!=", "=~", "!~"]),
+            prop::sample::select(vec!["''", "'1'", "'a|b'", "\".*\"", "`.+`", "'a\\n\"'"]),
+        );
         let braces = prop::collection::vec(matcher, 0..3).prop_map(|m| m.into_iter().map(|(n, o, v)| format!("{n}{o}{v}")).collect::<Vec<_>>().join(","));
-        (prop::option::of(name()), braces, prop::sample::select(vec!["", "", "", " offset 1m", " offset -2m", " @ 60", " @ end()", " @ start() offset 5"])).prop_map(|(name, braces, modifier)| match name {
-            Some(name) if braces.is_empty() => format!("{name}{modifier}"),
-            name => format!("{}{{{braces}}}{modifier}", name.unwrap_or_default()),
-        })
+        (prop::option::of(name()), braces, prop::sample::select(vec!["", "", "", " offset 1m", " offset -2m", " @ 60", " @ end()", " @ start() offset 5"]))
+            .prop_map(|(name, braces, modifier)| match name {
+                Some(name) if braces.is_empty() => format!("{name}{modifier}"),
+                name => format!("{}{{{braces}}}{modifier}", name.unwrap_or_default()),
+            })
     }
     fn expression() -> impl Strategy<Value = String> {
         let number = prop::sample::select(vec!["1", "-2", "0.5", "NaN", "Inf", "1e300", "0x10", "3m", "time()", "pi()", "scalar(a)"]).prop_map(str::to_owned);

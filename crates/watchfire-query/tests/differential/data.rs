@@ -57,10 +57,7 @@ pub(crate) fn make() -> (Memory, String) {
 
 fn times(random: &mut Random, from: i64, to: i64) -> Vec<i64> {
     let phase = 137 + (random.below(14_000) as i64);
-    (from..to)
-        .map(|i| BASE + i * STEP + phase + random.below(700) as i64)
-        .map(|t| if t % 1000 == 0 { t + 1 } else { t })
-        .collect()
+    (from..to).map(|i| BASE + i * STEP + phase + random.below(700) as i64).map(|t| if t % 1000 == 0 { t + 1 } else { t }).collect()
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -89,7 +86,13 @@ fn counters(random: &mut Random, all: &mut Vec<(Labels, Vec<(i64, f64)>)>) {
             }
             all.push((labels(&[("__name__", "requests_total"), ("instance", instance), ("method", method), ("code", code)]), samples));
         }
-        let errors: Vec<_> = times(random, 0, COUNT).into_iter().scan(0.0, |v, t| { *v += (random.below(3)) as f64; Some((t, *v + 5e5)) }).collect();
+        let errors: Vec<_> = times(random, 0, COUNT)
+            .into_iter()
+            .scan(0.0, |v, t| {
+                *v += (random.below(3)) as f64;
+                Some((t, *v + 5e5))
+            })
+            .collect();
         all.push((labels(&[("__name__", "errors_total"), ("instance", instance), ("method", "get")]), errors));
         let info = times(random, 0, COUNT).into_iter().map(|t| (t, 1.0)).collect();
         all.push((labels(&[("__name__", "build_info"), ("instance", instance), ("version", if instance == "a" { "1.0" } else { "2.0" })]), info));

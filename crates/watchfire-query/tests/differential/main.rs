@@ -33,7 +33,8 @@ struct Table {
 
 /// What is known to differ between the installed 2.42 and 3.x, which we follow; such questions are left out.
 fn differs_in_3(query: &str) -> Option<&'static str> {
-    const CALENDAR: [&str; 8] = ["day_of_month(odd", "day_of_week(odd", "day_of_year(odd", "days_in_month(odd", "hour(odd", "minute(odd", "month(odd", "year(odd"];
+    const CALENDAR: [&str; 8] =
+        ["day_of_month(odd", "day_of_week(odd", "day_of_year(odd", "days_in_month(odd", "hour(odd", "minute(odd", "month(odd", "year(odd"];
     if query.contains("atan2") && !query.starts_with("atan2") {
         return Some("3.x drops the metric's name, as after every arithmetic operator");
     }
@@ -41,7 +42,9 @@ fn differs_in_3(query: &str) -> Option<&'static str> {
         return Some("numbers that are no time become whatever the processor makes of them");
     }
     match query {
-        "requests_total * on (instance) group_left requests_total" | "requests_total + on (instance) requests_total" => Some("which duplicates the message names is chance"),
+        "requests_total * on (instance) group_left requests_total" | "requests_total + on (instance) requests_total" => {
+            Some("which duplicates the message names is chance")
+        }
         "bottomk(1, odd)" => Some("2.42 lets a NaN take the place of a NaN"),
         "predict_linear(temperature[10m] @ 1700003607, 600)" => Some("2.42 loses most steps of a range query"),
         "topk(scalar(constant), temperature)" => Some("3.x has its own message for NaN"),
@@ -154,7 +157,8 @@ impl Bench {
 
     fn range(&mut self, query: &str, start: i64, end: i64, step: i64) {
         let mine = self.engine.range(&self.memory, query, Timestamp(start), Timestamp(end), Duration::from_millis(step as u64), &self.budget);
-        let reference = self.reference.ask("query_range", &[("query", older(query)), ("start", seconds(start)), ("end", seconds(end)), ("step", seconds(step))]);
+        let reference =
+            self.reference.ask("query_range", &[("query", older(query)), ("start", seconds(start)), ("end", seconds(end)), ("step", seconds(step))]);
         self.compare(&format!("{query} @ {start}..{end} step {step}"), query, mine, &reference);
     }
 
@@ -162,7 +166,10 @@ impl Bench {
         self.compared += 1;
         let failure = match (mine, reference["status"].as_str()) {
             (Ok(answer), Some("success")) => {
-                let ordered = ["sort", "topk", "bottomk"].iter().any(|p| query.starts_with(p)) && !query.contains("by") && !query.contains("without") && !query.contains("odd");
+                let ordered = ["sort", "topk", "bottomk"].iter().any(|p| query.starts_with(p))
+                    && !query.contains("by")
+                    && !query.contains("without")
+                    && !query.contains("odd");
                 difference(&ours(&answer), &theirs(&reference["data"]), ordered, tolerance(query))
             }
             (Err(mine), Some("error")) => {

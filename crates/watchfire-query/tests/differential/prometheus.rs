@@ -19,7 +19,9 @@ pub(crate) struct Prometheus {
 
 /// Whether both programs can be started.
 pub(crate) fn installed() -> bool {
-    ["prometheus", "promtool"].iter().all(|program| Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success()))
+    ["prometheus", "promtool"]
+        .iter()
+        .all(|program| Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success()))
 }
 
 impl Prometheus {
@@ -29,7 +31,8 @@ impl Prometheus {
         let path = directory.path();
         std::fs::write(path.join("data.om"), open_metrics).unwrap();
         std::fs::write(path.join("prometheus.yml"), "global: {}\n").unwrap();
-        let made = Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics"]).arg(path.join("data.om")).arg(path.join("tsdb")).output().unwrap();
+        let made =
+            Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics"]).arg(path.join("data.om")).arg(path.join("tsdb")).output().unwrap();
         assert!(made.status.success(), "promtool: {}", String::from_utf8_lossy(&made.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Self::spawn(path, port);

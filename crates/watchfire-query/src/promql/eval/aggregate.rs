@@ -31,7 +31,9 @@ impl Evaluator<'_> {
         let input = self.eval_vector(&aggregate.expr, grid)?;
         let groups = group(&input, aggregate);
         match aggregate.op {
-            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio => self.ranked(aggregate.op, input, &groups, &param, at, grid),
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio => {
+                self.ranked(aggregate.op, input, &groups, &param, at, grid)
+            }
             AggregateOp::Quantile => {
                 self.note_quantiles(&param, at);
                 let mut scratch = Vec::new();

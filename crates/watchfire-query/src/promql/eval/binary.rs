@@ -24,7 +24,9 @@ impl Evaluator<'_> {
                 BinaryOp::Or => self.united(a, b, &binary.matching, grid).map(Output::Vector),
                 _ => self.matched(node, binary, a, b, grid).map(Output::Vector),
             },
-            (Output::String(_), _) | (_, Output::String(_)) => Err(QueryError::Execution("binary expression must contain only scalar and instant vector types".to_owned())),
+            (Output::String(_), _) | (_, Output::String(_)) => {
+                Err(QueryError::Execution("binary expression must contain only scalar and instant vector types".to_owned()))
+            }
         }
     }
 

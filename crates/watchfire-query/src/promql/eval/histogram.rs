@@ -51,7 +51,14 @@ impl Evaluator<'_> {
     }
 
     /// Evaluates something of every histogram's buckets at every step.
-    fn of_buckets(&mut self, columns: &Columns, node: &Node, grid: Grid, label: impl Fn(&Labels) -> Labels, mut compute: impl FnMut(&mut Self, usize, &mut Vec<Bucket>) -> f64) -> Evaluated<Columns> {
+    fn of_buckets(
+        &mut self,
+        columns: &Columns,
+        node: &Node,
+        grid: Grid,
+        label: impl Fn(&Labels) -> Labels,
+        mut compute: impl FnMut(&mut Self, usize, &mut Vec<Bucket>) -> f64,
+    ) -> Evaluated<Columns> {
         let mut output = self.no_columns();
         let mut scratch = Vec::new();
         for histogram in self.histograms(columns, node) {

@@ -117,7 +117,11 @@ mod tests {
             (1_767_225_600.0, 2026.0, 1.0, 1.0, 4.0, 1.0, 31.0, 0.0, 0.0),
         ] {
             let t = Civil::from_seconds(seconds);
-            assert_eq!((t.year, t.month, t.day, t.weekday, t.day_of_year, t.days_in_month, t.hour, t.minute), (year, month, day, weekday, day_of_year, days, hour, minute), "{seconds}");
+            assert_eq!(
+                (t.year, t.month, t.day, t.weekday, t.day_of_year, t.days_in_month, t.hour, t.minute),
+                (year, month, day, weekday, day_of_year, days, hour, minute),
+                "{seconds}"
+            );
         }
     }
 

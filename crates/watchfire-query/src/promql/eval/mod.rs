@@ -23,7 +23,10 @@ use super::ast::{Node, NodeKind, Unary};
 use super::error::QueryError;
 use super::functions::Code;
 
-pub(super) use call::{absent, absent_over_time, clamp, clamp_max, clamp_min, of_histograms, query_end, query_range, query_start, query_step, pi, round, scalar, time, timestamp, vector};
+pub(super) use call::{
+    absent, absent_over_time, clamp, clamp_max, clamp_min, of_histograms, pi, query_end, query_range, query_start, query_step, round, scalar, time, timestamp,
+    vector,
+};
 pub(super) use column::{Charge, Column, Columns, Numbers, Output};
 pub(super) use histogram::{histogram_fraction, histogram_quantile, histogram_quantiles};
 pub(super) use label::{label_join, label_replace};

@@ -75,7 +75,14 @@ mod tests {
 
     #[test]
     fn numbers_in_texts_count_as_numbers() {
-        for (a, b, order) in [("disk2", "disk10", Ordering::Less), ("a", "a", Ordering::Equal), ("a1b", "a1c", Ordering::Less), ("", "x", Ordering::Less), ("10", "9", Ordering::Greater), ("é2", "é10", Ordering::Less)] {
+        for (a, b, order) in [
+            ("disk2", "disk10", Ordering::Less),
+            ("a", "a", Ordering::Equal),
+            ("a1b", "a1c", Ordering::Less),
+            ("", "x", Ordering::Less),
+            ("10", "9", Ordering::Greater),
+            ("é2", "é10", Ordering::Less),
+        ] {
             assert_eq!(natural(a, b), order, "{a} {b}");
             assert_eq!(natural(b, a), order.reverse(), "{b} {a}");
         }

@@ -120,4 +120,3 @@ fn within_ratio(column: &Column, ratio: f64) -> bool {
     let ratio = ratio.clamp(-1.0, 1.0);
     if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
 }
-

@@ -206,4 +206,3 @@ fn drop_markers(series: &mut Series) {
     series.times.retain(|_| flags.next().copied().unwrap_or(false));
     series.values.retain(|v| !is_stale(*v));
 }
-

@@ -230,7 +230,9 @@ impl<'a> Parser<'a> {
             }
             Kind::LeftBrace => self.vector_selector(None),
             Kind::Aggregator(op) if self.aggregation_follows() => self.aggregation(op),
-            Kind::Identifier | Kind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) if self.peek_at(1).kind == Kind::LeftParen => self.call(),
+            Kind::Identifier | Kind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) if self.peek_at(1).kind == Kind::LeftParen => {
+                self.call()
+            }
             kind if is_metric_name(kind) => {
                 self.at += 1;
                 self.vector_selector(Some(token))
@@ -252,7 +254,9 @@ impl<'a> Parser<'a> {
             return Ok((self.duration_literal(token)? as f64 / 1000.0, true));
         }
         match parse_number(word) {
-            Some(value) if value.is_infinite() && !word.eq_ignore_ascii_case("inf") => Err(self.error(token.start, format!("error parsing number: strconv.ParseFloat: parsing {}: value out of range", quoted(word)))),
+            Some(value) if value.is_infinite() && !word.eq_ignore_ascii_case("inf") => {
+                Err(self.error(token.start, format!("error parsing number: strconv.ParseFloat: parsing {}: value out of range", quoted(word))))
+            }
             Some(value) => Ok((value, false)),
             None => Err(self.error(token.start, format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", quoted(word)))),
         }

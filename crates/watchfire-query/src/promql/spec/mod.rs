@@ -115,7 +115,9 @@ fn steps(series: &super::Series, eval: &Eval) -> Vec<Option<f64>> {
 
 fn compare(value: &Value, eval: &Eval) -> Result<(), String> {
     match (value, &eval.expected) {
-        (Value::Scalar(point), Expectation::Number(want)) => same(point.value, *want).then_some(()).ok_or_else(|| format!("is {} instead of {}", format_value(point.value), format_value(*want))),
+        (Value::Scalar(point), Expectation::Number(want)) => {
+            same(point.value, *want).then_some(()).ok_or_else(|| format!("is {} instead of {}", format_value(point.value), format_value(*want)))
+        }
         (Value::String { text, .. }, Expectation::Text(want)) => (text == want).then_some(()).ok_or_else(|| format!("is {text:?}")),
         (Value::Vector(_) | Value::Matrix(_), Expectation::Rows(want)) => compare_rows(rows(value, eval), want, eval.ordered),
         (other, want) => Err(format!("is a {} instead of {want:?}", other.type_code())),
@@ -151,7 +153,8 @@ fn shown(rows: &[Row]) -> String {
 #[test]
 fn every_case_of_the_specification_holds() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "test")).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "test")).collect();
     files.sort();
     let mut total = Report::default();
     for file in files {

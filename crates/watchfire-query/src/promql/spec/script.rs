@@ -107,7 +107,16 @@ fn load(step: &str, block: &[(usize, &str)]) -> Result<Vec<Stored>, String> {
 
 fn eval(line: usize, head: &str, block: &[(usize, &str)]) -> Result<Eval, String> {
     let (when, query) = times(head)?;
-    let mut eval = Eval { line, query: query.to_owned(), when, expected: Expectation::Rows(Vec::new()), fail: None, warnings: Vec::new(), infos: Vec::new(), ordered: false };
+    let mut eval = Eval {
+        line,
+        query: query.to_owned(),
+        when,
+        expected: Expectation::Rows(Vec::new()),
+        fail: None,
+        warnings: Vec::new(),
+        infos: Vec::new(),
+        ordered: false,
+    };
     let mut rows = Vec::new();
     for (_, line) in block {
         if let Some(expected) = line.strip_prefix("expect ") {
