@@ -17,6 +17,7 @@ use watchfire_model::write::Sink;
 
 use crate::live::Hub;
 use crate::prometheus::gate::QueryGate;
+use crate::server::Spec;
 
 /// A question to another room that is asked anew at each request.
 pub type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -239,10 +240,14 @@ pub struct App {
 impl App {
     /// Puts the faces on top of the rest of the house.
     pub fn new(rooms: Rooms) -> Arc<App> {
+        App::describing(rooms, &[])
+    }
+    /// The same, with routes of others (authentication) in the description of the interface.
+    pub fn describing(rooms: Rooms, others: &[Spec]) -> Arc<App> {
         let started = rooms.clock.monotonic();
         let queries = QueryGate::new(&rooms.limits, &rooms.meter);
         let hub = Hub::new(&rooms.meter);
-        Arc::new(App { hub, queries, openapi: crate::openapi::document(&rooms.build.version).into(), started, rooms })
+        Arc::new(App { hub, queries, openapi: crate::openapi::document(&rooms.build.version, others).into(), started, rooms })
     }
     /// The time now.
     pub fn now(&self) -> Timestamp {

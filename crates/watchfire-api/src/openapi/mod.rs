@@ -32,8 +32,8 @@ async fn serve(State(app): State<Arc<App>>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], app.openapi.clone()).into_response()
 }
 
-/// The description as JSON text.
-pub(crate) fn document(version: &str) -> String {
+/// The description of all faces and of other routes as JSON text.
+pub(crate) fn document(version: &str, others: &[Spec]) -> String {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|s| {
             s.definitions_path = "/components/schemas".into();
@@ -42,11 +42,9 @@ pub(crate) fn document(version: &str) -> String {
         .for_serialize()
         .into_generator();
     let mut paths = Map::new();
-    for route in crate::routes() {
-        let spec = route.spec();
-        if !spec.doc.hidden {
-            describe(spec, &mut generator, &mut paths);
-        }
+    let faces = crate::routes();
+    for spec in faces.iter().map(Route::spec).chain(others).filter(|spec| !spec.doc.hidden) {
+        describe(spec, &mut generator, &mut paths);
     }
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Error".to_owned(), error_schema());

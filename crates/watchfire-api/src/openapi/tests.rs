@@ -124,3 +124,19 @@ fn the_checker_finds_differences() {
     assert!(check(json!({ "a": 1 })) && check(json!({ "a": null })));
     assert!(!check(json!({ "a": "x" })) && !check(json!({})) && !check(json!({ "a": 1, "b": 2 })) && !check(json!([])));
 }
+
+#[test]
+fn the_reference_lists_every_route() {
+    let page = include_str!("../../../../docs/reference/http-api.md");
+    let rows: Vec<String> = crate::routes()
+        .iter()
+        .map(|route| route.spec())
+        .filter(|spec| !spec.doc.hidden)
+        .map(|spec| {
+            let methods: Vec<&str> = spec.methods.iter().map(http::Method::as_str).collect();
+            format!("| {} | `{}` | {} | {} |", methods.join(", "), spec.path, spec.level, spec.doc.summary)
+        })
+        .collect();
+    let missing: Vec<&String> = rows.iter().filter(|row| !page.contains(row.as_str())).collect();
+    assert!(missing.is_empty(), "docs/reference/http-api.md lacks these lines:\n{}", missing.iter().map(|r| format!("{r}\n")).collect::<String>());
+}
