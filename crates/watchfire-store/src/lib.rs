@@ -7,6 +7,7 @@
 mod encoding;
 mod engine;
 mod error;
+mod figures;
 mod file;
 mod metrics;
 mod options;

@@ -42,6 +42,8 @@ pub struct Stats {
     pub segment_sample_bytes: u64,
     /// Samples in segments.
     pub segment_samples: u64,
+    /// Whether the state file was damaged at the start: it is in quarantine, and tokens, users and sessions are gone.
+    pub state_reset: bool,
     /// Bytes of the state file.
     pub state_bytes: u64,
     /// The time of the oldest sample, in milliseconds.

@@ -13,12 +13,15 @@ use watchfire_model::state::StateStore;
 use watchfire_model::write::{Sink, WriteError, Written};
 
 use crate::engine::Engine;
+use crate::figures;
 use crate::error::OpenError;
 use crate::file::{Disk, LockGuard, RealDisk};
 use crate::options::Options;
-use crate::state::RedbState;
+use crate::state::{OpenStateError, RedbState};
 use crate::stats::{CleanupPreview, Stats};
 
+/// The name of the state file.
+const STATE_FILE: &str = "state.redb";
 /// The longest pause of the keeper between two looks at its duties.
 const KEEPER_PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -26,6 +29,7 @@ const KEEPER_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub struct Store {
     engine: Arc<Engine>,
     state: Arc<RedbState>,
+    state_reset: bool,
     keeper: Mutex<Option<Keeper>>,
     _lock: LockGuard,
 }
@@ -45,9 +49,11 @@ impl Store {
         let keeper_wanted = options.keeper;
         let pause = options.sync_interval.clamp(Duration::from_millis(50), KEEPER_PAUSE_MAX);
         let engine = Arc::new(Engine::open(disk.clone(), options)?);
-        let state = RedbState::open(&*disk, &dir.join("state.redb")).map_err(|e| OpenError::State(e.to_string()))?;
+        let (state, state_reset) = open_state(&*disk, &engine)?;
         let keeper = if keeper_wanted { Some(Keeper::start(engine.clone(), pause).map_err(OpenError::io("start a thread for", &dir))?) } else { None };
-        Ok(Store { engine, state: Arc::new(state), keeper: Mutex::new(keeper), _lock: lock })
+        let state = Arc::new(state);
+        figures::register(&engine, &state);
+        Ok(Store { engine, state, state_reset, keeper: Mutex::new(keeper), _lock: lock })
     }
 
     /// The small durable state beside the telemetry.
@@ -56,7 +62,7 @@ impl Store {
     }
     /// Figures about the store.
     pub fn stats(&self) -> Stats {
-        Stats { state_bytes: self.state.bytes(), ..self.engine.stats() }
+        Stats { state_bytes: self.state.bytes(), state_reset: self.state_reset, ..self.engine.stats() }
     }
     /// What retention would remove now. Changes nothing.
     pub fn cleanup_preview(&self) -> CleanupPreview {
@@ -88,6 +94,25 @@ impl Store {
             }
         }
         self.engine.close();
+    }
+}
+
+/// Opens the state file. A damaged one goes into quarantine, and a new one begins; the caller is told, because that also loses
+/// who may log in.
+fn open_state(disk: &dyn Disk, engine: &Engine) -> Result<(RedbState, bool), OpenError> {
+    let dir = &engine.options.dir;
+    let path = dir.join(STATE_FILE);
+    let io = |error| OpenError::Io { doing: "open", path: path.clone(), source: error };
+    match RedbState::open(disk, &path) {
+        Ok(state) => return Ok((state, false)),
+        Err(OpenStateError::Io(error)) => return Err(io(error)),
+        Err(OpenStateError::Damaged(reason)) => tracing::error!(reason, "the state file is damaged"),
+    }
+    engine.quarantine(dir, STATE_FILE).map_err(io)?;
+    match RedbState::open(disk, &path) {
+        Ok(state) => Ok((state, true)),
+        Err(OpenStateError::Io(error)) => Err(io(error)),
+        Err(OpenStateError::Damaged(reason)) => Err(OpenError::State(reason)),
     }
 }
 

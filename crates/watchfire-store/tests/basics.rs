@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::batch::{Batch, MetricType, Metadata, Origin, Samples, SeriesSamples};
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
 use watchfire_model::labels;
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::{MatchOp, Matcher};
@@ -87,23 +87,28 @@ fn matchers_choose_series() {
     let store = Store::open(options(dir.path(), &clock)).unwrap();
     let series = [up("a"), up("b"), labels!("__name__" => "up"), labels!("__name__" => "down", "instance" => "a", "x" => "1")];
     store.write(batch(&series.iter().map(|l| (l.clone(), NOW, 1.0)).collect::<Vec<_>>())).unwrap();
-    let check = |matchers: &[(&str, MatchOp, &str)], expected: &[usize]| {
-        let matchers: Vec<_> = matchers.iter().map(|(n, op, v)| Matcher::new(n, *op, v).unwrap()).collect();
-        let mut expected: Vec<_> = expected.iter().map(|i| series[*i].clone()).collect();
-        expected.sort();
-        assert_eq!(select(&store, matchers.clone(), NOW, NOW).into_iter().map(|s| s.labels).collect::<Vec<_>>(), expected, "{matchers:?}");
-    };
-    use MatchOp::{Equal, NotEqual, NotRegex, Regex};
-    check(&[], &[0, 1, 2, 3]);
-    check(&[("__name__", Equal, "up")], &[0, 1, 2]);
-    check(&[("__name__", Equal, "up"), ("instance", NotEqual, "a")], &[1, 2]);
-    check(&[("instance", Equal, "")], &[2]);
-    check(&[("instance", Regex, ".+")], &[0, 1, 3]);
-    check(&[("instance", Regex, "a|c")], &[0, 3]);
-    check(&[("instance", Regex, "|b")], &[1, 2]);
-    check(&[("instance", NotRegex, "|b")], &[0, 3]);
-    check(&[("x", Equal, ""), ("instance", Regex, ".*a")], &[0]);
-    check(&[("instance", Equal, "nope")], &[]);
+    for from in ["the head", "a segment"] {
+        if from == "a segment" {
+            store.flush().unwrap();
+        }
+        let check = |matchers: &[(&str, MatchOp, &str)], expected: &[usize]| {
+            let matchers: Vec<_> = matchers.iter().map(|(n, op, v)| Matcher::new(n, *op, v).unwrap()).collect();
+            let mut expected: Vec<_> = expected.iter().map(|i| series[*i].clone()).collect();
+            expected.sort();
+            assert_eq!(select(&store, matchers.clone(), NOW, NOW).into_iter().map(|s| s.labels).collect::<Vec<_>>(), expected, "{matchers:?} in {from}");
+        };
+        use MatchOp::{Equal, NotEqual, NotRegex, Regex};
+        check(&[], &[0, 1, 2, 3]);
+        check(&[("__name__", Equal, "up")], &[0, 1, 2]);
+        check(&[("__name__", Equal, "up"), ("instance", NotEqual, "a")], &[1, 2]);
+        check(&[("instance", Equal, "")], &[2]);
+        check(&[("instance", Regex, ".+")], &[0, 1, 3]);
+        check(&[("instance", Regex, "a|c")], &[0, 3]);
+        check(&[("instance", Regex, "|b")], &[1, 2]);
+        check(&[("instance", NotRegex, "|b")], &[0, 3]);
+        check(&[("x", Equal, ""), ("instance", Regex, ".*a")], &[0]);
+        check(&[("instance", Equal, "nope")], &[]);
+    }
 }
 
 #[test]
@@ -117,16 +122,32 @@ fn names_values_and_metadata() {
         batch.metadata.push(metadata.clone());
         store.write(batch).unwrap();
     }
-    let store = Store::open(options(dir.path(), &clock)).unwrap();
-    let budget = Budget::unlimited(clock);
+    let budget = Budget::unlimited(clock.clone());
     let all = Selection { matchers: vec![], start: Timestamp(NOW), end: Timestamp(NOW) };
     let ups = Selection { matchers: vec![Matcher::equal("__name__", "up")], ..all.clone() };
-    assert_eq!(store.label_names(&all, &budget).unwrap(), ["__name__", "instance", "k"]);
-    assert_eq!(store.label_names(&ups, &budget).unwrap(), ["__name__", "instance"]);
-    assert_eq!(store.label_values("__name__", &all, &budget).unwrap(), ["up", "x"]);
-    assert_eq!(store.label_values("__name__", &ups, &budget).unwrap(), ["up"]);
-    assert_eq!(store.series(&ups, &budget).unwrap(), [up("a")]);
-    assert_eq!(store.metadata(), [metadata]);
+    let before = Selection { start: Timestamp(NOW - 10), end: Timestamp(NOW - 1), ..all.clone() };
+    let mut store = Store::open(options(dir.path(), &clock)).unwrap();
+    // From the log, from a segment, after a restart with nothing but the segment, from segment and head together.
+    for step in 0..4 {
+        match step {
+            0 => {}
+            1 => store.flush().unwrap(),
+            2 => {
+                drop(store);
+                store = Store::open(options(dir.path(), &clock)).unwrap();
+            }
+            _ => assert_eq!(store.write(batch(&[(up("a"), NOW + 1, 1.0)])).unwrap().stored, 1),
+        }
+        assert_eq!(store.label_names(&all, &budget).unwrap(), ["__name__", "instance", "k"], "step {step}");
+        assert_eq!(store.label_names(&ups, &budget).unwrap(), ["__name__", "instance"]);
+        assert_eq!(store.label_values("__name__", &all, &budget).unwrap(), ["up", "x"]);
+        assert_eq!(store.label_values("__name__", &ups, &budget).unwrap(), ["up"]);
+        assert_eq!(store.label_values("nothing", &all, &budget).unwrap(), [""; 0]);
+        assert_eq!(store.label_values("__name__", &before, &budget).unwrap(), [""; 0]);
+        assert_eq!(store.series(&ups, &budget).unwrap(), [up("a")]);
+        assert_eq!(store.series(&before, &budget).unwrap(), []);
+        assert_eq!(store.metadata(), [metadata.clone()]);
+    }
 }
 
 #[test]
@@ -243,4 +264,66 @@ fn r30_duplicates_are_found_in_segments_too() {
     }
     let found = select(&store, vec![Matcher::equal("instance", "a")], i64::MIN, i64::MAX);
     assert_eq!((&found[0].times[..], &found[0].values[..]), (&[NOW - 5000, NOW][..], &[1.0, 2.0][..]));
+}
+
+#[test]
+fn reads_writes_flushes_and_merges_at_the_same_time() {
+    let dir = tempfile::tempdir().unwrap();
+    // A real clock and a keeper; tiny limits keep it busy. Every write is synced, so writers share syncs.
+    let clock = watchfire_model::time::SystemClock::shared();
+    let busy =
+        Options { memory_max: 1 << 20, wal_file_bytes: 64 << 10, sync_interval: Duration::ZERO, min_free_bytes: 0, ..Options::new(dir.path(), clock.clone()) };
+    let meter = busy.meter.clone();
+    let store = Store::open(busy).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..100 {
+                    let samples: Vec<_> = (0..10).map(|s| (up(&format!("{writer}-{s}")), NOW + n * 1000, n as f64)).collect();
+                    assert_eq!(store.write(batch(&samples)).unwrap().stored, 10);
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..20 {
+                store.flush().unwrap();
+                store.merge().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            let mut least = 0;
+            for _ in 0..50 {
+                let found = select(&store, vec![Matcher::equal("instance", "1-5")], NOW, NOW + 1_000_000);
+                let times = found.first().map_or(&[][..], |s| &s.times);
+                assert!(times.len() >= least, "samples never vanish while files move");
+                assert!(times.iter().enumerate().all(|(n, t)| *t == NOW + n as i64 * 1000));
+                least = times.len();
+            }
+        });
+    });
+    let found = select(&store, vec![], NOW, NOW + 1_000_000);
+    assert_eq!(found.len(), 30);
+    assert!(found.iter().all(|s| s.times.len() == 100));
+    let families = meter.gather();
+    let value = |name: &str| families.iter().find(|f| &*f.name == name).unwrap().points[0].1;
+    assert_eq!(value("watchfire_storage_samples_appended_total"), 3000.0);
+    assert_eq!(value("watchfire_storage_writable"), 1.0);
+    store.close();
+    assert!(matches!(store.write(batch(&[(up("a"), NOW, 1.0)])), Err(watchfire_model::write::WriteError::Closed)));
+    assert_eq!(select(&store, vec![], NOW, NOW + 1_000_000).len(), 30);
+}
+
+#[test]
+fn a_damaged_state_file_does_not_prevent_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    drop(Store::open(options(dir.path(), &clock)).unwrap());
+    std::fs::write(dir.path().join("state.redb"), b"nonsense").unwrap();
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    assert!(store.stats().state_reset);
+    assert_eq!(store.stats().quarantined, 1);
+    assert_eq!(std::fs::read(dir.path().join("quarantine/state.redb")).unwrap(), b"nonsense");
+    drop(store);
+    assert!(!Store::open(options(dir.path(), &clock)).unwrap().stats().state_reset);
 }

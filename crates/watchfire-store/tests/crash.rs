@@ -48,7 +48,7 @@ fn value(n: u64, s: u64) -> f64 {
     match s {
         0 => 1.0,
         1 => f64::from_bits(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-        2 if n % 7 == 0 => stale_nan(),
+        2 if n.is_multiple_of(7) => stale_nan(),
         3 => -0.0,
         _ => n as f64 * s as f64 / 8.0,
     }
@@ -57,7 +57,13 @@ fn value(n: u64, s: u64) -> f64 {
 fn open(dir: &Path) -> Result<Store, watchfire_store::OpenError> {
     let clock = SystemClock::shared();
     // Small sizes make files turn over many times within one run.
-    Store::open(Options { memory_max: 48 << 10, wal_file_bytes: 16 << 10, sync_interval: Duration::from_millis(50), min_free_bytes: 0, ..Options::new(dir, clock) })
+    Store::open(Options {
+        memory_max: 48 << 10,
+        wal_file_bytes: 16 << 10,
+        sync_interval: Duration::from_millis(50),
+        min_free_bytes: 0,
+        ..Options::new(dir, clock)
+    })
 }
 
 /// The process that is killed. It goes on at the first batch that is not stored yet.

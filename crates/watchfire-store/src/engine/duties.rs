@@ -185,6 +185,7 @@ impl Engine {
             segment_bytes: sum(|s| s.bytes),
             segment_sample_bytes: sum(|s| s.footer.block_bytes),
             segment_samples: sum(|s| s.footer.samples),
+            state_reset: false,
             state_bytes: 0,
             oldest: shared.oldest(),
             newest: shared.newest(),

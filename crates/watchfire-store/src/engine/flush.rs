@@ -40,6 +40,8 @@ impl Engine {
             fresh.push(self.open_segment(&dir, id)?);
         }
         {
+            // Without the writer's lock a batch between judgement and show would find its series gone.
+            let _writer = self.writer();
             let mut shared = self.modify();
             shared.segments.extend(fresh);
             sort(&mut shared.segments);
@@ -131,7 +133,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn quarantine(&self, dir: &Path, name: &str) -> io::Result<()> {
+    pub(crate) fn quarantine(&self, dir: &Path, name: &str) -> io::Result<()> {
         move_to_quarantine(&*self.disk, &self.options.dir, dir, name)?;
         self.counters.quarantined.inc();
         self.quarantined.fetch_add(1, Ordering::Relaxed);

@@ -55,8 +55,7 @@ impl Engine {
         // A new epoch: the log defines its series again, so that files of the epochs before can go at any time.
         let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
         let sequence = report.next_sequence;
-        let mut log = Wal::create(disk.clone(), &logs, sequence, sequence, epoch_began, options.wal_file_bytes)
-            .map_err(OpenError::io("create a log file in", &logs))?;
+        let mut log = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
         log.add_closed_bytes(report.bytes);
         let free = disk.free_bytes(&options.dir).map_err(OpenError::io("ask for the room on", &options.dir))?;
         let quarantine = quarantine_dir(&options.dir);

@@ -504,3 +504,41 @@ proptest! {
         prop_assert_eq!(&everything(&open(&disk)), &expected);
     }
 }
+
+#[test]
+fn r26_a_clock_that_was_wrong_for_a_while_does_not_shut_out_the_present() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let engine = Engine::open(Arc::new(disk.clone()), options(&clock)).unwrap();
+    let write = |time: i64| engine.write(&batch(&[(series(0), time, time as f64)])).unwrap();
+    assert_eq!(write(NOW).stored, 1);
+    for (n, jump) in [1000, 60_000, HOUR, DAY, 5 * 365 * DAY].into_iter().enumerate() {
+        clock.jump_to(Timestamp(NOW + jump));
+        assert_eq!(write(NOW + jump).stored, 1, "{jump} ahead");
+        engine.tick();
+        clock.jump_to(Timestamp(NOW + 500));
+        assert_eq!(write(NOW + 400 + n as i64).stored, 1, "back from {jump}");
+    }
+    let before = everything(&engine);
+    engine.flush().unwrap();
+    assert_eq!(everything(&engine), before);
+    assert_eq!(write(NOW + 499).stored, 1);
+    drop(engine);
+    assert_eq!(everything(&open(&disk)).values().map(Vec::len).sum::<usize>(), 12);
+}
+
+#[test]
+fn r13_a_start_on_a_full_disk_succeeds_and_reads() {
+    let (disk, whole) = full_disk();
+    disk.set_room(Some(0));
+    let engine = open(&disk);
+    assert_eq!(everything(&engine), whole);
+    assert!(matches!(engine.write(&nth_unique(0)), Err(WriteError::Full(_))));
+    assert!(engine.flush().is_err());
+    assert_eq!(everything(&engine), whole);
+    let unfinished = disk.files().keys().filter(|p| p.to_string_lossy().ends_with(".tmp")).count();
+    assert_eq!(unfinished, 0, "a flush that failed leaves nothing behind");
+    drop(engine);
+    disk.heal();
+    assert_eq!(everything(&open(&disk)), whole);
+}

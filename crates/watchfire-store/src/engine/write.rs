@@ -220,7 +220,7 @@ impl Engine {
             (file, writer.wal.position())
         };
         self.counters.syncs.inc();
-        if let Err(error) = file.sync() {
+        if let Some(Err(error)) = file.map(|f| f.sync()) {
             self.fail(format!("the write-ahead log cannot be synced: {error}"));
             return Err(WriteError::Failed(error.to_string()));
         }
@@ -329,7 +329,8 @@ fn judge_one(batch: &mut Judged, lookup: &mut Lookup, shared: &Shared, limits: &
     if let Some(newest) = newest
         && entry.time <= newest
     {
-        if entry.time < newest.saturating_sub(limits.window) {
+        // A clock that was wrong for a while leaves samples in the future; they must not shut out the present.
+        if entry.time < newest.min(limits.latest).saturating_sub(limits.window) {
             return refused(Reason::TooOld);
         }
         let in_head = if is_new { None } else { shared.head.get(entry.slot).and_then(|s| s.find(entry.time)) };

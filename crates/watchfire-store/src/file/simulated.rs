@@ -128,9 +128,9 @@ fn torn(content: &Content, random: &mut Random) -> Vec<u8> {
     for start in (0..len).step_by(SECTOR) {
         let end = (start + SECTOR).min(len);
         let source = if random.below(2) == 0 { old } else { new };
-        for at in start..end {
+        for (byte, at) in out[start..end].iter_mut().zip(start..) {
             // What neither version has was never written: zeros.
-            out[at] = source.get(at).or_else(|| old.get(at)).copied().unwrap_or(0);
+            *byte = source.get(at).or_else(|| old.get(at)).copied().unwrap_or(0);
         }
     }
     out

@@ -14,6 +14,9 @@ use crate::file::{Disk, File};
 /// redb's cache: small state needs little.
 const CACHE_BYTES: usize = 1 << 20;
 
+/// Larger files are not checked at the start, which must stay short.
+const CHECKED_BYTES_MAX: u64 = 64 << 20;
+
 type Definition<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
 
 /// The state file.
@@ -23,19 +26,47 @@ pub(crate) struct RedbState {
 }
 
 impl RedbState {
-    /// Opens or makes the file.
-    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<RedbState, redb::DatabaseError> {
-        let file = disk.open_write(path)?;
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(Backend(file.clone()))?;
+    /// Opens or makes the file. A file that does not check out is an error, never a wrong value later.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<RedbState, OpenStateError> {
+        let io = |error: io::Error| OpenStateError::Io(error);
+        let file = disk.open_write(path).map_err(io)?;
         if let Some(dir) = path.parent() {
-            disk.sync_dir(dir)?;
+            disk.sync_dir(dir).map_err(io)?;
         }
-        Ok(RedbState { database, file })
+        // redb promises errors, not panics, for files that it wrote; for damaged ones we do not rely on it.
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checked(&file)));
+        match opened {
+            Ok(Ok(database)) => Ok(RedbState { database, file }),
+            Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))) if error.kind() != io::ErrorKind::InvalidData && error.kind() != io::ErrorKind::UnexpectedEof => {
+                Err(OpenStateError::Io(error))
+            }
+            Ok(Err(error)) => Err(OpenStateError::Damaged(error.to_string())),
+            Err(_) => Err(OpenStateError::Damaged("the state file makes its reader panic".into())),
+        }
     }
     /// The size of the file.
     pub(crate) fn bytes(&self) -> u64 {
         self.file.len().unwrap_or(0)
     }
+}
+
+/// Why the state file cannot be opened.
+#[derive(Debug)]
+pub(crate) enum OpenStateError {
+    /// The operating system refused something.
+    Io(io::Error),
+    /// The content is not what was written.
+    Damaged(String),
+}
+
+/// Opens the database and verifies all its checksums.
+fn checked(file: &Arc<dyn File>) -> Result<Database, redb::DatabaseError> {
+    let fresh = file.len()? == 0;
+    let mut database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(Backend(file.clone()))?;
+    if !fresh && file.len()? <= CHECKED_BYTES_MAX {
+        database.check_integrity()?;
+    }
+    Ok(database)
 }
 
 fn failed<E: fmt::Display>(doing: &'static str) -> impl Fn(E) -> StateError {

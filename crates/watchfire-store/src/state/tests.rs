@@ -21,3 +21,34 @@ fn commits_survive_reopening() {
     assert_eq!(state.scan(TOKENS, "").unwrap().len(), 2);
     assert_eq!(state.scan(USERS, "").unwrap(), []);
 }
+
+#[test]
+fn damage_is_noticed_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.redb");
+    let entries: Vec<_> = (0..200).map(|n| (format!("key{n:03}"), vec![n as u8; 40])).collect();
+    {
+        let state = RedbState::open(&RealDisk, &path).unwrap();
+        let changes: Vec<_> = entries.iter().map(|(k, v)| Change::Put(TOKENS, k.clone(), v.clone())).collect();
+        state.commit(&changes).unwrap();
+    }
+    let whole = std::fs::read(&path).unwrap();
+    let mut random = crate::file::simulated::Random(3);
+    let mut noticed = 0;
+    for _ in 0..60 {
+        let mut bytes = whole.clone();
+        // Most of the file is unused; half of the hits go where the data are.
+        let used: Vec<_> = bytes.iter().enumerate().filter(|(_, b)| **b != 0).map(|(at, _)| at).collect();
+        let at = if random.below(2) == 0 { used[random.below(used.len() as u64) as usize] } else { random.below(bytes.len() as u64) as usize };
+        bytes[at] ^= 1 << random.below(8);
+        std::fs::write(&path, &bytes).unwrap();
+        match RedbState::open(&RealDisk, &path) {
+            Ok(state) => match state.scan(TOKENS, "") {
+                Ok(found) => assert!(found == entries || found.is_empty(), "byte {at}: a wrong value"),
+                Err(_) => noticed += 1,
+            },
+            Err(_) => noticed += 1,
+        }
+    }
+    assert!(noticed > 5, "only {noticed} of 60");
+}

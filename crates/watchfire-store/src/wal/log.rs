@@ -26,7 +26,8 @@ pub(crate) enum AppendError {
 pub(crate) struct Wal {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    file: Arc<dyn File>,
+    /// Made with the first frame, so that a start on a full disk succeeds and a start without writes leaves nothing behind.
+    file: Option<Arc<dyn File>>,
     sequence: u64,
     epoch: u64,
     epoch_began: i64,
@@ -45,17 +46,16 @@ pub(crate) struct Wal {
 }
 
 impl Wal {
-    /// Starts a new file. `epoch` is the file number that began the current epoch, or `sequence` to begin one.
-    pub(crate) fn create(disk: Arc<dyn Disk>, dir: &Path, sequence: u64, epoch: u64, began: i64, file_bytes_max: u64) -> io::Result<Wal> {
-        let file = new_file(&*disk, dir, FileHeader::new(sequence, epoch, began))?;
+    /// A log that begins a new epoch with the file `sequence`.
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, sequence: u64, epoch_began: i64, file_bytes_max: u64) -> Wal {
         let offset = FILE_HEADER_BYTES as u64;
-        Ok(Wal {
+        Wal {
             disk,
             dir: dir.to_owned(),
-            file,
+            file: None,
             sequence,
-            epoch,
-            epoch_began: began,
+            epoch: sequence,
+            epoch_began,
             offset,
             buffer: Vec::new(),
             synced: offset,
@@ -63,7 +63,7 @@ impl Wal {
             file_bytes_max,
             closed_bytes: 0,
             written_bytes: 0,
-        })
+        }
     }
 
     /// Adds a frame to what `commit` writes; `fill` appends the payload.
@@ -100,7 +100,7 @@ impl Wal {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let result = self.file.write_all_at(&self.buffer, self.offset);
+        let result = self.file().and_then(|file| file.write_all_at(&self.buffer, self.offset));
         let len = self.buffer.len() as u64;
         self.buffer.clear();
         // One huge batch must not leave its memory behind.
@@ -113,10 +113,24 @@ impl Wal {
             }
             Err(error) => {
                 self.announce |= self.synced > FILE_HEADER_BYTES as u64;
-                match self.file.set_len(self.offset) {
-                    Ok(()) if is_full(&error) => Err(AppendError::Full(error)),
-                    Ok(()) | Err(_) => Err(AppendError::Poisoned(error)),
+                let cut = self.file.as_ref().map_or(Ok(()), |file| file.set_len(self.offset));
+                if cut.is_ok() && is_full(&error) { Err(AppendError::Full(error)) } else { Err(AppendError::Poisoned(error)) }
+            }
+        }
+    }
+
+    /// The current file. A file whose header did not fit goes again.
+    fn file(&mut self) -> io::Result<Arc<dyn File>> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        match new_file(&*self.disk, &self.dir, FileHeader::new(self.sequence, self.epoch, self.epoch_began)) {
+            Ok(file) => Ok(self.file.insert(file).clone()),
+            Err(error) => {
+                if let Err(left) = self.disk.remove(&path_of(&self.dir, self.sequence)) {
+                    tracing::debug!(error = %left, "no unfinished log file to remove");
                 }
+                Err(error)
             }
         }
     }
@@ -125,8 +139,8 @@ impl Wal {
     pub(crate) fn position(&self) -> (u64, u64) {
         (self.sequence, self.offset)
     }
-    /// The current file, to be synced by the caller.
-    pub(crate) fn sync_handle(&mut self) -> Result<Arc<dyn File>, AppendError> {
+    /// The current file, to be synced by the caller, if there is one yet.
+    pub(crate) fn sync_handle(&mut self) -> Result<Option<Arc<dyn File>>, AppendError> {
         self.write_out()?;
         Ok(self.file.clone())
     }
@@ -153,12 +167,11 @@ impl Wal {
     }
 
     fn next_file(&mut self, epoch: u64, began: i64) -> io::Result<()> {
-        self.file.sync()?;
-        let sequence = self.sequence + 1;
-        let file = new_file(&*self.disk, &self.dir, FileHeader::new(sequence, epoch, began))?;
-        self.closed_bytes += self.offset;
-        self.file = file;
-        self.sequence = sequence;
+        if let Some(file) = self.file.take() {
+            file.sync()?;
+            self.closed_bytes += self.offset;
+        }
+        self.sequence += 1;
         self.epoch = epoch;
         self.epoch_began = began;
         self.offset = FILE_HEADER_BYTES as u64;
@@ -181,16 +194,19 @@ impl Wal {
         Ok(())
     }
 
-    /// Says in the log that we stop in good order, and syncs.
+    /// Says in the log that we stop in good order, and syncs. A log without frames has nothing to say.
     pub(crate) fn close(&mut self) -> Result<(), AppendError> {
+        if self.file.is_none() && self.buffer.is_empty() {
+            return Ok(());
+        }
         self.frame(SIGNAL_CONTROL, |out| out.extend_from_slice(&Control::CleanStop.encode()));
         self.write_out()?;
-        self.file.sync().map_err(AppendError::Poisoned)
+        self.file().and_then(|file| file.sync()).map_err(AppendError::Poisoned)
     }
 
     /// Bytes in all files of the log.
     pub(crate) fn bytes(&self) -> u64 {
-        self.closed_bytes + self.offset
+        self.closed_bytes + if self.file.is_some() { self.offset } else { 0 }
     }
     /// Bytes written since the start.
     pub(crate) fn written_bytes(&self) -> u64 {

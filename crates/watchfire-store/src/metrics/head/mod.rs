@@ -97,7 +97,10 @@ impl Head {
     /// Adds a sample that is known not to be there.
     pub(crate) fn push(&mut self, slot: u32, time: i64, bits: u64) {
         let generation = self.generation;
-        let Some(series) = self.get_mut(slot) else { return };
+        let Some(series) = self.get_mut(slot) else {
+            debug_assert!(false, "BUG: a sample for a series that is not there");
+            return;
+        };
         let grown = series.push(time, bits, generation);
         self.chunk_bytes += grown;
         self.samples += 1;

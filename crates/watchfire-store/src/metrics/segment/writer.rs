@@ -42,7 +42,10 @@ impl<'a> SegmentWriter<'a> {
         let temporary = path_of(dir, id).with_extension("seg.tmp");
         let file = disk.create(&temporary)?;
         let header = header();
-        file.write_all_at(&header, 0)?;
+        if let Err(error) = file.write_all_at(&header, 0) {
+            remove(disk, &temporary);
+            return Err(error);
+        }
         Ok(SegmentWriter {
             disk,
             dir,
@@ -111,8 +114,16 @@ impl<'a> SegmentWriter<'a> {
         Ok(section)
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the file and gives it its name. A failure leaves no file behind.
     pub(crate) fn finish(mut self, origin: Origin) -> io::Result<PathBuf> {
+        let result = self.complete(origin);
+        if result.is_err() {
+            self.abandon();
+        }
+        result
+    }
+
+    fn complete(&mut self, origin: Origin) -> io::Result<PathBuf> {
         self.footer.origin = origin;
         self.end_block()?;
         self.compressor.set_compression_level(INDEX_LEVEL)?;
@@ -136,8 +147,12 @@ impl<'a> SegmentWriter<'a> {
 
     /// Gives up: removes what was written.
     pub(crate) fn abandon(self) {
-        if let Err(error) = self.disk.remove(&self.temporary) {
-            tracing::warn!(%error, file = %self.temporary.display(), "cannot remove an unfinished segment");
-        }
+        remove(self.disk, &self.temporary);
+    }
+}
+
+fn remove(disk: &dyn Disk, temporary: &Path) {
+    if let Err(error) = disk.remove(temporary) {
+        tracing::warn!(%error, file = %temporary.display(), "cannot remove an unfinished segment");
     }
 }

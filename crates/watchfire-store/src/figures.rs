@@ -1,0 +1,51 @@
+//! Our own gauges about storage, computed when somebody reads the meter. Counters are kept where the events happen.
+
+use std::sync::{Arc, Weak};
+
+use watchfire_model::batch::MetricType;
+use watchfire_model::meter::Family;
+
+use crate::engine::Engine;
+use crate::state::RedbState;
+
+/// Adds the gauges to the engine's meter. They vanish with the engine.
+pub(crate) fn register(engine: &Arc<Engine>, state: &Arc<RedbState>) {
+    let (weak_engine, weak_state) = (Arc::downgrade(engine), Arc::downgrade(state));
+    engine.options.meter.on_gather(move |out| {
+        if let (Some(engine), Some(state)) = (Weak::upgrade(&weak_engine), Weak::upgrade(&weak_state)) {
+            gather(&engine, &state, out);
+        }
+    });
+}
+
+fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
+    let stats = engine.stats();
+    let mut gauge = |name: &str, help: &str, value: f64| out.push(Family::new(name, MetricType::Gauge, help).with(&[], value));
+    gauge("watchfire_storage_head_series", "Series in memory.", stats.series as f64);
+    gauge("watchfire_storage_head_samples", "Samples in memory.", stats.head_samples as f64);
+    gauge("watchfire_storage_head_bytes", "Bytes that samples occupy in memory.", stats.head_bytes as f64);
+    gauge("watchfire_storage_segments", "Segments on disk.", stats.segments as f64);
+    gauge("watchfire_storage_segment_samples", "Samples in segments.", stats.segment_samples as f64);
+    gauge("watchfire_storage_free_bytes", "Room on the file system.", stats.free_bytes as f64);
+    gauge("watchfire_storage_quarantined_files", "Damaged files in quarantine.", stats.quarantined as f64);
+    gauge("watchfire_storage_writable", "Whether writes are accepted.", f64::from(u8::from(stats.refusing.is_none())));
+    gauge("watchfire_storage_replay_seconds", "How long reading the write-ahead log back took at the last start.", stats.replay.duration_ms as f64 / 1000.0);
+    gauge("watchfire_storage_clean_start", "Whether the run before this one ended in good order.", f64::from(u8::from(stats.replay.clean)));
+    for (name, help, time) in [
+        ("watchfire_storage_oldest_sample_timestamp_seconds", "The time of the oldest sample.", stats.oldest),
+        ("watchfire_storage_newest_sample_timestamp_seconds", "The time of the newest sample.", stats.newest),
+    ] {
+        if let Some(time) = time {
+            gauge(name, help, time as f64 / 1000.0);
+        }
+    }
+    let mut bytes = Family::new("watchfire_storage_bytes", MetricType::Gauge, "Bytes on disk by kind.");
+    bytes.point(&[("kind", "wal")], stats.wal_bytes as f64);
+    bytes.point(&[("kind", "metrics")], stats.segment_bytes as f64);
+    bytes.point(&[("kind", "state")], state.bytes() as f64);
+    out.push(bytes);
+    out.push(
+        Family::new("watchfire_storage_wal_written_bytes_total", MetricType::Counter, "Bytes written to the write-ahead log.")
+            .with(&[], stats.wal_written_bytes as f64),
+    );
+}
