@@ -13,8 +13,8 @@ use watchfire_model::state::StateStore;
 use watchfire_model::write::{Sink, WriteError, Written};
 
 use crate::engine::Engine;
-use crate::figures;
 use crate::error::OpenError;
+use crate::figures;
 use crate::file::{Disk, LockGuard, RealDisk};
 use crate::options::Options;
 use crate::state::{OpenStateError, RedbState};

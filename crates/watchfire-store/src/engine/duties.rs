@@ -86,9 +86,7 @@ impl Engine {
             self.schedule().flush_due = now + RETRY_PAUSE;
         }
         let merge_due = due(self.schedule().merge_due);
-        if merge_due
-            && let Err(error) = self.merge()
-        {
+        if merge_due && let Err(error) = self.merge() {
             tracing::error!(%error, "cannot merge segments");
             self.schedule().merge_due = now + RETRY_PAUSE;
         }

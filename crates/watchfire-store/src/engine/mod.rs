@@ -6,9 +6,9 @@ mod flush;
 mod open;
 mod read;
 mod retention;
-mod write;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};

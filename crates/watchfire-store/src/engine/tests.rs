@@ -231,7 +231,21 @@ fn full_disk() -> (SimulatedDisk, Everything) {
     for step in 0..6 {
         for _ in 0..40 {
             let time = NOW - 2 * DAY + step * 10 * HOUR + (n as i64 % 40) * 15_000 + n as i64 % 3;
-            let samples: Vec<_> = (0..5).map(|s| (series(s), time, match s { 0 => 1.0, 1 => n as f64, 2 => n as f64 * 0.1, 3 => (n as f64).sqrt(), _ => f64::NAN })).collect();
+            let samples: Vec<_> = (0..5)
+                .map(|s| {
+                    (
+                        series(s),
+                        time,
+                        match s {
+                            0 => 1.0,
+                            1 => n as f64,
+                            2 => n as f64 * 0.1,
+                            3 => (n as f64).sqrt(),
+                            _ => f64::NAN,
+                        },
+                    )
+                })
+                .collect();
             engine.write(&batch(&samples)).expect("room");
             n += 1;
         }

@@ -372,7 +372,15 @@ fn log(writer: &mut Writer, known: &[(u32, Labels)], metadata: &[&Metadata]) -> 
     let mut metadata = metadata;
     loop {
         let mut bytes = 0;
-        let len = rest.iter().take_while(|(_, labels)| { bytes += labels.memory(); bytes < FRAME_DEFINITION_BYTES }).count().max(1).min(rest.len());
+        let len = rest
+            .iter()
+            .take_while(|(_, labels)| {
+                bytes += labels.memory();
+                bytes < FRAME_DEFINITION_BYTES
+            })
+            .count()
+            .max(1)
+            .min(rest.len());
         let (now, later) = rest.split_at(len);
         if later.is_empty() {
             rest = now;

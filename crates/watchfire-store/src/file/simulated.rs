@@ -143,9 +143,7 @@ impl Disk for SimulatedDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let state = self.state();
         let inside = state.names.iter().filter(|(path, _)| path.parent() == Some(dir));
-        Ok(inside
-            .filter_map(|(path, node)| Some(Entry { name: path.file_name()?.to_str()?.to_owned(), len: lock(node).now.len() as u64 }))
-            .collect())
+        Ok(inside.filter_map(|(path, node)| Some(Entry { name: path.file_name()?.to_str()?.to_owned(), len: lock(node).now.len() as u64 })).collect())
     }
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let node = self.state().names.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;

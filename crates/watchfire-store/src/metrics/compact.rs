@@ -204,8 +204,7 @@ fn union(loaded: &[Arc<Loaded>]) -> (Vec<Labels>, Vec<Vec<(u32, u32)>>) {
             found.entry(index.labels.packed(number)).or_default().push((input as u32, number));
         }
     }
-    let mut all: Vec<(Labels, Vec<(u32, u32)>)> =
-        found.into_iter().filter_map(|(packed, members)| Some((Labels::unpack(packed)?, members))).collect();
+    let mut all: Vec<(Labels, Vec<(u32, u32)>)> = found.into_iter().filter_map(|(packed, members)| Some((Labels::unpack(packed)?, members))).collect();
     all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     all.into_iter().unzip()
 }

@@ -37,7 +37,9 @@ impl RedbState {
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checked(&file)));
         match opened {
             Ok(Ok(database)) => Ok(RedbState { database, file }),
-            Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))) if error.kind() != io::ErrorKind::InvalidData && error.kind() != io::ErrorKind::UnexpectedEof => {
+            Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
+                if error.kind() != io::ErrorKind::InvalidData && error.kind() != io::ErrorKind::UnexpectedEof =>
+            {
                 Err(OpenStateError::Io(error))
             }
             Ok(Err(error)) => Err(OpenStateError::Damaged(error.to_string())),

@@ -45,13 +45,8 @@ impl FileHeader {
         if input.take(8)? != MAGIC {
             return None;
         }
-        let header = FileHeader {
-            major: input.u16()?,
-            minor: input.u16()?,
-            sequence: input.u64()?,
-            epoch: input.u64()?,
-            epoch_began: i64::from(input.u32()?) * 1000,
-        };
+        let header =
+            FileHeader { major: input.u16()?, minor: input.u16()?, sequence: input.u64()?, epoch: input.u64()?, epoch_began: i64::from(input.u32()?) * 1000 };
         (input.u32()? == crc32fast::hash(&bytes[..32])).then_some(header)
     }
 }

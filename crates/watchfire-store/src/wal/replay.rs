@@ -65,8 +65,7 @@ fn believable(disk: &dyn Disk, path: &Path) -> bool {
 /// Shows all frames of files numbered `first` and above to `visit`, which says whether it could read the payload.
 pub(crate) fn replay(disk: &dyn Disk, dir: &Path, first: u64, visit: &mut dyn FnMut(Visit<'_>) -> bool) -> Result<ReplayReport, OpenError> {
     let mut report = ReplayReport { next_sequence: first.max(1), clean: true, ..ReplayReport::default() };
-    let mut files: Vec<_> =
-        disk.list(dir).map_err(OpenError::io("list", dir))?.into_iter().filter_map(|e| Some((sequence_of(&e.name)?, e))).collect();
+    let mut files: Vec<_> = disk.list(dir).map_err(OpenError::io("list", dir))?.into_iter().filter_map(|e| Some((sequence_of(&e.name)?, e))).collect();
     files.sort_unstable_by_key(|(sequence, _)| *sequence);
     let last = files.last().map(|(sequence, _)| *sequence);
     for (sequence, entry) in files {

@@ -108,7 +108,14 @@ impl ChunkDecoder {
     }
 
     /// Shows the samples between `start` and `end` of `chunks` chunks at `offset` in a block; `None` on nonsense.
-    pub(crate) fn run(&mut self, raw: &[u8], base: i64, (offset, chunks): (usize, u32), (start, end): (i64, i64), each: &mut dyn FnMut(&[i64], &[u64])) -> Option<()> {
+    pub(crate) fn run(
+        &mut self,
+        raw: &[u8],
+        base: i64,
+        (offset, chunks): (usize, u32),
+        (start, end): (i64, i64),
+        each: &mut dyn FnMut(&[i64], &[u64]),
+    ) -> Option<()> {
         let mut input = Input::new(raw);
         input.take(offset)?;
         for _ in 0..chunks {

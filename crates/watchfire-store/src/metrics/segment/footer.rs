@@ -26,12 +26,7 @@ impl Section {
         out.extend_from_slice(&self.crc.to_le_bytes());
     }
     fn decode(input: &mut Input<'_>) -> Option<Section> {
-        Some(Section {
-            offset: input.varint()?,
-            stored: u32::try_from(input.varint()?).ok()?,
-            raw: u32::try_from(input.varint()?).ok()?,
-            crc: input.u32()?,
-        })
+        Some(Section { offset: input.varint()?, stored: u32::try_from(input.varint()?).ok()?, raw: u32::try_from(input.varint()?).ok()?, crc: input.u32()? })
     }
 }
 

@@ -282,14 +282,7 @@ impl RunIndex {
             return None;
         }
         let mut input = Input::new(self.bytes.get(8 + number as usize * BLOCK_BYTES..)?);
-        Some(Block {
-            offset: input.u64()?,
-            stored: input.u32()?,
-            raw: input.u32()?,
-            crc: input.u32()?,
-            base: input.u64()? as i64,
-            max: input.u64()? as i64,
-        })
+        Some(Block { offset: input.u64()?, stored: input.u32()?, raw: input.u32()?, crc: input.u32()?, base: input.u64()? as i64, max: input.u64()? as i64 })
     }
     /// The runs of a series, ascending in time.
     pub(crate) fn runs(&self, series: u32) -> impl Iterator<Item = Run> {
