@@ -285,6 +285,7 @@ impl Pool {
             status: status.clone(),
             barred: self.barred.clone(),
             alias_until: None,
+            answered: false,
         };
         let done = self.env.supervise(format!("scrape/{}/target", self.job.name), worker.run(intake, receiver));
         Loop { target, status, order, done }

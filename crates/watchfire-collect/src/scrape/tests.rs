@@ -321,6 +321,18 @@ async fn a_replaced_container_means_ourselves_while_it_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_hangs_leaves_time_for_the_alias() {
+    let rig = Rig::with_aliases(default_aliases("127.0.0.1:8000", None), |request, _| match request.url.starts_with("http://127.0.0.1:8000/") {
+        true => at_once(body("own 1\n")),
+        false => (Duration::from_secs(3_600), body("never")),
+    });
+    rig.apply("scrape_configs: [{job_name: p, scrape_interval: 10s, static_configs: [{targets: ['prometheus:9090']}]}]");
+    sleep(Duration::from_secs(200)).await;
+    let ups: Vec<bool> = rig.written().iter().map(|w| w.contains("up{instance=\"prometheus:9090\",job=\"p\"}=1")).collect();
+    assert!(ups.len() >= 18 && ups.iter().all(|up| *up), "{ups:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn targets_come_and_go_with_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("t.json");

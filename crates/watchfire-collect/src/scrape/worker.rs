@@ -61,6 +61,8 @@ pub(super) struct Worker {
     pub(super) barred: Arc<Mutex<Option<String>>>,
     /// Until when (monotonic) the alias is followed.
     pub(super) alias_until: Option<Duration>,
+    /// Whether anybody has ever answered at the real address.
+    pub(super) answered: bool,
 }
 
 impl Worker {
@@ -141,16 +143,30 @@ impl Worker {
         if self.alias_until.is_some_and(|until| started < until) {
             return self.env.fetch.get(aliased(request, &alias, &self.target)).await;
         }
-        match self.env.fetch.get(request.clone()).await {
+        match self.direct(request.clone()).await {
             Err(FetchError::Connect(_)) => {
                 self.alias_until = Some(started + Duration::from_millis(ALIAS_MS));
                 self.status.change(|s| s.alias_of = Some(alias.component.clone()));
                 self.env.fetch.get(aliased(request, &alias, &self.target)).await
             }
             other => {
+                self.answered |= other.is_ok();
                 self.alias_until = None;
                 self.status.change(|s| s.alias_of = None);
                 other
+            }
+        }
+    }
+    /// Asks the real address of a target that has an alias. While nobody has ever answered there, half the time is enough:
+    /// looking up a name that is gone may take long, and the alias needs the rest.
+    async fn direct(&self, request: Request) -> Result<Answer, FetchError> {
+        let address = self.target.address.clone();
+        let asked = self.env.fetch.get(request);
+        match self.answered {
+            true => asked.await,
+            false => {
+                let half = Duration::from_millis(self.target.timeout_ms / 2);
+                tokio::time::timeout(half, asked).await.unwrap_or(Err(FetchError::Connect(address)))
             }
         }
     }
