@@ -1,6 +1,7 @@
-//! Where scrape targets come from. A mechanism is one folder (`static_config`, `file`, `http`) plus one line in
+//! Where scrape targets come from. A mechanism is one folder (`static_config`, `file`, `http`, `dns`) plus one line in
 //! `MECHANISMS`. It finds addresses and labels; it relabels nothing and fetches no metrics.
 
+pub mod dns;
 pub mod file;
 pub mod glob;
 pub mod http;
@@ -83,11 +84,11 @@ pub struct Mechanism {
 }
 
 /// Every mechanism that works here.
-pub const MECHANISMS: [&Mechanism; 3] = [&static_config::MECHANISM, &file::MECHANISM, &http::MECHANISM];
+pub const MECHANISMS: [&Mechanism; 4] = [&static_config::MECHANISM, &file::MECHANISM, &http::MECHANISM, &dns::MECHANISM];
 
 /// Mechanisms of Prometheus that are known by name and not supported here.
-pub const UNSUPPORTED: [&str; 36] = [
-    "alibabacloud_sd_configs", "aws_sd_configs", "azure_sd_configs", "consul_sd_configs", "digitalocean_sd_configs", "dns_sd_configs",
+pub const UNSUPPORTED: [&str; 35] = [
+    "alibabacloud_sd_configs", "aws_sd_configs", "azure_sd_configs", "consul_sd_configs", "digitalocean_sd_configs",
     "docker_sd_configs", "dockerswarm_sd_configs", "ec2_sd_configs", "ecs_sd_configs", "elasticache_sd_configs", "eureka_sd_configs",
     "gce_sd_configs", "hetzner_sd_configs", "ionos_sd_configs", "kubernetes_sd_configs", "kuma_sd_configs", "lightsail_sd_configs",
     "linode_sd_configs", "marathon_sd_configs", "msk_sd_configs", "nerve_sd_configs", "nomad_sd_configs", "openstack_sd_configs",

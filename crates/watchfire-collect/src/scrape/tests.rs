@@ -351,6 +351,31 @@ async fn targets_come_and_go_with_a_file() {
     assert!(rig.samples().iter().any(|s| s == "a=stale"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn targets_come_from_a_url_and_stay_while_it_fails() {
+    let rig = Rig::new(|request, n| {
+        if !request.url.starts_with("http://sd/") {
+            return at_once(body("a 1\n"));
+        }
+        let json = |text: &str| Ok(Answer { status: 200, content_type: "application/json".to_owned(), body: text.to_owned().into() });
+        at_once(match n {
+            0 => Err(FetchError::Connect("sd".to_owned())),
+            1 => json(r#"[{"targets": ["h:1", "h:2"], "labels": {"__meta_zone": "x"}}]"#),
+            _ if n < 60 => Ok(Answer { status: 500, ..Answer::default() }),
+            _ => json(r#"[{"targets": ["h:2"]}]"#),
+        })
+    });
+    rig.apply("scrape_configs: [{job_name: j, scrape_interval: 10s, http_sd_configs: [{url: 'http://sd/t', refresh_interval: 5s}], relabel_configs: [{source_labels: [__meta_zone], target_label: zone}]}]");
+    let targets = |rig: &Rig| rig.manager.targets().iter().map(|t| format!("{} {}", t.scrape_url, t.labels.get("zone").unwrap_or(""))).collect::<Vec<_>>();
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(targets(&rig), [""; 0]);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(targets(&rig), ["http://h:1/metrics x", "http://h:2/metrics x"]);
+    assert!(rig.count("watchfire_discovery_http_errors_total", "") >= 4.0);
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(targets(&rig), ["http://h:2/metrics "]);
+}
+
 /// One body under one job: what is written, or why not.
 fn check_body(job: &str, text: &str, expected: &str) {
     use super::intake::Intake;

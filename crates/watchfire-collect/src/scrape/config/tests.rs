@@ -75,6 +75,9 @@ const MISTAKES: &[(&str, &str)] = &[
     ("scrape_configs:\n  - {job_name: a, »static_config: []}", "did you mean \"static_configs\"?"),
     ("scrape_configs:\n  - {job_name: a, »kubernets_sd_configs: []}", "did you mean \"kubernetes_sd_configs\"?"),
     ("scrape_configs:\n  - {job_name: a, dns_sd_configs: »x}", "must be a list"),
+    ("scrape_configs:\n  - {job_name: a, ec2_sd_configs: »x}", "must be a list"),
+    ("scrape_configs:\n  - job_name: a\n    dns_sd_configs:\n      - »type: A", "at least one name"),
+    ("scrape_configs:\n  - job_name: a\n    dns_sd_configs:\n      - »{names: [x], type: A}", "need a port"),
     ("scrape_configs:\n  - job_name: a\n    static_configs:\n      - »target: ['x:1']", "did you mean \"targets\"?"),
     ("scrape_configs:\n  - job_name: a\n    static_configs:\n      - targets: »'x:1'", "must be a list"),
     ("scrape_configs:\n  - job_name: a\n    static_configs:\n      - targets: [»'ftp://x/y']", "is not a valid hostname"),
@@ -127,6 +130,7 @@ fn what_is_not_carried_out_is_a_warning() {
     check("scrape_configs: [{job_name: a, consul_sd_configs: [{server: 'x:1'}]}]", "this kind of discovery is not supported here");
     check("scrape_configs: [{job_name: a}]", "has no targets");
     check("storage: {tsdb: {retention.time: 3d}}", "Prometheus refuses a file with this key");
+    check("scrape_configs: [{job_name: a, dns_sd_configs: [{names: [x]}]}]", "SRV records are not looked up here");
     check("global: {query_log_file: /x}", "not carried out");
     check("global: {external_labels: {a: '${NOPE}'}}", "empty or not set");
     check("scrape_configs: [{job_name: a, relabel_configs: [{target_label: y}], static_configs: [{targets: ['a/b']}]}]", "cannot be scraped: \"a/b\" is not a valid hostname");
