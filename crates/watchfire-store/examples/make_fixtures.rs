@@ -1,0 +1,67 @@
+//! Writes a small data directory in the present format: `cargo run -p watchfire-store --example make_fixtures -- <directory>`.
+//! Run once for every version of the format; the result is committed and `tests/fixtures.rs` opens it for ever.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
+use watchfire_model::labels::Labels;
+use watchfire_model::sample::{Sample, stale_nan};
+use watchfire_model::state::{Change, TOKENS};
+use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_model::write::Sink;
+use watchfire_store::{Options, Store};
+
+const START: i64 = 1_767_052_800_000;
+const HOUR: i64 = 3_600_000;
+
+/// Sample `n` of each series; `tests/fixtures.rs` says the same in its own words.
+fn value(series: &str, n: i64) -> f64 {
+    match series {
+        "constant" => 42.0,
+        "counter" => (n * 17) as f64,
+        "decimal" => n as f64 / 8.0,
+        "float" => (n as f64 * 0.1).sin(),
+        _ if n % 50 == 49 => stale_nan(),
+        _ => -0.0,
+    }
+}
+
+fn write(store: &Store, from: i64, to: i64) {
+    for n in from..to {
+        let mut batch = Batch::new(Origin::new("fixture"));
+        for series in ["constant", "counter", "decimal", "float", "odd"] {
+            let labels = Labels::from_pairs([("__name__", format!("fixture_{series}").as_str()), ("job", "fixture")]);
+            let sample = Sample { time: Timestamp(START + n * 60_000 + n % 3), value: value(series, n) };
+            batch.series.push(SeriesSamples { labels, samples: Samples::One(sample) });
+        }
+        batch.metadata.push(Metadata { family: "fixture_counter".into(), kind: MetricType::Counter, help: "Counts.".into(), unit: "".into() });
+        store.write(batch).expect("room");
+    }
+}
+
+fn main() {
+    let target = std::env::args().nth(1).expect("usage: make_fixtures <directory>");
+    let dir = Path::new(&target);
+    let clock = ManualClock::new(Timestamp(START + 30 * HOUR));
+    let options = || Options { keeper: false, min_free_bytes: 0, ..Options::new(dir, clock.clone() as Arc<_>) };
+    let store = Store::open(options()).expect("a new directory");
+    // A merged day, a segment of the next day, a log.
+    for hour in (0..24).step_by(8) {
+        write(&store, hour * 60, (hour + 8) * 60);
+        store.flush().expect("room");
+    }
+    write(&store, 24 * 60, 27 * 60);
+    clock.advance(Duration::from_secs(3600));
+    store.flush().expect("room");
+    while store.merge().expect("room") {}
+    write(&store, 27 * 60, 28 * 60);
+    store.state().commit(&[Change::Put(TOKENS, "fixture".into(), b"value".to_vec())]).expect("room");
+    drop(store);
+    // The state file is mostly zeros, which compress to nothing.
+    let state = std::fs::read(dir.join("state.redb")).expect("the state file");
+    std::fs::write(dir.join("state.redb.zst"), zstd::bulk::compress(&state, 19).expect("memory")).expect("room");
+    std::fs::remove_file(dir.join("state.redb")).expect("the state file");
+    std::fs::remove_file(dir.join("lock")).expect("the lock file");
+}
