@@ -268,7 +268,15 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
     let (targets, services, storage, preview, families) = (ask(house), ask(house), ask(house), ask(house), ask(house));
     house.held().storage = StorageStats {
         data_dir: "./data".to_owned(),
-        signals: vec![SignalStats { name: "metrics", series: 7, samples: 900, segments: 2, segment_bytes: 4096, retention: Some(Duration::from_secs(15 * 86_400)), ..SignalStats::default() }],
+        signals: vec![SignalStats {
+            name: "metrics",
+            series: 7,
+            samples: 900,
+            segments: 2,
+            segment_bytes: 4096,
+            retention: Some(Duration::from_secs(15 * 86_400)),
+            ..SignalStats::default()
+        }],
         log_bytes: 1000,
         state_bytes: 24,
         disk_total_bytes: 1_000_000,

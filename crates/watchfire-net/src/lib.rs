@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod client;
 pub mod inflate;
 pub mod listener;
+pub mod policy;
 pub mod secret;
 pub mod tasks;
 pub mod tls;

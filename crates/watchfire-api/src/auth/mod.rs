@@ -2,6 +2,17 @@
 
 mod caller;
 mod level;
+mod password;
+mod records;
+mod routes;
+mod service;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod throttle;
 
 pub use caller::{Caller, Via};
 pub use level::{Level, Rights};
+pub use routes::routes;
+pub use service::{ADMIN_TOKEN, Auth, AuthError};
+pub use settings::{BindRefused, ConfiguredUser, PasswordSource, SESSION_IDLE, Settings, check_bind};

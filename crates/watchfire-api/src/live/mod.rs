@@ -73,7 +73,8 @@ impl Drop for Listener {
 impl Hub {
     /// A hub that nobody listens to yet.
     pub fn new(meter: &Meter) -> Hub {
-        let dropped = |reason| meter.counter("watchfire_websocket_clients_dropped_total", "WebSocket clients that were sent away, by reason.", &[("reason", reason)]);
+        let dropped =
+            |reason| meter.counter("watchfire_websocket_clients_dropped_total", "WebSocket clients that were sent away, by reason.", &[("reason", reason)]);
         Hub {
             inner: Mutex::default(),
             next: AtomicU64::new(0),

@@ -77,7 +77,10 @@ async fn gpu_29_flat_fields_are_at_the_top_level() {
     let mut client = with_client(&faces).await;
     faces.app.hub.publish_gpu(&gpu_sample(NOW));
     let message = next(&mut client).await;
-    assert_eq!((&message["type"], &message["gpu_utilization"], &message["memory_used"], &message["memory_total"]), (&json!("gpu_stats"), &json!(45.0), &json!(8192), &json!(24576)));
+    assert_eq!(
+        (&message["type"], &message["gpu_utilization"], &message["memory_used"], &message["memory_total"]),
+        (&json!("gpu_stats"), &json!(45.0), &json!(8192), &json!(24576))
+    );
 }
 
 #[tokio::test]
@@ -147,7 +150,10 @@ async fn the_beat_tells_how_the_system_is() {
         }
     };
     let data = &status["data"];
-    assert_eq!((&data["health"], &data["queue"], &data["cameras"]), (&json!("degraded"), &json!({ "pending": null, "processing": 2 }), &json!({ "active": 1, "total": 1 })));
+    assert_eq!(
+        (&data["health"], &data["queue"], &data["cameras"]),
+        (&json!("degraded"), &json!({ "pending": null, "processing": 2 }), &json!({ "active": 1, "total": 1 }))
+    );
     assert_eq!((&data["host"]["memory_used_bytes"], &data["host"]["memory_total_bytes"], &data["host"]["load1"]), (&json!(2e9), &json!(8e9), &json!(0.5)));
     assert!((data["host"]["cpu_percent"].as_f64().unwrap() - 50.0).abs() < 10.0, "{data}");
     assert_eq!((&data["host"]["uptime_seconds"], &data["gpu"]["utilization"]), (&Value::Null, &Value::Null));

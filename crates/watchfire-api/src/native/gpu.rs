@@ -96,7 +96,16 @@ impl GpuJson {
         }
     }
     fn nothing_yet() -> GpuJson {
-        GpuJson { gpu_name: None, gpu_utilization: None, memory_used: None, memory_total: None, temperature: None, power_usage: None, recorded_at: None, more: None }
+        GpuJson {
+            gpu_name: None,
+            gpu_utilization: None,
+            memory_used: None,
+            memory_total: None,
+            temperature: None,
+            power_usage: None,
+            recorded_at: None,
+            more: None,
+        }
     }
 }
 

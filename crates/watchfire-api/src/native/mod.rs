@@ -52,7 +52,10 @@ fn integer(name: &'static str, description: &'static str) -> Parameter {
 
 fn gpu_routes() -> Vec<Route<Arc<App>>> {
     vec![
-        Route::get("/api/system/gpu", Level::Read, gpu::current).summary("The current GPU sample").tag("gpu").answers::<GpuJson>(200, "The newest sample; all null when there is no GPU"),
+        Route::get("/api/system/gpu", Level::Read, gpu::current)
+            .summary("The current GPU sample")
+            .tag("gpu")
+            .answers::<GpuJson>(200, "The newest sample; all null when there is no GPU"),
         Route::get("/api/system/gpu/history", Level::Read, gpu::history)
             .summary("GPU samples of some time, ascending")
             .tag("gpu")
@@ -65,14 +68,23 @@ fn gpu_routes() -> Vec<Route<Arc<App>>> {
 
 fn health_routes() -> Vec<Route<Arc<App>>> {
     vec![
-        Route::get("/api/system/health", Level::Read, health::health).summary("Health of everything that is configured").tag("health").answers::<health::HealthJson>(200, "The health"),
+        Route::get("/api/system/health", Level::Read, health::health)
+            .summary("Health of everything that is configured")
+            .tag("health")
+            .answers::<health::HealthJson>(200, "The health"),
         Route::get("/api/system/health/ready", Level::Read, health::ready)
             .summary("Whether the system is ready")
             .tag("health")
             .answers::<health::ReadyJson>(200, "Ready")
             .answers::<health::ReadyJson>(503, "Not ready or degraded"),
-        Route::get("/api/system/health/live", Level::Public, health::live).summary("Whether this process lives").tag("health").answers::<health::StatusJson>(200, "It does"),
-        Route::get("/health", Level::Public, health::alive).summary("Liveness for probes").tag("health").answers::<health::StatusJson>(200, "This process answers"),
+        Route::get("/api/system/health/live", Level::Public, health::live)
+            .summary("Whether this process lives")
+            .tag("health")
+            .answers::<health::StatusJson>(200, "It does"),
+        Route::get("/health", Level::Public, health::alive)
+            .summary("Liveness for probes")
+            .tag("health")
+            .answers::<health::StatusJson>(200, "This process answers"),
         Route::get("/ready", Level::Public, health::public_ready)
             .summary("Readiness for probes")
             .tag("health")
@@ -83,8 +95,14 @@ fn health_routes() -> Vec<Route<Arc<App>>> {
 
 fn stats_routes() -> Vec<Route<Arc<App>>> {
     vec![
-        Route::get("/api/system/stats", Level::Read, stats::stats).summary("Counts of what is recorded here").tag("system").answers::<stats::StatsJson>(200, "The counts"),
-        Route::get("/api/system/storage/stats", Level::Read, stats::storage).summary("The disk and what is kept on it").tag("system").answers::<stats::StorageJson>(200, "The figures"),
+        Route::get("/api/system/stats", Level::Read, stats::stats)
+            .summary("Counts of what is recorded here")
+            .tag("system")
+            .answers::<stats::StatsJson>(200, "The counts"),
+        Route::get("/api/system/storage/stats", Level::Read, stats::storage)
+            .summary("The disk and what is kept on it")
+            .tag("system")
+            .answers::<stats::StorageJson>(200, "The figures"),
         Route::get("/api/system/cleanup/preview", Level::Read, stats::cleanup_preview)
             .summary("What a cleanup would remove; removes nothing")
             .tag("system")
@@ -98,10 +116,11 @@ fn stats_routes() -> Vec<Route<Arc<App>>> {
 
 fn metrics_routes() -> Vec<Route<Arc<App>>> {
     let exposition = |path| {
-        Route::get(path, Level::Read, metrics::metrics)
-            .summary("Our own and recorded metrics in the text format")
-            .tag("metrics")
-            .answers_with(200, "text/plain", "Prometheus text 0.0.4, or OpenMetrics when asked for")
+        Route::get(path, Level::Read, metrics::metrics).summary("Our own and recorded metrics in the text format").tag("metrics").answers_with(
+            200,
+            "text/plain",
+            "Prometheus text 0.0.4, or OpenMetrics when asked for",
+        )
     };
     vec![
         exposition("/metrics"),

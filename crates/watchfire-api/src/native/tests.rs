@@ -147,7 +147,11 @@ async fn api_01_stats_count_what_is_recorded() {
     put("other_total", "not_ours", &[(30, 10.0)]);
     faces.clock.advance(Duration::from_millis(1500));
     let stats = faces.get("/api/system/stats").await.json();
-    assert_eq!((&stats["total_cameras"], &stats["total_events"], &stats["total_detections"]), (&json!(2), &json!(11), &json!(40)), "a restart of a counter loses nothing");
+    assert_eq!(
+        (&stats["total_cameras"], &stats["total_events"], &stats["total_detections"]),
+        (&json!(2), &json!(11), &json!(40)),
+        "a restart of a counter loses nothing"
+    );
     assert_eq!((&stats["uptime_seconds"], &stats["total_series"], &stats["total_samples"]), (&json!(1.5), &json!(7), &json!(900)));
 }
 
@@ -155,7 +159,10 @@ async fn api_01_stats_count_what_is_recorded() {
 async fn api_02_storage_stats_give_disk_use() {
     let faces = Faces::new();
     let stats = faces.get("/api/system/storage/stats").await.json();
-    assert_eq!((&stats["disk_total_bytes"], &stats["disk_used_bytes"], &stats["disk_free_bytes"], &stats["disk_usage_percent"]), (&json!(1_000_000), &json!(750_000), &json!(250_000), &json!(75.0)));
+    assert_eq!(
+        (&stats["disk_total_bytes"], &stats["disk_used_bytes"], &stats["disk_free_bytes"], &stats["disk_usage_percent"]),
+        (&json!(1_000_000), &json!(750_000), &json!(250_000), &json!(75.0))
+    );
     assert_eq!((&stats["total_bytes"], &stats["signals"]["metrics"]["samples"]), (&json!(5120), &json!(900)));
     for key in ["thumbnails", "images", "clips", "gpu_stats_count", "logs_count", "failure"] {
         assert_eq!(stats[key], Value::Null, "{key} is not ours and says so");
@@ -168,7 +175,8 @@ async fn api_02_storage_stats_give_disk_use() {
 async fn api_03_cleanup_preview_tells_and_changes_nothing() {
     let faces = Faces::new();
     faces.house.put(labels!("__name__" => "a"), &[(10, 1.0)]);
-    faces.house.held().preview = CleanupPreview { segments: 3, samples: 1200, bytes: 8192, retention: Some(Duration::from_secs(30 * 86_400)), keep_from: Some(NOW) };
+    faces.house.held().preview =
+        CleanupPreview { segments: 3, samples: 1200, bytes: 8192, retention: Some(Duration::from_secs(30 * 86_400)), keep_from: Some(NOW) };
     let before = faces.house.held().series.clone();
     let preview = faces.get("/api/system/cleanup/preview").await.json();
     assert_eq!((&preview["dry_run"], &preview["retention_days"], &preview["space_reclaimed"]), (&json!(true), &json!(30), &json!(8192)));
@@ -277,7 +285,10 @@ async fn recording_keeps_the_good_and_names_the_bad() {
     assert_eq!((good.status, good.json()), (StatusCode::OK, json!({ "recorded": 1, "refused": 0, "errors": [] })));
     let mixed = post(r#"[{"name":"known_total","value":1},{"name":"no_such","value":1}]"#).await;
     assert_eq!(mixed.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!((&mixed.json()["recorded"], &mixed.json()["errors"][0]["index"], &mixed.json()["errors"][0]["code"]), (&json!(1), &json!(1), &json!("unknown_metric")));
+    assert_eq!(
+        (&mixed.json()["recorded"], &mixed.json()["errors"][0]["index"], &mixed.json()["errors"][0]["code"]),
+        (&json!(1), &json!(1), &json!("unknown_metric"))
+    );
     let broken = post("{").await;
     assert_eq!((broken.status, &broken.json()["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("malformed_body")));
 }

@@ -19,12 +19,7 @@ use crate::server::{Answer, Level, Parameter, Route, Spec};
 
 /// The route of the description itself.
 pub fn routes() -> Vec<Route<Arc<App>>> {
-    vec![
-        Route::get("/api/openapi.json", Level::Read, serve)
-            .summary("This description")
-            .tag("system")
-            .answers_with(200, "application/json", "OpenAPI 3.1"),
-    ]
+    vec![Route::get("/api/openapi.json", Level::Read, serve).summary("This description").tag("system").answers_with(200, "application/json", "OpenAPI 3.1")]
 }
 
 /// `GET /api/openapi.json`.

@@ -27,7 +27,24 @@ const INDEX: &str = "index.html";
 const HASHED: &str = "assets/";
 /// First segments of paths that belong to programs: there, something unknown is an error, not the page.
 const PROGRAM_PATHS: [&str; 18] = [
-    "-", "api", "ws", "v1", "metrics", "health", "ready", "federate", "loki", "jaeger", "tempo", "elasticsearch", "pyroscope", "blackbox", "json", "redis", "llm", "debug",
+    "-",
+    "api",
+    "ws",
+    "v1",
+    "metrics",
+    "health",
+    "ready",
+    "federate",
+    "loki",
+    "jaeger",
+    "tempo",
+    "elasticsearch",
+    "pyroscope",
+    "blackbox",
+    "json",
+    "redis",
+    "llm",
+    "debug",
 ];
 
 /// Whether the binary was built without the real page.
@@ -91,7 +108,10 @@ fn serve(name: &str, headers: &HeaderMap) -> Option<Response> {
 }
 
 fn body(name: &str, plain: EmbeddedFile, headers: &HeaderMap) -> Response {
-    let compressed = ENCODINGS.iter().filter(|(encoding, _)| accepts_encoding(headers, encoding)).find_map(|(encoding, suffix)| Some((*encoding, Dist::get(&format!("{name}{suffix}"))?)));
+    let compressed = ENCODINGS
+        .iter()
+        .filter(|(encoding, _)| accepts_encoding(headers, encoding))
+        .find_map(|(encoding, suffix)| Some((*encoding, Dist::get(&format!("{name}{suffix}"))?)));
     let (encoding, file) = compressed.map_or((None, plain), |(encoding, file)| (Some(encoding), file));
     let mut response = Response::new(match file.data {
         Cow::Borrowed(bytes) => Body::from(bytes),

@@ -9,11 +9,11 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use watchfire_ingest::exposition::format_value;
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, Selection};
 use watchfire_model::sample::is_stale;
-use watchfire_ingest::exposition::format_value;
 use watchfire_model::time::Timestamp;
 
 use super::answer::{ApiError, ErrorKind, text};

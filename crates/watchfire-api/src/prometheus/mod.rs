@@ -55,7 +55,9 @@ fn query_routes() -> Vec<Route<Arc<App>>> {
         Route::query("/api/v1/format_query", Level::Read, query::format).summary("Formats a query"),
         Route::query("/api/v1/series", Level::Read, labels::series).summary("Series that match selectors"),
         Route::query("/api/v1/labels", Level::Read, labels::labels).summary("Names of labels"),
-        Route::get("/api/v1/label/{name}/values", Level::Read, labels::label_values).summary("Values of a label").path_parameter("name", "The label, escaped with U__ when it is outside the classic charset"),
+        Route::get("/api/v1/label/{name}/values", Level::Read, labels::label_values)
+            .summary("Values of a label")
+            .path_parameter("name", "The label, escaped with U__ when it is outside the classic charset"),
         Route::get("/api/v1/metadata", Level::Read, labels::metadata).summary("Types and help texts of metrics"),
     ]
 }
@@ -90,7 +92,11 @@ fn other_routes() -> Vec<Route<Arc<App>>> {
         Route::get("/-/reload", Level::Admin, status::only_post).hidden(),
         Route::new(&[Method::POST, Method::PUT], "/-/quit", Level::Admin, status::quit).summary("Ends the process, when enabled"),
         Route::get("/-/quit", Level::Admin, status::only_post).hidden(),
-        Route::get("/federate", Level::Read, federate::federate).summary("The newest values in the text format").answers_with(200, "text/plain", "Prometheus text 0.0.4"),
+        Route::get("/federate", Level::Read, federate::federate).summary("The newest values in the text format").answers_with(
+            200,
+            "text/plain",
+            "Prometheus text 0.0.4",
+        ),
         Route::get("/graph", Level::Public, status::graph).hidden(),
         Route::post("/api/v1/write", Level::Ingest, write::write).takes(Content::Any).telemetry_body().summary("Remote write 1.0"),
         Route::post("/api/v1/read", Level::Read, status::read).takes(Content::Any).summary("Remote read: not served yet"),

@@ -51,9 +51,8 @@ impl Params {
     pub(crate) fn time_or(&self, name: &str, default: Timestamp) -> Result<Timestamp, ApiError> {
         match self.get(name) {
             None => Ok(default),
-            Some(text) => parse_time(text).ok_or_else(|| {
-                ApiError::parameter(name, format!("Invalid time value for '{name}': cannot parse {text:?} to a valid timestamp"))
-            }),
+            Some(text) => parse_time(text)
+                .ok_or_else(|| ApiError::parameter(name, format!("Invalid time value for '{name}': cannot parse {text:?} to a valid timestamp"))),
         }
     }
     /// A duration, in seconds or in Prometheus' notation.

@@ -154,5 +154,6 @@ fn families_of(app: &App, budget: &Budget, target: &Labels) -> Result<BTreeSet<S
 
 /// Whether a family is among the names, directly or by one of the series of a histogram or summary.
 fn exposes(names: &BTreeSet<String>, family: &Metadata) -> bool {
-    names.contains(&*family.family) || ["_bucket", "_count", "_sum", "_total", "_info"].iter().any(|suffix| names.contains(&format!("{}{suffix}", family.family)))
+    names.contains(&*family.family)
+        || ["_bucket", "_count", "_sum", "_total", "_info"].iter().any(|suffix| names.contains(&format!("{}{suffix}", family.family)))
 }

@@ -62,8 +62,14 @@ async fn bad_parameters_are_answered_in_the_original_words() {
         ("query?query=1&time=x", r#"invalid parameter "time": Invalid time value for 'time': cannot parse "x" to a valid timestamp"#),
         ("query?query=1&timeout=x", r#"invalid parameter "timeout": cannot parse "x" to a valid duration"#),
         ("query_range?query=1&start=1&end=0&step=1", r#"invalid parameter "end": end timestamp must not be before start time"#),
-        ("query_range?query=1&start=1&end=20000&step=1", "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"),
-        ("query_range?query=1&start=1&end=2&step=0", r#"invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer"#),
+        (
+            "query_range?query=1&start=1&end=20000&step=1",
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        ),
+        (
+            "query_range?query=1&start=1&end=2&step=0",
+            r#"invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer"#,
+        ),
         ("query_range?query=1&end=4.5&step=x", r#"invalid parameter "start": cannot parse "" to a valid timestamp"#),
         ("query_range?query=1&start=1&step=x", r#"invalid parameter "end": cannot parse "" to a valid timestamp"#),
         ("query_range?query=up[5m]&start=1&end=2&step=1", "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector"),
@@ -170,12 +176,14 @@ async fn targets_have_the_original_shape() {
     let faces = with_up();
     let good = LastScrape { at: NOW, duration_s: 0.25, error: String::new() };
     let bad = LastScrape { at: NOW, duration_s: 0.1, error: "connection refused".to_owned() };
-    faces.house.held().targets = vec![target("node", Some(good), false), target("json", None, false), target("dead", Some(bad), false), target("gone", None, true)];
+    faces.house.held().targets =
+        vec![target("node", Some(good), false), target("json", None, false), target("dead", Some(bad), false), target("gone", None, true)];
     faces.house.held().metadata = vec![metadata("up", MetricType::Gauge, "U."), metadata("other", MetricType::Gauge, "O.")];
     let data = async |path: &str| faces.get(&format!("/api/v1/{path}")).await.json()["data"].clone();
     let all = data("targets").await;
     let active = all["activeTargets"].as_array().unwrap();
-    let health: Vec<_> = active.iter().map(|t| (t["scrapePool"].as_str().unwrap(), t["health"].as_str().unwrap(), t["labels"]["job"].as_str().unwrap())).collect();
+    let health: Vec<_> =
+        active.iter().map(|t| (t["scrapePool"].as_str().unwrap(), t["health"].as_str().unwrap(), t["labels"]["job"].as_str().unwrap())).collect();
     assert_eq!(health, [("dead", "down", "dead"), ("json", "unknown", "json"), ("node", "up", "node")]);
     assert_eq!(
         active[2],
@@ -185,7 +193,10 @@ async fn targets_have_the_original_shape() {
             "lastScrapeDuration": 0.25, "health": "up", "scrapeInterval": "15s", "scrapeTimeout": "10s",
         })
     );
-    assert_eq!((&active[0]["lastError"], &active[1]["lastScrape"], &active[1]["aliasOf"]), (&json!("connection refused"), &json!("0001-01-01T00:00:00Z"), &json!("json-exporter")));
+    assert_eq!(
+        (&active[0]["lastError"], &active[1]["lastScrape"], &active[1]["aliasOf"]),
+        (&json!("connection refused"), &json!("0001-01-01T00:00:00Z"), &json!("json-exporter"))
+    );
     assert_eq!(all["droppedTargets"][0]["discoveredLabels"]["job"], "gone");
     assert_eq!(data("targets?state=dropped").await["activeTargets"], json!([]));
     assert_eq!(data("targets?state=active").await["droppedTargets"], json!([]));
@@ -222,7 +233,10 @@ async fn buildinfo_and_runtimeinfo() {
     assert!(build["data"]["version"].as_str().unwrap().starts_with("3."));
     assert_eq!(build["data"].get("features"), None, "with features Grafana takes us for Mimir");
     let runtime = faces.get("/api/v1/status/runtimeinfo").await.json();
-    assert_eq!((&runtime["data"]["storageRetention"], &runtime["data"]["startTime"], &runtime["data"]["reloadConfigSuccess"]), (&json!("15d"), &json!("2025-12-30T10:15:00Z"), &json!(true)));
+    assert_eq!(
+        (&runtime["data"]["storageRetention"], &runtime["data"]["startTime"], &runtime["data"]["reloadConfigSuccess"]),
+        (&json!("15d"), &json!("2025-12-30T10:15:00Z"), &json!(true))
+    );
 }
 
 #[tokio::test]
@@ -344,7 +358,12 @@ async fn a_full_queue_refuses_and_a_lost_asker_frees_its_place() {
     };
     let count = |name: &str, reason: &str| {
         let families = faces.app.rooms.meter.gather();
-        families.iter().flat_map(|f| &f.points).filter(|(l, _)| l.metric_name() == name && l.get("reason").unwrap_or("") == reason).map(|(_, v)| *v).sum::<f64>()
+        families
+            .iter()
+            .flat_map(|f| &f.points)
+            .filter(|(l, _)| l.metric_name() == name && l.get("reason").unwrap_or("") == reason)
+            .map(|(_, v)| *v)
+            .sum::<f64>()
     };
     let running = ask(&faces);
     while count("watchfire_queries_running", "") < 1.0 {

@@ -2,12 +2,16 @@
 //! time limit, panics, request ids, security headers, HTTP metrics. It knows no face.
 
 mod doc;
+mod hosts;
+mod pipeline;
 mod refusal;
 mod request_id;
 mod route;
 
 pub use crate::auth::Level;
 pub use doc::{Answer, Doc, Parameter, Place, SchemaOf};
+pub use hosts::Hosts;
+pub use pipeline::{Doors, Identify, build};
 pub use refusal::{Envelope, Refusal, native_envelope};
 pub use request_id::RequestId;
 pub use route::{BODY_BYTES_MAX, Content, HANDLER_TIME_MAX, Route, Spec};

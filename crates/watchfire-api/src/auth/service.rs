@@ -1,0 +1,408 @@
+//! Who callers are: tokens, users, sessions, trusted networks, and the open mode of a machine of one's own. It keeps hashes
+//! only, in the state store, and decides nothing about routes: that is the pipeline's business.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq;
+use watchfire_model::live::ViewFuture;
+use watchfire_model::state::{Change, SESSIONS, StateError, StateStore, TOKENS, Table, USERS};
+use watchfire_model::time::SharedClock;
+use watchfire_net::listener::Peer;
+use watchfire_net::policy::Network;
+use watchfire_net::secret::Secret;
+
+use super::level::{Level, Rights};
+use super::password::{self, Turns};
+use super::records::{SessionRecord, Subject, TokenRecord, UserRecord, VERSION, is_name, sha256_hex};
+use super::settings::{PasswordSource, Settings};
+use super::throttle::Throttle;
+use super::{Caller, Via};
+use crate::server::{Identify, Refusal};
+
+/// The name of the token that is made at the first start.
+pub const ADMIN_TOKEN: &str = "admin";
+/// The cookie of the page.
+pub(super) const COOKIE_NAME: &str = "watchfire_session";
+/// A session's last use is written at most this often, which spares the disk.
+const SEEN_EVERY_MS: i64 = 5 * 60_000;
+/// Sessions at once; the one that has been idle longest makes room.
+const SESSIONS_MAX: usize = 1_000;
+/// Tokens and users at once.
+pub(super) const NAMES_MAX: usize = 1_000;
+
+/// Why authentication cannot start, or a name cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The state store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The token file cannot be written.
+    #[error("cannot write the admin token to {path}")]
+    TokenFile {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A network of `server.trusted_networks` is none.
+    #[error("cannot read the trusted network {text:?}: {reason}")]
+    Network {
+        /// What was written.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A configured password cannot be read or used.
+    #[error("cannot use the password of user {user:?}: {reason}")]
+    Password {
+        /// Whose password.
+        user: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The system gives no random bytes.
+    #[error("cannot get random bytes")]
+    Random,
+}
+
+/// Knows who callers are.
+pub struct Auth {
+    settings: Settings,
+    insecure: bool,
+    trusted: Vec<Network>,
+    state: Arc<dyn StateStore>,
+    pub(super) clock: SharedClock,
+    /// All tokens, so that a request costs no read of the state store.
+    tokens: Mutex<Vec<(String, TokenRecord)>>,
+    throttle: Mutex<Throttle>,
+    turns: Turns,
+}
+
+/// 256 random bits in hexadecimal.
+pub(super) fn random_token() -> Result<Secret, AuthError> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(|_| AuthError::Random)?;
+    Ok(Secret::new(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()))
+}
+
+impl Auth {
+    /// Reads what is known and, with authentication on, makes the admin token at the first start and refreshes configured
+    /// users. Blocks.
+    pub fn start(
+        settings: Settings,
+        insecure: bool,
+        trusted: &[String],
+        data_dir: &Path,
+        state: Arc<dyn StateStore>,
+        clock: SharedClock,
+    ) -> Result<Arc<Auth>, AuthError> {
+        let network = |text: &String| text.parse::<Network>().map_err(|e| AuthError::Network { text: text.clone(), reason: e.to_string() });
+        let trusted = trusted.iter().map(network).collect::<Result<_, _>>()?;
+        let auth = Auth { settings, insecure, trusted, state, clock, tokens: Mutex::default(), throttle: Mutex::default(), turns: Turns::new() };
+        auth.load_tokens()?;
+        if auth.settings.enabled {
+            if !auth.tokens().iter().any(|(name, _)| name == ADMIN_TOKEN) {
+                auth.make_admin_token(&data_dir.join("admin.token"))?;
+            }
+            auth.refresh_configured_users()?;
+        }
+        Ok(Arc::new(auth))
+    }
+
+    fn tokens(&self) -> std::sync::MutexGuard<'_, Vec<(String, TokenRecord)>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether callers must prove who they are.
+    pub fn is_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+    /// Whether everybody is let in although the address may be open.
+    pub fn is_insecure(&self) -> bool {
+        !self.settings.enabled && self.insecure
+    }
+
+    fn load_tokens(&self) -> Result<(), AuthError> {
+        let rows = self.state.scan(TOKENS, "")?;
+        *self.tokens() = rows.into_iter().filter_map(|(name, bytes)| Some((name, parse(&bytes)?))).collect();
+        Ok(())
+    }
+
+    /// The file is written before the hash is kept, so that a crash in between makes a new token and not a lost one.
+    fn make_admin_token(&self, path: &Path) -> Result<(), AuthError> {
+        let token = random_token()?;
+        let failed = |source| AuthError::TokenFile { path: path.display().to_string(), source };
+        write_secret(path, &token).map_err(failed)?;
+        self.put_token(ADMIN_TOKEN, &token, Level::Admin)?;
+        tracing::info!(path = %path.display(), "admin token written");
+        Ok(())
+    }
+
+    fn refresh_configured_users(&self) -> Result<(), AuthError> {
+        for user in &self.settings.users {
+            let bad = |reason: String| AuthError::Password { user: user.name.clone(), reason };
+            let password = match &user.password {
+                PasswordSource::Inline(secret) => secret.clone(),
+                PasswordSource::File(path) => Secret::from_file(path).map_err(|e| bad(e.to_string()))?,
+            };
+            let known = self.user(&user.name)?;
+            let same = known.as_ref().is_some_and(|k| k.level == user.level && password::matches(&password, Some(&k.hash)));
+            if !same {
+                self.put_user(&user.name, &password, user.level).map_err(|e| bad(e.message))?;
+            }
+        }
+        Ok(())
+    }
+
+    // --- tokens ---
+
+    /// Keeps a token under a name, replacing one of the same name.
+    pub(super) fn put_token(&self, name: &str, token: &Secret, level: Level) -> Result<(), AuthError> {
+        let record = TokenRecord { v: VERSION, sha256: sha256_hex(token.expose()), level, created_ms: self.clock.now().millis() };
+        self.put(TOKENS, name, &record)?;
+        self.load_tokens()
+    }
+    /// Forgets a token and the sessions that it opened.
+    pub(super) fn remove_token(&self, name: &str) -> Result<bool, AuthError> {
+        let known = self.tokens().iter().any(|(n, _)| n == name);
+        self.state.commit(&[Change::Delete(TOKENS, name.to_owned())])?;
+        self.end_sessions_of(&Subject::Token(name.to_owned()))?;
+        self.load_tokens()?;
+        Ok(known)
+    }
+    /// Names, levels and ages of all tokens.
+    pub(super) fn token_list(&self) -> Vec<(String, Level, i64)> {
+        self.tokens().iter().map(|(name, t)| (name.clone(), t.level, t.created_ms)).collect()
+    }
+    fn token(&self, text: &str) -> Option<(String, Level)> {
+        let sha256 = sha256_hex(text);
+        // Every record is compared in full, so that time says nothing about which one is near.
+        let mut found = None;
+        for (name, record) in self.tokens().iter() {
+            if bool::from(record.sha256.as_bytes().ct_eq(sha256.as_bytes())) {
+                found = Some((name.clone(), record.level));
+            }
+        }
+        found
+    }
+
+    // --- users ---
+
+    fn user(&self, name: &str) -> Result<Option<UserRecord>, AuthError> {
+        Ok(self.state.get(USERS, name)?.and_then(|bytes| parse(&bytes)))
+    }
+    /// Keeps a user; a changed password ends the user's sessions. Blocks for the hash.
+    pub(super) fn put_user(&self, name: &str, password: &Secret, level: Level) -> Result<(), Refusal> {
+        if !is_name(name) {
+            return Err(Refusal::unprocessable("a name has 1 to 64 letters, digits, dots, hyphens, underscores or @"));
+        }
+        let len = password.expose().len();
+        if !(password::PASSWORD_BYTES_MIN..=password::PASSWORD_BYTES_MAX).contains(&len) {
+            return Err(Refusal::unprocessable(format!("a password has {} to {} bytes", password::PASSWORD_BYTES_MIN, password::PASSWORD_BYTES_MAX)));
+        }
+        let hash = password::hash(password).ok_or_else(Refusal::internal)?;
+        let record = UserRecord { v: VERSION, hash, level, created_ms: self.clock.now().millis() };
+        self.put(USERS, name, &record).map_err(|_| Refusal::internal())?;
+        self.end_sessions_of(&Subject::User(name.to_owned())).map_err(|_| Refusal::internal())
+    }
+    /// Forgets a user and ends the user's sessions.
+    pub(super) fn remove_user(&self, name: &str) -> Result<bool, AuthError> {
+        let known = self.user(name)?.is_some();
+        self.state.commit(&[Change::Delete(USERS, name.to_owned())])?;
+        self.end_sessions_of(&Subject::User(name.to_owned()))?;
+        Ok(known)
+    }
+    /// Names, levels and ages of all users.
+    pub(super) fn user_list(&self) -> Result<Vec<(String, Level, i64)>, AuthError> {
+        let rows = self.state.scan(USERS, "")?;
+        Ok(rows.into_iter().filter_map(|(name, bytes)| parse::<UserRecord>(&bytes).map(|u| (name, u.level, u.created_ms))).collect())
+    }
+
+    /// Judges a name and a password, at most five wrong ones a minute from one address.
+    pub(super) async fn check_password(&self, name: &str, password: Secret, from: Option<IpAddr>) -> Result<Level, Refusal> {
+        let now = self.clock.monotonic();
+        if let Some(ip) = from
+            && let Some(wait) = self.throttle().wait(ip, now)
+        {
+            return Err(Refusal::too_many("too many wrong passwords from this address", wait.as_secs().max(1)));
+        }
+        let wrong = || Refusal::new(http::StatusCode::UNAUTHORIZED, "wrong_credentials", "name or password is wrong");
+        if password.expose().len() > password::PASSWORD_BYTES_MAX {
+            return Err(wrong());
+        }
+        let Some(turn) = self.turns.take().await else { return Err(Refusal::unavailable("too many log-ins at once", 1)) };
+        let record = self.user(name).map_err(|_| Refusal::internal())?;
+        let hash = record.as_ref().map(|r| r.hash.clone());
+        let matched = tokio::task::spawn_blocking(move || password::matches(&password, hash.as_deref())).await.unwrap_or(false);
+        drop(turn);
+        match record {
+            Some(record) if matched => Ok(record.level),
+            _ => {
+                self.failed(from);
+                Err(wrong())
+            }
+        }
+    }
+    fn failed(&self, from: Option<IpAddr>) {
+        if let Some(ip) = from {
+            self.throttle().failed(ip, self.clock.monotonic());
+        }
+    }
+
+    /// Judges a token for a log-in; wrong ones count like wrong passwords.
+    pub(super) fn check_token(&self, token: &Secret, from: Option<IpAddr>) -> Result<(String, Level), Refusal> {
+        if let Some(ip) = from
+            && let Some(wait) = self.throttle().wait(ip, self.clock.monotonic())
+        {
+            return Err(Refusal::too_many("too many wrong tokens from this address", wait.as_secs().max(1)));
+        }
+        self.token(token.expose()).ok_or_else(|| {
+            self.failed(from);
+            Refusal::new(http::StatusCode::UNAUTHORIZED, "wrong_credentials", "the token is not known")
+        })
+    }
+
+    // --- sessions ---
+
+    /// Opens a session and gives the cookie's value.
+    pub(super) fn open_session(&self, subject: Subject) -> Result<Secret, AuthError> {
+        let cookie = random_token()?;
+        let now = self.clock.now().millis();
+        let mut all = self.sessions()?;
+        all.sort_by_key(|(_, s)| s.seen_ms);
+        let idle = self.settings.session_idle.as_millis() as i64;
+        let gone = all.iter().enumerate().filter(|(i, (_, s))| s.seen_ms + idle < now || i + SESSIONS_MAX <= all.len());
+        let mut changes: Vec<Change> = gone.map(|(_, (key, _))| Change::Delete(SESSIONS, key.clone())).collect();
+        let record = SessionRecord { v: VERSION, subject, created_ms: now, seen_ms: now };
+        changes.push(Change::Put(SESSIONS, sha256_hex(cookie.expose()), render(&record)));
+        self.state.commit(&changes)?;
+        Ok(cookie)
+    }
+    /// Ends the session of a cookie.
+    pub(super) fn end_session(&self, cookie: &str) -> Result<(), AuthError> {
+        Ok(self.state.commit(&[Change::Delete(SESSIONS, sha256_hex(cookie))])?)
+    }
+    fn sessions(&self) -> Result<Vec<(String, SessionRecord)>, AuthError> {
+        let rows = self.state.scan(SESSIONS, "")?;
+        Ok(rows.into_iter().filter_map(|(key, bytes)| Some((key, parse(&bytes)?))).collect())
+    }
+    fn end_sessions_of(&self, subject: &Subject) -> Result<(), AuthError> {
+        let theirs = self.sessions()?.into_iter().filter(|(_, s)| s.subject == *subject);
+        let changes: Vec<Change> = theirs.map(|(key, _)| Change::Delete(SESSIONS, key)).collect();
+        if changes.is_empty() { Ok(()) } else { Ok(self.state.commit(&changes)?) }
+    }
+    /// The caller of a session that is alive; its level is looked up anew, so that a demotion holds at once.
+    fn session(&self, cookie: &str) -> Option<Caller> {
+        let key = sha256_hex(cookie);
+        let mut record: SessionRecord = parse(&self.state.get(SESSIONS, &key).ok()??)?;
+        let now = self.clock.now().millis();
+        if record.seen_ms + (self.settings.session_idle.as_millis() as i64) < now {
+            return None;
+        }
+        let (name, level) = match &record.subject {
+            Subject::User(name) => (name.clone(), self.user(name).ok()??.level),
+            Subject::Token(name) => (name.clone(), self.tokens().iter().find(|(n, _)| n == name)?.1.level),
+        };
+        if now - record.seen_ms > SEEN_EVERY_MS {
+            record.seen_ms = now;
+            // A session that cannot be prolonged now ends earlier; that is all.
+            drop(self.state.commit(&[Change::Put(SESSIONS, key, render(&record))]));
+        }
+        Some(Caller { name: name.as_str().into(), rights: Rights::of(level), via: Via::Session })
+    }
+
+    fn put<T: Serialize>(&self, table: Table, key: &str, record: &T) -> Result<(), AuthError> {
+        Ok(self.state.commit(&[Change::Put(table, key.to_owned(), render(record))])?)
+    }
+
+    async fn prove(&self, headers: &HeaderMap, peer: Option<Peer>, foreign: bool) -> Result<Caller, Refusal> {
+        let known = |name: &str, rights, via| Caller { name: name.into(), rights, via };
+        if !self.settings.enabled {
+            let here = peer.is_some_and(|p| p.is_loopback());
+            return Ok(match (foreign, here, self.insecure) {
+                (false, true, _) => known("local", Rights::ALL, Via::Loopback),
+                (false, false, true) => known("anybody", Rights::ALL, Via::Insecure),
+                _ => Caller::anonymous(),
+            });
+        }
+        let from = peer.map(|p| p.remote.ip());
+        if let Some(value) = headers.get(AUTHORIZATION) {
+            let text = value.to_str().unwrap_or("");
+            let wrong = || Refusal::new(http::StatusCode::UNAUTHORIZED, "wrong_credentials", "the Authorization header proves nothing");
+            return match text.split_once(' ') {
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                    self.token(token.trim()).map(|(name, level)| known(&name, Rights::of(level), Via::Token)).ok_or_else(wrong)
+                }
+                Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => {
+                    let (name, password) = decode_basic(pair).ok_or_else(wrong)?;
+                    let level = self.check_password(&name, password, from).await?;
+                    Ok(known(&name, Rights::of(level), Via::Password))
+                }
+                _ => Err(wrong()),
+            };
+        }
+        if !foreign
+            && let Some(cookie) = cookie(headers)
+            && let Some(caller) = self.session(cookie)
+        {
+            return Ok(caller);
+        }
+        if !foreign && from.is_some_and(|ip| self.trusted.iter().any(|n| n.contains(ip))) {
+            return Ok(known("trusted network", Rights::READ_AND_INGEST, Via::TrustedNetwork));
+        }
+        Ok(Caller::anonymous())
+    }
+}
+
+impl Identify for Auth {
+    fn identify<'a>(&'a self, headers: &'a HeaderMap, peer: Option<Peer>, foreign: bool) -> ViewFuture<'a, Result<Caller, Refusal>> {
+        Box::pin(self.prove(headers, peer, foreign))
+    }
+    fn challenge(&self) -> Option<&'static str> {
+        // Bearer only: an offer of Basic would make browsers open their own password window over our log-in page.
+        self.settings.enabled.then_some("Bearer realm=\"watchfire\"")
+    }
+}
+
+/// The session cookie of a request.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
+    all.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value)
+}
+
+fn decode_basic(pair: &str) -> Option<(String, Secret)> {
+    let text = String::from_utf8(STANDARD.decode(pair.trim()).ok()?).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), Secret::new(password)))
+}
+
+/// Creates a file that only its owner can read. An old one is replaced.
+fn write_secret(path: &Path, secret: &Secret) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{}", secret.expose())?;
+    file.sync_all()
+}
+
+fn render<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("BUG: records are plain JSON")
+}
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}
