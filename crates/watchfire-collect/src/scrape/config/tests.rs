@@ -275,6 +275,20 @@ fn every_wrong_shape_and_every_double_key_is_found_at_its_line() {
     assert!(tried > 200, "only {tried} were tried");
 }
 
+proptest::proptest! {
+    /// Whatever is cut out of a file or put into it: findings, never a panic; and a file that is taken is shown as one that is taken.
+    #[test]
+    fn damaged_files_are_read_or_refused(at in 0usize..6_500, cut in 0usize..200, put in "[\\[\\]{}:,'\"&*#| \n\t0-9a-z$-]{0,12}") {
+        let from = at.min(LARGE.len());
+        let text = format!("{}{put}{}", LARGE.get(..from).unwrap(), LARGE.get((from + cut).min(LARGE.len())..).unwrap());
+        let parsed = read(&text);
+        match parsed.config {
+            Some(config) => proptest::prop_assert_eq!(errors(&read(&config.rendered)), [""; 0]),
+            None => proptest::prop_assert!(!errors(&parsed).is_empty()),
+        }
+    }
+}
+
 #[test]
 fn an_alias_bomb_is_refused() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
