@@ -128,7 +128,7 @@ impl Engine {
     pub fn instant<Q: Query + ?Sized>(&self, source: &dyn Source, query: &Q, time: Timestamp, budget: &Budget) -> Result<Answer, QueryError> {
         let expr = query.expr()?;
         let grid = Grid { start: time.0, step: 1, count: 1 };
-        let mut evaluator = self.evaluator(source, budget, expr.text(), grid, 0);
+        let mut evaluator = self.evaluator(source, budget, expr.text(), (time, time), 0);
         let value = if expr.value_type() == ValueType::Matrix {
             Value::Matrix(evaluator.range_vector(expr.root().unwrapped(), grid)?)
         } else {
@@ -161,7 +161,7 @@ impl Engine {
             return Err(QueryError::Invalid(format!("invalid expression type \"{}\" for range query, must be Scalar or instant Vector", type_.name())));
         }
         let grid = Grid::between(start.0, end.0, step_ms)?;
-        let mut evaluator = self.evaluator(source, budget, expr.text(), grid, step_ms);
+        let mut evaluator = self.evaluator(source, budget, expr.text(), (start, end), step_ms);
         let mut series = match evaluator.eval(expr.root(), grid)? {
             Output::Vector(columns) => series(&columns, grid),
             Output::Scalar(numbers) if grid.count > 0 => {
@@ -174,7 +174,7 @@ impl Engine {
         Ok(answer(Value::Matrix(series), evaluator.notes))
     }
 
-    fn evaluator<'a>(&self, source: &'a dyn Source, budget: &'a Budget, text: &str, grid: Grid, step: i64) -> Evaluator<'a> {
+    fn evaluator<'a>(&self, source: &'a dyn Source, budget: &'a Budget, text: &str, span: (Timestamp, Timestamp), step: i64) -> Evaluator<'a> {
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX).max(1);
         Evaluator {
             source,
@@ -182,8 +182,8 @@ impl Engine {
             notes: Annotations::new(text),
             lookback: millis(self.lookback),
             default_step: millis(self.default_step),
-            query_start: grid.start,
-            query_end: grid.end(),
+            query_start: span.0.0,
+            query_end: span.1.0,
             query_step: step,
         }
     }

@@ -51,6 +51,21 @@ fn limits_are_enforced() {
     assert!(parse(&format!("a[{}1]", "-".repeat(5_000))).unwrap_err().message.contains("nested"));
 }
 
+/// The highest tree that parses is evaluated, printed and dropped on an ordinary thread's stack.
+#[test]
+fn the_highest_tree_fits_the_stack() {
+    let memory = Memory::new();
+    memory.add(&labels!("__name__" => "a", "i" => "1"), Timestamp(0), 1.0);
+    let chain = vec!["a"; 250].join(" + ");
+    let nested = format!("{}a{}", "abs(sum(".repeat(31), "))".repeat(31));
+    for (query, value) in [(chain, 250.0), (nested, 1.0)] {
+        let expr = parse(&query).unwrap();
+        assert_eq!(expr.to_string(), query);
+        let Value::Vector(samples) = Engine::default().instant(&memory, &expr, Timestamp(0), &budget()).unwrap().value else { panic!("vector expected") };
+        assert_eq!(samples[0].value, value);
+    }
+}
+
 #[test]
 fn budgets_are_kept() {
     let memory = Memory::new();

@@ -146,6 +146,7 @@ struct Bench {
     budget: Budget,
     failures: Vec<String>,
     compared: usize,
+    random: bool,
 }
 
 impl Bench {
@@ -174,9 +175,14 @@ impl Bench {
             }
             (Err(mine), Some("error")) => {
                 let theirs = reference["error"].as_str().unwrap();
-                (!theirs.ends_with(&mine.to_string())).then(|| format!("error {:?} instead of {theirs:?}", mine.to_string()))
+                // Of several faults at one step it is chance which one is named.
+                let chance =
+                    self.random && [&mine.to_string(), theirs].iter().all(|e| ["duplicate", "multiple matches", "same labelset"].iter().any(|f| e.contains(f)));
+                (!chance && !theirs.ends_with(&mine.to_string())).then(|| format!("error {:?} instead of {theirs:?}", mine.to_string()))
             }
             (Ok(_), _) => Some(format!("no error, but there: {}", reference["error"])),
+            // 3.x finds several partners even where the comparison drops them all.
+            (Err(e), _) if self.random && e.to_string().starts_with("multiple matches") => None,
             (Err(e), _) => Some(format!("error {e}, but none there")),
         };
         if let Some(failure) = failure {
@@ -202,7 +208,7 @@ fn answers_equal_those_of_prometheus() {
     }
     let (memory, text) = data::make();
     let budget = Budget::unlimited(SystemClock::shared());
-    let mut bench = Bench { reference: Prometheus::start(&text), memory, engine: Engine::default(), budget, failures: Vec::new(), compared: 0 };
+    let mut bench = Bench { reference: Prometheus::start(&text), memory, engine: Engine::default(), budget, failures: Vec::new(), compared: 0, random: false };
     // Seven seconds past every minute: no subquery step ever falls on the border of its window.
     let late = BASE + 3_607_000;
     for query in queries::all().into_iter().filter(|q| differs_in_3(q).is_none()) {
@@ -214,7 +220,12 @@ fn answers_equal_those_of_prometheus() {
     for query in ["requests_total", "rate(requests_total[1m])", "sum(temperature) by (zone)", "sparse", "temperature > limit"] {
         bench.range(query, BASE + 7_000, BASE + 7_200_000, 7_000);
     }
-    assert!(bench.compared > 900, "only {} comparisons", bench.compared);
+    bench.random = true;
+    for query in queries::random(1500) {
+        bench.instant(&query, late);
+        bench.range(&query, BASE - 593_000, BASE + 7_807_000, 480_000);
+    }
+    assert!(bench.compared > 3_000, "only {} comparisons", bench.compared);
     assert!(bench.failures.is_empty(), "{} of {} differ:\n{}", bench.failures.len(), bench.compared, bench.failures.join("\n"));
 }
 

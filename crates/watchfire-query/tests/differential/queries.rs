@@ -1,4 +1,6 @@
-//! The questions of the differential test: a list by hand, and combinations.
+//! The questions of the differential test: a list by hand, combinations, and random ones.
+
+use super::data::Random;
 
 /// Pairs of texts: ours, and what the older Prometheus calls the same.
 pub(crate) fn all() -> Vec<String> {
@@ -96,6 +98,107 @@ pub(crate) fn all() -> Vec<String> {
         queries.push(format!("quantile_over_time({q}, temperature[7m])"));
     }
     queries
+}
+
+/// Random expressions of instant vectors. Subqueries are not nested and have odd steps, so that none of them touches a border.
+pub(crate) fn random(count: usize) -> Vec<String> {
+    let mut random = Random::new(0x0dd_ba11_5eed);
+    (0..count).map(|_| vector(&mut random, 4)).collect()
+}
+
+fn pick<'a>(random: &mut Random, items: &[&'a str]) -> &'a str {
+    items[random.below(items.len())]
+}
+
+fn selector(random: &mut Random) -> String {
+    let name = pick(
+        random,
+        &["temperature", "limit", "state", "requests_total", "errors_total", "sparse", "odd", "constant", "build_info", "latency_seconds_bucket", "nothing"],
+    );
+    let matchers =
+        pick(random, &["", "", "", "{instance='a'}", "{instance!='a'}", "{instance=~'a|b'}", "{zone=~'x.*'}", "{method='get',code!='500'}", "{le=''}"]);
+    format!("{name}{matchers}")
+}
+
+fn modifier(random: &mut Random) -> &'static str {
+    pick(random, &["", "", "", "", " offset 7m", " offset -3m", " @ 1700003607", " @ end()"])
+}
+
+fn grouping(random: &mut Random) -> String {
+    let labels = pick(random, &["", "instance", "zone", "instance, zone", "method", "le", "code, instance", "le, instance"]);
+    format!("{} ({labels})", pick(random, &["by", "without"]))
+}
+
+fn vector(random: &mut Random, depth: usize) -> String {
+    let leaf = depth == 0;
+    match if leaf { random.below(3) } else { random.below(16) } {
+        0 => format!("{}{}", selector(random), modifier(random)),
+        1 => {
+            let function = pick(
+                random,
+                &[
+                    "rate",
+                    "increase",
+                    "delta",
+                    "irate",
+                    "idelta",
+                    "changes",
+                    "resets",
+                    "avg_over_time",
+                    "sum_over_time",
+                    "max_over_time",
+                    "min_over_time",
+                    "count_over_time",
+                    "last_over_time",
+                    "stddev_over_time",
+                    "deriv",
+                ],
+            );
+            format!("{function}({}[{}]{})", selector(random), pick(random, &["2m", "5m", "11m", "90s"]), modifier(random))
+        }
+        2 => pick(random, &["vector(1)", "vector(time())", "vector(scalar(constant))", "vector(-2.5)"]).to_owned(),
+        3 => format!("({})", vector(random, depth - 1)),
+        4 => format!("-{}", vector(random, depth - 1)),
+        5 => format!("{}({})", pick(random, &["abs", "ceil", "floor", "round", "sgn", "sqrt", "absent", "timestamp", "deg"]), vector(random, depth - 1)),
+        6 | 7 => format!("{} {} ({})", pick(random, &["sum", "avg", "min", "max", "count", "group"]), grouping(random), vector(random, depth - 1)),
+        8 => format!("{} {} (0.{}, {})", pick(random, &["quantile"]), grouping(random), random.below(10), vector(random, depth - 1)),
+        9 => {
+            let operator = pick(random, &["+", "-", "*", "/", "%", ">", "<", "==", "!=", ">= bool"]);
+            let number = pick(random, &["2", "-0.5", "7", "100", "scalar(constant)", "time()"]);
+            if random.below(2) == 0 {
+                format!("{} {operator} {number}", vector(random, depth - 1))
+            } else {
+                format!("{number} {operator} {}", vector(random, depth - 1))
+            }
+        }
+        10..=12 => {
+            let operator = pick(random, &["+", "-", "*", "/", ">", "<", "==", "!=", "> bool"]);
+            let matching = pick(
+                random,
+                &[
+                    "",
+                    "",
+                    "on (instance)",
+                    "ignoring (zone)",
+                    "on (instance) group_left ()",
+                    "on (instance, zone)",
+                    "ignoring (method, code) group_right (zone)",
+                    "on () group_left (version)",
+                    "on (instance) group_left (version)",
+                ],
+            );
+            format!("({}) {operator} {matching} ({})", vector(random, depth - 1), vector(random, depth - 1))
+        }
+        13 => {
+            let operator = pick(random, &["and", "or", "unless"]);
+            let matching = pick(random, &["", "", "on (instance)", "ignoring (zone)", "on ()"]);
+            format!("({}) {operator} {matching} ({})", vector(random, depth - 1), vector(random, depth - 1))
+        }
+        14 => {
+            format!("{}(({})[11m13s:47s])", pick(random, &["max_over_time", "sum_over_time", "count_over_time", "delta", "last_over_time"]), vector(random, 1))
+        }
+        _ => format!("histogram_quantile(0.{}, {})", random.below(10), vector(random, depth - 1)),
+    }
 }
 
 const HAND: &[&str] = &[

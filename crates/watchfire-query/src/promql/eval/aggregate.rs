@@ -43,7 +43,14 @@ impl Evaluator<'_> {
                     (!scratch.is_empty()).then(|| quantile(param.at(i), &mut scratch))
                 })
             }
-            op => self.each_group_step(&input, &groups, grid, |members, i| accumulate(op, members.iter().filter_map(|m| input.list[*m].at(i)))),
+            AggregateOp::Sum => self.folded(&input, &groups, grid, Compensated::starting, Compensated::add, |sum| sum.plain()),
+            AggregateOp::Avg => self.folded(&input, &groups, grid, Mean::starting, Mean::add, |mean| mean.value()),
+            AggregateOp::Count => self.folded(&input, &groups, grid, |_| 1.0, |count, _| *count += 1.0, |count| *count),
+            AggregateOp::Max => self.folded(&input, &groups, grid, |v| v, |best, v| replace(best, v, *best < v), |best| *best),
+            AggregateOp::Min => self.folded(&input, &groups, grid, |v| v, |best, v| replace(best, v, *best > v), |best| *best),
+            AggregateOp::Stdvar => self.folded(&input, &groups, grid, Variance::starting, Variance::add, Variance::value),
+            AggregateOp::Stddev => self.folded(&input, &groups, grid, Variance::starting, Variance::add, |variance| variance.value().sqrt()),
+            AggregateOp::Group | AggregateOp::CountValues => self.folded(&input, &groups, grid, |_| (), |(), _| {}, |()| 1.0),
         }
     }
 
@@ -55,6 +62,42 @@ impl Evaluator<'_> {
             for (i, slot) in column.values.iter_mut().enumerate() {
                 if let Some(value) = compute(members, i) {
                     *slot = value;
+                }
+            }
+        }
+        output.without_empty().merged()
+    }
+
+    /// Adds up each group with one state per step, series after series, so that every column is read once from end to end.
+    fn folded<S: Clone>(
+        &mut self,
+        input: &Columns,
+        groups: &Groups,
+        grid: Grid,
+        start: impl Fn(f64) -> S,
+        add: impl Fn(&mut S, f64),
+        finish: impl Fn(&S) -> f64,
+    ) -> Evaluated<Columns> {
+        let mut output = self.no_columns();
+        let mut states: Vec<Option<S>> = vec![None; grid.count];
+        for (labels, members) in groups.labels.iter().zip(&groups.members) {
+            states.fill(None);
+            for member in members {
+                input.charge.check()?;
+                for (state, value) in states.iter_mut().zip(&input.list[*member].values) {
+                    if is_stale(*value) {
+                        continue;
+                    }
+                    match state {
+                        Some(state) => add(state, *value),
+                        None => *state = Some(start(*value)),
+                    }
+                }
+            }
+            let column = output.push_absent(labels.clone(), grid.count)?;
+            for (slot, state) in column.values.iter_mut().zip(&states) {
+                if let Some(state) = state {
+                    *slot = finish(state);
                 }
             }
         }
@@ -143,41 +186,33 @@ fn group(input: &Columns, aggregate: &Aggregate) -> Groups {
     groups
 }
 
-/// One group at one step.
-fn accumulate(op: AggregateOp, mut values: impl Iterator<Item = f64>) -> Option<f64> {
-    let first = values.next()?;
-    Some(match op {
-        AggregateOp::Sum => {
-            let mut sum = Compensated::starting(first);
-            values.for_each(|v| sum.add(v));
-            sum.plain()
-        }
-        AggregateOp::Avg => {
-            let mut mean = Mean::starting(first);
-            values.for_each(|v| mean.add(v));
-            mean.value()
-        }
-        AggregateOp::Count => 1.0 + values.count() as f64,
-        AggregateOp::Group => 1.0,
-        AggregateOp::Max => values.fold(first, |best, v| if best < v || best.is_nan() { v } else { best }),
-        AggregateOp::Min => values.fold(first, |best, v| if best > v || best.is_nan() { v } else { best }),
-        AggregateOp::Stdvar => variance(first, values),
-        AggregateOp::Stddev => variance(first, values).sqrt(),
-        _ => return None,
-    })
+/// A better value takes the place of the best one; anything takes that of NaN.
+fn replace(best: &mut f64, value: f64, better: bool) {
+    if better || best.is_nan() {
+        *best = value;
+    }
 }
 
 /// Welford's variance of a population.
-fn variance(first: f64, values: impl Iterator<Item = f64>) -> f64 {
-    let (mut count, mut mean) = (1.0, first);
-    let mut squares = if first.is_finite() { 0.0 } else { f64::NAN };
-    for value in values {
-        count += 1.0;
-        let difference = value - mean;
-        mean += difference / count;
-        squares += difference * (value - mean);
+#[derive(Clone, Copy)]
+struct Variance {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+impl Variance {
+    fn starting(at: f64) -> Variance {
+        Variance { count: 1.0, mean: at, squares: if at.is_finite() { 0.0 } else { f64::NAN } }
     }
-    squares / count
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let difference = value - self.mean;
+        self.mean += difference / self.count;
+        self.squares += difference * (value - self.mean);
+    }
+    fn value(&self) -> f64 {
+        self.squares / self.count
+    }
 }
 
 /// Whether any series has a value at a step.

@@ -64,9 +64,6 @@ impl Grid {
     pub(super) fn time(&self, i: usize) -> i64 {
         self.start.saturating_add(self.step.saturating_mul(i as i64))
     }
-    pub(super) fn end(&self) -> i64 {
-        self.time(self.count.saturating_sub(1))
-    }
     fn first(&self) -> Grid {
         Grid { count: self.count.min(1), ..*self }
     }
