@@ -82,6 +82,9 @@ fn budgets_are_kept() {
     assert_eq!(ask("sum_over_time(vector(1)[10000s:1ms])", &small_budget()).unwrap_err(), "query would load more than 20000 samples into memory");
     // One series after the other is read, so a rate at one time needs little.
     assert!(engine.instant(&memory, "topk(1e9, rate(m[5m]))", Timestamp(1_000_000), &small_budget()).is_ok());
+    // Labels count too.
+    let tight = Budget::new(ManualClock::new(Timestamp(0)), Duration::from_secs(60), 20_000, 5_000);
+    assert_eq!(engine.instant(&memory, "m", Timestamp(0), &tight).unwrap_err().to_string(), "query would need more than 5000 bytes of memory");
     let cancelled = small_budget();
     cancelled.cancel();
     assert_eq!(ask("m", &cancelled).unwrap_err(), "query was cancelled");

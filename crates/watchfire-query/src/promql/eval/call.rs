@@ -82,8 +82,7 @@ impl Evaluator<'_> {
                 }
             }
             if !any {
-                columns.list.pop();
-                columns.charge.release(grid.count);
+                columns.pop(grid.count);
             } else if over_time.counter {
                 note_counter(this, &labels, range_arg.start);
             }

@@ -60,35 +60,52 @@ impl Numbers {
     }
 }
 
-/// Samples charged to the budget as long as this lives.
+/// What is charged to the budget as long as this lives: samples, and memory for labels.
 pub(in crate::promql) struct Charge {
     budget: Budget,
     samples: u64,
+    memory: u64,
 }
 impl Charge {
     pub(super) fn new(budget: &Budget) -> Charge {
-        Charge { budget: budget.clone(), samples: 0 }
+        Charge { budget: budget.clone(), samples: 0, memory: 0 }
     }
     pub(super) fn add(&mut self, samples: usize) -> Evaluated<()> {
         self.samples += samples as u64;
         Ok(self.budget.charge_samples(samples as u64)?)
     }
-    pub(super) fn release(&mut self, samples: usize) {
-        let samples = (samples as u64).min(self.samples);
+    /// Charges a column: its steps and its labels.
+    pub(super) fn add_column(&mut self, labels: &Labels, count: usize) -> Evaluated<()> {
+        let memory = column_memory(labels);
+        self.memory += memory;
+        self.budget.charge_memory(memory)?;
+        self.add(count)
+    }
+    fn release_column(&mut self, labels: &Labels, count: usize) {
+        let (memory, samples) = (column_memory(labels).min(self.memory), (count as u64).min(self.samples));
+        self.memory -= memory;
         self.samples -= samples;
+        self.budget.release_memory(memory);
         self.budget.release_samples(samples);
     }
     pub(super) fn check(&self) -> Evaluated<()> {
         Ok(self.budget.check()?)
     }
-    fn absorb(&mut self, other: Charge) {
-        self.samples += std::mem::ManuallyDrop::new(other).samples;
+    fn absorb(&mut self, mut other: Charge) {
+        self.samples += std::mem::take(&mut other.samples);
+        self.memory += std::mem::take(&mut other.memory);
     }
 }
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.release_samples(self.samples);
+        self.budget.release_memory(self.memory);
     }
+}
+
+/// The memory of a column beside its values.
+fn column_memory(labels: &Labels) -> u64 {
+    (labels.memory() + size_of::<Column>()) as u64
 }
 
 /// One series of an instant vector at all steps.
@@ -124,10 +141,16 @@ pub(in crate::promql) struct Columns {
 impl Columns {
     /// Makes room for a column within the budget.
     pub(super) fn push_absent(&mut self, labels: Labels, count: usize) -> Evaluated<&mut Column> {
-        self.charge.add(count)?;
+        self.charge.add_column(&labels, count)?;
         self.list.push(Column::absent(labels, count));
         let last = self.list.len() - 1;
         Ok(&mut self.list[last])
+    }
+    /// Takes back the column that was pushed last.
+    pub(super) fn pop(&mut self, count: usize) {
+        if let Some(column) = self.list.pop() {
+            self.charge.release_column(&column.labels, count);
+        }
     }
     /// Every present value through a function; the metric's name goes.
     pub(super) fn mapped(mut self, compute: impl Fn(f64) -> f64) -> Evaluated<Columns> {

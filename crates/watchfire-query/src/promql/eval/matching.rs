@@ -38,7 +38,7 @@ impl Evaluator<'_> {
             job.check_unique(signature, pairing)?;
             let results = job.pair(signature, pairing)?;
             for column in results.columns {
-                output.charge.add(grid.count)?;
+                output.charge.add_column(&column.labels, grid.count)?;
                 output.list.push(column);
             }
         }

@@ -96,8 +96,7 @@ impl Evaluator<'_> {
                 }
             }
             if !any {
-                columns.list.pop();
-                columns.charge.release(grid.count);
+                columns.pop(grid.count);
             }
             Ok(())
         })?;

@@ -57,7 +57,7 @@ fn run(name: &str, text: &str) -> Report {
 fn ask(memory: &Memory, eval: &Eval, query: &str) -> Result<Answer, QueryError> {
     let engine = Engine::default();
     const SAMPLES_MAX: u64 = 1 << 40;
-    let budget = Budget::new(ManualClock::new(Timestamp(0)), Duration::from_secs(1), SAMPLES_MAX, u64::MAX);
+    let budget = Budget::new(ManualClock::new(Timestamp(0)), Duration::from_secs(1), SAMPLES_MAX, SAMPLES_MAX * 16);
     let answer = match eval.when {
         When::Instant(time) => engine.instant(memory, query, Timestamp(time), &budget),
         When::Range { start, end, step } => engine.range(memory, query, Timestamp(start), Timestamp(end), Duration::from_millis(step), &budget),
