@@ -87,6 +87,7 @@ impl Source for House {
     fn series(&self, selection: &Selection, budget: &Budget) -> Result<Vec<Labels>, ReadError> {
         let mut all = Vec::new();
         self.select(selection, budget, &mut |series| {
+            budget.release_samples(series.times.len() as u64);
             all.push(series.labels);
             Ok(ControlFlow::Continue(()))
         })?;

@@ -73,6 +73,7 @@ pub(crate) fn cameras(app: &App, budget: &Budget) -> Result<u64, ReadError> {
 fn counted(app: &App, budget: &Budget, metric: &str) -> Result<u64, ReadError> {
     let mut total = 0.0;
     app.rooms.source.select(&ever(vec![Matcher::equal(METRIC_NAME, metric)]), budget, &mut |series| {
+        budget.release_samples(series.times.len() as u64);
         let mut last = 0.0;
         for value in series.values.iter().copied().filter(|v| !is_stale(*v) && v.is_finite()) {
             total += if value >= last { value - last } else { value };

@@ -112,9 +112,9 @@ impl Success {
 }
 impl IntoResponse for Success {
     fn into_response(self) -> Response {
-        let mut body = Vec::with_capacity(self.data.len() + 64);
-        body.extend_from_slice(b"{\"status\":\"success\",\"data\":");
-        body.extend_from_slice(&self.data);
+        // The data may be large: the envelope is put around them where they are.
+        let mut body = self.data;
+        body.splice(0..0, *b"{\"status\":\"success\",\"data\":");
         for (name, list) in [("warnings", &self.warnings), ("infos", &self.infos)] {
             if !list.is_empty() {
                 body.extend_from_slice(format!(",\"{name}\":").as_bytes());

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use serde_json::json;
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, ReadError};
+use watchfire_model::time::Timestamp;
 use watchfire_query::promql::{Answer, Engine, Expr, POINTS_PER_SERIES_MESSAGE, Point, Value, format_value, parse};
 
 use super::answer::{ApiError, Success, to_json};
@@ -16,8 +17,8 @@ use super::number::{plain, write_time, write_time_plain};
 use super::params::Params;
 use crate::app::App;
 
-/// How many points are written between two looks at the budget.
-const POINTS_PER_CHECK: usize = 1024;
+/// How many items are written between two looks at the budget.
+const ITEMS_PER_LOOK: usize = 1024;
 
 /// What all queries have in common.
 struct Asked {
@@ -102,84 +103,94 @@ pub(crate) async fn format(State(app): State<Arc<App>>, request: Request) -> Res
 
 /// Writes a result as JSON, at most `limit` series of it.
 fn render(answer: Answer, limit: Option<usize>, budget: &Budget) -> Result<Success, ApiError> {
-    let mut out = Vec::with_capacity(256);
-    out.extend_from_slice(format!("{{\"resultType\":\"{}\",\"result\":", answer.value.type_code()).as_bytes());
+    let mut page = Page { out: Vec::with_capacity(256), charged: 0, budget };
+    page.raw(&format!("{{\"resultType\":\"{}\",\"result\":", answer.value.type_code()));
     let limit = limit.unwrap_or(usize::MAX);
     let truncated = match &answer.value {
         Value::Scalar(point) => {
-            write_pair(&mut out, |out| write_time_plain(out, point.time), &plain(point.value));
+            page.pair(point.time, &plain(point.value));
             false
         }
         Value::String { time, text } => {
-            write_pair(&mut out, |out| write_time_plain(out, *time), text);
+            page.pair(*time, text);
             false
         }
         Value::Vector(samples) => {
-            write_list(&mut out, samples.iter().take(limit), budget, |out, sample| {
-                write_metric(out, &sample.labels);
-                out.extend_from_slice(b",\"value\":");
-                write_point(out, &Point { time: sample.time, value: sample.value });
-                out.push(b'}');
+            page.list(samples.iter().take(limit), |page, sample| {
+                page.metric(&sample.labels);
+                page.raw(",\"value\":");
+                page.point(&Point { time: sample.time, value: sample.value })?;
+                page.raw("}");
                 Ok(())
             })?;
             samples.len() > limit
         }
         Value::Matrix(list) => {
-            write_list(&mut out, list.iter().take(limit), budget, |out, series| {
-                write_metric(out, &series.labels);
-                out.extend_from_slice(b",\"values\":");
-                write_list(out, series.points.iter(), budget, |out, point| {
-                    write_point(out, point);
-                    Ok(())
-                })?;
-                out.push(b'}');
+            page.list(list.iter().take(limit), |page, series| {
+                page.metric(&series.labels);
+                page.raw(",\"values\":");
+                page.list(series.points.iter(), |page, point| page.point(point))?;
+                page.raw("}");
                 Ok(())
             })?;
             list.len() > limit
         }
     };
-    out.push(b'}');
-    Ok(Success { data: out, warnings: answer.warnings, infos: answer.infos }.truncated(truncated))
+    page.raw("}");
+    Ok(Success { data: page.out, warnings: answer.warnings, infos: answer.infos }.truncated(truncated))
 }
 
-fn write_list<'a, T: 'a>(
-    out: &mut Vec<u8>,
-    items: impl Iterator<Item = &'a T>,
-    budget: &Budget,
-    mut write: impl FnMut(&mut Vec<u8>, &'a T) -> Result<(), ReadError>,
-) -> Result<(), ReadError> {
-    out.push(b'[');
-    for (i, item) in items.enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        if i % POINTS_PER_CHECK == 0 {
-            budget.check()?;
-        }
-        write(out, item)?;
+/// The JSON text of a result under construction. What it grows by is charged to the query.
+struct Page<'a> {
+    out: Vec<u8>,
+    charged: usize,
+    budget: &'a Budget,
+}
+impl Page<'_> {
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
     }
-    out.push(b']');
-    Ok(())
-}
-
-fn write_metric(out: &mut Vec<u8>, labels: &Labels) {
-    out.extend_from_slice(b"{\"metric\":");
-    out.extend_from_slice(&to_json(&LabelsJson(labels)));
-}
-
-fn write_point(out: &mut Vec<u8>, point: &Point) {
-    // Numbers need no escaping inside quotes.
-    out.push(b'[');
-    write_time(out, point.time);
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(format_value(point.value).as_bytes());
-    out.extend_from_slice(b"\"]");
-}
-
-fn write_pair(out: &mut Vec<u8>, time: impl FnOnce(&mut Vec<u8>), value: &str) {
-    out.push(b'[');
-    time(out);
-    out.push(b',');
-    out.extend_from_slice(&to_json(&value));
-    out.push(b']');
+    fn look_at_budget(&mut self) -> Result<(), ReadError> {
+        self.budget.check()?;
+        self.budget.charge_memory((self.out.len() - self.charged) as u64)?;
+        self.charged = self.out.len();
+        Ok(())
+    }
+    /// A list of what `write` writes.
+    fn list<'t, T: 't>(&mut self, items: impl Iterator<Item = &'t T>, mut write: impl FnMut(&mut Self, &'t T) -> Result<(), ReadError>) -> Result<(), ReadError> {
+        self.raw("[");
+        for (i, item) in items.enumerate() {
+            if i > 0 {
+                self.raw(",");
+            }
+            if i.is_multiple_of(ITEMS_PER_LOOK) {
+                self.look_at_budget()?;
+            }
+            write(self, item)?;
+        }
+        self.raw("]");
+        Ok(())
+    }
+    /// Opens the object of a series.
+    fn metric(&mut self, labels: &Labels) {
+        self.raw("{\"metric\":");
+        self.out.extend_from_slice(&to_json(&LabelsJson(labels)));
+    }
+    fn point(&mut self, point: &Point) -> Result<(), ReadError> {
+        // Numbers need no escaping inside quotes.
+        self.raw("[");
+        write_time(&mut self.out, point.time);
+        self.raw(",\"");
+        self.raw(&format_value(point.value));
+        self.raw("\"]");
+        Ok(())
+    }
+    /// A scalar or a text with its time.
+    fn pair(&mut self, time: Timestamp, text: &str) {
+        self.raw("[");
+        write_time_plain(&mut self.out, time);
+        self.raw(",");
+        self.out.extend_from_slice(&to_json(&text));
+        self.raw("]");
+    }
 }
