@@ -194,3 +194,25 @@ impl Page<'_> {
         self.raw("]");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchfire_model::labels;
+    use watchfire_model::time::{ManualClock, SharedClock};
+    use watchfire_query::promql::Series;
+
+    #[test]
+    fn the_text_of_an_answer_is_part_of_its_cost() {
+        let render_with = |memory_max| {
+            let clock: SharedClock = ManualClock::new(Timestamp(0));
+            let points = (0..20_000).map(|i| Point { time: Timestamp(i), value: 0.1 + 0.2 }).collect();
+            let value = Value::Matrix(vec![Series { labels: labels!("a" => "b"), points }]);
+            let answer = Answer { value, warnings: Vec::new(), infos: Vec::new() };
+            render(answer, None, &Budget::new(clock, Duration::from_secs(1), 1, memory_max))
+        };
+        let error = render_with(100_000).unwrap_err();
+        assert_eq!(error.message, "query would need more than 100000 bytes of memory");
+        assert!(render_with(1_000_000).unwrap().data.len() > 500_000);
+    }
+}

@@ -396,3 +396,28 @@ async fn a_late_query_is_503_timeout() {
     let answer = faces.get("/api/v1/query?query=up&timeout=20ms").await;
     assert_eq!((answer.status, &answer.json()["errorType"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("timeout")), "{}", answer.text());
 }
+
+/// What the original's own tool makes of our answers.
+#[tokio::test]
+async fn promtool_reads_our_answers() {
+    let faces = with_up();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = faces.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let (before, at) = ((NOW.millis() / 1000 - 15).to_string(), (NOW.millis() / 1000).to_string());
+    let cases: [(&[&str], &str); 4] = [
+        (&["query", "instant", "--time", &at, &url, "up"], "up{instance=\"a:1\", job=\"node\"} => 1 @[1767089700]"),
+        (&["query", "range", "--start", &before, "--end", &at, "--step", "15s", &url, "up"], "1 @[1767089700]"),
+        (&["query", "series", "--match", "up", "--start", "0", "--end", &at, &url], "{__name__=\"up\", instance=\"a:1\", job=\"node\"}"),
+        (&["query", "labels", "--start", "0", "--end", &at, &url, "job"], "node\nweb"),
+    ];
+    for (arguments, expected) in cases {
+        let Ok(output) = tokio::process::Command::new("promtool").args(arguments).output().await else {
+            eprintln!("SKIPPED: promtool is not installed");
+            return;
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(expected), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
