@@ -80,6 +80,10 @@ fn budgets_are_kept() {
     assert!(ask("m{i='1'}", &small_budget()).is_ok());
     assert!(ask("rate(m{i='1'}[5m])", &small_budget()).is_ok());
     assert_eq!(ask("sum_over_time(vector(1)[10000s:1ms])", &small_budget()).unwrap_err(), "query would load more than 20000 samples into memory");
+    for scalar in ["time()", "scalar(nothing)", "time() + 1"] {
+        let query = format!("max_over_time(vector({scalar})[10000s:1ms])");
+        assert_eq!(ask(&query, &small_budget()).unwrap_err(), "query would load more than 20000 samples into memory");
+    }
     // One series after the other is read, so a rate at one time needs little.
     assert!(engine.instant(&memory, "topk(1e9, rate(m[5m]))", Timestamp(1_000_000), &small_budget()).is_ok());
     // Labels count too.

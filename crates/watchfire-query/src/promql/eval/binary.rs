@@ -15,7 +15,7 @@ impl Evaluator<'_> {
         let left = self.eval(&binary.lhs, grid)?;
         let right = self.eval(&binary.rhs, grid)?;
         match (left, right) {
-            (Output::Scalar(a), Output::Scalar(b)) => scalars(binary.op, a, b, grid).map(Output::Scalar),
+            (Output::Scalar(a), Output::Scalar(b)) => self.scalars(binary.op, a, b, grid).map(Output::Scalar),
             (Output::Vector(a), Output::Scalar(b)) => self.vector_scalar(node, binary, a, &b, false).map(Output::Vector),
             (Output::Scalar(a), Output::Vector(b)) => self.vector_scalar(node, binary, b, &a, true).map(Output::Vector),
             (Output::Vector(a), Output::Vector(b)) => match binary.op {
@@ -27,6 +27,17 @@ impl Evaluator<'_> {
             (Output::String(_), _) | (_, Output::String(_)) => {
                 Err(QueryError::Execution("binary expression must contain only scalar and instant vector types".to_owned()))
             }
+        }
+    }
+
+    fn scalars(&mut self, op: BinaryOp, a: Numbers, b: Numbers, grid: Grid) -> Evaluated<Numbers> {
+        if op.is_trim() || op.is_set() {
+            return Err(QueryError::Execution(format!("operator \"{}\" not allowed for Scalar operations", op.symbol())));
+        }
+        let compute = |a: f64, b: f64| if op.is_comparison() { f64::from(u8::from(compares(op, a, b))) } else { arithmetic(op, a, b) };
+        match (a, b) {
+            (Numbers::Same(a), Numbers::Same(b)) => Ok(Numbers::Same(compute(a, b))),
+            (a, b) => Numbers::computed(self.budget, grid.count, |i| compute(a.at(i), b.at(i))),
         }
     }
 
@@ -88,17 +99,6 @@ impl Evaluator<'_> {
         let rest = self.filtered(right, &left, matching, false, grid)?;
         left.followed_by(rest).merged()
     }
-}
-
-fn scalars(op: BinaryOp, a: Numbers, b: Numbers, grid: Grid) -> Evaluated<Numbers> {
-    if op.is_trim() || op.is_set() {
-        return Err(QueryError::Execution(format!("operator \"{}\" not allowed for Scalar operations", op.symbol())));
-    }
-    let compute = |a: f64, b: f64| if op.is_comparison() { f64::from(u8::from(compares(op, a, b))) } else { arithmetic(op, a, b) };
-    Ok(match (a, b) {
-        (Numbers::Same(a), Numbers::Same(b)) => Numbers::Same(compute(a, b)),
-        (a, b) => Numbers::Each((0..grid.count).map(|i| compute(a.at(i), b.at(i))).collect()),
-    })
 }
 
 /// The labels by which series of both sides find each other.

@@ -32,12 +32,9 @@ impl Evaluator<'_> {
         self.eval_vector(&call.args[i], grid)
     }
 
-    /// A number per step.
+    /// A number per step, made of its time.
     fn each_time(&mut self, grid: Grid, compute: impl Fn(i64) -> f64) -> Evaluated<Numbers> {
-        // The result lives as long as its node; it is checked against the budget, then counted with what is made of it.
-        let mut charge = super::Charge::new(self.budget);
-        charge.add(grid.count)?;
-        Ok(Numbers::Each((0..grid.count).map(|i| compute(grid.time(i))).collect()))
+        Numbers::computed(self.budget, grid.count, |i| compute(grid.time(i)))
     }
 
     /// Evaluates a function at every step over the window of each series.
@@ -144,17 +141,15 @@ pub(in crate::promql) fn vector(evaluator: &mut Evaluator<'_>, call: &Call, grid
 /// The value of the only series; NaN where there is none or more than one.
 pub(in crate::promql) fn scalar(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
     let columns = evaluator.argument(call, 0, grid)?;
-    let mut values = vec![f64::NAN; grid.count];
-    let mut seen = vec![false; grid.count];
+    let mut found: Vec<u8> = vec![0; grid.count];
     for column in &columns.list {
-        for ((slot, seen), value) in values.iter_mut().zip(&mut seen).zip(&column.values) {
-            if !is_stale(*value) {
-                *slot = if *seen { f64::NAN } else { *value };
-                *seen = true;
-            }
+        for (found, _) in found.iter_mut().zip(&column.values).filter(|(_, v)| !is_stale(**v)) {
+            *found = found.saturating_add(1);
         }
     }
-    Ok(Output::Scalar(Numbers::Each(values)))
+    let only = |i: usize| columns.list.iter().find_map(|c| c.at(i));
+    let value = |i: usize| if found.get(i) == Some(&1) { only(i) } else { None };
+    Numbers::computed(evaluator.budget, grid.count, |i| value(i).unwrap_or(f64::NAN)).map(Output::Scalar)
 }
 
 /// The time of each sample: its own for a plain selector, the evaluation time for anything else.

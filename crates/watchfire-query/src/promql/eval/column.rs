@@ -36,26 +36,41 @@ impl Output {
 /// A scalar at all steps.
 pub(in crate::promql) enum Numbers {
     Same(f64),
-    Each(Vec<f64>),
+    Each(Steps),
+}
+
+/// A number per step, charged as long as it lives.
+pub(in crate::promql) struct Steps {
+    values: Vec<f64>,
+    _charge: Charge,
 }
 impl Numbers {
+    /// Computes a number per step, within the budget.
+    pub(super) fn computed(budget: &Budget, count: usize, compute: impl FnMut(usize) -> f64) -> Evaluated<Numbers> {
+        let mut charge = Charge::new(budget);
+        charge.add(count)?;
+        Ok(Numbers::Each(Steps { values: (0..count).map(compute).collect(), _charge: charge }))
+    }
     pub(in crate::promql) fn at(&self, i: usize) -> f64 {
         match self {
             Numbers::Same(value) => *value,
-            Numbers::Each(values) => values.get(i).copied().unwrap_or(f64::NAN),
+            Numbers::Each(steps) => steps.values.get(i).copied().unwrap_or(f64::NAN),
         }
     }
     pub(super) fn map(self, compute: impl Fn(f64) -> f64) -> Numbers {
         match self {
             Numbers::Same(value) => Numbers::Same(compute(value)),
-            Numbers::Each(values) => Numbers::Each(values.into_iter().map(compute).collect()),
+            Numbers::Each(mut steps) => {
+                steps.values.iter_mut().for_each(|v| *v = compute(*v));
+                Numbers::Each(steps)
+            }
         }
     }
     /// All distinct values in the order of the steps; one when it is constant.
     pub(super) fn each(&self) -> &[f64] {
         match self {
             Numbers::Same(value) => std::slice::from_ref(value),
-            Numbers::Each(values) => values,
+            Numbers::Each(steps) => &steps.values,
         }
     }
 }

@@ -244,7 +244,8 @@ fn rank_of(value: f64, buckets: &[Bucket], count: f64) -> f64 {
             break;
         }
         if bucket.bound > value {
-            rank += (bucket.count - rank) * (value - low) / (bucket.bound - low);
+            // A bucket without a lower end cannot be divided, so all of it counts.
+            rank += (bucket.count - rank) * if low.is_finite() { (value - low) / (bucket.bound - low) } else { 1.0 };
             break;
         }
         rank = bucket.count;
