@@ -8,3 +8,4 @@ pub mod gate;
 pub mod openmetrics;
 pub mod prometheus_text;
 pub mod relabel;
+pub mod remote_write;

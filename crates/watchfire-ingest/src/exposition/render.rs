@@ -58,7 +58,11 @@ fn metadata(format: Format, family: &Family, out: &mut String) {
 
 fn line_start(word: &str, name: &str, out: &mut String) {
     out.push_str(word);
-    if is_classic_metric_name(name) { out.push_str(name) } else { quote(name, out) }
+    if is_classic_metric_name(name) {
+        out.push_str(name)
+    } else {
+        quote(name, out)
+    }
     out.push(' ');
 }
 
@@ -75,7 +79,11 @@ pub(crate) fn series<'a>(labels: impl Iterator<Item = (&'a str, &'a str)> + Clon
     }
     for (label, value) in labels.filter(|(n, _)| *n != METRIC_NAME) {
         out.push_str(std::mem::replace(&mut next, ","));
-        if is_classic_label_name(label) { out.push_str(label) } else { quote(label, out) }
+        if is_classic_label_name(label) {
+            out.push_str(label)
+        } else {
+            quote(label, out)
+        }
         out.push('=');
         quote(value, out);
     }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use watchfire_model::batch::MetricType;
-use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::labels;
+use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::meter::Family;
 
 use super::*;
@@ -85,11 +85,21 @@ fn openmetrics_is_read_by_the_letter() {
     check("a 1\n", &["a 1", "line 2, column 1: data does not end with # EOF"]);
     check("a 1", &["line 1, column 4: data does not end with # EOF"]);
     check("# EOF\nx", &["line 2, column 1: there is data after # EOF"]);
-    check("# TYPE a_seconds counter\n# UNIT a_seconds seconds\n# HELP a_seconds x\\\"y\na_seconds_total{b=\"c\"} 1 1.5\na_seconds_created{b=\"c\"} 1600000000.25\n# EOF\n", &[
-        "TYPE a_seconds counter", "UNIT a_seconds seconds", "HELP a_seconds \"x\\\"y\"", "a_seconds_total{b=\"c\"} 1 @1500", "a_seconds_created{b=\"c\"} 1.60000000025e+09",
-    ]);
+    check(
+        "# TYPE a_seconds counter\n# UNIT a_seconds seconds\n# HELP a_seconds x\\\"y\na_seconds_total{b=\"c\"} 1 1.5\na_seconds_created{b=\"c\"} 1600000000.25\n# EOF\n",
+        &[
+            "TYPE a_seconds counter",
+            "UNIT a_seconds seconds",
+            "HELP a_seconds \"x\\\"y\"",
+            "a_seconds_total{b=\"c\"} 1 @1500",
+            "a_seconds_created{b=\"c\"} 1.60000000025e+09",
+        ],
+    );
     check("a_bucket{le=\"1\"} 1 # {trace_id=\"x\"} 0.5 1.25\na 1 2 # {} 1\n# EOF\n", &["a_bucket{le=\"1\"} 1 #", "a 1 @2000 #"]);
-    check("# TYPE a unknown\n# TYPE b stateset\n# TYPE c info\n# TYPE d gaugehistogram\n# EOF\n", &["TYPE a unknown", "TYPE b stateset", "TYPE c info", "TYPE d gaugehistogram"]);
+    check(
+        "# TYPE a unknown\n# TYPE b stateset\n# TYPE c info\n# TYPE d gaugehistogram\n# EOF\n",
+        &["TYPE a unknown", "TYPE b stateset", "TYPE c info", "TYPE d gaugehistogram"],
+    );
     check("a -1 -0.5\n# EOF\n", &["a -1 @-500"]);
     check("\n# EOF\n", &["line 1, column 1: expected a metric name, a comment or an empty line"]);
     check("# words\n# EOF\n", &["line 1, column 1: expected # HELP, # TYPE, # UNIT or # EOF"]);
@@ -107,15 +117,43 @@ fn openmetrics_is_read_by_the_letter() {
 
 #[test]
 fn bounds_have_one_spelling() {
-    check(Format::PrometheusText, "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.90\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_bucket{le=\"1e6\"} 2\nh_bucket{le=\"x\"} 2\n# TYPE g gauge\ng{le=\"1\"} 1\n", &[
-        "TYPE h histogram", "h_bucket{le=\"1.0\"} 1", "h_bucket{le=\"0.9\"} 1", "h_bucket{le=\"+Inf\"} 2", "h_bucket{le=\"1e+06\"} 2", "h_bucket{le=\"x\"} 2", "TYPE g gauge", "g{le=\"1\"} 1",
-    ]);
+    check(
+        Format::PrometheusText,
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.90\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_bucket{le=\"1e6\"} 2\nh_bucket{le=\"x\"} 2\n# TYPE g gauge\ng{le=\"1\"} 1\n",
+        &[
+            "TYPE h histogram",
+            "h_bucket{le=\"1.0\"} 1",
+            "h_bucket{le=\"0.9\"} 1",
+            "h_bucket{le=\"+Inf\"} 2",
+            "h_bucket{le=\"1e+06\"} 2",
+            "h_bucket{le=\"x\"} 2",
+            "TYPE g gauge",
+            "g{le=\"1\"} 1",
+        ],
+    );
     check(Format::PrometheusText, "# TYPE s summary\ns{quantile=\"1\"} 1\n", &["TYPE s summary", "s{quantile=\"1.0\"} 1"]);
 }
 
 #[test]
 fn values_are_written_as_go_writes_them() {
-    for (value, text) in [(0.0, "0"), (-0.0, "-0"), (1.0, "1"), (0.25, "0.25"), (100_000.0, "100000"), (1e6, "1e+06"), (1_234_567.0, "1.234567e+06"), (1e21, "1e+21"), (1e-4, "0.0001"), (1e-5, "1e-05"), (1.5e-10, "1.5e-10"), (123456.789, "123456.789"), (1e100, "1e+100"), (f64::NAN, "NaN"), (f64::INFINITY, "+Inf"), (f64::NEG_INFINITY, "-Inf")] {
+    for (value, text) in [
+        (0.0, "0"),
+        (-0.0, "-0"),
+        (1.0, "1"),
+        (0.25, "0.25"),
+        (100_000.0, "100000"),
+        (1e6, "1e+06"),
+        (1_234_567.0, "1.234567e+06"),
+        (1e21, "1e+21"),
+        (1e-4, "0.0001"),
+        (1e-5, "1e-05"),
+        (1.5e-10, "1.5e-10"),
+        (123456.789, "123456.789"),
+        (1e100, "1e+100"),
+        (f64::NAN, "NaN"),
+        (f64::INFINITY, "+Inf"),
+        (f64::NEG_INFINITY, "-Inf"),
+    ] {
         assert_eq!(format_value(value), text);
     }
 }
@@ -146,7 +184,10 @@ fn formats_are_negotiated() {
         ("", Format::PrometheusText),
         ("*/*", Format::PrometheusText),
         ("text/html,application/xhtml+xml,*/*;q=0.8", Format::PrometheusText),
-        ("application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", Format::OpenMetrics),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            Format::OpenMetrics,
+        ),
         ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3", Format::OpenMetrics),
         ("text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.4", Format::PrometheusText),
         ("application/openmetrics-text; version=2.0.0", Format::PrometheusText),
@@ -212,10 +253,12 @@ proptest! {
 
 #[test]
 fn the_raw_text_of_a_series_is_stable() {
-    let raw: Vec<_> = Parser::new(Format::PrometheusText, "  a{b=\"c\"}  1\na 2\n").map(|e| match e.unwrap() {
-        Entry::Sample(s) => s.series.to_owned(),
-        _ => unreachable!(),
-    }).collect();
+    let raw: Vec<_> = Parser::new(Format::PrometheusText, "  a{b=\"c\"}  1\na 2\n")
+        .map(|e| match e.unwrap() {
+            Entry::Sample(s) => s.series.to_owned(),
+            _ => unreachable!(),
+        })
+        .collect();
     assert_eq!(raw, ["a{b=\"c\"}", "a"]);
     let sample = Parser::new(Format::PrometheusText, "a{z=\"1\",b=\"2\"} 1").next().unwrap().unwrap();
     let Entry::Sample(sample) = sample else { unreachable!() };

@@ -43,7 +43,8 @@ impl Account {
                 meter.counter("watchfire_ingest_samples_turned_away_total", "Samples in batches of which nothing was taken.", &labels),
             )
         };
-        let rejected = |reason: Reason| meter.counter("watchfire_ingest_samples_rejected_total", "Samples that were refused, by reason.", &[("reason", reason.name())]);
+        let rejected =
+            |reason: Reason| meter.counter("watchfire_ingest_samples_rejected_total", "Samples that were refused, by reason.", &[("reason", reason.name())]);
         Account { kinds: KINDS.map(per_kind), rejected: Reason::ALL.map(rejected), errors: ERRORS.map(per_error) }
     }
 

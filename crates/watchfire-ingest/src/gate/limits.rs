@@ -48,7 +48,10 @@ impl Limits {
                 return Err((Reason::InvalidLabels, "a label without a name".to_owned()));
             }
             if name.len() > self.name_bytes_max || (metric_name && value.len() > self.name_bytes_max) {
-                return Err((Reason::LabelNameLength, format!("a name of {} bytes, more than {}", name.len().max(if metric_name { value.len() } else { 0 }), self.name_bytes_max)));
+                return Err((
+                    Reason::LabelNameLength,
+                    format!("a name of {} bytes, more than {}", name.len().max(if metric_name { value.len() } else { 0 }), self.name_bytes_max),
+                ));
             }
             if value.len() > self.value_bytes_max {
                 return Err((Reason::LabelValueLength, format!("label {name} has {} bytes, more than {}", value.len(), self.value_bytes_max)));

@@ -68,7 +68,8 @@ impl Bench {
     }
     fn assert_books_balance(&self) {
         let all = ("", "");
-        let [received, stored, duplicate, rejected] = ["received", "stored", "duplicate", "rejected"].map(|w| self.sum(&format!("watchfire_ingest_samples_{w}_total"), all));
+        let [received, stored, duplicate, rejected] =
+            ["received", "stored", "duplicate", "rejected"].map(|w| self.sum(&format!("watchfire_ingest_samples_{w}_total"), all));
         assert_eq!(received, stored + duplicate + rejected);
     }
 }
@@ -80,7 +81,15 @@ fn named(name: &str) -> Labels {
 #[test]
 fn r25_samples_from_the_future_are_refused_and_the_next_good_one_is_stored() {
     let minute = 60_000;
-    for (ahead, taken) in [(0, true), (9 * minute, true), (10 * minute, true), (10 * minute + 1, false), (11 * minute, false), (10 * 365 * 24 * 60 * minute, false), (i64::MAX - NOW.0, false)] {
+    for (ahead, taken) in [
+        (0, true),
+        (9 * minute, true),
+        (10 * minute, true),
+        (10 * minute + 1, false),
+        (11 * minute, false),
+        (10 * 365 * 24 * 60 * minute, false),
+        (i64::MAX - NOW.0, false),
+    ] {
         let bench = bench(Limits::default());
         let written = bench.send("scrape/x", vec![(named("a"), vec![NOW.0 + ahead])]);
         assert_eq!(written.stored == 1, taken, "{ahead}");
@@ -163,7 +172,15 @@ fn metadata_is_trimmed() {
 
 #[test]
 fn kinds_of_origins_are_bounded() {
-    for (origin, kind) in [("scrape/node", "scrape"), ("remote_write/10.0.0.7", "remote_write"), ("gpu", "gpu"), ("record", "record"), ("self", "self"), ("evil/x", "other"), ("", "other")] {
+    for (origin, kind) in [
+        ("scrape/node", "scrape"),
+        ("remote_write/10.0.0.7", "remote_write"),
+        ("gpu", "gpu"),
+        ("record", "record"),
+        ("self", "self"),
+        ("evil/x", "other"),
+        ("", "other"),
+    ] {
         assert_eq!(origin_kind(origin), kind);
     }
 }

@@ -50,7 +50,11 @@ impl<'a> Parser<'a> {
             "# HELP " => Ok(Some(Entry::Help { family, help: unescape(text, true) })),
             "# UNIT " => {
                 let fits = text.is_empty() || family.strip_suffix(text).is_some_and(|rest| rest.ends_with('_'));
-                if fits { Ok(Some(Entry::Unit { family, unit: text })) } else { error(TextErrorKind::Unit { unit: text.to_owned(), family: family.into_owned() }) }
+                if fits {
+                    Ok(Some(Entry::Unit { family, unit: text }))
+                } else {
+                    error(TextErrorKind::Unit { unit: text.to_owned(), family: family.into_owned() })
+                }
             }
             _ => match MetricType::from_name(text).filter(|_| text != "untyped") {
                 Some(kind) => {

@@ -96,8 +96,7 @@ fn label_map(rule: &RelabelConfig, labels: &mut LabelsBuilder) {
         expand(&rule.replacement, &captures, &mut name);
         name
     };
-    let copies: Vec<(String, String)> =
-        labels.pairs().filter_map(|(name, value)| Some((rename(rule.regex.captures(name)?), value.to_owned()))).collect();
+    let copies: Vec<(String, String)> = labels.pairs().filter_map(|(name, value)| Some((rename(rule.regex.captures(name)?), value.to_owned()))).collect();
     for (name, value) in copies.iter().filter(|(name, _)| !name.is_empty()) {
         labels.set(name, value);
     }

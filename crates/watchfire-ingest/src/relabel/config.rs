@@ -126,7 +126,8 @@ impl RelabelConfig {
         let target_label = reader.text("target_label").unwrap_or_default();
         let valid = match regex {
             Ok(regex) => {
-                let rule = RelabelConfig { source_labels, separator, pattern, modulus, target_label, replacement, action: action.unwrap_or(Action::Replace), regex };
+                let rule =
+                    RelabelConfig { source_labels, separator, pattern, modulus, target_label, replacement, action: action.unwrap_or(Action::Replace), regex };
                 let sound = action.is_some() && rule.check(&reader);
                 (sound && (errors || !reader.context().has_errors())).then_some(rule)
             }
