@@ -11,6 +11,8 @@ pub mod prometheus;
 pub mod server;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
@@ -20,7 +20,10 @@ use watchfire_model::sample::Sample;
 use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
+use watchfire_net::listener::Peer;
 
+use crate::auth::{Caller, Rights, Via};
+use crate::server::{Doors, Hosts, Identify, Refusal, build};
 use crate::app::{App, Build, CleanupPreview, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, Rooms, SignalStats, StorageStats};
 
 /// The moment at which all tests begin: 2025-12-30T10:15:00Z.
@@ -40,6 +43,8 @@ pub(crate) struct Held {
     pub(crate) storage: StorageStats,
     pub(crate) preview: CleanupPreview,
     pub(crate) families: Vec<Family>,
+    /// What callers may do; everything when nothing is said.
+    pub(crate) rights: Option<Rights>,
 }
 
 /// The shared side of the test house.
@@ -229,12 +234,13 @@ impl Faces {
         let mut rooms = rooms(&house, &clock);
         change(&mut rooms);
         let app = App::new(rooms);
-        Faces { router: router(&app), house, clock, app }
+        Faces { router: router(&app, &house), house, clock, app }
     }
     pub(crate) fn router(&self) -> Router {
         self.router.clone()
     }
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answered {
+        request.headers_mut().entry("host").or_insert(HeaderValue::from_static("localhost:8000"));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
@@ -256,12 +262,28 @@ impl Faces {
     }
 }
 
-fn router(app: &Arc<App>) -> Router {
-    let mut router = Router::new();
-    for route in crate::routes() {
-        router = router.route(&route.spec.path, route.handler);
+/// Everybody has the rights of the house, as behind a working authentication.
+struct Everybody(Arc<House>);
+impl Identify for Everybody {
+    fn identify<'a>(&'a self, _: &'a HeaderMap, _: Option<Peer>, foreign: bool) -> ViewFuture<'a, Result<Caller, Refusal>> {
+        let rights = if foreign { Rights::NONE } else { self.0.held().rights.unwrap_or(Rights::ALL) };
+        let caller = if rights == Rights::NONE { Caller::anonymous() } else { Caller { name: "test".into(), rights, via: Via::Token } };
+        Box::pin(async move { Ok(caller) })
     }
-    router.fallback(crate::page::fallback).with_state(app.clone())
+    fn challenge(&self) -> Option<&'static str> {
+        Some("Bearer")
+    }
+}
+
+/// The real pipeline over the real routes.
+fn router(app: &Arc<App>, house: &Arc<House>) -> Router {
+    let doors = Doors {
+        hosts: Hosts::new("testhost", &[]),
+        identify: Arc::new(Everybody(house.clone())),
+        meter: app.rooms.meter.clone(),
+        clock: app.rooms.clock.clone(),
+    };
+    build(crate::routes(), app.clone(), crate::page::fallback, doors)
 }
 
 fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {

@@ -90,7 +90,7 @@ pub(crate) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     });
     let body = axum::body::to_bytes(request.into_body(), RECORD_BYTES_MAX)
         .await
-        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("the body is larger than {RECORD_BYTES_MAX} bytes or broke off")))?;
+        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {RECORD_BYTES_MAX} bytes or broke off")))?;
     let outcome = tokio::task::spawn_blocking(move || app.rooms.recorder.record(&body, origin)).await;
     match outcome {
         Ok(Ok(recorded)) => Ok(answer(recorded)),

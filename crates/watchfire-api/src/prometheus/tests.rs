@@ -353,7 +353,7 @@ async fn a_full_queue_refuses_and_a_lost_asker_frees_its_place() {
     });
     faces.house.held().stuck = true;
     let ask = |faces: &Faces| {
-        let request = Request::get("/api/v1/query?query=up").body(Body::empty()).unwrap();
+        let request = Request::get("/api/v1/query?query=up").header("host", "localhost").body(Body::empty()).unwrap();
         tokio::spawn(faces.router().oneshot(request))
     };
     let count = |name: &str, reason: &str| {
