@@ -147,6 +147,38 @@ fn main() {
     queries(&store, START + hours as i64 * 3_600_000);
     drop(store);
     std::fs::remove_dir_all(&dir).expect("the directory of this run");
+    replay(instances, &dir);
+}
+
+/// What a start costs after two hours without a flush and without a clean stop.
+fn replay(instances: usize, dir: &std::path::Path) {
+    let clock = ManualClock::new(Timestamp(START));
+    let make =
+        || Store::open(Options { keeper: false, min_free_bytes: 0, flush_on_close_samples: u64::MAX, ..Options::new(dir, clock.clone()) }).expect("a store");
+    let store = make();
+    let mut fleet = fleet(instances);
+    let mut random = Random(9);
+    for step in 0..(2 * 3_600_000 / STEP) {
+        for target in &mut fleet {
+            let mut batch = Batch::new(Origin::new("bench"));
+            for (labels, kind, value) in target {
+                advance(*kind, value, &mut random);
+                let sample = Sample { time: Timestamp(START + step * STEP), value: *value };
+                batch.series.push(SeriesSamples { labels: labels.clone(), samples: Samples::One(sample) });
+            }
+            store.write(batch).expect("room");
+        }
+        clock.advance(Duration::from_millis(STEP as u64));
+    }
+    println!("| memory of {} samples in the head (same process), MB | {:.1} |", store.stats().head_samples, store.stats().head_bytes as f64 / 1e6);
+    drop(store);
+    let wall = SystemClock::new();
+    let began = wall.monotonic();
+    let store = make();
+    println!("| reading back a log of {} samples, ms | {:.0} |", store.stats().replay.samples, (wall.monotonic() - began).as_secs_f64() * 1e3);
+    println!("| memory, now / peak, MB | {:.0} / {:.0} |", memory().0, memory().1);
+    drop(store);
+    std::fs::remove_dir_all(dir).expect("the directory of this run");
 }
 
 fn queries(store: &Store, end: i64) {

@@ -127,7 +127,10 @@ impl Keeper {
         let (stop, stopped) = mpsc::sync_channel(0);
         let thread = std::thread::Builder::new().name("store-keeper".into()).spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {
-                engine.tick();
+                // A panic must not end syncs and flushes for good; what it left half done is refused or done again.
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.tick())).is_err() {
+                    tracing::error!("BUG: the storage keeper panicked");
+                }
             }
         })?;
         Ok(Keeper { stop, thread })

@@ -146,7 +146,7 @@ fn names_values_and_metadata() {
         assert_eq!(store.label_values("__name__", &before, &budget).unwrap(), [""; 0]);
         assert_eq!(store.series(&ups, &budget).unwrap(), [up("a")]);
         assert_eq!(store.series(&before, &budget).unwrap(), []);
-        assert_eq!(store.metadata(), [metadata.clone()]);
+        assert_eq!(store.metadata(), std::slice::from_ref(&metadata));
     }
 }
 

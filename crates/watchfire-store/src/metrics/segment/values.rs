@@ -160,7 +160,11 @@ fn decode_decimal(input: &mut Input<'_>, count: usize, out: &mut Vec<u64>, integ
         exceptions.push((input.size()?, input.u64()?));
     }
     ints::decode(input, count, integers)?;
-    out.extend(integers.iter().map(|i| (*i as f64 / power).to_bits()));
+    if power == 1.0 {
+        out.extend(integers.iter().map(|i| (*i as f64).to_bits()));
+    } else {
+        out.extend(integers.iter().map(|i| (*i as f64 / power).to_bits()));
+    }
     for (at, value) in exceptions {
         *out.get_mut(at)? = value;
     }
