@@ -95,9 +95,21 @@ impl Engine {
     /// Merges the segments of one day, if one is worth it. Returns whether it did.
     pub(crate) fn merge(&self) -> io::Result<bool> {
         let mut next = self.building();
-        let Some(inputs) = merge_candidates(&self.read().segments, self.options.out_of_order_window.as_millis() as i64) else { return Ok(false) };
+        let candidates = merge_candidates(&self.read().segments, millis(self.options.out_of_order_window));
+        candidates.map_or(Ok(false), |inputs| self.merge_these(&mut next, &inputs))
+    }
+
+    /// Merges everything into one segment.
+    #[cfg(test)]
+    pub(super) fn merge_all(&self) -> io::Result<bool> {
+        let mut next = self.building();
+        let inputs = self.read().segments.clone();
+        self.merge_these(&mut next, &inputs)
+    }
+
+    fn merge_these(&self, next: &mut u64, inputs: &[Arc<Segment>]) -> io::Result<bool> {
         let dir = metrics_dir(&self.options.dir);
-        let Some(id) = compact::merge(&mut Place { disk: &*self.disk, dir: &dir, next: &mut next }, &inputs, self.moment())? else { return Ok(false) };
+        let Some(id) = compact::merge(&mut Place { disk: &*self.disk, dir: &dir, next }, inputs, self.moment())? else { return Ok(false) };
         let merged = self.open_segment(&dir, id)?;
         {
             let mut shared = self.modify();
@@ -105,7 +117,7 @@ impl Engine {
             shared.segments.push(merged);
             sort(&mut shared.segments);
         }
-        for input in &inputs {
+        for input in inputs {
             if input.lost_blocks.load(Ordering::Relaxed) {
                 self.quarantine_segment(input);
             } else {

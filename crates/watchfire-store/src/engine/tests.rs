@@ -556,3 +556,64 @@ fn r13_a_start_on_a_full_disk_succeeds_and_reads() {
     disk.heal();
     assert_eq!(everything(&open(&disk)), whole);
 }
+
+/// Writes, rotations of the log, flushes, a merge and a removal; ends early when the process is dead. Returns how many batches
+/// were acknowledged.
+fn eventful(disk: &SimulatedDisk) -> u64 {
+    let clock = ManualClock::new(Timestamp(NOW));
+    let opened = Engine::open(Arc::new(disk.clone()), Options { wal_file_bytes: 300, ..options(&clock) });
+    let Ok(engine) = opened else { return 0 };
+    let mut acknowledged = 0;
+    for n in 0..30 {
+        if engine.write(&nth_unique(n)).is_err() {
+            break;
+        }
+        acknowledged = n + 1;
+        let done = match n {
+            5 | 12 | 20 | 25 => engine.flush().is_ok(),
+            8 => {
+                engine.sync();
+                true
+            }
+            _ => true,
+        };
+        // Death is final; a store that only failed to flush goes on.
+        if !done && disk.is_dead() {
+            break;
+        }
+    }
+    // Everything belongs to one day; its segments are merged as if it were over.
+    if !disk.is_dead() {
+        let _merged = engine.merge_all();
+    }
+    engine.close();
+    acknowledged
+}
+
+#[test]
+fn r02_death_at_every_step_loses_nothing() {
+    let whole = SimulatedDisk::default();
+    assert_eq!(eventful(&whole), 30);
+    let steps = whole.changes();
+    assert!(steps > 100, "{steps}");
+    let mut random = Random(2);
+    for step in 0..steps {
+        let disk = SimulatedDisk::default();
+        disk.die_after(step);
+        let acknowledged = eventful(&disk);
+        let disk = disk.copy();
+        // A second death, during the recovery, must not change the result.
+        if random.below(3) == 0 {
+            disk.die_after(random.below(6));
+            drop(Engine::open(Arc::new(disk.clone()), options(&ManualClock::new(Timestamp(NOW)))));
+            disk.heal();
+        }
+        let engine = open(&disk);
+        let found = everything(&engine);
+        let right = found == expected(acknowledged) || found == expected(acknowledged + 1);
+        assert!(right, "step {step}: {acknowledged} batches were acknowledged, found {found:?}");
+        assert_eq!(engine.stats().quarantined, 0, "step {step}: a death is no damage");
+        engine.flush().unwrap();
+        assert_eq!(everything(&engine), found, "step {step}");
+    }
+}

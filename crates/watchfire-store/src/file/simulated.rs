@@ -43,6 +43,30 @@ struct State {
     syncs_until_error: Option<u64>,
     /// Writes until one fails after half of its bytes.
     writes_until_error: Option<u64>,
+    /// Changes until the process is dead: the next one has no effect, or half of it, and neither has anything after it.
+    changes_until_death: Option<u64>,
+    /// The change with which the process died was made, or half of it.
+    dead: bool,
+    changes: u64,
+}
+
+impl State {
+    /// Counts a change; fails when the process that makes it is dead.
+    fn change(&mut self) -> io::Result<()> {
+        self.changes += 1;
+        match &mut self.changes_until_death {
+            Some(0) if self.dead => Err(io::Error::other("simulated death")),
+            Some(0) => {
+                self.dead = true;
+                Err(io::Error::other("simulated death"))
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// The simulated disk; clones are the same disk.
@@ -66,9 +90,21 @@ impl SimulatedDisk {
     pub(crate) fn fail_write_after(&self, writes: u64) {
         self.state().writes_until_error = Some(writes);
     }
+    /// Lets the process die with the change after so many.
+    pub(crate) fn die_after(&self, changes: u64) {
+        self.state().changes_until_death = Some(changes);
+    }
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state().dead
+    }
+    /// How many changes were made or tried.
+    pub(crate) fn changes(&self) -> u64 {
+        self.state().changes
+    }
     pub(crate) fn heal(&self) {
         let mut state = self.state();
-        (state.room, state.syncs_until_error, state.writes_until_error) = (None, None, None);
+        (state.room, state.syncs_until_error, state.writes_until_error, state.changes_until_death) = (None, None, None, None);
+        state.dead = false;
     }
 
     /// What a power cut leaves: a new disk.
@@ -150,28 +186,36 @@ impl Disk for SimulatedDisk {
         Ok(Arc::new(SimulatedFile { node, disk: self.clone() }))
     }
     fn open_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let node = self.state().names.entry(path.to_owned()).or_default().clone();
+        let mut state = self.state();
+        state.change()?;
+        let node = state.names.entry(path.to_owned()).or_default().clone();
         Ok(Arc::new(SimulatedFile { node, disk: self.clone() }))
     }
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let node = Node::default();
-        self.state().names.insert(path.to_owned(), node.clone());
+        let mut state = self.state();
+        state.change()?;
+        state.names.insert(path.to_owned(), node.clone());
         Ok(Arc::new(SimulatedFile { node, disk: self.clone() }))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.change()?;
         let node = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), node);
         Ok(())
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.state().names.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut state = self.state();
+        state.change()?;
+        state.names.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         if cfg!(feature = "canary-nofsync") {
             return Ok(());
         }
         let mut state = self.state();
+        state.change()?;
         let State { names, durable_names, .. } = &mut *state;
         durable_names.retain(|path, _| path.parent() != Some(dir));
         durable_names.extend(names.iter().filter(|(path, _)| path.parent() == Some(dir)).map(|(p, n)| (p.clone(), n.clone())));
@@ -221,7 +265,13 @@ impl File for SimulatedFile {
         let mut content = lock(&self.node);
         let end = offset as usize + buf.len();
         let grows = end.saturating_sub(content.now.len()) as u64;
-        let broken = strikes(&mut state.writes_until_error);
+        // The write with which the process dies is made by half, as a torn one; later ones not at all.
+        let dead = state.dead;
+        let dies = state.change().is_err();
+        if dead && dies {
+            return Err(io::Error::other("simulated death"));
+        }
+        let broken = strikes(&mut state.writes_until_error) || dies;
         let full = state.room.is_some_and(|room| room < grows);
         let kept = if broken || full { buf.len() / 2 } else { buf.len() };
         if content.now.len() < offset as usize + kept {
@@ -240,12 +290,17 @@ impl File for SimulatedFile {
         Ok(())
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.state().change()?;
         lock(&self.node).now.resize(len as usize, 0);
         Ok(())
     }
     fn sync(&self) -> io::Result<()> {
-        if strikes(&mut self.disk.state().syncs_until_error) {
-            return Err(io::Error::other("simulated I/O error"));
+        {
+            let mut state = self.disk.state();
+            state.change()?;
+            if strikes(&mut state.syncs_until_error) {
+                return Err(io::Error::other("simulated I/O error"));
+            }
         }
         if cfg!(feature = "canary-nofsync") {
             return Ok(());
