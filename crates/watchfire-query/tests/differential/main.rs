@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod data;
+mod lists;
 mod prometheus;
 mod queries;
 
@@ -231,7 +232,7 @@ fn answers_equal_those_of_prometheus() {
 
 #[test]
 fn newer_errors() {
-    for (text, message) in queries::ERRORS_OF_3 {
+    for (text, message) in lists::ERRORS_OF_3 {
         assert_eq!(parse(text).map_or_else(|e| e.to_string(), |_| "no error".to_owned()), *message, "{text:?}");
     }
 }
@@ -244,7 +245,7 @@ fn errors_equal_those_of_prometheus() {
     }
     let reference = Prometheus::start("constant 1 1700000000\n# EOF\n");
     let mut failures = Vec::new();
-    for text in queries::ERRORS {
+    for text in lists::ERRORS {
         let answer = reference.ask("query", &[("query", (*text).to_owned()), ("time", "1".to_owned())]);
         let theirs = answer["error"].as_str().unwrap_or("no error").trim_start_matches("invalid parameter \"query\": ").to_owned();
         let mine = parse(text).map_or_else(|e| e.to_string(), |_| "no error".to_owned());
@@ -252,5 +253,5 @@ fn errors_equal_those_of_prometheus() {
             failures.push(format!("{text:?}\n    ours:   {mine}\n    theirs: {theirs}"));
         }
     }
-    assert!(failures.is_empty(), "{} of {} differ:\n{}", failures.len(), queries::ERRORS.len(), failures.join("\n"));
+    assert!(failures.is_empty(), "{} of {} differ:\n{}", failures.len(), lists::ERRORS.len(), failures.join("\n"));
 }
