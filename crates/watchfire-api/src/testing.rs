@@ -22,9 +22,9 @@ use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
 
+use crate::app::{App, Build, CleanupPreview, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, Rooms, SignalStats, StorageStats};
 use crate::auth::{Caller, Rights, Via};
 use crate::server::{Doors, Hosts, Identify, Refusal, build};
-use crate::app::{App, Build, CleanupPreview, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, Rooms, SignalStats, StorageStats};
 
 /// The moment at which all tests begin: 2025-12-30T10:15:00Z.
 pub(crate) const NOW: Timestamp = Timestamp(1_767_089_700_000);

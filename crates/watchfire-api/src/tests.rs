@@ -21,7 +21,8 @@ async fn every_route_demands_its_level() {
             let spec = route.spec();
             for method in &spec.methods {
                 let answer = faces.send(request(method, &spec.path).body(Body::empty()).unwrap()).await;
-                let refused = matches!(answer.status, StatusCode::UNAUTHORIZED) || (answer.status == StatusCode::FORBIDDEN && answer.text() != "Lifecycle API is not enabled.");
+                let refused = matches!(answer.status, StatusCode::UNAUTHORIZED)
+                    || (answer.status == StatusCode::FORBIDDEN && answer.text() != "Lifecycle API is not enabled.");
                 assert_eq!(refused, !rights.allow(spec.level), "{method} {} with {:?}: {} {}", spec.path, rights.words(), answer.status, answer.text());
             }
         }
@@ -30,7 +31,8 @@ async fn every_route_demands_its_level() {
 
 #[tokio::test]
 async fn only_these_routes_are_public() {
-    let mut public: Vec<String> = crate::routes().iter().filter(|r| r.spec().level == Level::Public && !r.spec().doc.hidden).map(|r| r.spec().path.clone()).collect();
+    let mut public: Vec<String> =
+        crate::routes().iter().filter(|r| r.spec().level == Level::Public && !r.spec().doc.hidden).map(|r| r.spec().path.clone()).collect();
     public.sort();
     assert_eq!(public, ["/-/healthy", "/-/ready", "/api/system/health/live", "/health", "/ready"]);
 }

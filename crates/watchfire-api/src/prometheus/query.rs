@@ -157,7 +157,11 @@ impl Page<'_> {
         Ok(())
     }
     /// A list of what `write` writes.
-    fn list<'t, T: 't>(&mut self, items: impl Iterator<Item = &'t T>, mut write: impl FnMut(&mut Self, &'t T) -> Result<(), ReadError>) -> Result<(), ReadError> {
+    fn list<'t, T: 't>(
+        &mut self,
+        items: impl Iterator<Item = &'t T>,
+        mut write: impl FnMut(&mut Self, &'t T) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
         self.raw("[");
         for (i, item) in items.enumerate() {
             if i > 0 {
