@@ -2,7 +2,7 @@
 //! and the live hub. Not a place for logic: handlers live in the folders of their faces.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -233,21 +233,27 @@ pub struct App {
     pub hub: Hub,
     /// Admits queries.
     pub queries: QueryGate,
-    /// The description of the native interface, made once.
-    pub(crate) openapi: Bytes,
+    others: OnceLock<Vec<Spec>>,
+    openapi: OnceLock<Bytes>,
     started: Duration,
 }
 impl App {
     /// Puts the faces on top of the rest of the house.
     pub fn new(rooms: Rooms) -> Arc<App> {
-        App::describing(rooms, &[])
-    }
-    /// The same, with routes of others (authentication) in the description of the interface.
-    pub fn describing(rooms: Rooms, others: &[Spec]) -> Arc<App> {
         let started = rooms.clock.monotonic();
         let queries = QueryGate::new(&rooms.limits, &rooms.meter);
         let hub = Hub::new(&rooms.meter);
-        Arc::new(App { hub, queries, openapi: crate::openapi::document(&rooms.build.version, others).into(), started, rooms })
+        Arc::new(App { hub, queries, others: OnceLock::new(), openapi: OnceLock::new(), started, rooms })
+    }
+    /// Names routes that others serve beside the faces (authentication), so that they are described too. The first call
+    /// counts; it comes before the first request.
+    pub fn describe_too(&self, others: Vec<Spec>) {
+        let _known = self.others.get_or_init(|| others);
+    }
+    /// The description of the interface, made when it is first asked for.
+    pub(crate) fn openapi(&self) -> Bytes {
+        let others = self.others.get().map_or(&[][..], Vec::as_slice);
+        self.openapi.get_or_init(|| crate::openapi::document(&self.rooms.build.version, others).into()).clone()
     }
     /// The time now.
     pub fn now(&self) -> Timestamp {

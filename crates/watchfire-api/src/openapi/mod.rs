@@ -24,7 +24,7 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
 
 /// `GET /api/openapi.json`.
 async fn serve(State(app): State<Arc<App>>) -> Response {
-    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], app.openapi.clone()).into_response()
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], app.openapi()).into_response()
 }
 
 /// The description of all faces and of other routes as JSON text.

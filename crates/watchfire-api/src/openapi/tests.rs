@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use watchfire_model::labels;
 use watchfire_model::live::GpuSample;
 
+use crate::server::{Level, Route};
 use crate::testing::{Faces, NOW, gpu_sample};
 
 /// Checks a value against the parts of JSON Schema that our description uses; gives the place of the first difference.
@@ -115,6 +116,16 @@ async fn real_answers_have_the_described_shape() {
     faces.house.put(labels!("__name__" => "hsi_detection_queue_depth"), &[(0, 2.0)]);
     faces.house.held().storage.failure = Some("disk is full".to_owned());
     all().await;
+}
+
+#[tokio::test]
+async fn routes_of_others_are_described_when_they_are_named() {
+    let faces = Faces::new();
+    let route: Route<()> = Route::post("/api/auth/login", Level::Public, async || ()).summary("Log in").tag("access");
+    faces.app.describe_too(vec![route.spec().clone()]);
+    let document = faces.get("/api/openapi.json").await.json();
+    let operation = &document["paths"]["/api/auth/login"]["post"];
+    assert_eq!((&operation["summary"], &operation["security"]), (&json!("Log in"), &json!([])));
 }
 
 #[test]
