@@ -141,7 +141,11 @@ impl Checker<'_> {
                 self.fail(node.start, format!("expected at most {} argument(s) in call to {name}, got {got}", least + more))?;
             }
         }
-        for (i, arg) in call.args.iter().enumerate() {
+        let labels_only = function.name == "info" && got > 1;
+        if labels_only {
+            self.label_selector(node, &call.args[1])?;
+        }
+        for (i, arg) in call.args.iter().enumerate().filter(|(i, _)| !(labels_only && *i == 1)) {
             let Some(want) = function.args.get(i).or(function.args.last()) else { break };
             let type_ = self.node(arg)?;
             if type_ != *want {
@@ -149,5 +153,18 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The second argument of `info` is no vector but conditions on labels, which may even be empty.
+    fn label_selector(&self, call: &Node, arg: &Node) -> Result<(), ParseError> {
+        let got = arg.value_type();
+        if got != ValueType::Vector {
+            self.fail(call.start, format!("expected type {} in call to function \"info\", got {}", ValueType::Vector.name(), got.name()))?;
+        }
+        match &arg.kind {
+            NodeKind::Vector(selector) if selector.name.is_none() => Ok(()),
+            NodeKind::Vector(_) => self.fail(arg.start, "expected label selectors only, got vector selector instead".to_owned()),
+            _ => self.fail(arg.start, "expected label selectors only".to_owned()),
+        }
     }
 }

@@ -161,6 +161,7 @@ static FUNCTIONS: &[Function] = &[
     other("sort_desc", &[V], V, eval::sort_desc),
     other("sort_by_label", &[V, T], V, eval::sort_by_label).variadic(-1).experimental(),
     other("sort_by_label_desc", &[V, T], V, eval::sort_by_label_desc).variadic(-1).experimental(),
+    other("info", &[V, V], V, eval::info).variadic(1).experimental().asks_time(),
     other("label_join", &[V, T, T, T], V, eval::label_join).variadic(-1),
     other("label_replace", &[V, T, T, T, T], V, eval::label_replace),
     // Windows: change.

@@ -194,7 +194,7 @@ impl Job<'_> {
 }
 
 /// A label set with all its labels in braces, the name among them, as messages show it.
-fn in_braces(labels: &Labels) -> String {
+pub(super) fn in_braces(labels: &Labels) -> String {
     let name = |name: &str| if is_classic_label_name(name) { name.to_owned() } else { quoted(name) };
     let pairs: Vec<String> = labels.iter().map(|(n, v)| format!("{}={}", name(n), quoted(v))).collect();
     format!("{{{}}}", pairs.join(", "))

@@ -6,6 +6,7 @@ mod binary;
 mod call;
 mod column;
 mod histogram;
+mod info;
 mod label;
 mod matching;
 mod math;
@@ -29,6 +30,7 @@ pub(super) use call::{
 };
 pub(super) use column::{Charge, Column, Columns, Numbers, Output};
 pub(super) use histogram::{histogram_fraction, histogram_quantile, histogram_quantiles};
+pub(super) use info::info;
 pub(super) use label::{label_join, label_replace};
 pub(super) use math::{Civil, sgn};
 pub(super) use order::{sort, sort_by_label, sort_by_label_desc, sort_desc};
