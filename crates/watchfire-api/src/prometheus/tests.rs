@@ -421,3 +421,28 @@ async fn promtool_reads_our_answers() {
         assert!(output.status.success() && said.contains(expected), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_ends_its_query() {
+    use tokio::io::AsyncWriteExt;
+    let faces = Faces::with(|rooms| rooms.clock = watchfire_model::time::SystemClock::shared());
+    faces.house.held().stuck = true;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = faces.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let running = || faces.app.rooms.meter.gauge("watchfire_queries_running", "", &[]).get();
+    let wait_for = async |wanted: f64| {
+        let reached = async {
+            while running() != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), reached).await.unwrap_or_else(|_| panic!("{wanted} queries are not running"));
+    };
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.write_all(b"GET /api/v1/query?query=up HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    wait_for(1.0).await;
+    drop(socket);
+    wait_for(0.0).await;
+}
