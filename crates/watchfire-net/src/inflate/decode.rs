@@ -90,7 +90,7 @@ fn malformed(encoding: Encoding, error: &std::io::Error) -> InflateError {
     InflateError::Malformed(name_of(encoding), error.to_string())
 }
 
-pub(super) fn name_of(encoding: Encoding) -> &'static str {
+fn name_of(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Identity => "plain",
         Encoding::Gzip => "gzip",

@@ -9,7 +9,7 @@ mod tests;
 use std::str::FromStr;
 
 pub use decode::decode;
-pub use stream::{StreamDecoder, collect};
+pub use stream::collect;
 
 /// Largest body as it comes over the wire.
 pub const COMPRESSED_BYTES_MAX: usize = 16 << 20;
