@@ -36,7 +36,7 @@ pub(crate) fn push_value(out: &mut String, value: f64) {
 }
 
 /// A bucket bound or quantile in its one canonical form: like a value, but whole numbers end in `.0`.
-pub(crate) fn format_bound(bound: f64) -> String {
+pub fn format_bound(bound: f64) -> String {
     let mut text = format_value(bound);
     if bound.is_finite() && !text.contains(['.', 'e']) {
         text.push_str(".0");

@@ -8,7 +8,7 @@ mod render;
 pub(crate) mod scan;
 
 pub use entry::{Entry, ParseError, Parser, RawSample, SampleNames, TextErrorKind};
-pub use float::format_value;
+pub use float::{format_bound, format_value};
 pub use format::Format;
 pub use render::{render, render_into};
 

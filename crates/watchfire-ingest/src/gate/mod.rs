@@ -8,7 +8,7 @@ mod origins;
 
 use std::sync::Arc;
 
-use watchfire_model::batch::{Batch, Samples, SeriesSamples};
+use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::meter::Meter;
 use watchfire_model::sample::Sample;
@@ -41,6 +41,12 @@ impl Gate {
     /// The number of series that an origin has delivered lately.
     pub fn active_series(&self, origin: &str) -> usize {
         self.origins.active(origin)
+    }
+
+    /// Books samples that a decoder or a collector refused before they could come here, so that the books hold them too.
+    pub fn book_refused(&self, origin: &Origin, refused: &Written) {
+        let rejected = Written { rejected: refused.rejected.clone(), ..Written::default() };
+        self.account.settled(origin_kind(&origin.0), rejected.rejected_total(), &rejected);
     }
 
     /// Takes the items of a batch that are refused out of it and counts them.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use watchfire_model::batch::{Metadata, MetricType, Origin};
+use watchfire_model::batch::{Metadata, MetricType};
 use watchfire_model::time::{Clock, ManualClock};
 
 use super::*;
@@ -155,6 +155,17 @@ fn a_batch_that_is_turned_away_is_not_received() {
     *bench.memory.fail.lock().unwrap() = None;
     assert_eq!(bench.gate.write(batch).unwrap().stored, 1);
     assert_eq!(bench.sum("watchfire_ingest_samples_received_total", ("origin_kind", "scrape")), 1);
+}
+
+#[test]
+fn what_a_decoder_refused_is_booked_too() {
+    let bench = bench(Limits::default());
+    let mut refused = Written::default();
+    refused.reject(Reason::UnsupportedType, 3);
+    bench.gate.book_refused(&Origin::new("remote_write/x"), &refused);
+    assert_eq!(bench.sum("watchfire_ingest_samples_received_total", ("origin_kind", "remote_write")), 3);
+    assert_eq!(bench.sum("watchfire_ingest_samples_rejected_total", ("reason", "unsupported_type")), 3);
+    bench.assert_books_balance();
 }
 
 #[test]

@@ -15,7 +15,13 @@ pub(super) fn all(catalogs: &Catalogs) -> Vec<Finding> {
     for family in catalogs.iter() {
         for message in names(family).into_iter().chain(shape(family)).chain(labels(family)).chain(others(catalogs, family)) {
             let severity = Severity::Error;
-            findings.push(Finding { severity, file: family.file.clone(), line: family.line, column: family.column, message: format!("family {}: {message}", family.name) });
+            findings.push(Finding {
+                severity,
+                file: family.file.clone(),
+                line: family.line,
+                column: family.column,
+                message: format!("family {}: {message}", family.name),
+            });
         }
     }
     findings

@@ -15,13 +15,31 @@ fn check(text: &str, expected: &[&str]) {
 #[test]
 fn a_catalog_is_read_strictly() {
     check("families:\n  a_total: {type: counter, help: A., produced_by: host}\n", &[]);
-    check("families:\n  a_total: {type: conter, help: A., produced_by: host}\n", &["f.yml:2:19: error: families.a_total.type: must be one of counter, gauge, histogram, summary, unknown, not \"conter\"; did you mean \"counter\"?"]);
+    check(
+        "families:\n  a_total: {type: conter, help: A., produced_by: host}\n",
+        &["f.yml:2:19: error: families.a_total.type: must be one of counter, gauge, histogram, summary, unknown, not \"conter\"; did you mean \"counter\"?"],
+    );
     check("families:\n  a_total: {help: A., produced_by: host}\n", &["f.yml:2:3: error: family a_total has no type"]);
     check("families:\n  a_total: {type: counter, help: A.}\n", &["f.yml:2:3: error: family a_total does not say who produces it (produced_by)"]);
-    check("produced_by: host\nfamilies:\n  a_total: {type: counter, halp: A., help: B.}\n", &["f.yml:3:28: error: unknown key \"halp\" in families.a_total; did you mean \"help\"?"]);
-    check("produced_by: host\nlabels: {x: {}}\nfamilies:\n  a_total: {type: counter, help: A., labels: [y]}\n", &["f.yml:4:46: error: families.a_total.labels: there is no definition of label \"y\" in this file; did you mean \"x\"?"]);
-    check("produced_by: host\nlabels: {x: {max_length: 0, vals: [a]}}\n", &["f.yml:2:26: error: labels.x.max_length: must be from 1 to 1024, not 0", "f.yml:2:29: error: unknown key \"vals\" in labels.x; did you mean \"values\"?"]);
-    check("produced_by: host\nfamilies:\n  a: {type: gauge, help: A.}\n  a: {type: gauge, help: A.}\n", &["f.yml:4:3: error: key \"a\" stands here twice, first in line 3"]);
+    check(
+        "produced_by: host\nfamilies:\n  a_total: {type: counter, halp: A., help: B.}\n",
+        &["f.yml:3:28: error: unknown key \"halp\" in families.a_total; did you mean \"help\"?"],
+    );
+    check(
+        "produced_by: host\nlabels: {x: {}}\nfamilies:\n  a_total: {type: counter, help: A., labels: [y]}\n",
+        &["f.yml:4:46: error: families.a_total.labels: there is no definition of label \"y\" in this file; did you mean \"x\"?"],
+    );
+    check(
+        "produced_by: host\nlabels: {x: {max_length: 0, vals: [a]}}\n",
+        &[
+            "f.yml:2:26: error: labels.x.max_length: must be from 1 to 1024, not 0",
+            "f.yml:2:29: error: unknown key \"vals\" in labels.x; did you mean \"values\"?",
+        ],
+    );
+    check(
+        "produced_by: host\nfamilies:\n  a: {type: gauge, help: A.}\n  a: {type: gauge, help: A.}\n",
+        &["f.yml:4:3: error: key \"a\" stands here twice, first in line 3"],
+    );
 }
 
 #[test]
@@ -43,7 +61,10 @@ fn shapes_are_checked() {
     check("a: {type: histogram, help: A., buckets: [1, 1]}", &["a: buckets must be finite and strictly ascending"]);
     check("a: {type: histogram, unit: seconds, help: A., buckets: [1]}", &["a: a histogram of seconds must end in _seconds"]);
     check("a: {type: gauge, help: A., labels: [job]}", &["a: \"job\" cannot be the name of a label here"]);
-    check("a: {type: gauge, help: A., labels: [x]}", &["a: values of label \"x\" must differ and not be empty", "a: values of label \"x\" must be in lower case, or it needs case: keep"]);
+    check(
+        "a: {type: gauge, help: A., labels: [x]}",
+        &["a: values of label \"x\" must differ and not be empty", "a: values of label \"x\" must be in lower case, or it needs case: keep"],
+    );
 }
 
 #[test]
@@ -59,7 +80,14 @@ fn packs_may_share_a_name_but_not_contradict() {
     assert_eq!(catalogs.declarations("n").count(), 2);
     let (catalogs, _) = Catalogs::read(&[file("a", "a.yml", a), file("a", "b.yml", b), file("c", "c.yml", c)]);
     let found: Vec<String> = catalogs.check().iter().map(ToString::to_string).collect();
-    assert_eq!(found, ["b.yml:4:3: error: family n: it is already declared in a.yml:4", "c.yml:3:3: error: family n: it is a gauge in a.yml:4", "c.yml:3:3: error: family n: it is a gauge in b.yml:4"]);
+    assert_eq!(
+        found,
+        [
+            "b.yml:4:3: error: family n: it is already declared in a.yml:4",
+            "c.yml:3:3: error: family n: it is a gauge in a.yml:4",
+            "c.yml:3:3: error: family n: it is a gauge in b.yml:4"
+        ]
+    );
 }
 
 #[test]
