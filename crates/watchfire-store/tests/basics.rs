@@ -8,7 +8,7 @@ use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, Serie
 use watchfire_model::labels;
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::{MatchOp, Matcher};
-use watchfire_model::read::{Budget, Selection, Series, Source};
+use watchfire_model::read::{Budget, ReadError, Selection, Series, Source};
 use watchfire_model::sample::Sample;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink};
@@ -326,4 +326,42 @@ fn a_damaged_state_file_does_not_prevent_the_start() {
     assert_eq!(std::fs::read(dir.path().join("quarantine/state.redb")).unwrap(), b"nonsense");
     drop(store);
     assert!(!Store::open(options(dir.path(), &clock)).unwrap().stats().state_reset);
+}
+
+#[test]
+fn a_budget_ends_a_read_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let store = Store::open(options(dir.path(), &clock)).unwrap();
+    let samples = (0..60_000).map(|n| Sample { time: Timestamp(NOW - 60_000_000 + n * 1000), value: n as f64 }).collect();
+    let mut long = Batch::new(Origin::new("test"));
+    long.series.push(SeriesSamples { labels: up("long"), samples: Samples::Many(samples) });
+    long.series.extend(batch(&[(up("a"), NOW, 1.0), (up("b"), NOW, 1.0)]).series);
+    store.write(long).unwrap();
+    let all = Selection { matchers: vec![], start: Timestamp::MIN, end: Timestamp::MAX };
+    for from in ["head", "segment"] {
+        let read = |budget: &Budget| {
+            let mut count = 0;
+            let result = store.select(&all, budget, &mut |_| {
+                count += 1;
+                Ok(ControlFlow::Continue(()))
+            });
+            (result.map(|()| count), count)
+        };
+        let budget = |samples, memory| Budget::new(clock.clone(), Duration::from_secs(60), samples, memory);
+        assert!(matches!(read(&budget(60_002, u64::MAX)).0, Ok(3)), "{from}");
+        assert!(matches!(read(&budget(60_001, u64::MAX)).0, Err(ReadError::TooManySamples(60_001))), "{from}");
+        assert!(matches!(read(&budget(20_000, u64::MAX)).0, Err(ReadError::TooManySamples(_))), "{from}");
+        assert!(matches!(read(&budget(u64::MAX, 100_000)).0, Err(ReadError::TooMuchMemory(_))), "{from}");
+        let cancelled = budget(u64::MAX, u64::MAX);
+        cancelled.cancel();
+        assert!(matches!(read(&cancelled), (Err(ReadError::Cancelled), 0)), "{from}");
+        let mut seen = 0;
+        let stopped = store.select(&all, &budget(u64::MAX, u64::MAX), &mut |_| {
+            seen += 1;
+            Ok(ControlFlow::Break(()))
+        });
+        assert!(stopped.is_ok() && seen == 1);
+        store.flush().unwrap();
+    }
 }

@@ -19,6 +19,9 @@ use crate::metrics::select::Assembly;
 /// Between two looks at the budget, at most this many series are read.
 const SERIES_PER_CHECK: usize = 64;
 
+/// A long series is charged while it is read, not when it is in memory already.
+const SAMPLES_PER_CHARGE: u64 = 16_384;
+
 fn storage(error: impl std::fmt::Display) -> ReadError {
     ReadError::Storage(error.to_string())
 }
@@ -135,8 +138,9 @@ impl Engine {
                 budget.check()?;
             }
             let mut assembly = Assembly::default();
+            let mut charged = 0;
             if let Some(cache) = &mut cache {
-                read_segments(opened, &series.members, range, cache, &mut assembly)?;
+                charged = read_segments(opened, &series.members, range, cache, &mut assembly, budget)?;
             }
             if let Some((_, snapshot)) = &series.head {
                 snapshot.each(range.0, range.1, |time, bits| assembly.push(time, bits));
@@ -147,7 +151,10 @@ impl Engine {
                 (None, None) => None,
             };
             let Some(found) = assembly.finish(labels) else { continue };
-            budget.charge_samples(found.times.len() as u64)?;
+            let samples = found.times.len() as u64;
+            budget.charge_samples(samples.saturating_sub(charged))?;
+            // Samples that two segments have were charged twice.
+            budget.release_samples(charged.saturating_sub(samples));
             if let ControlFlow::Break(()) = visit(found)? {
                 break;
             }
@@ -294,7 +301,16 @@ fn choose(opened: &[Opened], selection: &Selection, head: InHead) -> Vec<Chosen>
     chosen
 }
 
-fn read_segments(opened: &[Opened], members: &[(u32, u32)], range: (i64, i64), cache: &mut BlockCache, assembly: &mut Assembly) -> Result<(), ReadError> {
+/// Reads a series from segments; returns how many samples were charged already.
+fn read_segments(
+    opened: &[Opened],
+    members: &[(u32, u32)],
+    range: (i64, i64),
+    cache: &mut BlockCache,
+    assembly: &mut Assembly,
+    budget: &Budget,
+) -> Result<u64, ReadError> {
+    let mut charged = 0;
     for (at, number) in members {
         let Opened { segment, loaded } = &opened[*at as usize];
         for run in loaded.runs.runs(*number) {
@@ -304,7 +320,13 @@ fn read_segments(opened: &[Opened], members: &[(u32, u32)], range: (i64, i64), c
             if run.max >= range.0 {
                 cache.run(segment, loaded, run, range, &mut |times, bits| assembly.extend(times, bits)).map_err(storage)?;
             }
+            let held = assembly.len() as u64;
+            if held >= charged + SAMPLES_PER_CHARGE {
+                budget.check()?;
+                budget.charge_samples(held - charged)?;
+                charged = held;
+            }
         }
     }
-    Ok(())
+    Ok(charged)
 }

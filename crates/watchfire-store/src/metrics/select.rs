@@ -27,6 +27,11 @@ impl Assembly {
         self.values.extend(bits.iter().map(|b| f64::from_bits(*b)));
     }
 
+    /// The number of samples so far.
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
     /// The finished series; `None` when it has no sample.
     pub(crate) fn finish(mut self, labels: impl FnOnce() -> Option<Labels>) -> Option<Series> {
         if self.times.is_empty() {

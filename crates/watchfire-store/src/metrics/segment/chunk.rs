@@ -169,3 +169,35 @@ impl ChunkDecoder {
         self.times.is_sorted().then_some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn chunks_of_one_target_share_times(gaps in proptest::collection::vec(1i64..20_000, 1..240), start in -1i64 << 40..1i64 << 40, series in 1usize..6) {
+            let times: Vec<i64> = gaps.iter().scan(start, |t, gap| { *t += gap; Some(*t) }).collect();
+            let mut builder = BlockBuilder::default();
+            let mut places = Vec::new();
+            for s in 0..series {
+                places.push(builder.raw.len());
+                let bits: Vec<u64> = times.iter().map(|t| ((t + s as i64) as f64).to_bits()).collect();
+                builder.chunk(&times, &bits);
+            }
+            let mut decoder = ChunkDecoder::default();
+            let (from, to) = (times[times.len() / 3], times[times.len() / 2]);
+            for (s, place) in places.into_iter().enumerate() {
+                let mut found = Vec::new();
+                decoder.run(&builder.raw, builder.base, (place, 1), (from, to), &mut |t, b| found.extend(t.iter().copied().zip(b.iter().copied()))).unwrap();
+                let expected: Vec<_> = times.iter().filter(|t| (from..=to).contains(*t)).map(|t| (*t, ((t + s as i64) as f64).to_bits())).collect();
+                prop_assert_eq!(found, expected);
+            }
+        }
+        #[test]
+        fn nonsense_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), base: i64, offset in 0usize..310) {
+            let _ignored = ChunkDecoder::default().run(&bytes, base, (offset, 3), (i64::MIN, i64::MAX), &mut |_, _| {});
+        }
+    }
+}

@@ -142,7 +142,10 @@ impl LabelIndex {
     fn values_of(&self, name: &str) -> Option<(usize, usize)> {
         let at = partition(self.names, |i| self.name_entry(i).is_some_and(|[o, l, ..]| self.text(o, l) < name));
         let [offset, len, first, count] = self.name_entry(at).filter(|_| at < self.names)?;
-        (self.text(offset, len) == name).then_some((first as usize, count as usize))
+        // Counts that reach beyond the directory could only be read as a very long loop over nothing.
+        let values = (self.offsets_at - self.values_at) / ENTRY_BYTES;
+        let (first, count) = ((first as usize).min(values), count as usize);
+        (self.text(offset, len) == name).then_some((first, count.min(values - first)))
     }
     fn list(&self, offset: u32, count: u32) -> Vec<u32> {
         let mut input = Input::new(self.bytes.get(self.postings_at + offset as usize..).unwrap_or(&[]));
@@ -301,5 +304,73 @@ impl RunIndex {
             end = max;
             Some(Run { block, offset, chunks, samples, min, max })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_series_and_pair_is_found(raw in proptest::collection::btree_set(proptest::collection::btree_map("[a-c]", "[x-zä]{1,3}", 0..4), 0..30)) {
+            let mut series: Vec<Labels> = raw.iter().map(Labels::from_pairs).collect();
+            series.sort();
+            let index = LabelIndex::new(LabelIndex::encode(&series)).unwrap();
+            prop_assert_eq!(index.len(), series.len());
+            for (number, labels) in (0u32..).zip(&series) {
+                prop_assert_eq!(index.packed(number), labels.packed());
+                prop_assert_eq!(index.find(labels), Some(number));
+                for (name, value) in labels {
+                    prop_assert!(index.postings(name, value).contains(&number));
+                    prop_assert_eq!(index.label(number, name), value);
+                }
+            }
+            for name in ["a", "b", "c", "d"] {
+                let mut total = 0;
+                index.each_value(name, &mut |value, list| {
+                    let list = list();
+                    total += list.len();
+                    assert_eq!(list, index.postings(name, value));
+                });
+                prop_assert_eq!(total, series.iter().filter(|l| l.get(name).is_some()).count());
+            }
+            prop_assert_eq!(index.postings("a", "nothing"), Vec::<u32>::new());
+            prop_assert!(index.names().is_sorted());
+        }
+        #[test]
+        fn runs_survive(raw in proptest::collection::vec((0u32..5, any::<u32>(), 1u32..9, any::<u32>(), any::<i64>(), any::<i64>()), 0..20)) {
+            let mut block = 0;
+            let mut runs: Vec<(u32, Run)> = raw.into_iter().map(|(s, offset, chunks, samples, a, b)| {
+                block += 1;
+                (s, Run { block, offset, chunks, samples, min: a.min(b), max: a.max(b) })
+            }).collect();
+            runs.sort_by_key(|(s, _)| *s);
+            let blocks = [Block { offset: 1, stored: 2, raw: 3, crc: 4, base: -5, max: 6 }];
+            let index = RunIndex::new(RunIndex::encode(&blocks, 5, &runs)).unwrap();
+            let found: Vec<_> = (0..5).flat_map(|s| index.runs(s).map(move |r| (s, r)).collect::<Vec<_>>()).collect();
+            prop_assert_eq!(found, runs);
+            prop_assert_eq!(index.block(0), Some(blocks[0]));
+            prop_assert_eq!(index.block(1), None);
+        }
+        #[test]
+        fn nonsense_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), small in proptest::collection::vec(0u8..4, 16)) {
+            // Small counts in front, so that the parts behind them are reached.
+            let mut bytes = bytes;
+            for (i, byte) in small.into_iter().enumerate().take(bytes.len()) {
+                bytes[i] = if i % 4 == 0 { byte } else { 0 };
+            }
+            if let Some(index) = LabelIndex::new(bytes.clone()) {
+                index.names().for_each(|name| index.each_value(name, &mut |_, list| drop(list())));
+                for number in 0..8 {
+                    let _ignored = (index.packed(number), index.label(number, "a"));
+                }
+                let _ignored = (index.find(&Labels::from_pairs([("a", "b")])), index.postings("a", "b"));
+            }
+            if let Some(index) = RunIndex::new(bytes) {
+                (0..8).for_each(|n| assert!(index.runs(n).count() < 1000 && index.block(n).is_none_or(|b| b.offset < u64::MAX)));
+            }
+        }
     }
 }
