@@ -1,12 +1,12 @@
 //! Argon2id, one computation at a time: 19 MiB and two passes (OWASP's least), so that a guess costs an attacker and a
 //! log-in does not cost a Pi its memory. Results are never cached.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watchfire_net::secret::Secret;
 
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -40,15 +40,15 @@ pub(super) fn matches(password: &Secret, hash_of_user: Option<&str>) -> bool {
 
 /// The turn-taking of password checks.
 pub(super) struct Turns {
-    one: Semaphore,
+    one: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 impl Turns {
     pub(super) fn new() -> Turns {
-        Turns { one: Semaphore::new(1), waiting: AtomicUsize::new(0) }
+        Turns { one: Arc::new(Semaphore::new(1)), waiting: AtomicUsize::new(0) }
     }
     /// Waits for a turn; `None` when too many wait already.
-    pub(super) async fn take(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {
@@ -60,7 +60,7 @@ impl Turns {
         if before >= WAITING_MAX {
             return None;
         }
-        self.one.acquire().await.ok()
+        self.one.clone().acquire_owned().await.ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The table of routes and everything that happens before and after a handler: Host, Origin, access level, body limits,
 //! time limit, panics, request ids, security headers, HTTP metrics. It knows no face.
 
+mod body;
 mod doc;
 mod hosts;
 mod pipeline;

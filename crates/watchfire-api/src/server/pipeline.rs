@@ -6,25 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::Instrument;
 use watchfire_model::live::ViewFuture;
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
-use watchfire_net::inflate::{self, Encoding, InflateError};
 use watchfire_net::listener::Peer;
 
 use super::Refusal;
+use super::body::{Bodies, Held};
 use super::hosts::{From, Hosts, origin};
 use super::request_id::{self, RequestId};
-use super::route::{Content, Route, Spec};
+use super::route::{Route, Spec};
 use crate::auth::Caller;
 
 /// Finds out who sent a request. A refusal is a proof that is wrong (401) or tried too often (429).
@@ -55,10 +54,11 @@ where
     F: Handler<T, ()>,
     T: 'static,
 {
+    let bodies = Bodies::default();
     let mut router = Router::new();
     for Route { spec, handler } in routes {
         let path = spec.path.clone();
-        let guard = Guard { spec: Arc::new(spec), doors: doors.clone() };
+        let guard = Guard { spec: Arc::new(spec), doors: doors.clone(), bodies: bodies.clone() };
         router = router.route(&path, handler.with_state(state.clone()).layer(from_fn_with_state(guard, guarded)));
     }
     router.fallback(fallback).layer(from_fn_with_state(doors, everybody))
@@ -128,6 +128,7 @@ fn refuse(mut refusal: Refusal, id: &RequestId) -> Response {
 struct Guard {
     spec: Arc<Spec>,
     doors: Doors,
+    bodies: Bodies,
 }
 
 async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
@@ -135,7 +136,8 @@ async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Re
     let method = request.method().clone();
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| RequestId::of(&HeaderMap::new()));
     let response = match guard.admit(request).await {
-        Ok(request) => guard.handle(request, next).await,
+        // What the body holds of the budget is given back when the answer is there.
+        Ok((request, _held)) => guard.handle(request, next).await,
         Err(refusal) => Err(refusal),
     };
     let response = response.unwrap_or_else(|mut refusal| {
@@ -163,7 +165,7 @@ impl Guard {
     }
 
     /// Everything that is decided before the handler.
-    async fn admit(&self, mut request: Request) -> Result<Request, Refusal> {
+    async fn admit(&self, mut request: Request) -> Result<(Request, Held), Refusal> {
         let peer = request.extensions().get::<Peer>().copied();
         let from = origin(request.headers(), peer.is_some_and(|p| p.tls));
         let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && !self.spec.websocket;
@@ -186,29 +188,10 @@ impl Guard {
             });
         }
         request.extensions_mut().insert(caller);
-        self.take_body(request).await
-    }
-
-    /// Checks the type of a body and reads it within its limits, decompressed. Snappy stays as it is: its two forms share
-    /// one name, and the handler of the protocol knows which is meant.
-    async fn take_body(&self, request: Request) -> Result<Request, Refusal> {
         if matches!(*request.method(), Method::GET | Method::HEAD) || self.spec.websocket {
-            return Ok(request);
+            return Ok((request, Held::default()));
         }
-        let encoding = match request.headers().get(CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?")) {
-            Some(name) => name.parse::<Encoding>().map_err(|e| body_refusal(&e))?,
-            None => Encoding::Identity,
-        };
-        let snappy = matches!(encoding, Encoding::Snappy | Encoding::SnappyFramed);
-        let limits = self.spec.body_limits;
-        let (mut parts, body) = request.into_parts();
-        let body = inflate::collect(body, if snappy { Encoding::Identity } else { encoding }, limits).await.map_err(|e| body_refusal(&e))?;
-        check_content(self.spec.content, &parts.headers, body.is_empty())?;
-        if !snappy && encoding != Encoding::Identity {
-            parts.headers.remove(CONTENT_ENCODING);
-            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        }
-        Ok(Request::from_parts(parts, Body::from(body)))
+        self.bodies.read(&self.spec, request).await
     }
 
     /// Runs the handler: a panic or too long a wait is this request's trouble only.
@@ -224,31 +207,5 @@ impl Guard {
             self.doors.meter.counter("watchfire_http_panics_total", "Requests whose handler panicked.", &[]).inc();
             Refusal::internal()
         })
-    }
-}
-
-fn body_refusal(error: &InflateError) -> Refusal {
-    let message = error.to_string();
-    if error.is_too_large() {
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-    } else if error.is_unsupported() {
-        Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
-    } else {
-        Refusal::bad_request(message)
-    }
-}
-
-fn check_content(content: Content, headers: &HeaderMap, empty: bool) -> Result<(), Refusal> {
-    let media = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    let fits = match content {
-        Content::Nothing | Content::Any => true,
-        Content::Json => media == "application/json" || media.ends_with("+json"),
-        Content::Form => empty || media == "application/x-www-form-urlencoded",
-        Content::Types(types) => types.contains(&media.as_str()),
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type", format!("a body of type {media:?} is not taken here")))
     }
 }

@@ -1,0 +1,147 @@
+//! Request bodies: read within the route's limits, decompressed by the one bounded decoder, and counted against a budget
+//! for the whole process, so that many large bodies at once cannot take its memory.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use watchfire_net::inflate::{self, Encoding, InflateError, Limits};
+
+use super::refusal::Refusal;
+use super::route::{Content, Spec};
+
+/// Bytes of bodies in memory at once, over all requests.
+const BODIES_BYTES_MAX: usize = 96 << 20;
+/// The budget is counted in pieces of this size.
+const PIECE: usize = 64 << 10;
+/// Bodies above this size are decompressed on a blocking thread.
+const INLINE_BYTES_MAX: usize = 16 << 10;
+/// Large bodies that are decompressed at once.
+const INFLATING_MAX: usize = 2;
+
+/// The budget of all bodies.
+#[derive(Clone)]
+pub(super) struct Bodies {
+    pieces: Arc<Semaphore>,
+    inflating: Arc<Semaphore>,
+}
+impl Default for Bodies {
+    fn default() -> Bodies {
+        Bodies::new(BODIES_BYTES_MAX)
+    }
+}
+/// What a body holds of the budget until its request is over.
+#[derive(Default)]
+pub(super) struct Held(Option<OwnedSemaphorePermit>, usize);
+
+impl Bodies {
+    /// A budget in bytes.
+    pub(super) fn new(bytes: usize) -> Bodies {
+        Bodies { pieces: Arc::new(Semaphore::new(bytes.div_ceil(PIECE))), inflating: Arc::new(Semaphore::new(INFLATING_MAX)) }
+    }
+    fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), Refusal> {
+        let wanted = bytes.div_ceil(PIECE);
+        let more = wanted.saturating_sub(held.1);
+        if more == 0 {
+            return Ok(());
+        }
+        // Waiting here could wait for ever when every request holds a part, so the sender is asked to come again.
+        let Ok(permit) = Arc::clone(&self.pieces).try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX)) else {
+            return Err(Refusal::unavailable("too many request bodies at once", 1));
+        };
+        match &mut held.0 {
+            Some(before) => before.merge(permit),
+            None => held.0 = Some(permit),
+        }
+        held.1 = wanted;
+        Ok(())
+    }
+
+    /// Replaces a request's body by one that is complete, decompressed and within the limits.
+    pub(super) async fn read(&self, spec: &Spec, request: Request<Body>) -> Result<(Request<Body>, Held), Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let encoding = match parts.headers.get(CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?")) {
+            Some(text) => text.parse::<Encoding>().map_err(refused)?,
+            None => Encoding::Identity,
+        };
+        // Snappy stays as it is: its two forms share one name, and the handler of the protocol knows which is meant.
+        let snappy = matches!(encoding, Encoding::Snappy | Encoding::SnappyFramed);
+        let encoding = if snappy { Encoding::Identity } else { encoding };
+        let limits = spec.body_limits;
+        let wire_max = if encoding == Encoding::Identity { limits.decompressed.min(limits.compressed) } else { limits.compressed };
+        let declared = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|t| t.parse::<usize>().ok());
+        if declared.is_some_and(|n| n > wire_max) {
+            return Err(refused(InflateError::Compressed(wire_max)));
+        }
+        let mut held = Held::default();
+        let mut bytes = self.gather(body, wire_max, &mut held).await?;
+        check_content(spec.content, &parts.headers, bytes.is_empty())?;
+        if encoding != Encoding::Identity && !bytes.is_empty() {
+            bytes = self.inflate(encoding, bytes, limits).await?;
+            self.hold(&mut held, bytes.len())?;
+            parts.headers.remove(CONTENT_ENCODING);
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        }
+        Ok((Request::from_parts(parts, Body::from(bytes)), held))
+    }
+    async fn gather(&self, mut body: Body, max: usize, held: &mut Held) -> Result<Bytes, Refusal> {
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|e| refused(InflateError::Transfer(e.to_string())))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let total = first.len() + all.len() + data.len();
+            if total > max {
+                return Err(refused(InflateError::Compressed(max)));
+            }
+            self.hold(held, total)?;
+            if first.is_empty() && all.is_empty() {
+                first = data;
+                continue;
+            }
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+    async fn inflate(&self, encoding: Encoding, bytes: Bytes, limits: Limits) -> Result<Bytes, Refusal> {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return inflate::decode(encoding, &bytes, limits).map(Bytes::from).map_err(refused);
+        }
+        let _turn = self.inflating.acquire().await;
+        let work = tokio::task::spawn_blocking(move || inflate::decode(encoding, &bytes, limits));
+        work.await.map_err(|_| Refusal::internal())?.map(Bytes::from).map_err(refused)
+    }
+}
+
+fn refused(error: InflateError) -> Refusal {
+    let message = error.to_string();
+    if error.is_too_large() {
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message);
+    }
+    if error.is_unsupported() {
+        return Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message);
+    }
+    Refusal::bad_request(message)
+}
+
+fn check_content(content: Content, headers: &HeaderMap, empty: bool) -> Result<(), Refusal> {
+    let media = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let fits = match content {
+        Content::Nothing | Content::Any => true,
+        Content::Json => media == "application/json" || media.ends_with("+json"),
+        Content::Form => empty || media == "application/x-www-form-urlencoded",
+        Content::Types(types) => types.contains(&media.as_str()),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type", format!("a body of type {media:?} is not taken here")))
+    }
+}
