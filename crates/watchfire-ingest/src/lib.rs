@@ -7,5 +7,6 @@ pub mod exposition;
 pub mod gate;
 pub mod openmetrics;
 pub mod prometheus_text;
+pub mod record;
 pub mod relabel;
 pub mod remote_write;

@@ -1,0 +1,243 @@
+//! The values behind the record API: one state per declared family, a bounded number of series each. The registry is
+//! locked by its owner; nothing here waits or does I/O.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use watchfire_model::batch::MetricType;
+use watchfire_model::document::nearest;
+use watchfire_model::labels::{Labels, LabelsBuilder, METRIC_NAME};
+use watchfire_model::meter::{Counter, Family, Gauge, Meter};
+use watchfire_pack::catalog::{Catalogs, FamilySpec, LabelSpec, Producer};
+
+use super::item::{Code, Item, clip};
+use super::sanitize::sanitize;
+use crate::exposition::format_bound;
+
+/// The most series of one family; beyond it, labels without a list of allowed values take their overflow value.
+pub const SERIES_PER_FAMILY_MAX: usize = 2_000;
+
+/// Our own counters about recording.
+pub(super) struct Books {
+    accepted: Counter,
+    refused: [Counter; Code::ALL.len()],
+    folded: Counter,
+    series: Gauge,
+}
+impl Books {
+    pub(super) fn new(meter: &Meter) -> Books {
+        let items = |result| meter.counter("watchfire_record_items_total", "Items of the record API, by what became of them.", &[("result", result)]);
+        Books {
+            accepted: items("accepted"),
+            refused: Code::ALL.map(|code| items(code.name())),
+            folded: meter.counter("watchfire_record_values_folded_total", "Label values that were replaced because they are not allowed or too many.", &[]),
+            series: meter.gauge("watchfire_record_series", "Series the record API holds.", &[]),
+        }
+    }
+    pub(super) fn accepted(&self, count: u64) {
+        self.accepted.add(count);
+    }
+    pub(super) fn refused(&self, code: Code) {
+        if let Some((_, counter)) = Code::ALL.iter().zip(&self.refused).find(|(c, _)| **c == code) {
+            counter.inc();
+        }
+    }
+    pub(super) fn series(&self, count: usize) {
+        self.series.set(count as f64);
+    }
+}
+
+/// The value of one series.
+enum State {
+    Counter(f64),
+    Gauge(f64),
+    Histogram { counts: Vec<u64>, sum: f64 },
+}
+
+/// One declaration with its series.
+struct Declared {
+    spec: FamilySpec,
+    series: BTreeMap<Labels, State>,
+    /// The values seen of each label that has no list of allowed ones.
+    seen: HashMap<Arc<str>, HashSet<String>>,
+}
+
+/// All families that applications produce.
+pub(super) struct Registry {
+    declared: Vec<Declared>,
+    by_name: HashMap<Arc<str>, Vec<usize>>,
+    catalogs: Arc<Catalogs>,
+}
+
+impl Registry {
+    pub(super) fn new(catalogs: Arc<Catalogs>) -> Registry {
+        let mut registry = Registry { declared: Vec::new(), by_name: HashMap::new(), catalogs: Arc::clone(&catalogs) };
+        for spec in catalogs.iter().filter(|f| f.produced_by == Producer::Application) {
+            registry.by_name.entry(Arc::clone(&spec.name)).or_default().push(registry.declared.len());
+            registry.declared.push(Declared { spec: spec.clone(), series: BTreeMap::new(), seen: HashMap::new() });
+        }
+        registry
+    }
+
+    pub(super) fn series(&self) -> usize {
+        self.declared.iter().map(|d| d.series.len()).sum()
+    }
+
+    /// The sum over all series of a counter or gauge.
+    pub(super) fn total(&self, name: &str) -> Option<f64> {
+        let states = self.by_name.get(name)?.iter().flat_map(|i| self.declared[*i].series.values());
+        let value = |state: &State| match state {
+            State::Counter(value) | State::Gauge(value) => Some(*value),
+            State::Histogram { .. } => None,
+        };
+        states.filter_map(value).reduce(|a, b| a + b)
+    }
+
+    /// Records one item, or says why not.
+    pub(super) fn record(&mut self, item: &Item, books: &Books) -> Result<(), (Code, String)> {
+        let Some(candidates) = self.by_name.get(item.name.as_str()) else {
+            return Err(match self.catalogs.family(&item.name) {
+                Some(family) => (Code::NotRecordable, format!("{} is produced by {}, not by applications", family.name, family.produced_by.name())),
+                None => (Code::UnknownMetric, clip(&item.name)),
+            });
+        };
+        // Of several declarations the first whose labels fit is meant; the set of label names alone decides, so one series
+        // never ends up in two of them.
+        let fitting = candidates.iter().find(|i| misfit(&self.declared[**i].spec, item).is_none());
+        match (fitting, candidates.first()) {
+            (Some(index), _) => self.declared[*index].record(item, books),
+            (None, Some(first)) => Err(misfit(&self.declared[*first].spec, item).unwrap_or((Code::UnknownLabel, String::new()))),
+            (None, None) => Err((Code::UnknownMetric, clip(&item.name))),
+        }
+    }
+
+    /// Completes the message about an unknown name, which so far is the name alone; searching for a similar one costs.
+    pub(super) fn explain(&self, code: Code, message: String, search: bool) -> String {
+        if code != Code::UnknownMetric {
+            return message;
+        }
+        let near = if search { nearest(&message, self.by_name.keys().map(|n| &**n)) } else { None };
+        let hint = near.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+        format!("no catalog declares {message:?}{hint}")
+    }
+
+    /// One family per name, ascending; of several declarations the first gives the metadata.
+    pub(super) fn families(&self) -> Vec<Family> {
+        let mut families: BTreeMap<&str, Family> = BTreeMap::new();
+        for declared in &self.declared {
+            let spec = &declared.spec;
+            let family = families.entry(&spec.name).or_insert_with(|| Family {
+                name: spec.name.clone(),
+                kind: spec.kind,
+                help: spec.help.clone(),
+                unit: spec.unit.clone(),
+                points: Vec::new(),
+            });
+            for (labels, state) in &declared.series {
+                points(spec, labels, state, &mut family.points);
+            }
+        }
+        families.into_values().collect()
+    }
+}
+
+/// Why the labels of an item do not fit a declaration.
+fn misfit(spec: &FamilySpec, item: &Item) -> Option<(Code, String)> {
+    if let Some((name, _)) = item.labels.iter().find(|(name, _)| spec.label(name).is_none()) {
+        let known: Vec<&str> = spec.labels.iter().map(|l| &*l.name).collect();
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+        return Some((Code::UnknownLabel, format!("{} has no label {:?}; {known}", spec.name, clip(name))));
+    }
+    let missing = spec.labels.iter().find(|l| !l.optional && !item.labels.iter().any(|(name, _)| **name == *l.name))?;
+    Some((Code::MissingLabel, format!("{} needs the label {:?}", spec.name, missing.name)))
+}
+
+impl Declared {
+    fn record(&mut self, item: &Item, books: &Books) -> Result<(), (Code, String)> {
+        if !item.value.is_finite() {
+            return Err((Code::InvalidValue, format!("{} cannot take {}", self.spec.name, item.value)));
+        }
+        if self.spec.kind == MetricType::Counter && item.value < 0.0 {
+            return Err((Code::InvalidValue, format!("{} is a counter and cannot go down by {}", self.spec.name, -item.value)));
+        }
+        let labels = self.labels(item, books);
+        let buckets = self.spec.buckets.as_slice();
+        let state = self.series.entry(labels).or_insert_with(|| match self.spec.kind {
+            MetricType::Counter => State::Counter(0.0),
+            MetricType::Histogram => State::Histogram { counts: vec![0; buckets.len() + 1], sum: 0.0 },
+            _ => State::Gauge(0.0),
+        });
+        match state {
+            State::Counter(total) => *total += item.value,
+            State::Gauge(now) => *now = item.value,
+            State::Histogram { counts, sum } => {
+                counts[buckets.partition_point(|bound| *bound < item.value)] += 1;
+                *sum += item.value;
+            }
+        }
+        Ok(())
+    }
+
+    /// The labels of the series an item belongs to: sanitised, and within the numbers allowed.
+    fn labels(&mut self, item: &Item, books: &Books) -> Labels {
+        let mut builder = LabelsBuilder::new();
+        for (name, raw) in &item.labels {
+            let Some(spec) = self.spec.labels.iter().find(|l| *l.name == **name) else { continue };
+            let mut value = sanitize(spec, raw);
+            if spec.values.is_empty() && !self.may_have(spec, &value) {
+                value = spec.otherwise.to_string();
+            }
+            if *value == *spec.otherwise && !raw.trim().eq_ignore_ascii_case(&value) {
+                books.folded.inc();
+            }
+            builder.set(name, &value);
+        }
+        let labels = builder.build();
+        if self.series.len() < SERIES_PER_FAMILY_MAX || self.series.contains_key(&labels) {
+            self.remember(&labels);
+            return labels;
+        }
+        books.folded.inc();
+        for spec in self.spec.labels.iter().filter(|l| l.values.is_empty()) {
+            if !builder.get(&spec.name).is_empty() {
+                builder.set(&spec.name, &spec.otherwise);
+            }
+        }
+        builder.build()
+    }
+
+    /// Whether a label may have a value: one it had before, or a new one while there is room.
+    fn may_have(&self, spec: &LabelSpec, value: &str) -> bool {
+        *value == *spec.otherwise || *value == *spec.empty || self.seen.get(&spec.name).is_none_or(|seen| seen.len() < spec.values_max || seen.contains(value))
+    }
+
+    fn remember(&mut self, labels: &Labels) {
+        for (name, value) in labels {
+            let Some(spec) = self.spec.labels.iter().find(|l| *l.name == *name && l.values.is_empty()) else { continue };
+            if *value == *spec.otherwise || *value == *spec.empty {
+                continue;
+            }
+            let seen = self.seen.entry(Arc::clone(&spec.name)).or_default();
+            if !seen.contains(value) {
+                seen.insert(value.to_owned());
+            }
+        }
+    }
+}
+
+fn points(spec: &FamilySpec, labels: &Labels, state: &State, out: &mut Vec<(Labels, f64)>) {
+    match state {
+        State::Counter(value) | State::Gauge(value) => out.push((labels.with(METRIC_NAME, &spec.name), *value)),
+        State::Histogram { counts, sum } => {
+            let bucket = labels.with(METRIC_NAME, &format!("{}_bucket", spec.name));
+            let mut total = 0;
+            for (i, count) in counts.iter().enumerate() {
+                total += count;
+                let bound = spec.buckets.get(i).copied().unwrap_or(f64::INFINITY);
+                out.push((bucket.with("le", &format_bound(bound)), total as f64));
+            }
+            out.push((labels.with(METRIC_NAME, &format!("{}_sum", spec.name)), *sum));
+            out.push((labels.with(METRIC_NAME, &format!("{}_count", spec.name)), total as f64));
+        }
+    }
+}
