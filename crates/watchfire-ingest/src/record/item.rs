@@ -39,14 +39,14 @@ pub enum Code {
     NotRecordable,
     /// The family has no such label.
     UnknownLabel,
-    /// The family needs a label that is not there.
-    MissingLabel,
-    /// The value is not a finite number, or negative for a counter.
+    /// The family is declared with a type of which single values cannot be recorded.
+    UnsupportedType,
+    /// The value is not a finite number, or negative for a counter, or too large for a sum.
     InvalidValue,
 }
 impl Code {
     /// All codes.
-    pub const ALL: [Code; 6] = [Code::InvalidItem, Code::UnknownMetric, Code::NotRecordable, Code::UnknownLabel, Code::MissingLabel, Code::InvalidValue];
+    pub const ALL: [Code; 6] = [Code::InvalidItem, Code::UnknownMetric, Code::NotRecordable, Code::UnknownLabel, Code::UnsupportedType, Code::InvalidValue];
     /// The code as it stands in answers and counters.
     pub fn name(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Code {
             Code::UnknownMetric => "unknown_metric",
             Code::NotRecordable => "not_recordable",
             Code::UnknownLabel => "unknown_label",
-            Code::MissingLabel => "missing_label",
+            Code::UnsupportedType => "unsupported_type",
             Code::InvalidValue => "invalid_value",
         }
     }

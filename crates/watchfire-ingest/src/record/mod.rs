@@ -7,6 +7,7 @@ mod registry;
 mod sanitize;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use watchfire_model::batch::{Batch, Metadata, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::Labels;
@@ -27,6 +28,10 @@ use registry::{Books, Registry};
 pub const JOB: &str = "app";
 /// A misspelt name is searched for among the declared ones only so many times per request.
 const HINTS_MAX: usize = 100;
+/// How often types and help texts are told to the store again.
+const METADATA_EVERY: Duration = Duration::from_secs(600);
+/// The most series of one batch to the store.
+const BATCH_SERIES_MAX: usize = 10_000;
 
 /// What became of a request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,13 +48,15 @@ pub struct Recorder {
     clock: SharedClock,
     books: Books,
     instance: String,
+    /// Until when metadata need not be told again, and of how many families it was told.
+    told: Mutex<(Duration, usize)>,
 }
 
 impl Recorder {
     /// A recorder of all families that catalogs say an application produces. `instance` is the label of stored series; an
     /// empty one leaves it out.
     pub fn new(catalogs: Arc<Catalogs>, clock: SharedClock, meter: &Meter, instance: &str) -> Recorder {
-        Recorder { registry: Mutex::new(Registry::new(catalogs)), clock, books: Books::new(meter), instance: instance.to_owned() }
+        Recorder { registry: Mutex::new(Registry::new(catalogs)), clock, books: Books::new(meter), instance: instance.to_owned(), told: Mutex::default() }
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -96,19 +103,40 @@ impl Recorder {
         self.registry().families()
     }
 
-    /// Writes the present values into the store, with `job="app"`. Nothing is written while nothing was recorded.
+    /// Writes the present values into the store, with `job="app"`, whether they changed or not, so that no series goes stale.
     pub fn flush(&self, sink: &dyn Sink) -> Result<Written, WriteError> {
         let time = self.clock.now();
-        let mut batch = Batch::new(Origin::new("record"));
+        let (mut metadata, mut series) = (Vec::new(), Vec::new());
         for family in self.families().into_iter().filter(|f| !f.points.is_empty()) {
-            batch.metadata.push(Metadata { family: family.name, kind: family.kind, help: family.help, unit: family.unit });
+            metadata.push(Metadata { family: family.name, kind: family.kind, help: family.help, unit: family.unit });
             let target = |labels: Labels| labels.with("job", JOB).with("instance", &self.instance);
-            let series = |(labels, value)| SeriesSamples { labels: target(labels), samples: Samples::One(Sample { time, value }) };
-            batch.series.extend(family.points.into_iter().map(series));
+            series.extend(
+                family.points.into_iter().map(|(labels, value)| SeriesSamples { labels: target(labels), samples: Samples::One(Sample { time, value }) }),
+            );
         }
-        if batch.series.is_empty() { Ok(Written::default()) } else { sink.write(batch) }
+        let families = metadata.len();
+        let now = self.clock.monotonic();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.1 == families && now < told.0 {
+            metadata.clear();
+        }
+        let mut written = Written::default();
+        let mut series = series.into_iter().peekable();
+        while series.peek().is_some() {
+            let mut batch = Batch::new(Origin::new("record"));
+            batch.series = series.by_ref().take(BATCH_SERIES_MAX).collect();
+            let tells = !metadata.is_empty();
+            batch.metadata = std::mem::take(&mut metadata);
+            written.add(sink.write(batch)?);
+            if tells {
+                *told = (now.saturating_add(METADATA_EVERY), families);
+            }
+        }
+        Ok(written)
     }
 }
 
+#[cfg(test)]
+mod behaviours;
 #[cfg(test)]
 mod tests;

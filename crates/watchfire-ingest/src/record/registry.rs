@@ -21,17 +21,17 @@ pub const SERIES_PER_FAMILY_MAX: usize = 2_000;
 pub(super) struct Books {
     accepted: Counter,
     refused: [Counter; Code::ALL.len()],
-    folded: Counter,
     series: Gauge,
+    meter: Meter,
 }
 impl Books {
     pub(super) fn new(meter: &Meter) -> Books {
         let items = |result| meter.counter("watchfire_record_items_total", "Items of the record API, by what became of them.", &[("result", result)]);
         Books {
-            accepted: items("accepted"),
+            accepted: items("recorded"),
             refused: Code::ALL.map(|code| items(code.name())),
-            folded: meter.counter("watchfire_record_values_folded_total", "Label values that were replaced because they are not allowed or too many.", &[]),
             series: meter.gauge("watchfire_record_series", "Series the record API holds.", &[]),
+            meter: meter.clone(),
         }
     }
     pub(super) fn accepted(&self, count: u64) {
@@ -41,6 +41,11 @@ impl Books {
         if let Some((_, counter)) = Code::ALL.iter().zip(&self.refused).find(|(c, _)| **c == code) {
             counter.inc();
         }
+    }
+    /// The names of labels are those of the catalogs, so that there are not many.
+    fn folded(&self, label: &str) {
+        let help = "Label values that were replaced because they are not allowed or too many, by label.";
+        self.meter.counter("watchfire_record_values_folded_total", help, &[("label", label)]).inc();
     }
     pub(super) fn series(&self, count: usize) {
         self.series.set(count as f64);
@@ -101,8 +106,8 @@ impl Registry {
                 None => (Code::UnknownMetric, clip(&item.name)),
             });
         };
-        // Of several declarations the first whose labels fit is meant; the set of label names alone decides, so one series
-        // never ends up in two of them.
+        // Of several declarations the first that has all the given labels is meant. A label set in a later one holds a label
+        // that the earlier ones lack, so one series never ends up in two of them.
         let fitting = candidates.iter().find(|i| misfit(&self.declared[**i].spec, item).is_none());
         match (fitting, candidates.first()) {
             (Some(index), _) => self.declared[*index].record(item, books),
@@ -148,8 +153,7 @@ fn misfit(spec: &FamilySpec, item: &Item) -> Option<(Code, String)> {
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
         return Some((Code::UnknownLabel, format!("{} has no label {:?}; {known}", spec.name, clip(name))));
     }
-    let missing = spec.labels.iter().find(|l| !l.optional && !item.labels.iter().any(|(name, _)| **name == *l.name))?;
-    Some((Code::MissingLabel, format!("{} needs the label {:?}", spec.name, missing.name)))
+    None
 }
 
 impl Declared {
@@ -160,19 +164,27 @@ impl Declared {
         if self.spec.kind == MetricType::Counter && item.value < 0.0 {
             return Err((Code::InvalidValue, format!("{} is a counter and cannot go down by {}", self.spec.name, -item.value)));
         }
+        if !matches!(self.spec.kind, MetricType::Counter | MetricType::Gauge | MetricType::Histogram) {
+            return Err((Code::UnsupportedType, format!("{} is a {}, of which single values cannot be recorded", self.spec.name, self.spec.kind.name())));
+        }
         let labels = self.labels(item, books);
         let buckets = self.spec.buckets.as_slice();
+        let name = &self.spec.name;
+        // To an infinite sum nothing could be added ever again.
+        let add = |sum: f64| {
+            Some(sum + item.value).filter(|sum| sum.is_finite()).ok_or_else(|| (Code::InvalidValue, format!("{name} would become infinite by {}", item.value)))
+        };
         let state = self.series.entry(labels).or_insert_with(|| match self.spec.kind {
             MetricType::Counter => State::Counter(0.0),
             MetricType::Histogram => State::Histogram { counts: vec![0; buckets.len() + 1], sum: 0.0 },
             _ => State::Gauge(0.0),
         });
         match state {
-            State::Counter(total) => *total += item.value,
+            State::Counter(total) => *total = add(*total)?,
             State::Gauge(now) => *now = item.value,
             State::Histogram { counts, sum } => {
+                *sum = add(*sum)?;
                 counts[buckets.partition_point(|bound| *bound < item.value)] += 1;
-                *sum += item.value;
             }
         }
         Ok(())
@@ -181,25 +193,31 @@ impl Declared {
     /// The labels of the series an item belongs to: sanitised, and within the numbers allowed.
     fn labels(&mut self, item: &Item, books: &Books) -> Labels {
         let mut builder = LabelsBuilder::new();
-        for (name, raw) in &item.labels {
-            let Some(spec) = self.spec.labels.iter().find(|l| *l.name == **name) else { continue };
+        for spec in &self.spec.labels {
+            let raw = match item.labels.iter().find(|(name, _)| **name == *spec.name) {
+                Some((_, raw)) => raw.as_str(),
+                None if spec.optional => continue,
+                None => "",
+            };
             let mut value = sanitize(spec, raw);
             if spec.values.is_empty() && !self.may_have(spec, &value) {
                 value = spec.otherwise.to_string();
             }
-            if *value == *spec.otherwise && !raw.trim().eq_ignore_ascii_case(&value) {
-                books.folded.inc();
+            // An empty value is missing rather than replaced, and who says `other` means it.
+            let said = raw.trim();
+            if *value == *spec.otherwise && !said.is_empty() && !said.eq_ignore_ascii_case(&value) {
+                books.folded(&spec.name);
             }
-            builder.set(name, &value);
+            builder.set(&spec.name, &value);
         }
         let labels = builder.build();
         if self.series.len() < SERIES_PER_FAMILY_MAX || self.series.contains_key(&labels) {
             self.remember(&labels);
             return labels;
         }
-        books.folded.inc();
         for spec in self.spec.labels.iter().filter(|l| l.values.is_empty()) {
-            if !builder.get(&spec.name).is_empty() {
+            if !builder.get(&spec.name).is_empty() && *builder.get(&spec.name) != *spec.otherwise {
+                books.folded(&spec.name);
                 builder.set(&spec.name, &spec.otherwise);
             }
         }

@@ -86,7 +86,7 @@ fn a_name_of_several_packs_is_told_apart_by_its_labels() {
 fn bad_items_are_refused_and_good_ones_are_recorded() {
     check(
         r#"[{"name":"hsi_event_created_total","value":1},{"name":"hsi_events_created_total","value":1},{"name":"no","value":1},5,{"value":1},{"name":"a"},{"name":"hsi_events_created_total","value":-1},{"name":"hsi_events_created_total","value":"1"},{"name":"hsi_events_created_total","value":1,"time":5},{"name":"hsi_events_created_total","labels":{"x":"y"},"value":1},{"name":"hsi_stage_duration_seconds","value":1},{"name":"hsi_stage_duration_seconds","labels":{"stage":["a"]},"value":1},{"name":"hsi_gpu_temperature","value":1},{"name":"hsi_detections_by_class_total","labels":{"object_klass":"car"},"value":1}]"#,
-        1,
+        2,
         &[
             "0 unknown_metric: no catalog declares \"hsi_event_created_total\"; did you mean \"hsi_events_created_total\"?",
             "2 unknown_metric: no catalog declares \"no\"",
@@ -97,12 +97,11 @@ fn bad_items_are_refused_and_good_ones_are_recorded() {
             "7 invalid_value: value must be a number",
             "8 invalid_item: unknown key \"time\"; an item has name, labels and value",
             "9 unknown_label: hsi_events_created_total has no label \"x\"; it has none",
-            "10 missing_label: hsi_stage_duration_seconds needs the label \"stage\"",
             "11 invalid_item: label \"stage\" must be a text",
             "12 not_recordable: hsi_gpu_temperature is produced by json_exporter, not by applications",
             "13 unknown_label: hsi_detections_by_class_total has no label \"object_klass\"; it has object_class",
         ],
-        &["hsi_events_created_total 1"],
+        &["hsi_events_created_total 1", "hsi_stage_duration_seconds_count{stage=\"unknown\"} 1"],
     );
 }
 
