@@ -2,7 +2,9 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/watchfire
 DEBUG_BINARY := $(TARGET)/debug/watchfire
-UI_SOURCES := $(shell find ui/src ui/index.html ui/package-lock.json ui/vite.config.* -type f 2>/dev/null)
+UI_SOURCES := $(shell find ui/src ui/public ui/build ui/index.html ui/package.json ui/package-lock.json ui/*.config.* ui/tsconfig*.json -type f 2>/dev/null)
+# Only the real build of the page writes this file; `cargo build` alone leaves a placeholder.
+PAGE := ui/dist/third-party-notices.txt
 
 .PHONY: help build run test crash bench bench-metrics bench-stack ui-test setup setup-test lint tidy
 help:
@@ -20,10 +22,10 @@ setup-test:
 
 ui/node_modules/.installed: ui/package-lock.json
 	cd ui && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.installed
-ui/dist/index.html: ui/node_modules/.installed $(UI_SOURCES)
+$(PAGE): ui/node_modules/.installed $(UI_SOURCES)
 	cd ui && npm run --silent build
 
-build: setup ui/dist/index.html
+build: setup $(PAGE)
 	cargo build --release --locked -p watchfire
 
 run: build
@@ -34,15 +36,15 @@ lint:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # The canary must fail: a store that acknowledges before it writes has to be caught by the kill loop.
-test: setup-test ui/dist/index.html lint
+test: setup-test $(PAGE) lint
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory canary
 	$(MAKE) --no-print-directory ui-test
 .PHONY: canary
 canary:
-	scripts/canary.sh
+	cargo test --locked -p watchfire-store --features canary-ack-before-write --test crash
 
-ui-test: ui/dist/index.html
+ui-test: $(PAGE)
 	cargo build --locked -p watchfire
 	cd ui && WATCHFIRE_BIN="$(abspath $(DEBUG_BINARY))" npm test --silent
 

@@ -105,6 +105,8 @@ pub struct QueryLimits {
     pub samples_max: u64,
     /// Bytes held at once.
     pub memory_max: u64,
+    /// How far back a value still counts as the present one.
+    pub lookback: Duration,
 }
 impl Default for QueryLimits {
     fn default() -> QueryLimits {
@@ -116,6 +118,7 @@ impl Default for QueryLimits {
             points_max: 11_000,
             samples_max: 5_000_000,
             memory_max: 64 << 20,
+            lookback: Duration::from_secs(300),
         }
     }
 }
@@ -215,6 +218,8 @@ pub struct RefusedItem {
 pub enum RecordError {
     /// It is not the JSON that is expected.
     Malformed(String),
+    /// It has more bytes or items than allowed.
+    TooLarge(String),
     /// The data cannot be taken now; try again later.
     Unavailable(String),
 }

@@ -43,7 +43,7 @@ pub fn format_millis(ms: u64) -> String {
     let mut out = String::new();
     for (unit, size) in UNITS {
         let exact_only = matches!(unit, "y" | "w" | "d");
-        if exact_only && (rest % size != 0 || rest == 0) {
+        if exact_only && (!rest.is_multiple_of(size) || rest == 0) {
             continue;
         }
         if rest >= size {

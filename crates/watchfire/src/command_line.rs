@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::Flags;
 
+/// Where a server is looked for unless told otherwise.
+pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8000";
+
 /// One process that watches machines, GPUs and AI pipelines, and speaks the protocols of the tools it replaces.
 #[derive(Debug, Parser)]
 #[command(name = "watchfire", version, about, args_conflicts_with_subcommands = true)]
@@ -81,7 +84,7 @@ pub(crate) struct QueryFlags {
     /// The PromQL expression
     pub(crate) expression: String,
     /// The server to ask
-    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    #[arg(long, default_value = DEFAULT_URL)]
     pub(crate) url: String,
     /// Print the answer as JSON
     #[arg(long)]

@@ -3,7 +3,7 @@
 //! and control characters never reach a terminal.
 
 use std::collections::BTreeMap;
-use std::fmt::{Debug, Write as _};
+use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -195,10 +195,10 @@ fn json_line(time: &str, level: &str, target: &str, fields: &Fields, inherited: 
 fn text_line(time: &str, level: &str, target: &str, fields: &Fields, inherited: &BTreeMap<&str, String>) -> String {
     let mut line = format!("{time} {level:5} {target}: {}", fields.message);
     for (name, value) in &fields.rest {
-        drop(write!(line, " {name}={value}"));
+        line.push_str(&format!(" {name}={value}"));
     }
     for (name, value) in inherited {
-        drop(write!(line, " {name}={value}"));
+        line.push_str(&format!(" {name}={value}"));
     }
     let mut line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     line.push('\n');

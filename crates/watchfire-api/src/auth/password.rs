@@ -1,8 +1,8 @@
 //! Argon2id, one computation at a time: 19 MiB and two passes (OWASP's least), so that a guess costs an attacker and a
 //! log-in does not cost a Pi its memory. Results are never cached.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};

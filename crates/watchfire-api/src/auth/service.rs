@@ -94,7 +94,7 @@ pub(super) fn random_token() -> Result<Secret, AuthError> {
 }
 
 impl Auth {
-    /// Reads what is known and, with authentication on, makes the admin token at the first start and refreshes configured
+    /// Reads what is known, makes the admin token at the first start and, with authentication on, refreshes configured
     /// users. Blocks.
     pub fn start(
         settings: Settings,
@@ -108,10 +108,11 @@ impl Auth {
         let trusted = trusted.iter().map(network).collect::<Result<_, _>>()?;
         let auth = Auth { settings, insecure, trusted, state, clock, tokens: Mutex::default(), throttle: Mutex::default(), turns: Turns::new() };
         auth.load_tokens()?;
+        // The token waits for the day on which authentication is switched on.
+        if !auth.tokens().iter().any(|(name, _)| name == ADMIN_TOKEN) {
+            auth.make_admin_token(&data_dir.join("admin.token"))?;
+        }
         if auth.settings.enabled {
-            if !auth.tokens().iter().any(|(name, _)| name == ADMIN_TOKEN) {
-                auth.make_admin_token(&data_dir.join("admin.token"))?;
-            }
             auth.refresh_configured_users()?;
         }
         Ok(Arc::new(auth))
@@ -159,7 +160,8 @@ impl Auth {
             let known = self.user(&user.name)?;
             let same = known.as_ref().is_some_and(|k| k.level == user.level && password::matches(&password, Some(&k.hash)));
             if !same {
-                self.put_user(&user.name, &password, user.level).map_err(|e| bad(e.message))?;
+                // The operator's own choice is not judged: Grafana's usual password is short.
+                self.keep_user(&user.name, &password, user.level).map_err(|e| bad(e.message))?;
             }
         }
         Ok(())
@@ -211,6 +213,9 @@ impl Auth {
         if !(password::PASSWORD_BYTES_MIN..=password::PASSWORD_BYTES_MAX).contains(&len) {
             return Err(Refusal::unprocessable(format!("a password has {} to {} bytes", password::PASSWORD_BYTES_MIN, password::PASSWORD_BYTES_MAX)));
         }
+        self.keep_user(name, password, level)
+    }
+    fn keep_user(&self, name: &str, password: &Secret, level: Level) -> Result<(), Refusal> {
         let hash = password::hash(password).ok_or_else(Refusal::internal)?;
         let record = UserRecord { v: VERSION, hash, level, created_ms: self.clock.now().millis() };
         self.put(USERS, name, &record).map_err(|_| Refusal::internal())?;

@@ -95,6 +95,7 @@ pub(crate) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     match outcome {
         Ok(Ok(recorded)) => Ok(answer(recorded)),
         Ok(Err(RecordError::Malformed(message))) => Err(Refusal::new(StatusCode::BAD_REQUEST, "malformed_body", message)),
+        Ok(Err(RecordError::TooLarge(message))) => Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)),
         Ok(Err(RecordError::Unavailable(message))) => Err(Refusal::unavailable(message, 1)),
         Err(_) => Err(Refusal::internal()),
     }

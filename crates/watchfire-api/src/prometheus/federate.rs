@@ -20,7 +20,7 @@ use super::answer::{ApiError, ErrorKind, text};
 use super::gate::run;
 
 use super::params::Params;
-use super::promql::{LOOKBACK_MS, selectors};
+use super::promql::selectors;
 use crate::app::App;
 
 /// `GET /federate`.
@@ -51,7 +51,7 @@ async fn answer(app: Arc<App>, request: Request) -> Result<Vec<u8>, ApiError> {
 }
 
 fn collect(app: &App, budget: &Budget, set: &[Matcher], end: Timestamp, newest: &mut BTreeMap<Labels, (i64, f64)>) -> Result<(), ApiError> {
-    let selection = Selection { matchers: set.to_vec(), start: end.plus_ms(1 - LOOKBACK_MS), end };
+    let selection = Selection { matchers: set.to_vec(), start: end.plus_ms(1 - app.rooms.limits.lookback.as_millis() as i64), end };
     app.rooms.source.select(&selection, budget, &mut |series| {
         budget.release_samples(series.times.len() as u64);
         if let (Some(&time), Some(&value)) = (series.times.last(), series.values.last())

@@ -7,16 +7,19 @@ use watchfire_query::promql::{Engine, QueryError, Value, parse_selector};
 use super::answer::{ApiError, ErrorKind};
 use crate::app::App;
 
-/// How far back a value still counts as the present one, in milliseconds.
-pub(crate) const LOOKBACK_MS: i64 = 5 * 60 * 1000;
 /// The most selectors in one request.
 const SELECTORS_MAX: usize = 256;
+
+/// The engine with the configured look-back.
+pub(crate) fn engine(app: &App) -> Engine {
+    Engine { lookback: app.rooms.limits.lookback, ..Engine::default() }
+}
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> ApiError {
         match error {
             QueryError::Parse(error) => ApiError::parameter("query", error),
-            QueryError::Invalid(message) => ApiError::bad_data(message),
+            QueryError::Invalid(message) => ApiError::parameter("query", message),
             QueryError::Execution(message) => ApiError::new(ErrorKind::Execution, message),
             QueryError::Read(error) => error.into(),
         }
@@ -41,7 +44,7 @@ pub(crate) fn selectors<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<
 
 /// The present value of a query that gives one number, if it gives one.
 pub(crate) fn number(app: &App, budget: &Budget, query: &str) -> Result<Option<f64>, ApiError> {
-    let answer = Engine::default().instant(&*app.rooms.source, query, app.now(), budget)?;
+    let answer = engine(app).instant(&*app.rooms.source, query, app.now(), budget)?;
     let value = match answer.value {
         Value::Scalar(point) => Some(point.value),
         Value::Vector(samples) => samples.first().map(|s| s.value),

@@ -29,7 +29,7 @@ struct Asked {
 }
 impl Asked {
     fn read(app: &App, params: &Params) -> Result<Asked, ApiError> {
-        let mut engine = Engine::default();
+        let mut engine = super::promql::engine(app);
         if let Some(lookback) = params.duration("lookback_delta")?.filter(|d| !d.is_zero()) {
             engine.lookback = lookback;
         }

@@ -119,8 +119,7 @@ mod tests {
         }
         let check = |pattern: &str, expected: &[&str]| {
             let lookup = Lookup { directory: dir.path().to_path_buf(), monitoring_dir: Some(dir.path().to_path_buf()) };
-            let found: Vec<String> =
-                lookup.files(pattern).iter().map(|p| p.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned()).collect();
+            let found: Vec<String> = lookup.files(pattern).iter().map(|p| p.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned()).collect();
             assert_eq!(found, expected, "{pattern}");
         };
         check("*.yml", &["a.yml", "b.yml"]);

@@ -37,12 +37,7 @@ pub fn default_aliases(address: &str, token: Option<Secret>) -> Aliases {
     let address = address.to_owned();
     Arc::new(move |host, port| {
         let row = TABLE.iter().find(|row| row.port == port && row.hosts.contains(&host))?;
-        Some(Alias {
-            address: address.clone(),
-            path_prefix: row.path_prefix.to_owned(),
-            component: row.component.to_owned(),
-            token: token.clone(),
-        })
+        Some(Alias { address: address.clone(), path_prefix: row.path_prefix.to_owned(), component: row.component.to_owned(), token: token.clone() })
     })
 }
 
@@ -58,7 +53,9 @@ mod tests {
     #[test]
     fn the_default_table() {
         let aliases = default_aliases("127.0.0.1:8000", None);
-        for (host, port, component) in [("prometheus", 9090, Some("prometheus")), ("localhost", 9090, Some("prometheus")), ("localhost", 9100, None), ("backend", 9090, None)] {
+        for (host, port, component) in
+            [("prometheus", 9090, Some("prometheus")), ("localhost", 9090, Some("prometheus")), ("localhost", 9100, None), ("backend", 9090, None)]
+        {
             assert_eq!(aliases(host, port).map(|a| a.component), component.map(str::to_owned), "{host}:{port}");
         }
     }

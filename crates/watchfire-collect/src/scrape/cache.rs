@@ -246,7 +246,11 @@ mod tests {
         }
         let mut ended = Vec::new();
         let note = |l: &Labels| ended.push(l.metric_name().to_owned());
-        if ok { cache.commit(note) } else { cache.fail(note) }
+        if ok {
+            cache.commit(note)
+        } else {
+            cache.fail(note)
+        }
         ended.sort();
         (added, ended)
     }

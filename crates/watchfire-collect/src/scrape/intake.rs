@@ -92,7 +92,14 @@ impl Intake {
     }
 
     /// Takes a body. When it is refused, the batch holds the staleness markers of everything that was alive.
-    pub(super) fn take(&mut self, body: &[u8], format: Format, time: Timestamp, job: &ScrapeConfig, target: &Target) -> (Batch, Counts, Result<(), IntakeError>) {
+    pub(super) fn take(
+        &mut self,
+        body: &[u8],
+        format: Format,
+        time: Timestamp,
+        job: &ScrapeConfig,
+        target: &Target,
+    ) -> (Batch, Counts, Result<(), IntakeError>) {
         let mut batch = self.batch();
         let mut counts = Counts::default();
         let read = self.read(body, format, time, job, target, &mut batch, &mut counts);
@@ -144,7 +151,16 @@ impl Intake {
     }
 
     #[expect(clippy::too_many_arguments, reason = "a body, where it goes, and the rules; a struct would only rename them")]
-    fn read(&mut self, body: &[u8], format: Format, time: Timestamp, job: &ScrapeConfig, target: &Target, batch: &mut Batch, counts: &mut Counts) -> Result<(), IntakeError> {
+    fn read(
+        &mut self,
+        body: &[u8],
+        format: Format,
+        time: Timestamp,
+        job: &ScrapeConfig,
+        target: &Target,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Result<(), IntakeError> {
         for entry in Parser::from_bytes(format, body)? {
             match entry? {
                 Entry::Sample(sample) => self.sample(&sample, time, job, target, batch, counts)?,
@@ -159,7 +175,15 @@ impl Intake {
         }
     }
 
-    fn sample(&mut self, sample: &RawSample<'_>, time: Timestamp, job: &ScrapeConfig, target: &Target, batch: &mut Batch, counts: &mut Counts) -> Result<(), IntakeError> {
+    fn sample(
+        &mut self,
+        sample: &RawSample<'_>,
+        time: Timestamp,
+        job: &ScrapeConfig,
+        target: &Target,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Result<(), IntakeError> {
         counts.scraped += 1;
         let (known, added) = match self.cache.find(sample.series, sample.kind) {
             Some(found) => found,
@@ -296,10 +320,18 @@ fn check_limits(labels: &Labels, job: &ScrapeConfig) -> Result<(), IntakeError> 
     }
     for (name, value) in labels {
         if over(limits.label_name_bytes, name.len()) {
-            return Err(IntakeError::LabelLimit(format!("the name of label {name:?} of {} has more than {} bytes", labels.metric_name(), limits.label_name_bytes)));
+            return Err(IntakeError::LabelLimit(format!(
+                "the name of label {name:?} of {} has more than {} bytes",
+                labels.metric_name(),
+                limits.label_name_bytes
+            )));
         }
         if over(limits.label_value_bytes, value.len()) {
-            return Err(IntakeError::LabelLimit(format!("the value of label {name:?} of {} has more than {} bytes", labels.metric_name(), limits.label_value_bytes)));
+            return Err(IntakeError::LabelLimit(format!(
+                "the value of label {name:?} of {} has more than {} bytes",
+                labels.metric_name(),
+                limits.label_value_bytes
+            )));
         }
     }
     Ok(())

@@ -97,7 +97,11 @@ impl Env {
         }
     }
     pub(super) fn count(&self, counts: &Counts, failed: bool) {
-        if failed { self.meters.failed.inc() } else { self.meters.good.inc() }
+        if failed {
+            self.meters.failed.inc()
+        } else {
+            self.meters.good.inc()
+        }
         self.meters.duplicates.add(counts.duplicates);
     }
 }
@@ -165,8 +169,7 @@ impl Manager {
 
     /// All targets, by job and address.
     pub fn targets(&self) -> Vec<TargetStatus> {
-        let views: Vec<Arc<Mutex<View>>> =
-            self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().map(|job| job.view.clone()).collect();
+        let views: Vec<Arc<Mutex<View>>> = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).values().map(|job| job.view.clone()).collect();
         views.iter().flat_map(|view| view.lock().unwrap_or_else(PoisonError::into_inner).targets()).collect()
     }
 

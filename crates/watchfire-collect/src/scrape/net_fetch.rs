@@ -145,7 +145,13 @@ mod tests {
     use std::time::Duration;
 
     fn request(url: String, options: HttpOptions) -> Request {
-        Request { url, headers: vec![("Accept-Encoding".to_owned(), "gzip".to_owned())], options: Arc::new(options), timeout: Duration::from_secs(5), body_bytes_max: 1_000 }
+        Request {
+            url,
+            headers: vec![("Accept-Encoding".to_owned(), "gzip".to_owned())],
+            options: Arc::new(options),
+            timeout: Duration::from_secs(5),
+            body_bytes_max: 1_000,
+        }
     }
 
     #[tokio::test]
@@ -177,7 +183,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         std::fs::write(&file, "first\n").unwrap();
-        let header = || HttpOptions { authorization: Authorization::Header { scheme: "Bearer".to_owned(), credentials: SecretSource::File(file.clone()) }, ..plain() };
+        let header =
+            || HttpOptions { authorization: Authorization::Header { scheme: "Bearer".to_owned(), credentials: SecretSource::File(file.clone()) }, ..plain() };
         assert_eq!(&get("/who", header()).await.unwrap().body[..], b"Bearer first");
         std::fs::write(&file, "second\n").unwrap();
         assert_eq!(&get("/who", header()).await.unwrap().body[..], b"Bearer second");

@@ -179,7 +179,10 @@ async fn a_target_is_asked_as_prometheus_asks() {
         Page { content_type: "application/openmetrics-text; version=1.0.0", ..Page::text("# TYPE a counter\na_total 3\n# EOF\n") }.gzipped()
     })
     .await;
-    let (sink, manager) = scrape(&format!("scrape_configs: [{{job_name: j, scrape_interval: 200ms, params: {{x: ['1 2']}}, static_configs: [{{targets: ['{}']}}]}}]", server.address));
+    let (sink, manager) = scrape(&format!(
+        "scrape_configs: [{{job_name: j, scrape_interval: 200ms, params: {{x: ['1 2']}}, static_configs: [{{targets: ['{}']}}]}}]",
+        server.address
+    ));
     let alive = wait_for(async || sink.alive(), |alive| alive.len() == 6).await;
     manager.shutdown().await;
     assert_eq!(alive[&format!("a_total{{instance=\"{}\", job=\"j\"}}", server.address)], 3.0);
@@ -235,9 +238,15 @@ fn differential_config(address: &str) -> String {
         job("limited", "sample_limit: 3"),
         job("few_labels", "label_limit: 4"),
         job("short_values", "label_value_length_limit: 30"),
-        job("relabelled", "relabel_configs:\n      - {source_labels: [__address__], regex: '(.*):(.*)', target_label: host, replacement: '$1'}\n      - {source_labels: [__address__], modulus: 7, target_label: shard, action: hashmod}\n      - {source_labels: [__address__, job], separator: '|', target_label: __param_target}\n      - {source_labels: [__param_target], target_label: instance}\n      - {regex: 'sit(e)', action: labelmap, replacement: 'mapped_$1'}\n      - {target_label: __metrics_path__, replacement: /other}"),
+        job(
+            "relabelled",
+            "relabel_configs:\n      - {source_labels: [__address__], regex: '(.*):(.*)', target_label: host, replacement: '$1'}\n      - {source_labels: [__address__], modulus: 7, target_label: shard, action: hashmod}\n      - {source_labels: [__address__, job], separator: '|', target_label: __param_target}\n      - {source_labels: [__param_target], target_label: instance}\n      - {regex: 'sit(e)', action: labelmap, replacement: 'mapped_$1'}\n      - {target_label: __metrics_path__, replacement: /other}",
+        ),
         job("dropped", "relabel_configs: [{source_labels: [site], regex: home, action: drop}]"),
-        job("metric_relabelled", "metric_relabel_configs:\n      - {source_labels: [__name__], regex: 'drop_.*', action: drop}\n      - {regex: secret, action: labeldrop}\n      - {source_labels: [__name__, a], regex: 'keep_me;(.*)', target_label: new, replacement: 'v-$1'}\n      - {source_labels: [__name__], regex: plain, target_label: __name__, replacement: renamed}\n      - {source_labels: [x], target_label: up_x, action: uppercase}"),
+        job(
+            "metric_relabelled",
+            "metric_relabel_configs:\n      - {source_labels: [__name__], regex: 'drop_.*', action: drop}\n      - {regex: secret, action: labeldrop}\n      - {source_labels: [__name__, a], regex: 'keep_me;(.*)', target_label: new, replacement: 'v-$1'}\n      - {source_labels: [__name__], regex: plain, target_label: __name__, replacement: renamed}\n      - {source_labels: [x], target_label: up_x, action: uppercase}",
+        ),
         job("openmetrics", "metrics_path: /open"),
         job("timed", "metrics_path: /timed"),
         job("untimed", "metrics_path: /timed\n    honor_timestamps: false"),

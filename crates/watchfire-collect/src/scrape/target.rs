@@ -209,9 +209,19 @@ mod tests {
         let at = [(ADDRESS, "host:9100")];
         check("{job_name: j}", &at, r#"{group="g", instance="host:9100", job="j"}"#, "http://host:9100/metrics");
         check("{job_name: j, scheme: https, metrics_path: /x}", &at, r#"{group="g", instance="host:9100", job="j"}"#, "https://host:9100/x");
-        check("{job_name: j, params: {b: [x y, '2'], a: [\"&\"]}}", &at, r#"{group="g", instance="host:9100", job="j"}"#, "http://host:9100/metrics?a=%26&b=x+y&b=2");
+        check(
+            "{job_name: j, params: {b: [x y, '2'], a: [\"&\"]}}",
+            &at,
+            r#"{group="g", instance="host:9100", job="j"}"#,
+            "http://host:9100/metrics?a=%26&b=x+y&b=2",
+        );
         check("{job_name: j}", &[(ADDRESS, "h"), ("group", "own"), ("__meta_x", "m")], r#"{group="own", instance="h", job="j"}"#, "http://h/metrics");
-        check("{job_name: j, metrics_path: '/m?format=p', params: {q: ['1']}}", &at, r#"{group="g", instance="host:9100", job="j"}"#, "http://host:9100/m?format=p&q=1");
+        check(
+            "{job_name: j, metrics_path: '/m?format=p', params: {q: ['1']}}",
+            &at,
+            r#"{group="g", instance="host:9100", job="j"}"#,
+            "http://host:9100/m?format=p&q=1",
+        );
     }
 
     #[test]
@@ -255,7 +265,9 @@ relabel_configs:
 
     #[test]
     fn ports_come_from_the_scheme_only_for_connecting() {
-        for (address, scheme, expected) in [("h", "http", ("h", 80)), ("h", "https", ("h", 443)), ("h:1", "http", ("h", 1)), ("[::1]:7", "http", ("::1", 7)), ("[::1]", "http", ("::1", 80))] {
+        for (address, scheme, expected) in
+            [("h", "http", ("h", 80)), ("h", "https", ("h", 443)), ("h:1", "http", ("h", 1)), ("[::1]:7", "http", ("::1", 7)), ("[::1]", "http", ("::1", 80))]
+        {
             let Outcome::Active(t) = target("{job_name: j}", &[(ADDRESS, address), (SCHEME, scheme)]) else { panic!("{address}") };
             let (host, port) = t.host_and_port();
             assert_eq!((host.as_str(), port), expected);

@@ -307,7 +307,10 @@ async fn dropped_and_invalid_targets_are_listed() {
 async fn a_replaced_container_means_ourselves_while_it_is_gone() {
     let rig = Rig::with_aliases(default_aliases("127.0.0.1:8000", Some("canary".into())), |request, _| {
         let own = request.url.starts_with("http://127.0.0.1:8000/");
-        assert_eq!(own, matches!(&request.options.authorization, Authorization::Header { credentials: SecretSource::Inline(token), .. } if token.expose() == "canary"));
+        assert_eq!(
+            own,
+            matches!(&request.options.authorization, Authorization::Header { credentials: SecretSource::Inline(token), .. } if token.expose() == "canary")
+        );
         at_once(if own { body("own 1\n") } else { Err(FetchError::Connect("prometheus:9090".to_owned())) })
     });
     rig.apply("scrape_configs: [{job_name: p, scrape_interval: 10s, static_configs: [{targets: ['prometheus:9090']}]}]");
@@ -387,7 +390,16 @@ fn check_body(job: &str, text: &str, expected: &str) {
     let mut intake = Intake::new(&job, &target);
     let (batch, counts, read) = intake.take(text.as_bytes(), Format::PrometheusText, Timestamp(1_000), &job, &target);
     let outcome = match read {
-        Ok(()) => format!("{} dup={}", batch.series.iter().map(|s| format!("{}={}@{}", s.labels, s.samples.as_slice()[0].value, s.samples.as_slice()[0].time.millis())).collect::<Vec<_>>().join(" "), counts.duplicates),
+        Ok(()) => format!(
+            "{} dup={}",
+            batch
+                .series
+                .iter()
+                .map(|s| format!("{}={}@{}", s.labels, s.samples.as_slice()[0].value, s.samples.as_slice()[0].time.millis()))
+                .collect::<Vec<_>>()
+                .join(" "),
+            counts.duplicates
+        ),
         Err(error) => {
             assert!(batch.series.is_empty());
             error.to_string()
@@ -415,7 +427,11 @@ fn labels_of_samples() {
     let relabel = |rule: &str| format!(", metric_relabel_configs: [{rule}]");
     check(&relabel("{regex: x, action: labeldrop}"), "a{x=\"1\"} 1\na{x=\"2\"} 2\n", r#"a{instance="h:1", job="j", zone="t"}=1@1000 dup=1"#);
     check(&relabel("{source_labels: [__name__], regex: 'a.*', action: drop}"), "ab 1\nb 2\n", r#"b{instance="h:1", job="j", zone="t"}=2@1000 dup=0"#);
-    check(&relabel("{source_labels: [__name__], target_label: __name__, replacement: 'x_$1'}"), "ab 1\n", r#"x_ab{instance="h:1", job="j", zone="t"}=1@1000 dup=0"#);
+    check(
+        &relabel("{source_labels: [__name__], target_label: __name__, replacement: 'x_$1'}"),
+        "ab 1\n",
+        r#"x_ab{instance="h:1", job="j", zone="t"}=1@1000 dup=0"#,
+    );
     check(&relabel("{regex: __name__, action: labeldrop}"), "ab 1\n", r#"relabelling left a series without a valid name: {instance="h:1", job="j", zone="t"}"#);
     // Limits make the whole scrape fail.
     check(", sample_limit: 1", "a 1\n", r#"a{instance="h:1", job="j", zone="t"}=1@1000 dup=0"#);
@@ -424,7 +440,11 @@ fn labels_of_samples() {
     check(", label_limit: 4", "a{b=\"c\"} 1\n", "label limit exceeded: a has 5 labels, the limit is 4");
     check(", label_name_length_limit: 8", "a{abcdefghi=\"c\"} 1\n", "label limit exceeded: the name of label \"abcdefghi\" of a has more than 8 bytes");
     check(", label_value_length_limit: 3", "a{b=\"abcd\"} 1\n", "label limit exceeded: the value of label \"b\" of a has more than 3 bytes");
-    check(", metric_name_validation_scheme: legacy", "{\"a.b\"} 1\n", r#"relabelling left a series without a valid name: {"a.b", instance="h:1", job="j", zone="t"}"#);
+    check(
+        ", metric_name_validation_scheme: legacy",
+        "{\"a.b\"} 1\n",
+        r#"relabelling left a series without a valid name: {"a.b", instance="h:1", job="j", zone="t"}"#,
+    );
 }
 
 #[test]

@@ -45,7 +45,13 @@ fn both(encoding: Encoding, body: &[u8], limits: Limits) -> Result<Vec<u8>, Infl
             continue;
         }
         let parts = in_pieces(encoding, body, piece, limits);
-        assert_eq!(whole.as_ref().ok(), parts.as_ref().ok(), "{encoding:?} in pieces of {piece}: {:?} against {:?}", whole.as_ref().err(), parts.as_ref().err());
+        assert_eq!(
+            whole.as_ref().ok(),
+            parts.as_ref().ok(),
+            "{encoding:?} in pieces of {piece}: {:?} against {:?}",
+            whole.as_ref().err(),
+            parts.as_ref().err()
+        );
         assert_eq!(whole.as_ref().err().map(InflateError::is_too_large), parts.err().as_ref().map(InflateError::is_too_large), "{encoding:?}");
     }
     whole

@@ -102,7 +102,13 @@ impl Environment {
         let mut findings = Vec::new();
         for name in self.0.keys().filter(|n| n.starts_with("WATCHFIRE_") && !ours.contains(n)) {
             let hint = nearest(name, ours.iter().map(String::as_str)).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            findings.push(Finding { severity: Severity::Warning, file: "environment".into(), line: 0, column: 0, message: format!("{name} sets nothing{hint}") });
+            findings.push(Finding {
+                severity: Severity::Warning,
+                file: "environment".into(),
+                line: 0,
+                column: 0,
+                message: format!("{name} sets nothing{hint}"),
+            });
         }
         findings
     }

@@ -8,7 +8,7 @@ use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value}
 use super::Settings;
 
 /// The programs whose configuration is taken over. Each is a key of `watchfire.yml`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ForeignKind {
     /// The key.
     pub(crate) key: &'static str,
@@ -16,6 +16,13 @@ pub(crate) struct ForeignKind {
     pub(crate) carried_out: bool,
     /// Whether a file name in a monitoring directory is one of these.
     matches: fn(&str) -> bool,
+}
+
+impl ForeignKind {
+    /// Whether a file name is usual for this kind.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        (self.matches)(name)
+    }
 }
 
 /// All kinds, in the order in which a file name is tried.
@@ -57,15 +64,13 @@ impl Foreign {
     pub(crate) fn named(root: &Reader<'_>, kind: ForeignKind, base: &Path) -> Option<Foreign> {
         let node = root.raw(kind.key)?;
         let source = match &node.value {
-            Value::Scalar { text, .. } if text.contains('\n') => {
-                match watchfire_model::document::parse_yaml(root.context().file(), text) {
-                    Ok(content) => ForeignFile::Content(content),
-                    Err(finding) => {
-                        root.error_at(kind.key, finding.message);
-                        return None;
-                    }
+            Value::Scalar { text, .. } if text.contains('\n') => match watchfire_model::document::parse_yaml(root.context().file(), text) {
+                Ok(content) => ForeignFile::Content(content),
+                Err(finding) => {
+                    root.error_at(kind.key, finding.message);
+                    return None;
                 }
-            }
+            },
             Value::Scalar { text, .. } => ForeignFile::Path(base.join(&**text)),
             Value::Map(_) => ForeignFile::Content(node.clone()),
             _ => {
@@ -91,7 +96,7 @@ impl Settings {
         for path in files {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
             let Some(kind) = FOREIGN.iter().find(|k| (k.matches)(name)) else { continue };
-            let known = self.foreign.iter().any(|f| f.kind == *kind);
+            let known = self.foreign.iter().any(|f| f.kind.key == kind.key);
             let message = match (kind.carried_out, known) {
                 (true, false) => {
                     self.foreign.push(Foreign { kind: *kind, source: ForeignFile::Path(path) });

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use watchfire_api::auth;
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
+use watchfire_net::secret::Secret;
 
 pub(crate) use environment::Environment;
-pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile, ForeignKind};
+pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
 
 /// The address that is used unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -73,6 +74,21 @@ pub(crate) struct StorageSettings {
     pub(crate) out_of_order_window: Duration,
     pub(crate) series_max: u64,
     pub(crate) source_series_max: u64,
+    /// Whether our own file says how long and how late; else `prometheus.yml` may.
+    given: (bool, bool),
+}
+impl StorageSettings {
+    /// Takes over what a `prometheus.yml` says and our own file does not.
+    pub(crate) fn take_over(&mut self, theirs: &watchfire_collect::scrape::config::Storage) {
+        let millis = |ms: u64| Duration::from_millis(ms);
+        if let (false, Some(ms)) = (self.given.0, theirs.retention_ms) {
+            self.metrics_retention = Some(millis(ms));
+        }
+        if let (false, Some(ms)) = (self.given.1, theirs.out_of_order_window_ms) {
+            self.out_of_order_window = millis(ms);
+        }
+        self.size_max = self.size_max.or(theirs.retention_bytes);
+    }
 }
 
 /// `query:`
@@ -92,7 +108,7 @@ pub(crate) struct GpuSettings {
     pub(crate) history_minutes: f64,
     pub(crate) http_timeout_s: f64,
     pub(crate) ai_service_urls: Vec<String>,
-    pub(crate) database_url: Option<String>,
+    pub(crate) database_url: Option<Secret>,
 }
 
 /// `host:`
@@ -181,13 +197,24 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         gpu: read_gpu(section("gpu")),
         host: read_host(section("host")),
         log: read_log(section("log"), base),
-        packs: root.texts("packs", true),
+        packs: read_packs(&root),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
         monitoring_dir: root.text("monitoring_dir").map(|p| base.join(p)),
         drop_in: root.bool("drop_in").unwrap_or(false),
     };
     root.finish();
     settings
+}
+
+/// Names of packs; a name that no pack has is an error.
+fn read_packs(root: &Reader<'_>) -> Vec<String> {
+    let known: std::collections::BTreeSet<&str> = watchfire_pack::catalog::Catalogs::builtin_files().iter().map(|f| f.pack).collect();
+    let wanted = root.texts("packs", true);
+    for name in wanted.iter().filter(|n| !known.contains(n.as_str())) {
+        let hint = watchfire_model::document::nearest(name, known.iter().copied()).map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+        root.error_at("packs", format!("there is no pack {name:?}{hint}"));
+    }
+    wanted
 }
 
 fn read_server(server: Reader<'_>, base: &Path) -> ServerSettings {
@@ -239,7 +266,9 @@ fn retention(reader: &Reader<'_>, key: &'static str, default_days: u64) -> Optio
 fn read_storage(storage: Reader<'_>) -> StorageSettings {
     let ms = |key: &'static str, default: u64| Duration::from_millis(storage.duration_ms(key).unwrap_or(default));
     let mut metrics_retention = Some(Duration::from_secs(30 * 86_400));
+    let mut given = (false, storage.raw("out_of_order_window").is_some());
     if let Some(keep) = storage.map("retention") {
+        given.0 = keep.raw("metrics").is_some();
         metrics_retention = retention(&keep, "metrics", 30);
         for later in ["logs", "traces", "profiles"] {
             if keep.raw(later).is_some() {
@@ -256,6 +285,7 @@ fn read_storage(storage: Reader<'_>) -> StorageSettings {
         out_of_order_window: ms("out_of_order_window", 7_200_000),
         series_max: storage.u64("series_max").unwrap_or(100_000),
         source_series_max: storage.u64("source_series_max").unwrap_or(10_000),
+        given,
     };
     storage.finish();
     settings
@@ -289,7 +319,7 @@ fn read_gpu(gpu: Reader<'_>) -> GpuSettings {
         history_minutes: gpu.f64("stats_history_minutes").unwrap_or(60.0),
         http_timeout_s: gpu.f64("http_timeout").unwrap_or(5.0),
         ai_service_urls: gpu.texts("ai_service_urls", true),
-        database_url: gpu.text("database_url"),
+        database_url: gpu.text("database_url").map(Secret::new),
     };
     gpu.finish();
     settings

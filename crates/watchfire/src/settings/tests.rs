@@ -31,11 +31,17 @@ fn r61_errors_name_their_place_and_all_come_at_once() {
     let check = |text: &str, expected: &[&str]| assert_eq!(findings(text, &[]), expected, "{text}");
     check("", &[]);
     check("server:\n  listne: 127.0.0.1:1\n", &["w.yml:2:3: error: unknown key \"listne\" in server; did you mean \"listen\"?"]);
-    check("server:\n  listen: 8000\nstorage:\n  max_size: big\n", &[
-        "w.yml:2:11: error: server.listen: must be an address with a port such as 127.0.0.1:8000 or [::1]:8000, not \"8000\"",
-        "w.yml:4:13: error: storage.max_size: must be a size such as 512MB, not \"big\"",
-    ]);
-    check("storage:\n  retention:\n    metrics: 0s\n", &["w.yml:3:14: error: storage.retention.metrics: must be longer than 0; say \"unlimited\" to keep everything"]);
+    check(
+        "server:\n  listen: 8000\nstorage:\n  max_size: big\n",
+        &[
+            "w.yml:2:11: error: server.listen: must be an address with a port such as 127.0.0.1:8000 or [::1]:8000, not \"8000\"",
+            "w.yml:4:13: error: storage.max_size: must be a size such as 512MB, not \"big\"",
+        ],
+    );
+    check(
+        "storage:\n  retention:\n    metrics: 0s\n",
+        &["w.yml:3:14: error: storage.retention.metrics: must be longer than 0; say \"unlimited\" to keep everything"],
+    );
     check("memory:\n  limit: 1MB\n", &["w.yml:2:10: error: memory.limit: must be at least 32MB"]);
     check("promethues: x.yml\n", &["w.yml:1:1: error: unknown key \"promethues\" in the file; did you mean \"prometheus\"?"]);
     check("server: {listen: a\n", &["w.yml:2:1: error: while parsing a flow mapping, did not find expected ',' or '}'"]);
@@ -45,7 +51,11 @@ fn r61_errors_name_their_place_and_all_come_at_once() {
 fn flag_beats_environment_beats_file_beats_default() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), "w.yml", "server:\n  listen: 127.0.0.1:1\nstorage:\n  max_size: 1GB\n  retention: {metrics: unlimited}\n");
-    let environment = Environment::of(&[("WATCHFIRE_SERVER_LISTEN", "127.0.0.1:2"), ("GPU_HTTP_TIMEOUT", "2.5"), ("WATCHFIRE_SERVER_TRUSTED_NETWORKS", "10.0.0.0/8, 192.168.0.0/16")]);
+    let environment = Environment::of(&[
+        ("WATCHFIRE_SERVER_LISTEN", "127.0.0.1:2"),
+        ("GPU_HTTP_TIMEOUT", "2.5"),
+        ("WATCHFIRE_SERVER_TRUSTED_NETWORKS", "10.0.0.0/8, 192.168.0.0/16"),
+    ]);
     let loaded = load(&flags(&path), &environment).ok().unwrap().settings;
     assert_eq!(loaded.server.listen.port(), 2);
     assert!(loaded.server.listen_explicit);
@@ -60,8 +70,14 @@ fn flag_beats_environment_beats_file_beats_default() {
 
 #[test]
 fn the_environment_is_checked_too() {
-    assert_eq!(findings("", &[("WATCHFIRE_SERVER_LISTEN", "x")])[0].split(", not").next().unwrap(), "environment: error: server.listen: must be an address with a port such as 127.0.0.1:8000 or [::1]:8000");
-    assert_eq!(findings("", &[("WATCHFIRE_SERVER_LISTNE", "x")]), ["environment: warning: WATCHFIRE_SERVER_LISTNE sets nothing; did you mean WATCHFIRE_SERVER_LISTEN?"]);
+    assert_eq!(
+        findings("", &[("WATCHFIRE_SERVER_LISTEN", "x")])[0].split(", not").next().unwrap(),
+        "environment: error: server.listen: must be an address with a port such as 127.0.0.1:8000 or [::1]:8000"
+    );
+    assert_eq!(
+        findings("", &[("WATCHFIRE_SERVER_LISTNE", "x")]),
+        ["environment: warning: WATCHFIRE_SERVER_LISTNE sets nothing; did you mean WATCHFIRE_SERVER_LISTEN?"]
+    );
 }
 
 #[test]

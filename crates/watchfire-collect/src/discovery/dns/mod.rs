@@ -104,7 +104,8 @@ impl Discovery for DnsDiscovery {
     }
     fn run(self: Arc<Self>, from: usize, surroundings: Surroundings, updates: mpsc::Sender<Update>) -> Option<Running> {
         Some(Box::pin(async move {
-            let failures = surroundings.meter.counter("watchfire_discovery_dns_errors_total", "Names that could not be looked up; their last addresses are kept.", &[]);
+            let failures =
+                surroundings.meter.counter("watchfire_discovery_dns_errors_total", "Names that could not be looked up; their last addresses are kept.", &[]);
             let mut known: Vec<TargetGroup> = self.names.iter().map(|name| self.group(name, std::iter::empty())).collect();
             let mut sent = None;
             loop {

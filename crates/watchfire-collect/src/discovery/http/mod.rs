@@ -100,7 +100,8 @@ impl Discovery for HttpDiscovery {
     fn run(self: Arc<Self>, from: usize, surroundings: Surroundings, updates: mpsc::Sender<Update>) -> Option<Running> {
         Some(Box::pin(async move {
             let mut last = None;
-            let failures = surroundings.meter.counter("watchfire_discovery_http_errors_total", "Requests for targets that failed; the last good targets are kept.", &[]);
+            let failures =
+                surroundings.meter.counter("watchfire_discovery_http_errors_total", "Requests for targets that failed; the last good targets are kept.", &[]);
             loop {
                 match self.ask(&surroundings).await {
                     Ok(groups) if last.as_ref() == Some(&groups) => {}
@@ -128,10 +129,16 @@ mod tests {
     #[test]
     fn answers() {
         let answer = |status, content_type: &str, body: &str| Answer { status, content_type: content_type.to_owned(), body: body.to_owned().into() };
-        let good = read_answer("http://sd/", &answer(200, "application/json; charset=utf-8", "[\n\t{\"targets\": [\"a:1\", \"b:2\"],\n\t \"labels\": {\"x\": \"1\"}}]")).unwrap();
+        let good = read_answer(
+            "http://sd/",
+            &answer(200, "application/json; charset=utf-8", "[\n\t{\"targets\": [\"a:1\", \"b:2\"],\n\t \"labels\": {\"x\": \"1\"}}]"),
+        )
+        .unwrap();
         assert_eq!(good[0].targets.len(), 2);
         assert!(good[0].labels.contains(&(URL_LABEL.to_owned(), "http://sd/".to_owned())));
-        for (status, content_type, body) in [(500, "application/json", "[]"), (200, "text/html", "[]"), (200, "application/json", "{"), (200, "application/json", "{}")] {
+        for (status, content_type, body) in
+            [(500, "application/json", "[]"), (200, "text/html", "[]"), (200, "application/json", "{"), (200, "application/json", "{}")]
+        {
             assert!(read_answer("http://sd/", &answer(status, content_type, body)).is_err(), "{status} {content_type} {body}");
         }
     }

@@ -9,8 +9,8 @@ use watchfire_model::document::{Context, Node, Reader};
 use watchfire_model::meter::Meter;
 
 use super::global::{
-    Global, Limits, NameValidation, Protocol, read_escaping, read_fallback, read_histogram_switches, read_job_limits, read_protocols,
-    read_times, read_validation, warn_not_carried_out,
+    Global, Limits, NameValidation, Protocol, read_escaping, read_fallback, read_histogram_switches, read_job_limits, read_protocols, read_times,
+    read_validation, warn_not_carried_out,
 };
 use super::{http, url_target};
 use crate::discovery::glob::Lookup;
@@ -165,7 +165,10 @@ fn read_dead_keys(reader: &Reader<'_>) {
         reader.warning_at("native_histogram_min_bucket_factor", "has no effect: native histograms are not supported here");
     }
     if reader.bool("scrape_classic_histograms").is_some() {
-        reader.warning_at("scrape_classic_histograms", "was renamed to always_scrape_classic_histograms in Prometheus 3; classic histograms are always scraped here");
+        reader.warning_at(
+            "scrape_classic_histograms",
+            "was renamed to always_scrape_classic_histograms in Prometheus 3; classic histograms are always scraped here",
+        );
     }
 }
 

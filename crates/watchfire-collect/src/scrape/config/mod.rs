@@ -22,7 +22,7 @@ use crate::discovery::glob::{Lookup, is_pattern};
 pub use global::{Global, Limits, NameValidation, Protocol};
 pub use http::{Authorization, HttpOptions, SecretSource, TlsOptions};
 pub use job::ScrapeConfig;
-pub use sections::{Alertmanager, Alerting, Storage};
+pub use sections::{Alerting, Alertmanager, Storage};
 
 /// At most so many scrape configurations are taken from one configuration.
 pub const JOBS_MAX: usize = 10_000;
@@ -118,8 +118,7 @@ fn read(context: &Context, root: &Node, outside: &Outside<'_>) -> Reading {
     sections::read_others(&reader, &outside.lookup);
     reader.finish();
     let rendered = render::yaml(&effective::of(root, &global, &jobs.list));
-    let config =
-        PrometheusConfig { global, jobs: jobs.list, rule_files, alerting, storage, lookup: outside.lookup.clone(), rendered };
+    let config = PrometheusConfig { global, jobs: jobs.list, rule_files, alerting, storage, lookup: outside.lookup.clone(), rendered };
     Reading { config, findings }
 }
 
@@ -161,7 +160,11 @@ impl Jobs {
         let job = job::read(item, global, lookup);
         let place = format!("{file}:{}", name_at.0);
         match self.named.get(&job.name) {
-            Some(first) => context.error(name_at.0, name_at.1, format!("there is more than one scrape configuration with job_name {:?}; the first is at {first}", job.name)),
+            Some(first) => context.error(
+                name_at.0,
+                name_at.1,
+                format!("there is more than one scrape configuration with job_name {:?}; the first is at {first}", job.name),
+            ),
             None if self.list.len() >= JOBS_MAX => context.error(node.line, node.column, format!("more than {JOBS_MAX} scrape configurations")),
             None => {
                 self.named.insert(job.name.clone(), place);

@@ -8,8 +8,22 @@ const HIDDEN: &str = "<secret>";
 
 /// Keys whose values are secret wherever they stand.
 const SECRET_KEYS: [&str; 16] = [
-    "password", "bearer_token", "credentials", "client_secret", "secret_key", "secret_id", "token", "secret", "secrets", "api_token",
-    "application_credential_secret", "consumer_key", "application_secret", "auth_token", "proxy_connect_header", "key",
+    "password",
+    "bearer_token",
+    "credentials",
+    "client_secret",
+    "secret_key",
+    "secret_id",
+    "token",
+    "secret",
+    "secrets",
+    "api_token",
+    "application_credential_secret",
+    "consumer_key",
+    "application_secret",
+    "auth_token",
+    "proxy_connect_header",
+    "key",
 ];
 
 /// The tree as YAML; secrets are `<secret>`, passwords in URLs `xxxxx`.

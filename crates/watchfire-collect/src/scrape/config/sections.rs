@@ -88,7 +88,11 @@ fn check_addresses(reader: &Reader<'_>) {
     let groups = reader.list("static_configs").iter();
     for target in groups.filter_map(|g| g.get("targets").and_then(Node::items)).flatten() {
         if target.text().is_some_and(|t| t.contains('/')) {
-            reader.context().error(target.line, target.column, format!("{:?} is not a valid hostname; write host:port, and the rest as scheme and path_prefix", target.text().unwrap_or("")));
+            reader.context().error(
+                target.line,
+                target.column,
+                format!("{:?} is not a valid hostname; write host:port, and the rest as scheme and path_prefix", target.text().unwrap_or("")),
+            );
         }
     }
 }
@@ -224,8 +228,19 @@ fn require_url(reader: &Reader<'_>) {
 /// Headers that a request sets itself must not be set by hand.
 fn check_headers(reader: &Reader<'_>) {
     const RESERVED: [&str; 14] = [
-        "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
-        "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version",
+        "authorization",
+        "host",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "user-agent",
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "www-authenticate",
+        "accept-encoding",
+        "x-prometheus-remote-write-version",
         "x-prometheus-remote-read-version",
     ];
     for (name, _) in reader.text_map("headers") {

@@ -46,7 +46,8 @@ fn defaults_are_prometheus_s() {
     assert_eq!(job.limits.body_bytes_or_default(), 32 << 20);
     assert_eq!(config.global.evaluation_interval_ms, 60_000);
     // A short interval takes the timeout with it.
-    let config = good("{global: {scrape_interval: 5s}, scrape_configs: [{job_name: a, static_configs: []}, {job_name: b, scrape_interval: 1m, static_configs: []}]}");
+    let config =
+        good("{global: {scrape_interval: 5s}, scrape_configs: [{job_name: a, static_configs: []}, {job_name: b, scrape_interval: 1m, static_configs: []}]}");
     assert_eq!((config.jobs[0].timeout_ms, config.jobs[1].timeout_ms), (5_000, 5_000));
     assert!(good("").jobs.is_empty());
     assert!(good("global:\nscrape_configs:\n").jobs.is_empty());
@@ -89,7 +90,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ("scrape_configs:\n  - job_name: a\n    basic_auth: {}\n    bearer_token: »x", "at most one of"),
     ("scrape_configs:\n  - job_name: a\n    tls_config: »{cert_file: x}", "a certificate needs its key"),
     ("scrape_configs:\n  - job_name: a\n    authorization: {type: »Basic}", "basic_auth section"),
-    ("scrape_configs:\n  - {job_name: a, metric_name_validation_scheme: legacy, metric_name_escaping_scheme: »allow-utf-8}", "needs metric_name_validation_scheme"),
+    (
+        "scrape_configs:\n  - {job_name: a, metric_name_validation_scheme: legacy, metric_name_escaping_scheme: »allow-utf-8}",
+        "needs metric_name_validation_scheme",
+    ),
     ("rule_files: [»'a*/b.yml']", "only the file name may have one"),
     ("rule_files: »a.yml", "must be a list"),
     ("alerting:\n  »alertmanager: []", "did you mean \"alertmanagers\"?"),
@@ -133,7 +137,10 @@ fn what_is_not_carried_out_is_a_warning() {
     check("scrape_configs: [{job_name: a, dns_sd_configs: [{names: [x]}]}]", "SRV records are not looked up here");
     check("global: {query_log_file: /x}", "not carried out");
     check("global: {external_labels: {a: '${NOPE}'}}", "empty or not set");
-    check("scrape_configs: [{job_name: a, relabel_configs: [{target_label: y}], static_configs: [{targets: ['a/b']}]}]", "cannot be scraped: \"a/b\" is not a valid hostname");
+    check(
+        "scrape_configs: [{job_name: a, relabel_configs: [{target_label: y}], static_configs: [{targets: ['a/b']}]}]",
+        "cannot be scraped: \"a/b\" is not a valid hostname",
+    );
     check("scrape_configs: [{job_name: a, scheme: ftp}]", "nothing can be scraped with the scheme");
     check("rule_files: [/nonexistent/rules.yml]", "Prometheus would skip it without a word");
     check("global: {scrape_protocols: [PrometheusProto]}", "protocol buffer format is not supported");
@@ -158,8 +165,12 @@ fn targets_that_are_urls() {
     );
     // C-88: a probing job whose relabelling was forgotten.
     assert_eq!(
-        labels("{job_name: blackbox-http-health, metrics_path: /probe, params: {module: [http_health]}, static_configs: [{targets: ['http://backend:8000/h']}]}"),
-        [r#"http://blackbox-exporter:9115/probe?module=http_health&target=http%3A%2F%2Fbackend%3A8000%2Fh {instance="http://backend:8000/h", job="blackbox-http-health"}"#]
+        labels(
+            "{job_name: blackbox-http-health, metrics_path: /probe, params: {module: [http_health]}, static_configs: [{targets: ['http://backend:8000/h']}]}"
+        ),
+        [
+            r#"http://blackbox-exporter:9115/probe?module=http_health&target=http%3A%2F%2Fbackend%3A8000%2Fh {instance="http://backend:8000/h", job="blackbox-http-health"}"#
+        ]
     );
     let unclear = read("scrape_configs: [{job_name: x, metrics_path: /probe, params: {module: [y]}, static_configs: [{targets: ['http://b/h']}]}]");
     assert_eq!(errors(&unclear).len(), 1);
@@ -195,7 +206,18 @@ remote_write:
 ";
     let shown = good(text).rendered;
     assert!(!shown.contains("canary"), "{shown}");
-    for part in ["global:\n  scrape_interval: 1m\n  scrape_timeout: 10s\n", "password: <secret>", "username: u", "http://u:xxxxx@proxy:1/x", "- shown", "key: seen", "\"n\": \"1\"", "metrics_path: /metrics", "token_url: http://x/token", "- job_name: a\n  honor_timestamps: true"] {
+    for part in [
+        "global:\n  scrape_interval: 1m\n  scrape_timeout: 10s\n",
+        "password: <secret>",
+        "username: u",
+        "http://u:xxxxx@proxy:1/x",
+        "- shown",
+        "key: seen",
+        "\"n\": \"1\"",
+        "metrics_path: /metrics",
+        "token_url: http://x/token",
+        "- job_name: a\n  honor_timestamps: true",
+    ] {
         assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
     }
     let again = good(&shown);
@@ -404,7 +426,9 @@ fn prb_12_the_probe_sample_without_relabelling_is_understood() {
     let Some(config) = seed("000_658_blackbox_scrape.yml") else { return };
     assert_eq!(
         targets(&config),
-        [r#"1x 60s http://blackbox-exporter:9115/probe?module=http_health&target=http%3A%2F%2Fbackend%3A8000%2Fapi%2Fsystem%2Fhealth {instance="http://backend:8000/api/system/health", job="blackbox-http-health"}"#]
+        [
+            r#"1x 60s http://blackbox-exporter:9115/probe?module=http_health&target=http%3A%2F%2Fbackend%3A8000%2Fapi%2Fsystem%2Fhealth {instance="http://backend:8000/api/system/health", job="blackbox-http-health"}"#
+        ]
     );
 }
 

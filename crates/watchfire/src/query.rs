@@ -1,0 +1,138 @@
+//! `watchfire query`: asks a running server and prints a table, with a sparkline of the last hour behind each series.
+//! It only talks HTTP, so it works against any server that answers like Prometheus.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use watchfire_model::time::{Clock, SystemClock};
+use watchfire_net::client::{Client, Credentials, Request};
+use watchfire_net::tls::ClientTls;
+
+use crate::command_line::QueryFlags;
+use crate::settings::Environment;
+
+const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const SPARK_POINTS: f64 = 30.0;
+
+/// Runs the command.
+pub(crate) fn run(flags: &QueryFlags, environment: &Environment) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("watchfire: cannot start: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(ask(flags, environment)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("watchfire: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn ask(flags: &QueryFlags, environment: &Environment) -> Result<()> {
+    let client = Client::new(ClientTls::default());
+    let base =
+        environment.get("WATCHFIRE_URL").filter(|_| flags.url == crate::command_line::DEFAULT_URL).unwrap_or(&flags.url).trim_end_matches('/').to_owned();
+    let token = environment.get("WATCHFIRE_TOKEN").map(str::to_owned);
+    let get = async |path: &str, form: String| -> Result<Value> {
+        let mut request = Request::get(format!("{base}{path}?{form}"), Duration::from_secs(40));
+        if let Some(token) = &token {
+            request.credentials = Credentials::Header { scheme: "Bearer".into(), value: token.as_str().into() };
+        }
+        let response = client.send(request).await.with_context(|| format!("cannot ask {base}"))?;
+        let answer: Value = serde_json::from_slice(&response.body).with_context(|| format!("{base} answered {} without JSON", response.status))?;
+        if answer["status"] != "success" {
+            bail!("{}", answer["error"].as_str().or(answer["error"]["message"].as_str()).unwrap_or("the server refused"));
+        }
+        Ok(answer)
+    };
+    let expression = form_encode(&flags.expression);
+    let answer = get("/api/v1/query", format!("query={expression}")).await?;
+    if flags.json {
+        println!("{answer}");
+        return Ok(());
+    }
+    let now = SystemClock::new().now().secs_f64();
+    let step = 3600.0 / SPARK_POINTS;
+    let range = if answer["data"]["resultType"] == "vector" {
+        // Some instant expressions have no range form; the table is printed without sparks then.
+        get("/api/v1/query_range", format!("query={expression}&start={:.3}&end={now:.3}&step={step}", now - 3600.0)).await.unwrap_or(Value::Null)
+    } else {
+        Value::Null
+    };
+    for line in table(&answer["data"], &range["data"]["result"]) {
+        println!("{line}");
+    }
+    for note in ["warnings", "infos"] {
+        for text in answer[note].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            eprintln!("{text}");
+        }
+    }
+    Ok(())
+}
+
+fn form_encode(text: &str) -> String {
+    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// One line per series: labels, value, spark.
+fn table(data: &Value, range: &Value) -> Vec<String> {
+    let rows = match data["resultType"].as_str() {
+        Some("scalar" | "string") => return vec![data["result"][1].as_str().unwrap_or("").to_owned()],
+        _ => data["result"].as_array().cloned().unwrap_or_default(),
+    };
+    if rows.is_empty() {
+        return vec!["no data".to_owned()];
+    }
+    let shown: Vec<(String, String, String)> = rows.iter().map(|row| (series(&row["metric"]), values(row), spark(range, &row["metric"]))).collect();
+    let width = shown.iter().map(|(s, _, _)| s.chars().count()).max().unwrap_or(0).min(100);
+    let value_width = shown.iter().map(|(_, v, _)| v.chars().count()).max().unwrap_or(0).min(40);
+    shown.into_iter().map(|(s, v, k)| format!("{s:width$}  {v:>value_width$}  {k}").trim_end().to_owned()).collect()
+}
+
+/// `name{a="b"}`, without control characters: what comes from a server is not to drive a terminal.
+fn series(metric: &Value) -> String {
+    let labels = metric.as_object().into_iter().flatten().map(|(k, v)| (k.as_str(), v.as_str().unwrap_or("")));
+    watchfire_model::labels::Labels::from_pairs(labels).to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn values(row: &Value) -> String {
+    match row["values"].as_array() {
+        Some(list) => list.iter().filter_map(|p| Some(format!("{}@{}", p[1].as_str()?, p[0]))).collect::<Vec<_>>().join(" "),
+        None => row["value"][1].as_str().unwrap_or("").to_owned(),
+    }
+}
+
+fn spark(range: &Value, metric: &Value) -> String {
+    let Some(row) = range.as_array().into_iter().flatten().find(|r| r["metric"] == *metric) else { return String::new() };
+    let points: Vec<f64> =
+        row["values"].as_array().into_iter().flatten().filter_map(|p| p[1].as_str()?.parse::<f64>().ok()).filter(|v| v.is_finite()).collect();
+    let (low, high) = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    let height = |v: f64| if high > low { ((v - low) / (high - low) * 7.0).round() as usize } else { 0 };
+    points.iter().map(|v| SPARKS[height(*v).min(7)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn tables() {
+        let data = json!({"resultType": "vector", "result": [
+            {"metric": {"__name__": "up", "job": "a\u{1b}[2J"}, "value": [1, "1"]},
+            {"metric": {"__name__": "up", "job": "bb"}, "value": [1, "0"]},
+        ]});
+        let range = json!([{"metric": {"__name__": "up", "job": "bb"}, "values": [[1, "0"], [2, "1"], [3, "NaN"]]}]);
+        let lines = table(&data, &range);
+        assert_eq!(lines[1], "up{job=\"bb\"}         0  ▁█");
+        assert!(!lines[0].contains('\u{1b}'), "{lines:?}");
+        assert_eq!(table(&json!({"resultType": "scalar", "result": [1, "2"]}), &Value::Null), ["2"]);
+        assert_eq!(table(&json!({"resultType": "vector", "result": []}), &Value::Null), ["no data"]);
+    }
+}

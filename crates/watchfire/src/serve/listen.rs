@@ -1,0 +1,113 @@
+//! Addresses: the main one, and with `--drop-in` the ports of the faces that take over somebody's port. A default port that
+//! is taken is told and passed over; one that was asked for is fatal.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use watchfire_api::auth::{self, Auth};
+use watchfire_api::server::{Doors, Hosts, build};
+use watchfire_api::{App, page, routes};
+use watchfire_model::meter::Meter;
+use watchfire_model::state::StateStore;
+use watchfire_model::time::SharedClock;
+use watchfire_net::listener::{Limits, Server, TlsFiles, bind as take};
+use watchfire_net::tasks::Tasks;
+
+use crate::settings::Settings;
+
+/// Ports of replaced programs whose face is served here, with the program's name.
+const DROP_IN: [(u16, &str); 2] = [(9090, "Prometheus"), (3002, "Grafana")];
+
+/// What we listen on.
+pub(crate) struct Bound {
+    main: TcpListener,
+    address: SocketAddr,
+    more: Vec<TcpListener>,
+}
+impl Bound {
+    /// Where we reach ourselves.
+    pub(crate) fn own_address(&self) -> String {
+        let ip = if self.address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.address.ip() };
+        SocketAddr::new(ip, self.address.port()).to_string()
+    }
+}
+
+/// Takes the addresses before anything is opened or written.
+pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
+    let wanted = settings.server.listen;
+    let main = match take(wanted) {
+        Err(error) if error.is_taken() && !settings.server.listen_explicit => {
+            eprintln!("watchfire: {wanted} is taken by another program; using a free port instead (say --listen to choose one)");
+            take(SocketAddr::new(wanted.ip(), 0))
+        }
+        outcome => outcome,
+    };
+    let main = main.context("cannot start")?;
+    let address = main.local_addr().context("cannot start")?;
+    let mut more = Vec::new();
+    if settings.drop_in {
+        for (port, program) in DROP_IN {
+            match take(SocketAddr::new(wanted.ip(), port)) {
+                Ok(listener) => more.push(listener),
+                Err(error) => eprintln!("watchfire: not standing in for {program}: {error}"),
+            }
+        }
+    }
+    Ok(Bound { main, address, more })
+}
+
+/// Serves every address until the tasks are stopped. Gives the addresses for people.
+pub(crate) fn serve(
+    bound: Bound,
+    settings: &Settings,
+    app: Arc<App>,
+    state: &Arc<dyn StateStore>,
+    tasks: &Tasks,
+    clock: &SharedClock,
+    meter: &Meter,
+) -> Result<Vec<String>> {
+    let server = &settings.server;
+    let auth = Auth::start(settings.auth.clone(), server.insecure_no_auth, &server.trusted_networks, &server.data_dir, state.clone(), clock.clone())?;
+    let doors = Doors { hosts: Hosts::new(&super::host_name(), &server.allowed_hosts), identify: auth.clone(), meter: meter.clone(), clock: clock.clone() };
+    let mut table = routes();
+    let access = auth::routes::<Arc<App>>(&auth);
+    app.describe_too(access.iter().map(|r| r.spec().clone()).collect());
+    table.extend(access);
+    let router = build(table, app, page::fallback, doors);
+    let tls = server.tls.as_ref().map(|(certificate, key)| TlsFiles::load(certificate.clone(), key.clone())).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut addresses = Vec::new();
+    for listener in std::iter::once(bound.main).chain(bound.more) {
+        let address = listener.local_addr().context("cannot start")?;
+        addresses.push(format!("{scheme}://{address}"));
+        let one = Server { limits: Limits::default(), tls: tls.clone(), meter: meter.clone(), tasks: tasks.clone() };
+        let router = router.clone();
+        let service = tower::service_fn(move |request: http::Request<watchfire_net::listener::GuardedBody>| {
+            let mut router = router.clone();
+            async move { tower::Service::call(&mut router, request.map(axum::body::Body::new)).await }
+        });
+        tasks.spawn_until_done(format!("listener {address}"), one.serve(listener, service));
+    }
+    if let Some(files) = tls {
+        reload_certificates(tasks, files);
+    }
+    Ok(addresses)
+}
+
+/// Certificates are renewed by other programs; they are read again every ten minutes.
+fn reload_certificates(tasks: &Tasks, files: Arc<TlsFiles>) {
+    tasks.spawn("certificates", async move {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_secs(600));
+        loop {
+            ticks.tick().await;
+            let again = files.clone();
+            match tokio::task::spawn_blocking(move || again.reload()).await {
+                Ok(Err(error)) => tracing::warn!(%error, "certificates not renewed; the ones before stay in use"),
+                Ok(Ok(())) => {}
+                Err(error) => tracing::error!(%error, "reading certificates panicked"),
+            }
+        }
+    });
+}

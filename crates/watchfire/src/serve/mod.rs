@@ -1,0 +1,328 @@
+//! `watchfire serve`: puts the rooms together, runs them, takes them apart in order. It decides nothing that a room decides.
+
+mod listen;
+pub(crate) mod prometheus;
+mod receive;
+mod rooms;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use watchfire_api::App;
+use watchfire_api::auth::check_bind;
+use watchfire_collect::gpu::database::Address;
+use watchfire_collect::gpu::{self, GpuMonitor};
+use watchfire_collect::host::{self, HostCollector};
+use watchfire_collect::own::{self, OwnCollector};
+use watchfire_collect::scrape::config::PrometheusConfig;
+use watchfire_collect::scrape::{self, Manager};
+use watchfire_ingest::gate::{Gate, Limits};
+use watchfire_ingest::record::Recorder;
+use watchfire_model::document::{Finding, Severity};
+use watchfire_model::meter::Meter;
+use watchfire_model::time::{SharedClock, SystemClock};
+use watchfire_net::client::Client;
+use watchfire_net::tasks::Tasks;
+use watchfire_net::tls::{ClientTls, client_config};
+use watchfire_pack::catalog::Catalogs;
+use watchfire_store::{OpenError, Options, Store};
+
+use crate::settings::{self, Environment, Flags, Settings};
+use crate::{logging, memory};
+
+pub(crate) use rooms::build;
+
+/// How long a clean stop may take before we leave anyway.
+const STOP_PATIENCE: Duration = Duration::from_secs(4);
+/// How often recorded application metrics are stored.
+const RECORD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Runs the command.
+pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
+    let (settings, prometheus) = match configure(&flags, &environment) {
+        Ok(configured) => configured,
+        Err(findings) => {
+            for finding in &findings {
+                eprintln!("{finding}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    let server = &settings.server;
+    if let Err(refused) = check_bind(server.listen, &settings.auth, server.insecure_no_auth) {
+        eprintln!("watchfire: {refused}");
+        return ExitCode::from(2);
+    }
+    match start(settings, prometheus, flags, environment) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("watchfire: {error:#}");
+            match error.downcast_ref::<OpenError>() {
+                Some(OpenError::Newer { .. }) => ExitCode::from(3),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Settings and Prometheus configuration, or every error there is. Warnings are printed and do not stop anybody.
+fn configure(flags: &Flags, environment: &Environment) -> Result<(Settings, PrometheusConfig), Vec<Finding>> {
+    let loaded = settings::load(flags, environment)?;
+    let parsed = prometheus::read(&loaded.settings, environment);
+    for finding in loaded.findings.iter().chain(&parsed.findings).filter(|f| f.severity == Severity::Warning) {
+        eprintln!("{finding}");
+    }
+    let config = parsed.config.ok_or(parsed.findings)?;
+    let mut settings = loaded.settings;
+    settings.storage.take_over(&config.storage);
+    Ok((settings, config))
+}
+
+fn start(settings: Settings, prometheus: PrometheusConfig, flags: Flags, environment: Environment) -> Result<ExitCode> {
+    let clock = SystemClock::shared();
+    logging::start(&settings.log, clock.clone())?;
+    // Two workers serve an edge box; blocking threads are for file and query work and go away when idle.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(32)
+        .thread_keep_alive(Duration::from_secs(5))
+        .thread_name("watchfire")
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(Box::pin(serve(settings, prometheus, flags, environment, clock)));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, environment: Environment, clock: SharedClock) -> Result<ExitCode> {
+    let meter = Meter::new();
+    let tasks = Tasks::new(&meter);
+    let mut signals = Signals::new()?;
+    let bound = listen::bind(&settings)?;
+    let store = Arc::new(open_store(&settings, &clock, &meter)?);
+    let replay = store.stats().replay;
+    tracing::info!(
+        frames = replay.frames,
+        samples = replay.samples,
+        clean = replay.clean,
+        quarantined = replay.quarantined,
+        ms = replay.duration_ms,
+        "store opened"
+    );
+
+    let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, ..Limits::default() };
+    let gate = Arc::new(Gate::new(store.clone(), clock.clone(), &meter, limits));
+    let instance = settings.host.name.clone().unwrap_or_else(host_name);
+    let recorder = Arc::new(Recorder::new(Catalogs::builtin(), clock.clone(), &meter, &instance));
+    let gpu = start_gpu(&settings, &environment, &instance, &gate, &recorder, &clock, &meter)?;
+    let manager = start_scraping(&instance, &bound, &gate, &tasks, &clock, &meter);
+    let reloader = Arc::new(prometheus::Reloader::start(flags, environment, manager.clone(), clock.clone(), &meter, prometheus));
+    let parts = rooms::Parts {
+        store: store.clone(),
+        gate: gate.clone(),
+        recorder: recorder.clone(),
+        gpu: gpu.clone(),
+        manager: manager.clone(),
+        reloader: reloader.clone(),
+        tasks: tasks.clone(),
+        meter: meter.clone(),
+        clock: clock.clone(),
+        quit: signals.quit(),
+    };
+    let app = App::new(rooms::rooms(parts, &settings));
+    start_collectors(&settings, &instance, &tasks, &gate, &meter, &clock)?;
+    start_recording(&tasks, recorder, gate.clone());
+    let live = app.clone();
+    gpu.on_sample(move |sample| live.hub.publish_gpu(sample));
+    tasks.spawn("gpu_monitor", gpu.run());
+    tasks.spawn("system_broadcaster", watchfire_api::live::beat(app.clone()));
+    let addresses = listen::serve(bound, &settings, app, &store.state(), &tasks, &clock, &meter)?;
+    announce(&addresses, &settings);
+
+    let code = signals.wait(&reloader).await;
+    shut_down(&manager, &tasks, &store).await;
+    Ok(code)
+}
+
+fn open_store(settings: &Settings, clock: &SharedClock, meter: &Meter) -> Result<Store> {
+    let storage = &settings.storage;
+    let mut options = Options::new(&settings.server.data_dir, clock.clone());
+    options.meter = meter.clone();
+    options.sync_interval = storage.sync_interval;
+    options.retention = storage.metrics_retention;
+    options.size_max = storage.size_max;
+    options.series_max = storage.series_max as usize;
+    options.out_of_order_window = storage.out_of_order_window;
+    options.memory_max = memory::shares(settings.memory_limit).store as usize;
+    options.index_cache_bytes = options.index_cache_bytes.min(options.memory_max / 8);
+    Ok(Store::open(options)?)
+}
+
+fn start_gpu(
+    settings: &Settings,
+    environment: &Environment,
+    instance: &str,
+    gate: &Arc<Gate>,
+    recorder: &Arc<Recorder>,
+    clock: &SharedClock,
+    meter: &Meter,
+) -> Result<GpuMonitor> {
+    let mut gpu = gpu::Settings::new(instance);
+    let wanted = &settings.gpu;
+    let warnings = [
+        gpu.set_poll_interval_seconds(wanted.poll_interval_s),
+        gpu.set_history_minutes(wanted.history_minutes),
+        gpu.set_http_timeout_seconds(wanted.http_timeout_s),
+    ];
+    for warning in warnings.into_iter().flatten() {
+        tracing::warn!("{warning}");
+    }
+    gpu.ai_health_urls.clone_from(&wanted.ai_service_urls);
+    if let Some(url) = &wanted.database_url {
+        // The system's authorities cost memory, so they are loaded only for a database that insists on them.
+        let encryption = Address::insists_on_encryption(url.expose()).then(|| client_config(&ClientTls::default())).transpose()?;
+        match Address::parse(url.expose(), encryption.map(Arc::new)) {
+            Ok(address) => gpu.database = Some(address),
+            // DATABASE_URL belongs to the watched program and may well name another kind of database.
+            Err(error) if environment.get("DATABASE_URL").is_some() => tracing::warn!(%error, "DATABASE_URL is not used for gpu_stats"),
+            Err(error) => return Err(error).context("cannot use gpu.database_url"),
+        }
+    }
+    let recorded = recorder.clone();
+    let parts = gpu::Parts {
+        clock: clock.clone(),
+        sink: gate.clone(),
+        meter: meter.clone(),
+        detections: Some(Arc::new(move || recorded.total("hsi_detections_processed_total"))),
+        fetch: Some(Arc::new(Client::new(ClientTls::default()))),
+    };
+    Ok(GpuMonitor::new(gpu, parts))
+}
+
+fn start_scraping(instance: &str, bound: &listen::Bound, gate: &Arc<Gate>, tasks: &Tasks, clock: &SharedClock, meter: &Meter) -> Arc<Manager> {
+    Arc::new(Manager::new(scrape::Surroundings {
+        sink: gate.clone(),
+        clock: clock.clone(),
+        meter: meter.clone(),
+        tasks: tasks.clone(),
+        fetch: Arc::new(scrape::NetFetch::new()),
+        aliases: scrape::default_aliases(&bound.own_address(), None),
+        offset_seed: watchfire_model::labels::Labels::from_pairs([("host", instance)]).hash_value(),
+    }))
+}
+
+fn start_collectors(settings: &Settings, instance: &str, tasks: &Tasks, gate: &Arc<Gate>, meter: &Meter, clock: &SharedClock) -> Result<()> {
+    let mut wanted = host::Settings::new(instance);
+    wanted.root.clone_from(&settings.host.root);
+    wanted.interval = settings.host.interval;
+    let collector = HostCollector::new(wanted, clock.clone(), meter).context("cannot start the host collector")?;
+    tasks.spawn("host_collector", collector.run(gate.clone()));
+    let own = own::Settings { instance: instance.to_owned(), interval: settings.host.interval };
+    tasks.spawn("own_collector", OwnCollector::new(own, meter.clone(), clock.clone()).run(gate.clone()));
+    Ok(())
+}
+
+/// Stores recorded application metrics now and then.
+fn start_recording(tasks: &Tasks, recorder: Arc<Recorder>, gate: Arc<Gate>) {
+    tasks.spawn("recorder", async move {
+        let mut ticks = tokio::time::interval(RECORD_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let (recorder, gate) = (recorder.clone(), gate.clone());
+            match tokio::task::spawn_blocking(move || recorder.flush(&*gate)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "recorded metrics were not stored; the next try holds them too"),
+                Err(error) => tracing::error!(%error, "storing recorded metrics panicked"),
+            }
+        }
+    });
+}
+
+/// The name that series of this machine carry.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_str().ok().filter(|n| !n.is_empty()).unwrap_or("localhost").to_owned()
+}
+
+/// Tells people where to look; programs read the log.
+fn announce(addresses: &[String], settings: &Settings) {
+    for address in addresses {
+        println!("Watchfire is at {address}/");
+        tracing::info!(address, "listening");
+    }
+    if !settings.auth.enabled && !settings.server.listen.ip().is_loopback() {
+        println!("WARNING: authentication is off and the address is open: everybody who reaches it may read and change everything.");
+        tracing::warn!("authentication is off and the address is open");
+    }
+}
+
+async fn shut_down(manager: &Manager, tasks: &Tasks, store: &Arc<Store>) {
+    tracing::info!("stopping");
+    let late = async {
+        manager.shutdown().await;
+        tasks.shut_down(STOP_PATIENCE).await
+    };
+    match tokio::time::timeout(STOP_PATIENCE, late).await {
+        Ok(late) if late.is_empty() => {}
+        Ok(late) => tracing::warn!(?late, "some tasks did not end in time"),
+        Err(_) => tracing::warn!("not everything ended in time"),
+    }
+    let store = store.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+        tracing::error!(%error, "closing the store panicked");
+    }
+}
+
+/// What the operating system, or `/-/quit`, may ask of us.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+    quit: Arc<tokio::sync::Notify>,
+}
+impl Signals {
+    fn new() -> Result<Signals> {
+        let on = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Signals {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+            quit: Arc::new(tokio::sync::Notify::new()),
+        })
+    }
+
+    /// What `/-/quit` calls.
+    fn quit(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let quit = self.quit.clone();
+        Arc::new(move || quit.notify_one())
+    }
+
+    /// Reloads on SIGHUP until somebody wants us to end; after that a second signal ends us at once.
+    async fn wait(&mut self, reloader: &Arc<prometheus::Reloader>) -> ExitCode {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+                () = self.quit.notified() => break,
+                _ = self.hang_up.recv() => {
+                    let reloader = reloader.clone();
+                    // A failed reload has told its findings; the configuration before runs on.
+                    drop(tokio::task::spawn_blocking(move || reloader.reload()).await);
+                }
+            }
+        }
+        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+            if let Ok(mut again) = signal(kind) {
+                tokio::task::spawn(async move {
+                    again.recv().await;
+                    std::process::exit(130);
+                });
+            }
+        }
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,138 @@
+//! The part of the configuration that is a `prometheus.yml`: read it, hand it to the scrape manager, and do so again on
+//! reload. All or nothing: an error leaves what runs as it is.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::scrape::Manager;
+use watchfire_collect::scrape::config::{Outside, Parsed, PrometheusConfig, parse, parse_node};
+use watchfire_model::document::{Finding, Node, Severity};
+use watchfire_model::meter::Gauge;
+use watchfire_model::time::{SharedClock, Timestamp};
+
+use crate::settings::{self, Environment, Flags, ForeignFile, Settings};
+
+/// Reads the Prometheus configuration that the settings name; an empty one when they name none.
+pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
+    let monitoring_dir = settings.monitoring_dir.as_deref();
+    match settings.foreign_of("prometheus").map(|f| &f.source) {
+        Some(ForeignFile::Path(path)) => read_file(path, monitoring_dir, environment),
+        Some(ForeignFile::Content(node)) => read_node("watchfire.yml", node, Path::new("watchfire.yml"), monitoring_dir, environment),
+        None => read_node(
+            "prometheus.yml",
+            &Node { value: watchfire_model::document::Value::Null, line: 0, column: 0 },
+            Path::new("prometheus.yml"),
+            None,
+            environment,
+        ),
+    }
+}
+
+/// Reads one file.
+pub(crate) fn read_file(path: &Path, monitoring_dir: Option<&Path>, environment: &Environment) -> Parsed {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&name, &text, &outside(path, monitoring_dir, &|name| environment.get(name).map(str::to_owned))),
+        Err(e) => {
+            let message = format!("cannot read the file: {e}");
+            Parsed { config: None, findings: vec![Finding { severity: Severity::Error, file: name.into(), line: 0, column: 0, message }] }
+        }
+    }
+}
+
+/// Reads a document.
+pub(crate) fn read_node(name: &str, node: &Node, path: &Path, monitoring_dir: Option<&Path>, environment: &Environment) -> Parsed {
+    parse_node(name, node, &outside(path, monitoring_dir, &|name| environment.get(name).map(str::to_owned)))
+}
+
+fn outside<'a>(path: &Path, monitoring_dir: Option<&Path>, environment: &'a dyn Fn(&str) -> Option<String>) -> Outside<'a> {
+    Outside { environment, lookup: Lookup::beside(path, monitoring_dir) }
+}
+
+/// What runs, and how to change it.
+pub(crate) struct Reloader {
+    flags: Flags,
+    environment: Environment,
+    manager: Arc<Manager>,
+    clock: SharedClock,
+    successful: Gauge,
+    at: Gauge,
+    current: Mutex<Current>,
+}
+
+/// The configuration that runs.
+struct Current {
+    prometheus: PrometheusConfig,
+    loaded: Timestamp,
+    last_went_well: bool,
+}
+
+impl Reloader {
+    /// Starts the jobs of the first configuration.
+    pub(crate) fn start(
+        flags: Flags,
+        environment: Environment,
+        manager: Arc<Manager>,
+        clock: SharedClock,
+        meter: &watchfire_model::meter::Meter,
+        prometheus: PrometheusConfig,
+    ) -> Reloader {
+        let successful = meter.gauge("watchfire_config_last_reload_successful", "Whether the last attempt to load the configuration went well.", &[]);
+        let at = meter.gauge("watchfire_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded.", &[]);
+        manager.apply(&prometheus);
+        let loaded = clock.now();
+        successful.set(1.0);
+        at.set(loaded.secs_f64());
+        let current = Mutex::new(Current { prometheus, loaded, last_went_well: true });
+        Reloader { flags, environment, manager, clock, successful, at, current }
+    }
+
+    /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let outcome = self.try_reload();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.last_went_well = outcome.is_ok();
+        self.successful.set(f64::from(u8::from(outcome.is_ok())));
+        match outcome {
+            Ok(prometheus) => {
+                self.manager.apply(&prometheus);
+                current.prometheus = prometheus;
+                current.loaded = self.clock.now();
+                self.at.set(current.loaded.secs_f64());
+                tracing::info!("configuration loaded anew");
+                Ok(())
+            }
+            Err(findings) => {
+                let text = findings.iter().filter(|f| f.severity == Severity::Error).map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                tracing::error!(errors = %text, "configuration not loaded; the one before runs on");
+                Err(text)
+            }
+        }
+    }
+
+    fn try_reload(&self) -> Result<PrometheusConfig, Vec<Finding>> {
+        let loaded = settings::load(&self.flags, &self.environment)?;
+        let parsed = read(&loaded.settings, &self.environment);
+        for finding in loaded.findings.iter().chain(&parsed.findings).filter(|f| f.severity == Severity::Warning) {
+            tracing::warn!("{finding}");
+        }
+        parsed.config.ok_or(parsed.findings)
+    }
+
+    /// The effective Prometheus configuration with secrets replaced.
+    pub(crate) fn rendered(&self) -> String {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).prometheus.rendered.clone()
+    }
+
+    /// Labels that federation adds.
+    pub(crate) fn external_labels(&self) -> watchfire_model::labels::Labels {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).prometheus.global.external_labels.clone()
+    }
+
+    /// When the running configuration was loaded, and whether the last attempt went well.
+    pub(crate) fn last(&self) -> (Timestamp, bool) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        (current.loaded, current.last_went_well)
+    }
+}

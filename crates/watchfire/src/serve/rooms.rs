@@ -1,0 +1,171 @@
+//! What the faces see of the rooms below: every closure of `Rooms`, made from the running parts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchfire_api::app::{Build, CleanupPreview, QueryLimits, Rooms, SignalStats, StorageStats, WorkerStatus};
+use watchfire_collect::gpu::GpuMonitor;
+use watchfire_collect::scrape::Manager;
+use watchfire_ingest::gate::Gate;
+use watchfire_ingest::record::Recorder;
+use watchfire_model::live::ServiceStatus;
+use watchfire_model::meter::Meter;
+use watchfire_model::time::{SharedClock, Timestamp};
+use watchfire_net::tasks::Tasks;
+use watchfire_store::Store;
+
+use super::prometheus::Reloader;
+use crate::settings::Settings;
+
+/// The running parts of the house.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) gpu: GpuMonitor,
+    pub(crate) manager: Arc<Manager>,
+    pub(crate) reloader: Arc<Reloader>,
+    pub(crate) tasks: Tasks,
+    pub(crate) meter: Meter,
+    pub(crate) clock: SharedClock,
+    pub(crate) quit: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Makes the faces' view.
+pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
+    let Parts { store, gate, recorder, gpu, manager, reloader, tasks, meter, clock, quit } = parts;
+    let lifecycle = settings.server.enable_lifecycle;
+    let retention = settings.storage.metrics_retention;
+    let started_at = clock.now();
+    Rooms {
+        source: store.clone(),
+        sink: gate,
+        state: store.state(),
+        targets: Arc::new(move || manager.targets()),
+        services: services(gpu.clone()),
+        gpu: Arc::new(gpu),
+        workers: Arc::new(move || tasks.statuses().into_iter().map(|t| WorkerStatus { name: t.name, running: t.running, message: t.message }).collect()),
+        storage: storage(store.clone(), settings.server.data_dir.clone(), retention, settings.storage.size_max),
+        cleanup_preview: cleanup(store, clock.clone(), retention),
+        exposition: exposition(meter.clone(), recorder.clone()),
+        remote_write: {
+            let decoder = super::receive::RemoteWrite::new(&meter);
+            Arc::new(move |message, origin| decoder.decode(message, origin))
+        },
+        recorder: Arc::new(super::receive::Recording(recorder)),
+        config_yaml: {
+            let reloader = reloader.clone();
+            Arc::new(move || reloader.rendered())
+        },
+        flags: flags(settings),
+        external_labels: reloader.external_labels(),
+        last_reload: {
+            let reloader = reloader.clone();
+            Arc::new(move || reloader.last())
+        },
+        reload: lifecycle.then(|| -> watchfire_api::app::Ask<Result<(), String>> { Arc::new(move || reloader.reload()) }),
+        quit: lifecycle.then(|| -> watchfire_api::app::Ask<()> { Arc::new(move || quit()) }),
+        started_at,
+        working_dir: std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
+        build: build(),
+        limits: QueryLimits {
+            timeout: settings.query.timeout,
+            parallel: settings.query.parallel,
+            lookback: settings.query.lookback,
+            samples_max: settings.query.samples_max,
+            memory_max: settings.query.memory_max.min(crate::memory::shares(settings.memory_limit).queries),
+            ..QueryLimits::default()
+        },
+        meter,
+        clock,
+    }
+}
+
+/// What this binary is.
+pub(crate) fn build() -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: option_env!("WATCHFIRE_REVISION").unwrap_or("unknown").to_owned(),
+        compiler: concat!("rustc ", env!("CARGO_PKG_RUST_VERSION")).to_owned(),
+    }
+}
+
+fn services(gpu: GpuMonitor) -> watchfire_api::app::Ask<Vec<ServiceStatus>> {
+    Arc::new(move || vec![gpu.database_status()])
+}
+
+fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, size_max: Option<u64>) -> watchfire_api::app::Ask<StorageStats> {
+    Arc::new(move || {
+        let stats = store.stats();
+        let (disk_total_bytes, disk_free_bytes) = rustix::fs::statvfs(&data_dir).map_or((0, 0), |s| (s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize));
+        let metrics = SignalStats {
+            name: "metrics",
+            series: stats.series,
+            samples: stats.head_samples + stats.segment_samples,
+            segments: stats.segments,
+            segment_bytes: stats.segment_bytes,
+            oldest: stats.oldest.map(Timestamp),
+            newest: stats.newest.map(Timestamp),
+            retention,
+        };
+        StorageStats {
+            data_dir: data_dir.display().to_string(),
+            signals: vec![metrics],
+            log_bytes: stats.wal_bytes,
+            state_bytes: stats.state_bytes,
+            disk_total_bytes,
+            disk_free_bytes,
+            size_max,
+            failure: stats.refusing,
+        }
+    })
+}
+
+fn cleanup(store: Arc<Store>, clock: SharedClock, retention: Option<Duration>) -> watchfire_api::app::Ask<Result<CleanupPreview, String>> {
+    Arc::new(move || {
+        let preview = store.cleanup_preview();
+        Ok(CleanupPreview {
+            segments: preview.files.len() as u64,
+            samples: preview.files.iter().map(|f| f.samples).sum(),
+            bytes: preview.files.iter().map(|f| f.bytes).sum(),
+            retention,
+            keep_from: retention.map(|r| clock.now().plus_ms(-(r.as_millis() as i64))),
+        })
+    })
+}
+
+/// `/metrics`: our own families, then what programs recorded and what the catalogs declare.
+fn exposition(meter: Meter, recorder: Arc<Recorder>) -> watchfire_api::app::Ask<Vec<watchfire_model::meter::Family>> {
+    Arc::new(move || {
+        let mut families = meter.gather();
+        families.extend(recorder.families());
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        families
+    })
+}
+
+/// The effective settings as `/api/v1/status/flags` shows them. No secret is among them.
+fn flags(settings: &Settings) -> BTreeMap<String, String> {
+    let duration = |d: Option<Duration>| d.map_or_else(|| "unlimited".to_owned(), |d| watchfire_model::duration::format_millis(d.as_millis() as u64));
+    let pairs = [
+        ("config.file", "watchfire.yml".to_owned()),
+        ("web.listen-address", settings.server.listen.to_string()),
+        ("web.enable-lifecycle", settings.server.enable_lifecycle.to_string()),
+        ("web.enable-admin-api", "false".to_owned()),
+        ("web.enable-remote-write-receiver", "true".to_owned()),
+        ("storage.tsdb.path", settings.server.data_dir.display().to_string()),
+        ("storage.tsdb.retention.time", duration(settings.storage.metrics_retention)),
+        ("storage.tsdb.retention.size", settings.storage.size_max.map_or_else(|| "0B".to_owned(), |b| format!("{b}B"))),
+        ("storage.tsdb.out-of-order-window", duration(Some(settings.storage.out_of_order_window))),
+        ("query.timeout", duration(Some(settings.query.timeout))),
+        ("query.max-concurrency", settings.query.parallel.to_string()),
+        ("query.max-samples", settings.query.samples_max.to_string()),
+        ("query.lookback-delta", duration(Some(settings.query.lookback))),
+        ("memory.limit", format!("{}B", settings.memory_limit)),
+        ("log.level", settings.log.level.clone()),
+        ("packs", settings.packs.join(",")),
+    ];
+    pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
