@@ -130,7 +130,7 @@ mod tests {
         ]});
         let range = json!([{"metric": {"__name__": "up", "job": "bb"}, "values": [[1, "0"], [2, "1"], [3, "NaN"]]}]);
         let lines = table(&data, &range);
-        assert_eq!(lines[1], "up{job=\"bb\"}         0  ▁█");
+        assert_eq!(lines[1], "up{job=\"bb\"}        0  ▁█");
         assert!(!lines[0].contains('\u{1b}'), "{lines:?}");
         assert_eq!(table(&json!({"resultType": "scalar", "result": [1, "2"]}), &Value::Null), ["2"]);
         assert_eq!(table(&json!({"resultType": "vector", "result": []}), &Value::Null), ["no data"]);

@@ -224,7 +224,8 @@ impl<'a> Reader<'a> {
                     let mut all: Vec<&str> = known.clone();
                     all.sort_unstable();
                     all.dedup();
-                    format!("; valid keys are {}", all.join(", "))
+                    // A long list helps nobody.
+                    if all.len() > 16 { String::new() } else { format!("; valid keys are {}", all.join(", ")) }
                 }
             };
             self.context.error(key.line, key.column, format!("unknown key {:?} in {}{hint}", key.text, name_of(&self.path)));

@@ -108,7 +108,9 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     if node.get("groups").is_some() && node.get("scrape_configs").is_none() {
         return rules::check(name, node);
     }
-    if node.get("scrape_configs").is_some() || FOREIGN[0].is_named(file) {
+    // Promtail's file has scrape_configs too.
+    let promtail = node.get("clients").is_some() || node.get("positions").is_some();
+    if (node.get("scrape_configs").is_some() && !promtail) || FOREIGN[0].is_named(file) {
         return prometheus::read_node(name, node, path, None, &Environment::default()).findings;
     }
     vec![whole(name, Severity::Warning, "is well-formed, but of no kind that this version can check further".to_owned())]

@@ -298,7 +298,7 @@ fn read_memory(memory: Reader<'_>) -> u64 {
         memory.error_at("limit", "must be at least 32MB");
     }
     memory.finish();
-    limit.unwrap_or_else(|| crate::memory::default_limit())
+    limit.unwrap_or_else(crate::memory::default_limit)
 }
 
 fn read_query(query: Reader<'_>) -> QuerySettings {

@@ -1,6 +1,8 @@
 //! The whole program as its users meet it: started, asked by `curl`-like requests and real clients, killed, misconfigured.
 //! One test binary for everything that needs the real process; what one room does alone is tested in that room.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 mod basics;
 mod prometheus;
 mod server;
