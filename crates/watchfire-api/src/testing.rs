@@ -138,6 +138,29 @@ impl StateStore for House {
     }
 }
 
+/// A state store in memory.
+#[derive(Default)]
+pub(crate) struct Memory(pub(crate) Mutex<BTreeMap<(Table, String), Vec<u8>>>);
+impl StateStore for Memory {
+    fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.0.lock().unwrap().get(&(table, key.to_owned())).cloned())
+    }
+    fn scan(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        let all = self.0.lock().unwrap();
+        Ok(all.iter().filter(|((t, k), _)| *t == table && k.starts_with(prefix)).map(|((_, k), v)| (k.clone(), v.clone())).collect())
+    }
+    fn commit(&self, changes: &[Change]) -> Result<(), StateError> {
+        let mut all = self.0.lock().unwrap();
+        for change in changes {
+            match change.clone() {
+                Change::Put(table, key, value) => drop(all.insert((table, key), value)),
+                Change::Delete(table, key) => drop(all.remove(&(table, key))),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl GpuView for House {
     fn current(&self) -> Option<GpuSample> {
         self.held().gpu.last().cloned()

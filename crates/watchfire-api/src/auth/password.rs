@@ -30,10 +30,20 @@ pub(super) fn hash(password: &Secret) -> Option<String> {
     Some(hash.to_string())
 }
 
+/// The hash that an unknown user's password is compared with.
+fn decoy() -> &'static str {
+    static DECOY: OnceLock<String> = OnceLock::new();
+    DECOY.get_or_init(|| hash(&Secret::new("decoy")).unwrap_or_default())
+}
+
+/// Makes the decoy, so that the first unknown user does not take longer than a known one. Blocks.
+pub(super) fn warm_up() {
+    decoy();
+}
+
 /// Whether a password belongs to a hash. Without a hash (an unknown user) the same time is spent. Blocks.
 pub(super) fn matches(password: &Secret, hash_of_user: Option<&str>) -> bool {
-    static DECOY: OnceLock<String> = OnceLock::new();
-    let phc = hash_of_user.unwrap_or_else(|| DECOY.get_or_init(|| hash(&Secret::new("decoy")).unwrap_or_default()));
+    let phc = hash_of_user.unwrap_or_else(|| decoy());
     let Ok(parsed) = PasswordHash::new(phc) else { return false };
     argon2().verify_password(password.expose().as_bytes(), &parsed).is_ok() && hash_of_user.is_some()
 }

@@ -26,6 +26,9 @@ pub(super) struct UserRecord {
     pub(super) hash: String,
     pub(super) level: Level,
     pub(super) created_ms: i64,
+    /// Whether the configuration made the user; then it also removes it.
+    #[serde(default)]
+    pub(super) configured: bool,
 }
 
 /// Whose session it is.
@@ -43,6 +46,8 @@ pub(super) enum Subject {
 pub(super) struct SessionRecord {
     pub(super) v: u8,
     pub(super) subject: Subject,
+    /// SHA-256 of the user's hash, or of the token: a session ends with the secret that opened it.
+    pub(super) proof: String,
     pub(super) created_ms: i64,
     pub(super) seen_ms: i64,
 }

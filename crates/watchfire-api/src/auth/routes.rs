@@ -10,13 +10,17 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watchfire_model::time::Timestamp;
+use watchfire_net::inflate::Limits;
 use watchfire_net::listener::Peer;
 use watchfire_net::secret::Secret;
 
-use super::records::{Subject, is_name};
+use super::records::{Subject, is_name, sha256_hex};
 use super::service::{Auth, AuthError, COOKIE_NAME, NAMES_MAX, cookie, random_token};
 use super::{Caller, Level, Via};
 use crate::server::{Refusal, Route};
+
+/// The largest body of these routes.
+const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// What a log-in sends: a name with a password, or a token.
 #[derive(Deserialize, JsonSchema)]
@@ -108,7 +112,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(auth: &Arc<Auth>) -> Vec<Route<S
             .json::<LogIn>()
             .answers::<Session>(200, "Logged in; the session is in a cookie.")
             .summary("Log in"),
-        Route::post("/api/auth/logout", Level::Public, with!(|auth, request => Request| log_out(&auth, request.headers()))).summary("Log out"),
+        Route::post("/api/auth/logout", Level::Public, with!(|auth, headers => HeaderMap| log_out(&auth, headers).await)).summary("Log out"),
         Route::get("/api/auth/session", Level::Public, with!(|auth, caller => Caller| Json(session(&auth, &caller))))
             .answers::<Session>(200, "Who the caller is.")
             .summary("Who am I"),
@@ -118,25 +122,33 @@ pub fn routes<S: Clone + Send + Sync + 'static>(auth: &Arc<Auth>) -> Vec<Route<S
         Route::get("/api/auth/tokens", Level::Admin, with!(|auth| Json(named(auth.token_list()))))
             .answers::<Vec<Named>>(200, "All tokens, without their secrets.")
             .summary("List tokens"),
-        Route::post("/api/auth/tokens", Level::Admin, with!(|auth, Json(wanted) => Json<NewToken>| make_token(&auth, &wanted)))
+        Route::post("/api/auth/tokens", Level::Admin, with!(|auth, request => Request| make_token(auth, request).await))
             .json::<NewToken>()
             .answers::<MadeToken>(201, "The token, shown this once.")
             .summary("Make a token"),
-        Route::delete("/api/auth/tokens/{name}", Level::Admin, with!(|auth, Path(name) => Path<String>| removed(auth.remove_token(&name))))
-            .path_parameter("name", "The token's name.")
-            .summary("Revoke a token"),
-        Route::get("/api/auth/users", Level::Admin, with!(|auth| auth.user_list().map(|l| Json(named(l))).map_err(internal)))
+        Route::delete(
+            "/api/auth/tokens/{name}",
+            Level::Admin,
+            with!(|auth, Path(name) => Path<String>| off_reactor(&auth, move |auth| removed(auth.remove_token(&name))).await),
+        )
+        .path_parameter("name", "The token's name.")
+        .summary("Revoke a token"),
+        Route::get("/api/auth/users", Level::Admin, with!(|auth| off_reactor(&auth, |auth| auth.user_list().map(|l| Json(named(l))).map_err(internal)).await))
             .answers::<Vec<Named>>(200, "All users.")
             .summary("List users"),
-        Route::post("/api/auth/users", Level::Admin, with!(|auth, Json(wanted) => Json<NewUser>| make_user(auth, wanted).await))
+        Route::post("/api/auth/users", Level::Admin, with!(|auth, request => Request| async { make_user(auth, json(request).await?).await }.await))
             .json::<NewUser>()
             .summary("Make a user, or change one"),
-        Route::delete("/api/auth/users/{name}", Level::Admin, with!(|auth, Path(name) => Path<String>| removed(auth.remove_user(&name))))
-            .path_parameter("name", "The user's name.")
-            .summary("Remove a user"),
+        Route::delete(
+            "/api/auth/users/{name}",
+            Level::Admin,
+            with!(|auth, Path(name) => Path<String>| off_reactor(&auth, move |auth| removed(auth.remove_user(&name))).await),
+        )
+        .path_parameter("name", "The user's name.")
+        .summary("Remove a user"),
     ]
     .into_iter()
-    .map(tag)
+    .map(|route| tag(route).body_limits(Limits::both(BODY_BYTES_MAX)))
     .collect()
 }
 
@@ -145,26 +157,33 @@ fn internal(error: AuthError) -> Refusal {
     Refusal::internal()
 }
 
+/// Runs what writes to the disk or hashes on a thread that may wait.
+async fn off_reactor<T: Send + 'static>(auth: &Arc<Auth>, work: impl FnOnce(&Auth) -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+    let auth = auth.clone();
+    tokio::task::spawn_blocking(move || work(&auth)).await.map_err(|_| Refusal::internal())?
+}
+
 async fn json<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Refusal> {
-    let body = axum::body::to_bytes(request.into_body(), 64 << 10).await.map_err(|e| Refusal::bad_request(e.to_string()))?;
+    let body = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|e| Refusal::bad_request(e.to_string()))?;
     serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(e.to_string()))
 }
 
-async fn log_in(auth: &Auth, request: Request) -> Result<Response, Refusal> {
+async fn log_in(auth: &Arc<Auth>, request: Request) -> Result<Response, Refusal> {
     if !auth.is_enabled() {
         return Err(Refusal::unprocessable("authentication is off; there is nothing to log in to"));
     }
     let peer = request.extensions().get::<Peer>().copied();
     let from = peer.map(|p| p.remote.ip());
     let wanted: LogIn = json(request).await?;
-    let (subject, name, level) = if wanted.token.is_empty() {
-        let level = auth.check_password(&wanted.username, Secret::new(wanted.password), from).await?;
-        (Subject::User(wanted.username.clone()), wanted.username, level)
+    let (subject, name, level, proof) = if wanted.token.is_empty() {
+        let (level, proof) = auth.check_password(&wanted.username, Secret::new(wanted.password), from).await?;
+        (Subject::User(wanted.username.clone()), wanted.username, level, proof)
     } else {
+        let proof = sha256_hex(&wanted.token);
         let (name, level) = auth.check_token(&Secret::new(wanted.token), from)?;
-        (Subject::Token(name.clone()), name, level)
+        (Subject::Token(name.clone()), name, level, proof)
     };
-    let cookie = auth.open_session(subject).map_err(internal)?;
+    let cookie = off_reactor(auth, move |auth| auth.open_session(subject, proof).map_err(internal)).await?;
     tracing::info!(name, "logged in");
     let session = Session { authenticated: true, user: Some(name), level: Some(level.word()), auth_enabled: true, insecure: false };
     let secure = if peer.is_some_and(|p| p.tls) { "; Secure" } else { "" };
@@ -180,9 +199,9 @@ fn set_cookie(text: &str) -> HeaderMap {
     headers
 }
 
-fn log_out(auth: &Auth, headers: &HeaderMap) -> Result<Response, Refusal> {
-    if let Some(cookie) = cookie(headers) {
-        auth.end_session(cookie).map_err(internal)?;
+async fn log_out(auth: &Arc<Auth>, headers: HeaderMap) -> Result<Response, Refusal> {
+    if let Some(cookie) = cookie(&headers).map(ToOwned::to_owned) {
+        off_reactor(auth, move |auth| auth.end_session(&cookie).map_err(internal)).await?;
     }
     Ok((set_cookie(&format!("{COOKIE_NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")), StatusCode::NO_CONTENT).into_response())
 }
@@ -204,7 +223,7 @@ async fn change_password(auth: &Arc<Auth>, caller: &Caller, request: Request) ->
     }
     let from = request.extensions().get::<Peer>().map(|p| p.remote.ip());
     let wanted: NewPassword = json(request).await?;
-    let level = auth.check_password(&caller.name, Secret::new(wanted.current), from).await?;
+    let (level, _) = auth.check_password(&caller.name, Secret::new(wanted.current), from).await?;
     make_user(auth.clone(), NewUser { name: caller.name.to_string(), password: wanted.new, level }).await
 }
 
@@ -212,7 +231,12 @@ fn named(list: Vec<(String, Level, i64)>) -> Vec<Named> {
     list.into_iter().map(|(name, level, created_ms)| Named { name, level, created_at: Timestamp(created_ms).rfc3339() }).collect()
 }
 
-fn make_token(auth: &Auth, wanted: &NewToken) -> Result<Response, Refusal> {
+async fn make_token(auth: Arc<Auth>, request: Request) -> Result<Response, Refusal> {
+    let wanted: NewToken = json(request).await?;
+    off_reactor(&auth, move |auth| new_token(auth, &wanted)).await
+}
+
+fn new_token(auth: &Auth, wanted: &NewToken) -> Result<Response, Refusal> {
     if !is_name(&wanted.name) || wanted.level == Level::Public {
         return Err(Refusal::unprocessable(
             "a token has a name of 1 to 64 letters, digits, dots, hyphens, underscores or @, and the level read, ingest or admin",
@@ -239,8 +263,8 @@ async fn make_user(auth: Arc<Auth>, wanted: NewUser) -> Result<StatusCode, Refus
     if auth.user_list().map_err(internal)?.len() >= NAMES_MAX {
         return Err(Refusal::unprocessable("there are too many users; remove some first"));
     }
-    let done = tokio::task::spawn_blocking(move || auth.put_user(&wanted.name, &Secret::new(wanted.password), wanted.level)).await;
-    done.map_err(|_| Refusal::internal())?.map(|()| StatusCode::NO_CONTENT)
+    off_reactor(&auth, move |auth| auth.put_user(&wanted.name, &Secret::new(wanted.password), wanted.level)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn removed(outcome: Result<bool, AuthError>) -> Result<StatusCode, Refusal> {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use watchfire_model::live::ViewFuture;
-use watchfire_model::state::{Change, SESSIONS, StateError, StateStore, TOKENS, Table, USERS};
+use watchfire_model::state::{Change, SESSIONS, StateError, StateStore, TOKENS, USERS};
 use watchfire_model::time::SharedClock;
 use watchfire_net::listener::Peer;
 use watchfire_net::policy::Network;
@@ -82,6 +82,8 @@ pub struct Auth {
     pub(super) clock: SharedClock,
     /// All tokens, so that a request costs no read of the state store.
     tokens: Mutex<Vec<(String, TokenRecord)>>,
+    /// Held over every change of records, so that two of them never cross.
+    changing: Mutex<()>,
     throttle: Mutex<Throttle>,
     turns: Turns,
 }
@@ -106,13 +108,24 @@ impl Auth {
     ) -> Result<Arc<Auth>, AuthError> {
         let network = |text: &String| text.parse::<Network>().map_err(|e| AuthError::Network { text: text.clone(), reason: e.to_string() });
         let trusted = trusted.iter().map(network).collect::<Result<_, _>>()?;
-        let auth = Auth { settings, insecure, trusted, state, clock, tokens: Mutex::default(), throttle: Mutex::default(), turns: Turns::new() };
+        let auth = Auth {
+            settings,
+            insecure,
+            trusted,
+            state,
+            clock,
+            tokens: Mutex::default(),
+            changing: Mutex::default(),
+            throttle: Mutex::default(),
+            turns: Turns::new(),
+        };
         auth.load_tokens()?;
         // The token waits for the day on which authentication is switched on.
         if !auth.tokens().iter().any(|(name, _)| name == ADMIN_TOKEN) {
             auth.make_admin_token(&data_dir.join("admin.token"))?;
         }
         if auth.settings.enabled {
+            password::warm_up();
             auth.refresh_configured_users()?;
         }
         Ok(Arc::new(auth))
@@ -120,6 +133,9 @@ impl Auth {
 
     fn tokens(&self) -> std::sync::MutexGuard<'_, Vec<(String, TokenRecord)>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn changing(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
@@ -150,18 +166,37 @@ impl Auth {
         Ok(())
     }
 
+    /// Users that the configuration named before and no longer names are removed; those that it names are made as it says.
     fn refresh_configured_users(&self) -> Result<(), AuthError> {
+        for (name, bytes) in self.state.scan(USERS, "")? {
+            let gone = !self.settings.users.iter().any(|u| u.name == name);
+            if gone && parse::<UserRecord>(&bytes).is_some_and(|u| u.configured) {
+                self.remove_user(&name)?;
+                tracing::info!(name, "user removed: the configuration no longer names it");
+            }
+        }
         for user in &self.settings.users {
             let bad = |reason: String| AuthError::Password { user: user.name.clone(), reason };
             let password = match &user.password {
                 PasswordSource::Inline(secret) => secret.clone(),
                 PasswordSource::File(path) => Secret::from_file(path).map_err(|e| bad(e.to_string()))?,
             };
+            if !is_name(&user.name) {
+                return Err(bad("the name must be 1 to 64 letters, digits, dots, hyphens, underscores or @".to_owned()));
+            }
+            let length = password.expose().len();
+            if !(1..=password::PASSWORD_BYTES_MAX).contains(&length) {
+                return Err(bad(format!("it must have 1 to {} bytes", password::PASSWORD_BYTES_MAX)));
+            }
+            if length < password::PASSWORD_BYTES_MIN {
+                // Whoever writes the configuration decides; Grafana's own default is shorter than ours allows.
+                tracing::warn!(name = user.name, "the configured password is short");
+            }
             let known = self.user(&user.name)?;
-            let same = known.as_ref().is_some_and(|k| k.level == user.level && password::matches(&password, Some(&k.hash)));
+            let same = known.as_ref().is_some_and(|k| k.configured && k.level == user.level && password::matches(&password, Some(&k.hash)));
             if !same {
-                // The operator's own choice is not judged: Grafana's usual password is short.
-                self.keep_user(&user.name, &password, user.level).map_err(|e| bad(e.message))?;
+                let hash = password::hash(&password).ok_or(AuthError::Random)?;
+                self.keep_user(&user.name, UserRecord { v: VERSION, hash, level: user.level, created_ms: self.clock.now().millis(), configured: true })?;
             }
         }
         Ok(())
@@ -169,17 +204,22 @@ impl Auth {
 
     // --- tokens ---
 
-    /// Keeps a token under a name, replacing one of the same name.
-    pub(super) fn put_token(&self, name: &str, token: &Secret, level: Level) -> Result<(), AuthError> {
+    /// Keeps a token under a name, replacing one of the same name and ending its sessions.
+    pub(crate) fn put_token(&self, name: &str, token: &Secret, level: Level) -> Result<(), AuthError> {
         let record = TokenRecord { v: VERSION, sha256: sha256_hex(token.expose()), level, created_ms: self.clock.now().millis() };
-        self.put(TOKENS, name, &record)?;
+        let _changing = self.changing();
+        let mut changes = self.ends_of_sessions(&Subject::Token(name.to_owned()))?;
+        changes.push(Change::Put(TOKENS, name.to_owned(), render(&record)));
+        self.state.commit(&changes)?;
         self.load_tokens()
     }
     /// Forgets a token and the sessions that it opened.
     pub(super) fn remove_token(&self, name: &str) -> Result<bool, AuthError> {
+        let _changing = self.changing();
         let known = self.tokens().iter().any(|(n, _)| n == name);
-        self.state.commit(&[Change::Delete(TOKENS, name.to_owned())])?;
-        self.end_sessions_of(&Subject::Token(name.to_owned()))?;
+        let mut changes = self.ends_of_sessions(&Subject::Token(name.to_owned()))?;
+        changes.push(Change::Delete(TOKENS, name.to_owned()));
+        self.state.commit(&changes)?;
         self.load_tokens()?;
         Ok(known)
     }
@@ -202,7 +242,17 @@ impl Auth {
     // --- users ---
 
     fn user(&self, name: &str) -> Result<Option<UserRecord>, AuthError> {
+        if !is_name(name) {
+            return Ok(None);
+        }
         Ok(self.state.get(USERS, name)?.and_then(|bytes| parse(&bytes)))
+    }
+    /// Writes a user and ends the user's sessions, both or neither.
+    fn keep_user(&self, name: &str, record: UserRecord) -> Result<(), AuthError> {
+        let _changing = self.changing();
+        let mut changes = self.ends_of_sessions(&Subject::User(name.to_owned()))?;
+        changes.push(Change::Put(USERS, name.to_owned(), render(&record)));
+        Ok(self.state.commit(&changes)?)
     }
     /// Keeps a user; a changed password ends the user's sessions. Blocks for the hash.
     pub(super) fn put_user(&self, name: &str, password: &Secret, level: Level) -> Result<(), Refusal> {
@@ -213,19 +263,17 @@ impl Auth {
         if !(password::PASSWORD_BYTES_MIN..=password::PASSWORD_BYTES_MAX).contains(&len) {
             return Err(Refusal::unprocessable(format!("a password has {} to {} bytes", password::PASSWORD_BYTES_MIN, password::PASSWORD_BYTES_MAX)));
         }
-        self.keep_user(name, password, level)
-    }
-    fn keep_user(&self, name: &str, password: &Secret, level: Level) -> Result<(), Refusal> {
         let hash = password::hash(password).ok_or_else(Refusal::internal)?;
-        let record = UserRecord { v: VERSION, hash, level, created_ms: self.clock.now().millis() };
-        self.put(USERS, name, &record).map_err(|_| Refusal::internal())?;
-        self.end_sessions_of(&Subject::User(name.to_owned())).map_err(|_| Refusal::internal())
+        let record = UserRecord { v: VERSION, hash, level, created_ms: self.clock.now().millis(), configured: false };
+        self.keep_user(name, record).map_err(|_| Refusal::internal())
     }
     /// Forgets a user and ends the user's sessions.
     pub(super) fn remove_user(&self, name: &str) -> Result<bool, AuthError> {
+        let _changing = self.changing();
         let known = self.user(name)?.is_some();
-        self.state.commit(&[Change::Delete(USERS, name.to_owned())])?;
-        self.end_sessions_of(&Subject::User(name.to_owned()))?;
+        let mut changes = self.ends_of_sessions(&Subject::User(name.to_owned()))?;
+        changes.push(Change::Delete(USERS, name.to_owned()));
+        self.state.commit(&changes)?;
         Ok(known)
     }
     /// Names, levels and ages of all users.
@@ -235,7 +283,8 @@ impl Auth {
     }
 
     /// Judges a name and a password, at most five wrong ones a minute from one address.
-    pub(super) async fn check_password(&self, name: &str, password: Secret, from: Option<IpAddr>) -> Result<Level, Refusal> {
+    /// Gives the level, and the fingerprint of what was proven.
+    pub(super) async fn check_password(&self, name: &str, password: Secret, from: Option<IpAddr>) -> Result<(Level, String), Refusal> {
         let wrong = || Refusal::new(http::StatusCode::UNAUTHORIZED, "wrong_credentials", "name or password is wrong");
         if password.expose().len() > password::PASSWORD_BYTES_MAX {
             return Err(wrong());
@@ -249,7 +298,7 @@ impl Auth {
         let work = tokio::task::spawn_blocking(move || (password::matches(&password, hash.as_deref()), turn));
         let (matched, _turn) = work.await.map_err(|_| Refusal::internal())?;
         match record {
-            Some(record) if matched => Ok(record.level),
+            Some(record) if matched => Ok((record.level, sha256_hex(&record.hash))),
             _ => {
                 self.failed(from);
                 Err(wrong())
@@ -283,54 +332,65 @@ impl Auth {
     // --- sessions ---
 
     /// Opens a session and gives the cookie's value.
-    pub(super) fn open_session(&self, subject: Subject) -> Result<Secret, AuthError> {
+    /// `proof` is the fingerprint of the password or token that was shown: the session lives as long as it is current.
+    pub(super) fn open_session(&self, subject: Subject, proof: String) -> Result<Secret, AuthError> {
         let cookie = random_token()?;
+        let _changing = self.changing();
         let now = self.clock.now().millis();
         let mut all = self.sessions()?;
         all.sort_by_key(|(_, s)| s.seen_ms);
         let idle = self.settings.session_idle.as_millis() as i64;
         let gone = all.iter().enumerate().filter(|(i, (_, s))| s.seen_ms + idle < now || i + SESSIONS_MAX <= all.len());
         let mut changes: Vec<Change> = gone.map(|(_, (key, _))| Change::Delete(SESSIONS, key.clone())).collect();
-        let record = SessionRecord { v: VERSION, subject, created_ms: now, seen_ms: now };
+        let record = SessionRecord { v: VERSION, subject, proof, created_ms: now, seen_ms: now };
         changes.push(Change::Put(SESSIONS, sha256_hex(cookie.expose()), render(&record)));
         self.state.commit(&changes)?;
         Ok(cookie)
     }
     /// Ends the session of a cookie.
     pub(super) fn end_session(&self, cookie: &str) -> Result<(), AuthError> {
+        let _changing = self.changing();
         Ok(self.state.commit(&[Change::Delete(SESSIONS, sha256_hex(cookie))])?)
     }
     fn sessions(&self) -> Result<Vec<(String, SessionRecord)>, AuthError> {
         let rows = self.state.scan(SESSIONS, "")?;
         Ok(rows.into_iter().filter_map(|(key, bytes)| Some((key, parse(&bytes)?))).collect())
     }
-    fn end_sessions_of(&self, subject: &Subject) -> Result<(), AuthError> {
+    /// What must be written to end all sessions of somebody.
+    fn ends_of_sessions(&self, subject: &Subject) -> Result<Vec<Change>, AuthError> {
         let theirs = self.sessions()?.into_iter().filter(|(_, s)| s.subject == *subject);
-        let changes: Vec<Change> = theirs.map(|(key, _)| Change::Delete(SESSIONS, key)).collect();
-        if changes.is_empty() { Ok(()) } else { Ok(self.state.commit(&changes)?) }
+        Ok(theirs.map(|(key, _)| Change::Delete(SESSIONS, key)).collect())
     }
     /// The caller of a session that is alive; its level is looked up anew, so that a demotion holds at once.
     fn session(&self, cookie: &str) -> Option<Caller> {
         let key = sha256_hex(cookie);
-        let mut record: SessionRecord = parse(&self.state.get(SESSIONS, &key).ok()??)?;
+        let record: SessionRecord = parse(&self.state.get(SESSIONS, &key).ok()??)?;
         let now = self.clock.now().millis();
-        if record.seen_ms + (self.settings.session_idle.as_millis() as i64) < now {
+        let idle = self.settings.session_idle.as_millis() as i64;
+        if record.seen_ms + idle < now {
             return None;
         }
-        let (name, level) = match &record.subject {
-            Subject::User(name) => (name.clone(), self.user(name).ok()??.level),
-            Subject::Token(name) => (name.clone(), self.tokens().iter().find(|(n, _)| n == name)?.1.level),
+        let (name, level, proof) = match &record.subject {
+            Subject::User(name) => self.user(name).ok()?.map(|u| (name.clone(), u.level, sha256_hex(&u.hash)))?,
+            Subject::Token(name) => self.tokens().iter().find(|(n, _)| n == name).map(|(_, t)| (name.clone(), t.level, t.sha256.clone()))?,
         };
-        if now - record.seen_ms > SEEN_EVERY_MS {
-            record.seen_ms = now;
-            // A session that cannot be prolonged now ends earlier; that is all.
-            drop(self.state.commit(&[Change::Put(SESSIONS, key, render(&record))]));
+        if proof != record.proof {
+            return None;
+        }
+        if now - record.seen_ms > SEEN_EVERY_MS.min(idle / 4) {
+            self.prolong(&key, now);
         }
         Some(Caller { name: name.as_str().into(), rights: Rights::of(level), via: Via::Session })
     }
-
-    fn put<T: Serialize>(&self, table: Table, key: &str, record: &T) -> Result<(), AuthError> {
-        Ok(self.state.commit(&[Change::Put(table, key.to_owned(), render(record))])?)
+    /// A session that cannot be prolonged now ends earlier; that is all.
+    fn prolong(&self, key: &str, now: i64) {
+        let _changing = self.changing();
+        // Read again under the lock: a session that was ended meanwhile must stay ended.
+        let record = self.state.get(SESSIONS, key).ok().flatten().and_then(|bytes| parse::<SessionRecord>(&bytes));
+        if let Some(mut record) = record {
+            record.seen_ms = now;
+            drop(self.state.commit(&[Change::Put(SESSIONS, key.to_owned(), render(&record))]));
+        }
     }
 
     async fn prove(&self, headers: &HeaderMap, peer: Option<Peer>, foreign: bool) -> Result<Caller, Refusal> {
@@ -358,7 +418,7 @@ impl Auth {
                     if let Some((name, level)) = self.token(password.expose()) {
                         return Ok(known(&name, Rights::of(level), Via::Token));
                     }
-                    let level = self.check_password(&name, password, from).await?;
+                    let (level, _) = self.check_password(&name, password, from).await?;
                     Ok(known(&name, Rights::of(level), Via::Password))
                 }
                 _ => Err(wrong()),

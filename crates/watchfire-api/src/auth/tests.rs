@@ -1,7 +1,6 @@
 //! Who gets in: tokens, passwords, sessions and the throttle, through the real pipeline and with a hand-turned clock.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,35 +9,15 @@ use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use watchfire_model::meter::Meter;
-use watchfire_model::state::{Change, StateError, StateStore, Table};
+use watchfire_model::state::SESSIONS;
+use watchfire_model::state::StateStore;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_net::listener::Peer;
 use watchfire_net::secret::Secret;
 
 use super::*;
 use crate::server::{Doors, Hosts, Route, build};
-
-#[derive(Default)]
-struct Memory(Mutex<BTreeMap<(Table, String), Vec<u8>>>);
-impl StateStore for Memory {
-    fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.0.lock().unwrap().get(&(table, key.to_owned())).cloned())
-    }
-    fn scan(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        let all = self.0.lock().unwrap();
-        Ok(all.iter().filter(|((t, k), _)| *t == table && k.starts_with(prefix)).map(|((_, k), v)| (k.clone(), v.clone())).collect())
-    }
-    fn commit(&self, changes: &[Change]) -> Result<(), StateError> {
-        let mut all = self.0.lock().unwrap();
-        for change in changes {
-            match change.clone() {
-                Change::Put(table, key, value) => drop(all.insert((table, key), value)),
-                Change::Delete(table, key) => drop(all.remove(&(table, key))),
-            }
-        }
-        Ok(())
-    }
-}
+use crate::testing::Memory;
 
 struct House {
     auth: Arc<Auth>,
@@ -48,20 +27,24 @@ struct House {
     dir: tempfile::TempDir,
 }
 
+fn router(auth: &Arc<Auth>, clock: &Arc<ManualClock>) -> Router {
+    let doors = Doors { hosts: Hosts::new("", &[]), identify: auth.clone(), meter: Meter::new(), clock: clock.clone() };
+    async fn done() -> &'static str {
+        "done"
+    }
+    let mut table: Vec<Route<()>> = routes(auth);
+    for level in Level::ALL {
+        table.push(Route::new(&[Method::GET, Method::POST, Method::PUT, Method::DELETE], &format!("/{level}"), level, done));
+    }
+    build(table, (), || async { StatusCode::NOT_FOUND }, doors)
+}
+
 fn house(enabled: bool) -> House {
     let dir = tempfile::tempdir().unwrap();
     let (state, clock) = (Arc::new(Memory::default()), ManualClock::new(Timestamp(1_000_000_000_000)));
     let settings = Settings { enabled, ..Settings::default() };
     let auth = Auth::start(settings, false, &["10.9.0.0/16".to_owned()], dir.path(), state.clone(), clock.clone()).unwrap();
-    let doors = Doors { hosts: Hosts::new("", &[]), identify: auth.clone(), meter: Meter::new(), clock: clock.clone() };
-    async fn done() -> &'static str {
-        "done"
-    }
-    let mut table: Vec<Route<()>> = routes(&auth);
-    for level in Level::ALL {
-        table.push(Route::new(&[Method::GET, Method::POST, Method::PUT, Method::DELETE], &format!("/{level}"), level, done));
-    }
-    let router = build(table, (), || async { StatusCode::NOT_FOUND }, doors);
+    let router = router(&auth, &clock);
     House { auth, router, clock, state, dir }
 }
 
@@ -203,4 +186,284 @@ async fn r51_sessions_end_when_idle_when_left_and_when_the_password_changes() {
     house.auth.put_user("eva", &Secret::new("another horse"), Level::Read).unwrap();
     assert_eq!(house.get("/read", &before).await, StatusCode::UNAUTHORIZED);
     assert_eq!(house.log_in(right).await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// The same house after a restart with other settings.
+fn restarted(house: &House, settings: Settings) -> Result<Arc<Auth>, AuthError> {
+    Auth::start(settings, false, &[], house.dir.path(), house.state.clone(), house.clock.clone())
+}
+
+fn configured(name: &str, password: &str) -> Settings {
+    let user = ConfiguredUser { name: name.to_owned(), password: PasswordSource::Inline(Secret::new(password)), level: Level::Read };
+    Settings { enabled: true, users: vec![user], ..Settings::default() }
+}
+
+#[tokio::test]
+async fn r47_a_revoked_admin_token_stays_dead_and_the_next_start_makes_another() {
+    let house = house(true);
+    let path = house.dir.path().join("admin.token");
+    let first = Secret::from_file(&path).unwrap();
+    let bearer = format!("Bearer {}", first.expose());
+    let revoke = house.ask(Method::DELETE, "/api/auth/tokens/admin", "192.168.1.9", &[("authorization", &bearer)], "").await;
+    assert_eq!(revoke.0, StatusCode::NO_CONTENT);
+    assert_eq!(house.ask(Method::GET, "/read", "192.168.1.9", &[("authorization", &bearer)], "").await.0, StatusCode::UNAUTHORIZED);
+    let auth = restarted(&house, Settings { enabled: true, ..Settings::default() }).unwrap();
+    let second = Secret::from_file(&path).unwrap();
+    assert_ne!(first, second);
+    assert!(auth.check_token(&first, None).is_err() && auth.check_token(&second, None).is_ok());
+}
+
+#[tokio::test]
+async fn r51_sessions_of_tokens_and_users_end_with_them() {
+    let house = house(true);
+    let token = service::random_token().unwrap();
+    house.auth.put_token("grafana", &token, Level::Read).unwrap();
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Read).unwrap();
+    let (status, by_token) = house.log_in(&format!("{{\"token\":\"{}\"}}", token.expose())).await;
+    let (_, by_password) = house.log_in(r#"{"username":"eva","password":"correct horse"}"#).await;
+    assert_eq!((status, house.get("/read", &by_token).await, house.get("/read", &by_password).await), (StatusCode::OK, StatusCode::OK, StatusCode::OK));
+    assert!(house.auth.remove_token("grafana").unwrap() && house.auth.remove_user("eva").unwrap());
+    // The same names come back with other secrets: what was opened before stays closed.
+    house.auth.put_token("grafana", &service::random_token().unwrap(), Level::Admin).unwrap();
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Admin).unwrap();
+    assert_eq!((house.get("/read", &by_token).await, house.get("/read", &by_password).await), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
+    assert_eq!(house.state.scan(SESSIONS, "").unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn r51_a_session_is_worth_nothing_once_its_proof_is_replaced() {
+    let house = house(true);
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Read).unwrap();
+    // As if a log-in had been under way while the password changed.
+    let (_, proof) = house.auth.check_password("eva", Secret::new("correct horse"), None).await.unwrap();
+    house.auth.put_user("eva", &Secret::new("another horse"), Level::Read).unwrap();
+    let cookie = house.auth.open_session(records::Subject::User("eva".to_owned()), proof).unwrap();
+    assert_eq!(house.get("/read", &format!("watchfire_session={}", cookie.expose())).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn r51_cookies_are_random_kept_as_hashes_and_secure_over_tls() {
+    let house = house(true);
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Read).unwrap();
+    let right = r#"{"username":"eva","password":"correct horse"}"#;
+    let (first, second) = (house.log_in(right).await.1, house.log_in(right).await.1);
+    let value = first.strip_prefix("watchfire_session=").unwrap();
+    assert!(value.len() == 64 && first != second);
+    let stored = house.state.scan(SESSIONS, "").unwrap();
+    assert!(stored.len() == 2 && stored.iter().all(|(key, record)| key != value && !String::from_utf8_lossy(record).contains(value)));
+    for tls in [false, true] {
+        let mut request = Request::post("/api/auth/login").header("host", "localhost").header("content-type", "application/json");
+        request.extensions_mut().unwrap().insert(Peer::new("10.1.1.1:5".parse().unwrap(), "10.1.1.2:443".parse().unwrap(), tls));
+        let response = house.router.clone().oneshot(request.body(Body::from(right)).unwrap()).await.unwrap();
+        let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
+        assert_eq!(cookie.contains("; Secure"), tls, "{cookie}");
+        assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict") && cookie.contains("; Path=/"), "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_idle_time_is_prolonged_by_use() {
+    let house = house(true);
+    let auth = restarted(&house, Settings { session_idle: Duration::from_secs(60), ..configured("eva", "correct horse") }).unwrap();
+    let (_, proof) = auth.check_password("eva", Secret::new("correct horse"), None).await.unwrap();
+    let cookie = auth.open_session(records::Subject::User("eva".to_owned()), proof).unwrap();
+    let mut headers = http::HeaderMap::new();
+    headers.insert("cookie", format!("a=b; watchfire_session={}; c=d", cookie.expose()).parse().unwrap());
+    let via = async || crate::server::Identify::identify(&*auth, &headers, None, false).await.unwrap().via;
+    for _ in 0..10 {
+        house.clock.advance(Duration::from_secs(40));
+        assert_eq!(via().await, Via::Session);
+    }
+    house.clock.advance(Duration::from_secs(61));
+    assert_eq!(via().await, Via::Nothing);
+}
+
+#[tokio::test]
+async fn r51_unknown_users_are_told_the_same_and_cost_the_same() {
+    let house = house(true);
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Read).unwrap();
+    let mut answers = Vec::new();
+    for (index, name) in ["eva", "nobody", "", "e v a", &"x".repeat(200)].into_iter().enumerate() {
+        let body = serde_json::json!({ "username": name, "password": "wrong horse" }).to_string();
+        let from = format!("192.168.7.{index}");
+        let (status, headers, text) =
+            house.ask(Method::POST, "/api/auth/login", &from, &[("content-type", "application/json"), ("x-request-id", "same")], &body).await;
+        answers.push((status, headers.get("set-cookie").cloned(), text));
+    }
+    assert!(answers.windows(2).all(|w| w[0] == w[1]), "{answers:?}");
+    assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
+    // The work is the same by construction: an unknown user's password is hashed against a decoy of the same cost.
+    assert!(!password::matches(&Secret::new("decoy"), None));
+}
+
+#[tokio::test]
+async fn r51_guesses_sent_at_once_are_counted_one_by_one() {
+    let house = house(true);
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Read).unwrap();
+    let from = Some("192.0.2.9".parse().unwrap());
+    let guesses = (0..12).map(|_| house.auth.check_password("eva", Secret::new("wrong horse"), from));
+    let statuses: Vec<StatusCode> = futures_util::future::join_all(guesses).await.into_iter().map(|r| r.unwrap_err().status).collect();
+    assert_eq!(statuses.iter().filter(|s| **s == StatusCode::UNAUTHORIZED).count(), 5, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|s| **s == StatusCode::TOO_MANY_REQUESTS).count(), 7, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn basic_and_bearer() {
+    use base64::Engine;
+    let house = house(true);
+    house.auth.put_user("eva", &Secret::new("correct:horse"), Level::Read).unwrap();
+    let token = service::random_token().unwrap();
+    house.auth.put_token("t", &token, Level::Read).unwrap();
+    let basic = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    for (index, (header, expected)) in [
+        (format!("Basic {}", basic("eva:correct:horse")), StatusCode::OK),
+        (format!("basic {}", basic("eva:correct:horse")), StatusCode::OK),
+        (format!("Basic {}", basic("eva:wrong")), StatusCode::UNAUTHORIZED),
+        (format!("Basic {}", basic("eva")), StatusCode::UNAUTHORIZED),
+        ("Basic !!!".to_owned(), StatusCode::UNAUTHORIZED),
+        ("Basic".to_owned(), StatusCode::UNAUTHORIZED),
+        (format!("Bearer {}", token.expose()), StatusCode::OK),
+        (format!("bearer  {}", token.expose()), StatusCode::OK),
+        (format!("Bearer {}x", token.expose()), StatusCode::UNAUTHORIZED),
+        (format!("Token {}", token.expose()), StatusCode::UNAUTHORIZED),
+        ("Bearer ".to_owned(), StatusCode::UNAUTHORIZED),
+        (String::new(), StatusCode::UNAUTHORIZED),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (status, headers, text) = house.ask(Method::GET, "/read", &format!("192.168.5.{index}"), &[("authorization", &header)], "").await;
+        assert_eq!(status, expected, "{header}: {text}");
+        assert_eq!(headers.contains_key("www-authenticate"), expected == StatusCode::UNAUTHORIZED);
+    }
+    // A proof that is wrong is not saved by a trusted address.
+    assert_eq!(house.ask(Method::GET, "/read", "10.9.1.1", &[("authorization", "Bearer wrong")], "").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn tokens_and_users_over_http() {
+    let house = house(true);
+    let bearer = format!("Bearer {}", Secret::from_file(&house.dir.path().join("admin.token")).unwrap().expose());
+    let json = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let ask = async |method: Method, path: &str, body: &str| house.ask(method, path, "192.168.1.9", &json, body).await;
+    let (status, _, text) = ask(Method::POST, "/api/auth/tokens", r#"{"name":"pi","level":"ingest"}"#).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let made: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let proof = format!("Bearer {}", made["token"].as_str().unwrap());
+    for (path, expected) in [("/ingest", StatusCode::OK), ("/read", StatusCode::FORBIDDEN)] {
+        assert_eq!(house.ask(Method::POST, path, "192.168.1.9", &[("authorization", &proof)], "").await.0, expected, "{path}");
+    }
+    assert!(!ask(Method::GET, "/api/auth/tokens", "").await.2.contains(made["token"].as_str().unwrap()));
+    for (method, path, body, expected) in [
+        (Method::POST, "/api/auth/tokens", r#"{"name":"pi","level":"read"}"#, 409),
+        (Method::POST, "/api/auth/tokens", r#"{"name":"a b","level":"read"}"#, 422),
+        (Method::POST, "/api/auth/tokens", r#"{"name":"x","level":"public"}"#, 422),
+        (Method::POST, "/api/auth/tokens", r#"{"name":"x","level":"root"}"#, 400),
+        (Method::POST, "/api/auth/tokens", "not json", 400),
+        (Method::DELETE, "/api/auth/tokens/pi", "", 204),
+        (Method::DELETE, "/api/auth/tokens/pi", "", 404),
+        (Method::POST, "/api/auth/users", r#"{"name":"eva","password":"correct horse","level":"read"}"#, 204),
+        (Method::POST, "/api/auth/users", r#"{"name":"eva","password":"short","level":"read"}"#, 422),
+        (Method::POST, "/api/auth/users", r#"{"name":"../eva","password":"correct horse","level":"read"}"#, 422),
+        (Method::POST, "/api/auth/password", r#"{"current":"a","new":"b"}"#, 422), // a token has no password
+        (Method::DELETE, "/api/auth/users/eva", "", 204),
+        (Method::DELETE, "/api/auth/users/eva", "", 404),
+    ] {
+        let (status, _, text) = ask(method.clone(), path, body).await;
+        assert_eq!(status.as_u16(), expected, "{method} {path} {body}: {text}");
+        if status.is_client_error() {
+            let error: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert!(error["error"]["code"].is_string() && error["request_id"].is_string(), "{text}");
+        }
+    }
+    assert_eq!(house.ask(Method::POST, "/ingest", "192.168.1.9", &[("authorization", &proof)], "").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn ones_own_password_changes_with_the_old_one_only() {
+    let house = house(true);
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Read).unwrap();
+    let (_, cookie) = house.log_in(r#"{"username":"eva","password":"correct horse"}"#).await;
+    let headers = [("cookie", cookie.as_str()), ("content-type", "application/json")];
+    let change = async |body: &str| house.ask(Method::POST, "/api/auth/password", "192.168.1.9", &headers, body).await.0;
+    assert_eq!(change(r#"{"current":"wrong horse","new":"another horse"}"#).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(change(r#"{"current":"correct horse","new":"another horse"}"#).await, StatusCode::NO_CONTENT);
+    assert_eq!(house.get("/read", &cookie).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(house.log_in(r#"{"username":"eva","password":"another horse"}"#).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn configured_users_come_and_go_with_the_configuration() {
+    let house = house(true);
+    house.auth.put_user("made", &Secret::new("correct horse"), Level::Read).unwrap();
+    let names = |auth: &Auth| auth.user_list().unwrap().into_iter().map(|(name, _, _)| name).collect::<Vec<_>>();
+    let auth = restarted(&house, configured("eva", "correct horse")).unwrap();
+    assert_eq!(names(&auth), ["eva", "made"]);
+    let (_, proof) = auth.check_password("eva", Secret::new("correct horse"), None).await.unwrap();
+    // Nothing is written anew, and no session ends, while the configuration stays the same.
+    let again = restarted(&house, configured("eva", "correct horse")).unwrap();
+    assert_eq!(again.check_password("eva", Secret::new("correct horse"), None).await.unwrap().1, proof);
+    let changed = restarted(&house, configured("eva", "another horse")).unwrap();
+    assert!(changed.check_password("eva", Secret::new("correct horse"), None).await.is_err());
+    assert_eq!(names(&restarted(&house, Settings { enabled: true, ..Settings::default() }).unwrap()), ["made"]);
+    assert!(restarted(&house, configured("eva", "")).is_err());
+    let missing = PasswordSource::File(house.dir.path().join("missing"));
+    let user = ConfiguredUser { name: "eva".to_owned(), password: missing, level: Level::Read };
+    let error = restarted(&house, Settings { enabled: true, users: vec![user], ..Settings::default() }).err().unwrap();
+    assert!(error.to_string().starts_with("cannot use the password of user \"eva\""), "{error}");
+}
+
+#[tokio::test]
+async fn grafanas_administrator_is_honoured() {
+    let house = house(true);
+    let mut settings = Settings { enabled: true, ..Settings::default() };
+    settings.grafana_admin(None, None);
+    assert!(settings.users.is_empty());
+    // Grafana's own example is shorter than our least length; an unchanged container must start all the same.
+    settings.grafana_admin(None, Some("admin"));
+    let auth = restarted(&house, settings.clone()).unwrap();
+    assert_eq!(auth.check_password("admin", Secret::new("admin"), None).await.unwrap().0, Level::Admin);
+    settings.grafana_admin(Some("admin"), Some("other"));
+    assert_eq!(settings.users.len(), 1);
+}
+
+#[tokio::test]
+async fn a_foreign_page_has_no_rights_of_its_visitor() {
+    for (enabled, insecure, from, expected) in [
+        (false, false, "127.0.0.1", [StatusCode::OK, StatusCode::FORBIDDEN]),
+        (false, true, "192.168.1.9", [StatusCode::OK, StatusCode::FORBIDDEN]),
+        (true, false, "10.9.1.1", [StatusCode::OK, StatusCode::UNAUTHORIZED]),
+    ] {
+        let mut house = house(enabled);
+        if insecure {
+            let auth = Auth::start(Settings::default(), true, &[], house.dir.path(), house.state.clone(), house.clock.clone()).unwrap();
+            assert!(auth.is_insecure());
+            house.router = router(&auth, &house.clock);
+        }
+        for (headers, expected) in [
+            (&[][..], expected[0]),
+            (&[("origin", "http://localhost")], expected[0]),
+            (&[("origin", "http://evil.example")], expected[1]),
+            (&[("origin", "null")], expected[1]),
+            (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], expected[1]),
+        ] {
+            assert_eq!(house.ask(Method::GET, "/read", from, headers, "").await.0, expected, "{enabled} {insecure} {headers:?}");
+        }
+    }
+    let house = house(true);
+    house.auth.put_user("eva", &Secret::new("correct horse"), Level::Read).unwrap();
+    let (_, cookie) = house.log_in(r#"{"username":"eva","password":"correct horse"}"#).await;
+    let stolen = [("cookie", cookie.as_str()), ("origin", "http://evil.example")];
+    assert_eq!(house.ask(Method::GET, "/read", "192.168.1.9", &stolen, "").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn damaged_records_prove_nothing_and_stop_nothing() {
+    let house = house(true);
+    use watchfire_model::state::{Change, TOKENS, USERS};
+    let junk = |table, key: &str| Change::Put(table, key.to_owned(), b"\xff{not json".to_vec());
+    house.state.commit(&[junk(TOKENS, "t"), junk(USERS, "eva"), junk(SESSIONS, "00")]).unwrap();
+    let auth = restarted(&house, Settings { enabled: true, ..Settings::default() }).unwrap();
+    assert!(auth.check_password("eva", Secret::new("x"), None).await.is_err());
+    assert!(Auth::start(Settings::default(), false, &["10.0.0.0/99".to_owned()], house.dir.path(), house.state.clone(), house.clock.clone()).is_err());
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::{IntoResponse, Response};
 
@@ -24,7 +25,11 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 const SEND_MAX: Duration = Duration::from_secs(10);
 
 /// `GET /ws/system` with an upgrade.
-pub(super) async fn connect(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> Response {
+pub(super) async fn connect(State(app): State<Arc<App>>, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return Refusal::bad_request(rejection.body_text()).into_response(),
+    };
     let Some(listener) = listen(&app) else {
         return Refusal::unavailable("too many listeners", 30).into_response();
     };

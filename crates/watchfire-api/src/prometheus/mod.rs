@@ -40,7 +40,8 @@ fn envelope(refusal: &Refusal) -> Response {
 
 /// The routes of the Prometheus face.
 pub fn routes() -> Vec<Route<Arc<App>>> {
-    let mut all = query_routes();
+    // The query gate and the budget of each query bound these, by configured times that may be longer than the usual limit.
+    let mut all: Vec<_> = query_routes().into_iter().map(|route| route.time_limit(None)).collect();
     all.extend(target_routes());
     all.extend(status_routes());
     all.extend(other_routes());

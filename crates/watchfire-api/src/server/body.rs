@@ -64,12 +64,18 @@ impl Bodies {
     /// Replaces a request's body by one that is complete, decompressed and within the limits.
     pub(super) async fn read(&self, spec: &Spec, request: Request<Body>) -> Result<(Request<Body>, Held), Refusal> {
         let (mut parts, body) = request.into_parts();
-        let encoding = match parts.headers.get(CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?")) {
-            Some(text) => text.parse::<Encoding>().map_err(refused)?,
-            None => Encoding::Identity,
-        };
+        // Several headers of this name are one list, and a second encoding must not hide in the second of them.
+        let named: Vec<&str> = parts.headers.get_all(CONTENT_ENCODING).iter().map(|v| v.to_str().unwrap_or("?")).collect();
+        let encoding = named.join(",").parse::<Encoding>().map_err(refused)?;
+        // A type that is not taken is refused unread, except where the type of nothing does not matter.
+        if spec.content != Content::Form {
+            check_content(spec.content, &parts.headers, false)?;
+        }
         // Snappy stays as it is: its two forms share one name, and the handler of the protocol knows which is meant.
         let snappy = matches!(encoding, Encoding::Snappy | Encoding::SnappyFramed);
+        if snappy && matches!(spec.content, Content::Json | Content::Form) {
+            return Err(refused(InflateError::Unsupported("snappy".to_owned())));
+        }
         let encoding = if snappy { Encoding::Identity } else { encoding };
         let limits = spec.body_limits;
         let wire_max = if encoding == Encoding::Identity { limits.decompressed.min(limits.compressed) } else { limits.compressed };

@@ -1,9 +1,9 @@
 //! Which `Host` headers we answer to, and which `Origin` is our own. This is what keeps a foreign page in somebody's
 //! browser, or a foreign name that suddenly points here, from talking to us. Not authentication.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use watchfire_net::listener::Peer;
 
 /// Names under which unchanged programs reach the components that we replace.
@@ -44,6 +44,8 @@ const REPLACED: [&str; 30] = [
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     names: Vec<String>,
+    /// Those that the configuration names: a proxy in front of us may speak TLS for them.
+    configured: Vec<String>,
 }
 impl Hosts {
     /// Loopback names, the host's own name, names of replaced components, and the configured ones.
@@ -54,8 +56,9 @@ impl Hosts {
             names.push(host_name.to_ascii_lowercase());
             names.push(format!("{}.local", host_name.to_ascii_lowercase()));
         }
-        names.extend(configured.iter().map(|n| n.to_ascii_lowercase()));
-        Hosts { names }
+        let configured: Vec<String> = configured.iter().map(|n| n.trim_end_matches('.').to_ascii_lowercase()).collect();
+        names.extend(configured.iter().cloned());
+        Hosts { names, configured }
     }
 
     /// Whether a request may carry the `Host` that it carries. The port does not matter.
@@ -63,22 +66,62 @@ impl Hosts {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
         let Some(name) = host.to_str().ok().and_then(host_name) else { return false };
-        match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        match address(name) {
             // An address is ours when it is a loopback one or the very one that was reached.
-            Ok(ip) => ip.to_canonical().is_loopback() || peer.is_some_and(|p| p.local.ip() == ip.to_canonical()),
-            Err(_) => self.names.contains(&name.trim_end_matches('.').to_ascii_lowercase()),
+            Some(ip) => ip.to_canonical().is_loopback() || peer.is_some_and(|p| p.local.ip() == ip.to_canonical()),
+            None => self.names.contains(&name.trim_end_matches('.').to_ascii_lowercase()),
         }
+    }
+
+    /// Judges `Origin` against the `Host` that was already found to be ours.
+    pub(crate) fn origin(&self, headers: &HeaderMap, tls: bool) -> From {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => without_origin(headers),
+            (Some(origin), None) if self.is_ours(origin, headers, tls).is_some() => From::OurPage,
+            _ => From::ForeignPage,
+        }
+    }
+
+    fn is_ours(&self, origin: &HeaderValue, headers: &HeaderMap, tls: bool) -> Option<()> {
+        let (scheme, authority) = origin.to_str().ok()?.split_once("://")?;
+        let host = headers.get(header::HOST)?.to_str().ok()?;
+        let proxied = || host_name(host).is_some_and(|n| self.configured.contains(&n.trim_end_matches('.').to_ascii_lowercase()));
+        let default_port = match scheme {
+            "http" if !tls => ":80",
+            "https" if tls || proxied() => ":443",
+            _ => return None,
+        };
+        let plain = |text: &str| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
+        (plain(authority) == plain(host)).then_some(())
     }
 }
 
-/// The name or address in front of the port; brackets of IPv6 addresses are kept.
+/// A browser that embeds one of our answers in somebody else's page (an image, a script) sends no `Origin`, but says where
+/// the page is. Following a link is not embedding: the answer is seen by a person and not by the page.
+fn without_origin(headers: &HeaderMap) -> From {
+    let word = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let elsewhere = matches!(word("sec-fetch-site"), "cross-site" | "same-site");
+    let followed = word("sec-fetch-mode") == "navigate" && word("sec-fetch-dest") == "document";
+    if elsewhere && !followed { From::ForeignPage } else { From::Nowhere }
+}
+
+/// The address that a host name is, if it is one.
+fn address(name: &str) -> Option<IpAddr> {
+    match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => name.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+/// The name or address in front of the port; brackets of IPv6 addresses are kept. `None` when there is more than that.
 fn host_name(host: &str) -> Option<&str> {
-    let name = match host.find(']') {
-        Some(end) => host.get(..=end)?,
-        None => host.split(':').next()?,
-    };
+    let end = host.find(']').map_or_else(|| host.find(':').unwrap_or(host.len()), |bracket| bracket + 1);
+    let (name, port) = (host.get(..end)?, host.get(end..)?);
+    let digits = |text: &str| text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit());
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
-    (!name.is_empty() && name.bytes().all(plain)).then_some(name)
+    let fits = !name.is_empty() && name.bytes().all(plain) && (port.is_empty() || port.strip_prefix(':').is_some_and(digits));
+    fits.then_some(name)
 }
 
 /// Where a request says that it comes from.
@@ -90,26 +133,6 @@ pub(crate) enum From {
     OurPage,
     /// Somebody else's page, or one that hides.
     ForeignPage,
-}
-
-/// Judges `Origin` against the `Host` that was already found to be ours.
-pub(crate) fn origin(headers: &HeaderMap, tls: bool) -> From {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    match (origins.next(), origins.next()) {
-        (None, _) => From::Nowhere,
-        (Some(origin), None) => {
-            let scheme = if tls { "https://" } else { "http://" };
-            let ours = || {
-                let authority = origin.to_str().ok()?.strip_prefix(scheme)?;
-                let host = headers.get(header::HOST)?.to_str().ok()?;
-                let default_port = if tls { ":443" } else { ":80" };
-                let plain = |text: &str| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
-                (plain(authority) == plain(host)).then_some(())
-            };
-            if ours().is_some() { From::OurPage } else { From::ForeignPage }
-        }
-        _ => From::ForeignPage,
-    }
 }
 
 #[cfg(test)]
@@ -151,6 +174,16 @@ mod tests {
             ("evil.example:localhost", false),
             ("localhost@evil.example", false),
             ("2130706433", false),
+            ("[::1]evil.example", false),
+            ("[::1].evil.example:80", false),
+            ("[127.0.0.1]", false),
+            ("localhost:80:evil.example", false),
+            ("localhost:evil", false),
+            ("user:pass@localhost", false),
+            ("localhost/evil", false),
+            ("localhost:", true),
+            ("[::", false),
+            ("]", false),
             ("", false),
         ] {
             assert_eq!(hosts.allow(&headers(&[("host", host)]), Some(peer)), allowed, "{host}");
@@ -172,12 +205,32 @@ mod tests {
             (Some("http://localhost.evil.example:8000"), "localhost:8000", false, From::ForeignPage),
             (Some("null"), "localhost:8000", false, From::ForeignPage),
             (Some(""), "localhost:8000", false, From::ForeignPage),
+            (Some("https://watch.example"), "watch.example", false, From::OurPage),
+            (Some("https://watch.example:444"), "watch.example", false, From::ForeignPage),
+            (Some("https://pi.local"), "pi.local", false, From::ForeignPage),
+            (Some("ftp://localhost:8000"), "localhost:8000", false, From::ForeignPage),
         ] {
             let mut map = headers(&[("host", host)]);
             if let Some(text) = origin_text {
                 map.append("origin", text.parse().unwrap());
             }
-            assert_eq!(origin(&map, tls), expected, "{origin_text:?} at {host}");
+            let hosts = Hosts::new("pi", &["watch.example.".to_owned()]);
+            assert_eq!(hosts.origin(&map, tls), expected, "{origin_text:?} at {host}");
+        }
+    }
+
+    #[test]
+    fn r50_embedding_pages_are_foreign_and_links_are_not() {
+        for (site, mode, dest, expected) in [
+            ("cross-site", "no-cors", "image", From::ForeignPage),
+            ("same-site", "no-cors", "script", From::ForeignPage),
+            ("cross-site", "navigate", "iframe", From::ForeignPage),
+            ("cross-site", "navigate", "document", From::Nowhere),
+            ("same-origin", "cors", "empty", From::Nowhere),
+            ("none", "navigate", "document", From::Nowhere),
+        ] {
+            let map = headers(&[("host", "localhost"), ("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)]);
+            assert_eq!(Hosts::new("", &[]).origin(&map, false), expected, "{site} {mode} {dest}");
         }
     }
 }

@@ -8,6 +8,8 @@ mod pipeline;
 mod refusal;
 mod request_id;
 mod route;
+#[cfg(test)]
+mod tests;
 
 pub use crate::auth::Level;
 pub use doc::{Answer, Doc, Parameter, Place, SchemaOf};

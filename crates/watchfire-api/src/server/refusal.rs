@@ -61,10 +61,18 @@ impl Refusal {
     }
 }
 impl IntoResponse for Refusal {
+    /// The answer in our own envelope. The refusal goes along, so that the pipeline can write it in the route's envelope
+    /// and with the request's id.
     fn into_response(self) -> Response {
-        self.into_response_in(native_envelope)
+        let mut response = self.clone().into_response_in(native_envelope);
+        response.extensions_mut().insert(Refused(self));
+        response
     }
 }
+
+/// A refusal that travels with its answer up to the pipeline.
+#[derive(Clone)]
+pub(super) struct Refused(pub(super) Refusal);
 
 /// Makes the body of a refusal. Status and `Retry-After` are set afterwards by the server.
 pub type Envelope = fn(&Refusal) -> Response;
