@@ -13,7 +13,7 @@ use watchfire_model::meter::{Family, Meter};
 use watchfire_model::read::{Budget, Source};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::{SharedClock, Timestamp};
-use watchfire_model::write::Sink;
+use watchfire_model::write::{Sink, Written};
 
 use crate::live::Hub;
 use crate::prometheus::gate::QueryGate;
@@ -23,7 +23,7 @@ use crate::server::Spec;
 pub type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
 /// Decodes a remote-write message.
-pub type DecodeRemoteWrite = Arc<dyn Fn(&[u8], Origin) -> Result<Batch, String> + Send + Sync>;
+pub type DecodeRemoteWrite = Arc<dyn Fn(&[u8], Origin) -> Result<(Batch, Written), String> + Send + Sync>;
 
 /// Everything the faces need from the rest of the house. The binary fills it in.
 pub struct Rooms {
@@ -51,7 +51,7 @@ pub struct Rooms {
     pub cleanup_preview: Ask<Result<CleanupPreview, String>>,
     /// All families of `/metrics`: ours, recorded ones, declared ones without samples.
     pub exposition: Ask<Vec<Family>>,
-    /// Decodes a remote-write message, which is already decompressed.
+    /// Decodes a remote-write message, which is already decompressed. What the decoder itself refuses stands beside the batch.
     pub remote_write: DecodeRemoteWrite,
     /// Takes the items of `POST /api/metrics/record`. May block.
     pub recorder: Arc<dyn Recorder>,

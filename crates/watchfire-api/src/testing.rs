@@ -208,7 +208,7 @@ pub(crate) fn gpu_sample(at: Timestamp) -> GpuSample {
 }
 
 /// A batch of one sample, for tests of remote write: its body is `name value`.
-fn decode(body: &[u8], origin: Origin) -> Result<Batch, String> {
+fn decode(body: &[u8], origin: Origin) -> Result<(Batch, Written), String> {
     let text = std::str::from_utf8(body).map_err(|_| "snappy: corrupt input".to_owned())?;
     let mut batch = Batch::new(origin);
     for line in text.lines() {
@@ -217,7 +217,7 @@ fn decode(body: &[u8], origin: Origin) -> Result<Batch, String> {
         let samples = Samples::One(Sample { time: NOW, value });
         batch.series.push(SeriesSamples { labels: Labels::from_pairs([("__name__", name)]), samples });
     }
-    Ok(batch)
+    Ok((batch, Written::default()))
 }
 
 /// The faces over a test house.

@@ -65,8 +65,10 @@ fn store(app: &App, body: &[u8], origin: Origin) -> Result<Written, Failure> {
         Err(error @ InflateError::Decompressed(_)) => return Err(Failure::TooLarge(error.to_string())),
         Err(_) => Cow::Borrowed(body),
     };
-    let batch = (app.rooms.remote_write)(&message, origin).map_err(Failure::Malformed)?;
-    app.rooms.sink.write(batch).map_err(Failure::Later)
+    let (batch, refused) = (app.rooms.remote_write)(&message, origin).map_err(Failure::Malformed)?;
+    let mut written = app.rooms.sink.write(batch).map_err(Failure::Later)?;
+    written.add(refused);
+    Ok(written)
 }
 
 fn acceptable(headers: &HeaderMap) -> Result<(), (StatusCode, String)> {

@@ -13,10 +13,11 @@ use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, Serie
 use watchfire_model::labels::Labels;
 use watchfire_model::sample::Sample;
 use watchfire_model::time::Timestamp;
+use watchfire_model::write::{Reason, Written};
 
 use wire::{Message, Value, WireError};
 
-/// The most labels of one series that are looked at; the gate allows fewer and says so.
+/// The most labels of one series that are looked at; the gate allows fewer.
 const LABELS_MAX: usize = 256;
 
 /// Why a message cannot be read. Nothing of it was taken.
@@ -25,12 +26,6 @@ pub enum DecodeError {
     /// It is not the protobuf message that it should be.
     #[error("cannot read the write request: {0}")]
     Wire(#[from] WireError),
-    /// A series has more labels than anybody could mean.
-    #[error("cannot read the write request: a series has more than {LABELS_MAX} labels")]
-    Labels,
-    /// A series names a label twice.
-    #[error("cannot read the write request: label {0:?} stands in one series twice")]
-    Duplicate(String),
 }
 
 /// What a message held.
@@ -38,15 +33,15 @@ pub enum DecodeError {
 pub struct Decoded {
     /// Series and metadata.
     pub batch: Batch,
-    /// Native histograms, which this version does not keep.
-    pub histograms: u64,
+    /// What is refused here already: series whose labels cannot be, and native histograms, which this version does not keep.
+    pub refused: Written,
     /// Exemplars, which this version does not keep.
     pub exemplars: u64,
 }
 
 /// Reads a `WriteRequest`.
 pub fn decode(message: &[u8], origin: Origin) -> Result<Decoded, DecodeError> {
-    let mut decoded = Decoded { batch: Batch::new(origin), histograms: 0, exemplars: 0 };
+    let mut decoded = Decoded { batch: Batch::new(origin), refused: Written::default(), exemplars: 0 };
     // Neighbouring series mostly have one sample each; both buffers are used again for every series.
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     let mut samples: Vec<Sample> = Vec::new();
@@ -60,22 +55,25 @@ pub fn decode(message: &[u8], origin: Origin) -> Result<Decoded, DecodeError> {
     Ok(decoded)
 }
 
-fn take_series<'a>(message: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>, samples: &mut Vec<Sample>, out: &mut Decoded) -> Result<(), DecodeError> {
+fn take_series<'a>(message: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>, samples: &mut Vec<Sample>, out: &mut Decoded) -> Result<(), WireError> {
     pairs.clear();
     samples.clear();
+    let (mut histograms, mut problem) = (0, None);
     for field in Message::new(message) {
         match field? {
-            (1, Value::Bytes(label)) => {
-                if pairs.len() >= LABELS_MAX {
-                    return Err(DecodeError::Labels);
-                }
-                pairs.push(take_label(label)?);
-            }
+            (1, Value::Bytes(_)) if pairs.len() >= LABELS_MAX => problem = Some(format!("a series with more than {LABELS_MAX} labels")),
+            (1, Value::Bytes(label)) => match take_label(label) {
+                Err(WireError::Utf8) => problem = Some("a label that is not UTF-8".to_owned()),
+                pair => pairs.push(pair?),
+            },
             (2, Value::Bytes(sample)) => samples.push(take_sample(sample)?),
             (3, Value::Bytes(_)) => out.exemplars += 1,
-            (4, Value::Bytes(_)) => out.histograms += 1,
+            (4, Value::Bytes(_)) => histograms += 1,
             _ => {}
         }
+    }
+    if histograms > 0 {
+        out.refuse(Reason::UnsupportedType, histograms, "a native histogram");
     }
     if samples.is_empty() {
         return Ok(());
@@ -83,8 +81,12 @@ fn take_series<'a>(message: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>, sampl
     if !pairs.windows(2).all(|w| w[0].0 < w[1].0) {
         pairs.sort_unstable();
         if let Some(twice) = pairs.windows(2).find(|w| w[0].0 == w[1].0) {
-            return Err(DecodeError::Duplicate(twice[0].0.to_owned()));
+            problem = Some(format!("a series with two labels {:?}", twice[0].0));
         }
+    }
+    if let Some(problem) = problem {
+        out.refuse(Reason::InvalidLabels, samples.len() as u64, &problem);
+        return Ok(());
     }
     let samples = match samples[..] {
         [one] => Samples::One(one),
@@ -92,6 +94,13 @@ fn take_series<'a>(message: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>, sampl
     };
     out.batch.series.push(SeriesSamples { labels: Labels::from_sorted(pairs), samples });
     Ok(())
+}
+
+impl Decoded {
+    fn refuse(&mut self, reason: Reason, count: u64, example: &str) {
+        self.refused.reject(reason, count);
+        self.refused.example.get_or_insert_with(|| example.to_owned());
+    }
 }
 
 fn take_label(message: &[u8]) -> Result<(&str, &str), WireError> {

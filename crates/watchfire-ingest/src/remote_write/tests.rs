@@ -85,24 +85,35 @@ fn a_whole_request() {
     assert_eq!(rows[1].1[0].value.to_bits(), watchfire_model::sample::STALE_NAN_BITS);
     assert_eq!((rows[1].1[0].time, rows[1].1[1].value.to_bits()), (Timestamp(-5), (-0.5f64).to_bits()));
     assert_eq!(rows.len(), 2, "a series without samples is nothing to store");
-    assert_eq!((decoded.exemplars, decoded.histograms), (1, 2));
+    assert_eq!((decoded.exemplars, decoded.refused.rejected), (1, vec![(Reason::UnsupportedType, 2)]));
     assert_eq!(decoded.batch.metadata[0].kind, MetricType::Counter);
     assert_eq!(decoded.batch.metadata[1].kind, MetricType::Unknown);
 }
 
 #[test]
-fn what_is_wrong_is_refused_whole() {
-    let twice = WriteRequest { timeseries: vec![series(&[("b", "1"), ("a", "1"), ("b", "2")], &[(1, 1.0)])], ..Default::default() };
-    assert!(matches!(decoded(&twice), Err(DecodeError::Duplicate(name)) if name == "b"));
+fn a_series_with_impossible_labels_is_refused_alone() {
     let names: Vec<String> = (0..300).map(|i| format!("l{i:03}")).collect();
     let many: Vec<(&str, &str)> = names.iter().map(|n| (n.as_str(), "v")).collect();
-    assert!(matches!(decoded(&WriteRequest { timeseries: vec![series(&many, &[(1, 1.0)])], ..Default::default() }), Err(DecodeError::Labels)));
+    let good = series(&[("__name__", "up")], &[(1, 1.0)]);
+    for (bad, example) in [
+        (series(&[("b", "1"), ("a", "1"), ("b", "2")], &[(1, 1.0), (2, 1.0)]), "two labels \"b\""),
+        (series(&many, &[(1, 1.0), (2, 2.0)]), "more than 256 labels"),
+    ] {
+        let request = WriteRequest { timeseries: vec![bad, good.clone()], ..Default::default() };
+        let decoded = decoded(&request).unwrap();
+        assert_eq!(decoded.batch.series.len(), 1);
+        assert_eq!(decoded.refused.rejected, [(Reason::InvalidLabels, 2)]);
+        assert!(decoded.refused.example.unwrap().contains(example));
+    }
+}
+
+#[test]
+fn what_is_not_protobuf_is_refused_whole() {
     for (bytes, error) in [
         (&[0x0a, 0x05, 0x01][..], WireError::Truncated),
         (&[0x80; 12], WireError::Varint),
         (&[0x0b], WireError::WireType(1, 3)),
         (&[0x00], WireError::Tag),
-        (&[0x0a, 0x05, 0x0a, 0x03, 0x0a, 0x01, 0xff], WireError::Utf8),
         (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], WireError::Truncated),
     ] {
         assert!(matches!(decode(bytes, Origin::new("x")), Err(DecodeError::Wire(e)) if e == error), "{bytes:02x?}");

@@ -3,29 +3,30 @@
 use std::sync::Arc;
 
 use watchfire_api::app::{self, RecordError, Recorded, RefusedItem};
+use watchfire_ingest::gate::Gate;
 use watchfire_ingest::record::{self, Recorder};
 use watchfire_ingest::remote_write as wire;
 use watchfire_model::batch::{Batch, Origin};
 use watchfire_model::meter::{Counter, Meter};
+use watchfire_model::write::Written;
 
-/// Decodes remote-write messages and counts what this version cannot keep.
+/// Decodes remote-write messages and books what this version cannot keep.
 pub(super) struct RemoteWrite {
-    histograms: Counter,
+    gate: Arc<Gate>,
     exemplars: Counter,
 }
 impl RemoteWrite {
-    pub(super) fn new(meter: &Meter) -> RemoteWrite {
-        let unsupported =
-            |kind| meter.counter("watchfire_remote_write_unsupported_total", "Items of remote write that this version does not keep.", &[("kind", kind)]);
-        RemoteWrite { histograms: unsupported("native_histogram"), exemplars: unsupported("exemplar") }
+    pub(super) fn new(gate: Arc<Gate>, meter: &Meter) -> RemoteWrite {
+        let exemplars = meter.counter("watchfire_remote_write_exemplars_ignored_total", "Exemplars of remote write, which this version does not keep.", &[]);
+        RemoteWrite { gate, exemplars }
     }
 
     /// Decodes one message, already decompressed.
-    pub(super) fn decode(&self, message: &[u8], origin: Origin) -> Result<Batch, String> {
-        let decoded = wire::decode(message, origin).map_err(|e| e.to_string())?;
-        self.histograms.add(decoded.histograms);
+    pub(super) fn decode(&self, message: &[u8], origin: Origin) -> Result<(Batch, Written), String> {
+        let decoded = wire::decode(message, origin.clone()).map_err(|e| e.to_string())?;
         self.exemplars.add(decoded.exemplars);
-        Ok(decoded.batch)
+        self.gate.book_refused(&origin, &decoded.refused);
+        Ok((decoded.batch, decoded.refused))
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
     let started_at = clock.now();
     Rooms {
         source: store.clone(),
-        sink: gate,
+        sink: gate.clone(),
         state: store.state(),
         targets: Arc::new(move || manager.targets()),
         services: services(gpu.clone()),
@@ -51,7 +51,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         cleanup_preview: cleanup(store, clock.clone(), retention),
         exposition: exposition(meter.clone(), recorder.clone()),
         remote_write: {
-            let decoder = super::receive::RemoteWrite::new(&meter);
+            let decoder = super::receive::RemoteWrite::new(gate.clone(), &meter);
             Arc::new(move |message, origin| decoder.decode(message, origin))
         },
         recorder: Arc::new(super::receive::Recording(recorder)),
