@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 36] = [
+const KEYS: [(&str, bool); 39] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -18,6 +18,7 @@ const KEYS: [(&str, bool); 36] = [
     ("server.enable_lifecycle", false),
     ("server.insecure_no_auth", false),
     ("auth.enabled", false),
+    ("auth.session_idle", false),
     ("storage.retention.metrics", false),
     ("storage.retention.logs", false),
     ("storage.retention.traces", false),
@@ -43,6 +44,8 @@ const KEYS: [(&str, bool); 36] = [
     ("host.name", false),
     ("log.level", false),
     ("log.file", false),
+    ("log.format", false),
+    ("drop_in", false),
     ("packs", true),
     ("monitoring_dir", false),
 ];
@@ -161,5 +164,23 @@ pub(crate) fn merge(mut under: Node, over: Node) -> Node {
             under
         }
         (_, value) => Node { value, line: over.line, column: over.column },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchfire_model::document::Context;
+
+    #[test]
+    fn every_variable_is_a_key_of_the_file() {
+        let all: Vec<(String, &str)> = KEYS.iter().map(|(key, _)| (variable(key), "1")).collect();
+        let environment = Environment(all.into_iter().map(|(k, v)| (k, v.to_owned())).collect());
+        let (document, unknown) = environment.as_document();
+        assert_eq!(unknown, []);
+        let context = Context::new("environment");
+        super::super::read(&context, &document, std::path::Path::new(""));
+        let strange: Vec<_> = context.into_findings().into_iter().filter(|f| f.message.contains("unknown key")).collect();
+        assert_eq!(strange, []);
     }
 }
