@@ -165,6 +165,12 @@ fn count(doors: &Doors, route: &str, method: &Method, status: StatusCode, took: 
     doors.meter.counter("watchfire_http_requests_total", "Requests by route, method and status.", &labels).inc();
     let durations = doors.meter.histogram("watchfire_http_request_duration_seconds", "Time until an answer began.", &DURATIONS, &[("route", route)]);
     durations.observe(took.as_secs_f64());
+    let (code, ms) = (status.as_u16(), took.as_secs_f64() * 1000.0);
+    if status.is_server_error() {
+        tracing::warn!(route, method, code, ms, "request failed");
+    } else {
+        tracing::debug!(route, method, code, ms, "request answered");
+    }
 }
 
 /// The ids that log lines of this request carry. Trace context is taken over when it is well-formed.

@@ -170,3 +170,18 @@ fn the_version_is_told() {
     let output = run(&["version"], dir.path());
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("watchfire "), "{BINARY}: {output:?}");
 }
+
+#[test]
+fn log_lines_are_json_with_the_ids_of_their_request_and_go_to_a_file_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("data/logs/security.log");
+    let environment = [("WATCHFIRE_LOG_FILE", file.to_str().unwrap()), ("WATCHFIRE_LOG_LEVEL", "debug")];
+    let server = Server::start(&dir.path().join("data"), &[], &environment);
+    let headers = [("X-Request-Id", "req-abc123"), ("traceparent", "00-1234abcd5678ef901234abcd5678ef90-abcdef1234567890-01")];
+    request(server.address, "GET", "/api/system/gpu", &headers, b"").unwrap();
+    let lines: Vec<Value> = std::fs::read_to_string(&file).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(lines.iter().all(|l| ["timestamp", "level", "message", "target"].iter().all(|k| l[*k].is_string())));
+    let ours = lines.iter().find(|l| l["request_id"] == "req-abc123").expect("the request is told");
+    assert_eq!((&ours["trace_id"], &ours["span_id"]), (&Value::from("1234abcd5678ef901234abcd5678ef90"), &Value::from("abcdef1234567890")));
+    assert!(lines.iter().any(|l| l["message"].as_str().unwrap().contains("GPU")), "an operator looks for the word GPU");
+}
