@@ -137,3 +137,6 @@ impl ServerCertVerifier for BelieveAnybody {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,29 +90,44 @@ pub(super) struct GuardedSocket<T> {
     shared: Arc<Shared>,
     limits: Limits,
     read_timer: Pin<Box<Sleep>>,
-    write_timer: Option<Pin<Box<Sleep>>>,
+    stalled: Option<Stalled>,
+}
+
+/// An answer that the peer does not take as fast as it is made.
+struct Stalled {
+    since: Instant,
+    written: usize,
+    timer: Pin<Box<Sleep>>,
 }
 impl<T> GuardedSocket<T> {
     pub(super) fn new(inner: T, shared: Arc<Shared>, limits: Limits) -> GuardedSocket<T> {
         let read_timer = Box::pin(tokio::time::sleep(limits.head));
-        GuardedSocket { inner, shared, limits, read_timer, write_timer: None }
+        GuardedSocket { inner, shared, limits, read_timer, stalled: None }
     }
 
-    /// Pending until the peer's time is up.
+    /// Pending until the peer's time is up: the patience of an idle connection, and more for what was taken meanwhile.
     fn poll_slow_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.shared.phase() == Phase::Upgraded {
             return Poll::Pending;
         }
         let patience = self.limits.idle;
-        let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(timer.as_mut().poll_sleep(cx));
+        let stalled = self.stalled.get_or_insert_with(|| Stalled { since: Instant::now(), written: 0, timer: Box::pin(tokio::time::sleep(patience)) });
+        let earned = stalled.written as f64 / self.limits.body_bytes_per_second.max(1) as f64;
+        let deadline = stalled.since + patience + Duration::from_secs_f64(earned);
+        if stalled.timer.deadline() != deadline {
+            stalled.timer.as_mut().reset(deadline);
+        }
+        ready!(stalled.timer.as_mut().poll_sleep(cx));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answer"))
     }
 
-    fn wrote<R>(&mut self, outcome: Poll<io::Result<R>>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
-        if outcome.is_ready() {
-            self.write_timer = None;
-            return outcome;
+    fn wrote(&mut self, outcome: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(outcome) = outcome {
+            // A few bytes now and then do not make a peer that reads: only a flush, when all is taken, begins anew.
+            if let (Some(stalled), Ok(bytes)) = (&mut self.stalled, &outcome) {
+                stalled.written += bytes;
+            }
+            return Poll::Ready(outcome);
         }
         self.poll_slow_write(cx).map(Err)
     }
@@ -160,8 +175,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GuardedSocket<T> {
         self.inner.is_write_vectored()
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
-        self.wrote(outcome, cx)
+        if let Poll::Ready(outcome) = Pin::new(&mut self.inner).poll_flush(cx) {
+            self.stalled = None;
+            return Poll::Ready(outcome);
+        }
+        self.poll_slow_write(cx).map(Err)
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
@@ -172,17 +190,23 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GuardedSocket<T> {
 pub struct GuardedBody {
     inner: hyper::body::Incoming,
     shared: Arc<Shared>,
+    /// Whether somebody asked for it: until then nothing is read, and a peer is not slow because we are.
+    wanted: bool,
 }
 impl GuardedBody {
     pub(super) fn new(inner: hyper::body::Incoming, shared: Arc<Shared>) -> GuardedBody {
-        shared.enter(if inner.is_end_stream() { Phase::Answer } else { Phase::Body });
-        GuardedBody { inner, shared }
+        shared.enter(Phase::Answer);
+        GuardedBody { inner, shared, wanted: false }
     }
 }
 impl Body for GuardedBody {
     type Data = Bytes;
     type Error = hyper::Error;
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if !self.wanted && !self.inner.is_end_stream() {
+            self.wanted = true;
+            self.shared.enter(Phase::Body);
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if frame.is_none() || self.inner.is_end_stream() {
             self.shared.enter(Phase::Answer);

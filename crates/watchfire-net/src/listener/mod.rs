@@ -213,6 +213,20 @@ impl Server {
     }
 }
 
+/// Counts a connection for as long as it lives, however it ends.
+struct Open(Gauge);
+impl Open {
+    fn new(gauge: &Gauge) -> Open {
+        gauge.add(1.0);
+        Open(gauge.clone())
+    }
+}
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.add(-1.0);
+    }
+}
+
 /// One connection.
 struct Connection {
     limits: Limits,
@@ -230,8 +244,7 @@ impl Connection {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.meters.open.add(1.0);
-        let meters = self.meters.clone();
+        let _open = Open::new(&self.meters.open);
         if stream.set_nodelay(true).is_ok()
             && let Ok(local) = stream.local_addr()
         {
@@ -244,7 +257,6 @@ impl Connection {
                 },
             }
         }
-        meters.open.add(-1.0);
     }
 
     async fn speak<T, S, B>(mut self, stream: T, peer: Peer, service: S)
@@ -258,10 +270,11 @@ impl Connection {
     {
         let shared = Shared::new();
         let socket = GuardedSocket::new(stream, shared.clone(), self.limits.clone());
-        let target_bytes = self.limits.target_bytes;
+        let limits = self.limits.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let (shared, mut service) = (shared.clone(), service.clone());
-            async move { Ok::<_, Infallible>(answer(request, peer, shared, &mut service, target_bytes).await) }
+            let refused = refused_head(&request, &limits);
+            async move { Ok::<_, Infallible>(answer(request, peer, shared, &mut service, refused).await) }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.limits.idle + self.limits.head);
@@ -291,16 +304,27 @@ fn is_timeout(error: &hyper::Error) -> bool {
 
 type Answer<B> = Response<Either<AnswerBody<B>, Empty<<B as Body>::Data>>>;
 
-async fn answer<S, B>(request: Request<Incoming>, peer: Peer, shared: Arc<Shared>, service: &mut S, target_bytes: usize) -> Answer<B>
+/// Why a head is refused although it could be read. hyper's limit holds between two reads only, so that one read may bring
+/// more than the limit says.
+fn refused_head<B>(request: &Request<B>, limits: &Limits) -> Option<StatusCode> {
+    let target = request.uri().path_and_query().map_or(0, |t| t.as_str().len());
+    let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if target > limits.target_bytes {
+        Some(StatusCode::URI_TOO_LONG)
+    } else {
+        (target + fields > limits.head_bytes).then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    }
+}
+
+async fn answer<S, B>(request: Request<Incoming>, peer: Peer, shared: Arc<Shared>, service: &mut S, refused: Option<StatusCode>) -> Answer<B>
 where
     S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible>,
     B: Body,
 {
-    let long = request.uri().path_and_query().is_some_and(|t| t.as_str().len() > target_bytes);
     let mut request = request.map(|body| GuardedBody::new(body, shared.clone()));
-    if long {
+    if let Some(status) = refused {
         let mut refusal = Response::new(Either::Right(Empty::new()));
-        *refusal.status_mut() = StatusCode::URI_TOO_LONG;
+        *refusal.status_mut() = status;
         shared.enter(Phase::Idle);
         return refusal;
     }

@@ -31,7 +31,7 @@ impl Places {
 
     /// A place for an address, if there is one.
     pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
-        let address = address.to_canonical();
+        let address = key_of(address);
         let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let here = taken.each.get(&address).copied().unwrap_or(0);
         if taken.all >= self.0.all_max || (here >= self.0.each_max && !address.is_loopback()) {
@@ -56,6 +56,14 @@ impl Drop for Place {
     }
 }
 
+/// A household has a whole IPv6 /64, so that counts as one address.
+fn key_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +79,15 @@ mod tests {
         assert!(places.take(here).is_none(), "three in all");
         drop(first);
         assert!(places.take(far).is_some());
+    }
+
+    #[test]
+    fn a_whole_ipv6_network_counts_as_one_address() {
+        let places = Places::new(10, 2);
+        let _taken = [places.take("2001:db8::1".parse().unwrap()).unwrap(), places.take("2001:db8::2".parse().unwrap()).unwrap()];
+        assert!(places.take("2001:db8::3".parse().unwrap()).is_none());
+        assert!(places.take("2001:db8:0:1::3".parse().unwrap()).is_some());
+        let here: Vec<_> = (0..5).map(|_| places.take("::1".parse().unwrap()).unwrap()).collect();
+        assert_eq!(here.len(), 5);
     }
 }

@@ -74,7 +74,7 @@ async fn r40_heads_and_targets_have_limits() {
     let many: String = (0..120).map(|i| format!("X-{i}: y\r\n")).collect();
     assert!(talk(address, &[(&format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 0)]).await.starts_with("HTTP/1.1 431"));
     let fat = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(40 << 10));
-    // The rest of the head is never read, so the reset may overtake the answer.
+    // The rest of the head may never be read, so the reset may overtake the answer.
     let answer = talk(address, &[(&fat, 0)]).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
     assert!(talk(address, &[("\u{1}\u{2}\r\n\r\n", 0)]).await.starts_with("HTTP/1.1 400"));
@@ -112,4 +112,108 @@ fn a_taken_address_is_told() {
         let error = bind(first.local_addr().unwrap()).unwrap_err();
         assert!(error.is_taken() && error.to_string().starts_with("cannot listen on 127.0.0.1:"), "{error}");
     });
+}
+
+/// Opens sockets that each begin a request in another slow way, and keeps them.
+async fn slow_clients(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let beginnings = ["", "G", "GET / HTTP/1.1\r\nHost: x\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1"];
+    let mut clients = Vec::new();
+    for beginning in beginnings.iter().cycle().take(count) {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        // A socket that was turned away already cannot be written to; that is as slow as it gets.
+        drop(socket.write_all(beginning.as_bytes()).await);
+        clients.push(socket);
+    }
+    clients
+}
+
+#[tokio::test]
+async fn r46_three_hundred_slow_clients_leave_others_their_answer() {
+    let limits = Limits { head: Duration::from_millis(800), body_grace: Duration::from_millis(800), idle: Duration::from_millis(800), ..Limits::default() };
+    let (address, _tasks, meter) = serving(limits).await;
+    let slow = slow_clients(address, 300).await;
+    let mut answered = 0;
+    let until = tokio::time::Instant::now() + Duration::from_secs(2);
+    while tokio::time::Instant::now() < until {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let mut answer = Vec::new();
+        if socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.is_ok() {
+            // Before the first slow ones have had their time there is no place, and the connection is closed at once.
+            drop(tokio::time::timeout(Duration::from_secs(1), socket.read_to_end(&mut answer)).await.expect("nobody waits for slow clients"));
+        }
+        answered += u32::from(answer.starts_with(b"HTTP/1.1 200 OK"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(answered >= 5, "{answered}");
+    let gathered = meter.gather();
+    let slow_closed = gathered.iter().flat_map(|f| &f.points).find(|(l, _)| l.get("reason") == Some("too_slow")).map(|p| p.1).unwrap();
+    assert!(slow_closed >= 128.0, "{slow_closed}");
+    drop(slow);
+}
+
+#[tokio::test]
+async fn r46_whoever_does_not_read_is_cut_off() {
+    let meter = Meter::new();
+    let tasks = Tasks::new(&meter);
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let service =
+        tower::service_fn(|_: Request<GuardedBody>| async { Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(vec![b'x'; 32 << 20])))) });
+    let server = Server { limits: hasty(), tls: None, meter: meter.clone(), tasks: tasks.clone() };
+    tasks.spawn_until_done("listener", server.serve(listener, service));
+    let ask = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+    let mut greedy = TcpStream::connect(address).await.unwrap();
+    greedy.write_all(ask).await.unwrap();
+    let mut all = Vec::new();
+    greedy.read_to_end(&mut all).await.unwrap();
+    assert!(all.len() > 32 << 20, "who reads gets everything");
+
+    let mut lazy = TcpStream::connect(address).await.unwrap();
+    lazy.write_all(ask).await.unwrap();
+    // A byte now and then is not reading: what the server can send meanwhile stays below its least rate.
+    for _ in 0..20 {
+        let mut one = [0u8; 1];
+        if !matches!(lazy.read(&mut one).await, Ok(1)) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let slow = || meter.gather().iter().flat_map(|f| f.points.clone()).find(|(l, _)| l.get("reason") == Some("too_slow")).map_or(0.0, |p| p.1);
+    assert_eq!(slow(), 1.0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_asked_for_makes_nobody_slow() {
+    let meter = Meter::new();
+    let tasks = Tasks::new(&meter);
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = tower::service_fn(|request: Request<GuardedBody>| async move {
+        // As if the caller's password were checked first.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let read = request.into_body().collect().await.is_ok();
+        Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(read.to_string()))))
+    });
+    let server = Server { limits: hasty(), tls: None, meter: meter.clone(), tasks: tasks.clone() };
+    tasks.spawn_until_done("listener", server.serve(listener, service));
+    let answer = talk(address, &[("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc", 600), ("def", 0)]).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("true"), "{answer}");
+}
+
+#[tokio::test]
+async fn odd_requests() {
+    let (address, _tasks, _) = serving(hasty()).await;
+    let check = async |text: &str, expected: &str| {
+        let answer = talk(address, &[(text, 0)]).await;
+        assert!(answer.starts_with(expected), "{text:?}: {answer:?}");
+    };
+    check("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK").await;
+    check("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK").await;
+    check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "").await; // HTTP/2 is not spoken
+    check("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "HTTP/1.1 400").await;
+    check("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 400").await;
+    check("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 400").await;
+    check("GET / HTTP/1.1\r\nHost : x\r\n\r\n", "HTTP/1.1 400").await;
+    check("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "HTTP/1.1 400").await;
 }
