@@ -72,7 +72,11 @@ async fn bad_parameters_are_answered_in_the_original_words() {
         ),
         ("query_range?query=1&end=4.5&step=x", r#"invalid parameter "start": cannot parse "" to a valid timestamp"#),
         ("query_range?query=1&start=1&step=x", r#"invalid parameter "end": cannot parse "" to a valid timestamp"#),
-        ("query_range?query=up[5m]&start=1&end=2&step=1", "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector"),
+        // As 3.x says it; 2.42 leaves out which parameter.
+        (
+            "query_range?query=up[5m]&start=1&end=2&step=1",
+            "invalid parameter \"query\": invalid expression type \"range vector\" for range query, must be Scalar or instant Vector",
+        ),
         ("series", "no match[] parameter provided"),
         ("series?match[]=up{", r#"invalid parameter "match[]": 1:4: parse error: unexpected end of input inside braces"#),
         ("label/job/values?start=x", r#"invalid parameter "start": Invalid time value for 'start': cannot parse "x" to a valid timestamp"#),
