@@ -233,4 +233,17 @@ mod tests {
             assert_eq!(Hosts::new("", &[]).origin(&map, false), expected, "{site} {mode} {dest}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn r50_whatever_is_allowed_is_a_known_name_and_a_port(
+            before in "[a-z.@/\\[:]{0,4}", name in "(localhost|pi|127\\.0\\.0\\.1|\\[::1\\]|evil\\.example)", after in "[a-z0-9.:@\\]/-]{0,6}",
+        ) {
+            let text = format!("{before}{name}{after}");
+            let allowed = Hosts::new("pi", &[]).allow(&headers(&[("host", &text)]), None);
+            let rest = ["localhost", "pi.local", "pi", "127.0.0.1", "[::1]"].iter().find_map(|known| text.strip_prefix(known));
+            let port = |rest: &str| rest.trim_start_matches('.').strip_prefix(':').unwrap_or(rest).bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            proptest::prop_assert!(!allowed || rest.is_some_and(port), "{}", text);
+        }
+    }
 }
