@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use watchfire_model::document::{Context, Node};
+use watchfire_model::document::{Context, Node, Reader};
 use watchfire_model::meter::Meter;
 
 use glob::Lookup;
@@ -73,6 +73,24 @@ pub struct Place<'a> {
     pub lookup: &'a Lookup,
     /// The path of the list in the file, for messages: `scrape_configs[0].file_sd_configs`.
     pub path: String,
+}
+impl Place<'_> {
+    /// Reads the items of a `…_sd_configs` list, each a mapping; a mechanism that cannot work is left out.
+    fn each<D: Discovery + 'static>(&self, node: &Node, read_one: impl Fn(&Reader<'_>) -> Option<D>) -> Vec<Arc<dyn Discovery>> {
+        let items = node.items().unwrap_or_else(|| {
+            self.context.error(node.line, node.column, format!("{} must be a list, not {}", self.path, node.value.shape()));
+            &[]
+        });
+        let mut found: Vec<Arc<dyn Discovery>> = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            let reader = Reader::new(self.context, item, &format!("{}[{i}]", self.path));
+            if let Some(one) = read_one(&reader) {
+                found.push(Arc::new(one));
+            }
+            reader.finish();
+        }
+        found
+    }
 }
 
 /// How one kind of discovery is named and read.

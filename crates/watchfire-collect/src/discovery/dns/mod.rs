@@ -37,17 +37,7 @@ pub struct DnsDiscovery {
 }
 
 fn read(place: &Place<'_>, node: &Node) -> Vec<Arc<dyn Discovery>> {
-    let items = node.items().unwrap_or_else(|| {
-        place.context.error(node.line, node.column, format!("{} must be a list, not {}", place.path, node.value.shape()));
-        &[]
-    });
-    let one = |(i, item): (usize, &Node)| {
-        let reader = Reader::new(place.context, item, &format!("{}[{i}]", place.path));
-        let found = read_one(&reader);
-        reader.finish();
-        found.map(|d| Arc::new(d) as Arc<dyn Discovery>)
-    };
-    items.iter().enumerate().filter_map(one).collect()
+    place.each(node, read_one)
 }
 
 fn read_one(reader: &Reader<'_>) -> Option<DnsDiscovery> {

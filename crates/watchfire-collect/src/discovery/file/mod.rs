@@ -48,17 +48,7 @@ struct Stamp {
 }
 
 fn read(place: &Place<'_>, node: &Node) -> Vec<Arc<dyn Discovery>> {
-    let items = node.items().unwrap_or_else(|| {
-        place.context.error(node.line, node.column, format!("{} must be a list, not {}", place.path, node.value.shape()));
-        &[]
-    });
-    let one = |(i, item): (usize, &Node)| {
-        let reader = Reader::new(place.context, item, &format!("{}[{i}]", place.path));
-        let found = read_one(&reader, place.lookup);
-        reader.finish();
-        Arc::new(found) as Arc<dyn Discovery>
-    };
-    items.iter().enumerate().map(one).collect()
+    place.each(node, |reader| Some(read_one(reader, place.lookup)))
 }
 
 fn read_one(reader: &Reader<'_>, lookup: &Lookup) -> FileDiscovery {
