@@ -29,7 +29,7 @@ pub struct Options {
     pub future_max: Duration,
     /// How many bytes recent samples may occupy in memory. A half makes the head flush early, the whole makes writers wait.
     pub memory_max: usize,
-    /// Writes are refused while the file system has less room than this.
+    /// Writes are refused while the file system has less room than this, or than a tenth of its size where that is less.
     pub min_free_bytes: u64,
     /// How often recent samples move from memory into a segment.
     pub flush_interval: Duration,

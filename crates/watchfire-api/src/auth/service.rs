@@ -314,6 +314,9 @@ impl Auth {
     }
     fn failed(&self, from: Option<IpAddr>) {
         if let Some(ip) = from {
+            // At most five a minute from one address come this far, so the log cannot be flooded. The name stays out of it:
+            // people type passwords into the wrong field.
+            tracing::warn!(peer = %ip, "a wrong password or token was shown");
             self.throttle().failed(ip, self.clock.monotonic());
         }
     }

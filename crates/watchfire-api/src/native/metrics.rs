@@ -19,7 +19,7 @@ use crate::prometheus::gate::run;
 use crate::server::Refusal;
 
 /// The largest body of `POST /api/metrics/record`.
-const RECORD_BYTES_MAX: usize = 1 << 20;
+pub(crate) const RECORD_BYTES_MAX: usize = watchfire_ingest::record::BODY_BYTES_MAX;
 /// Refused items that are named in an answer; the rest is only counted.
 const REFUSED_NAMED_MAX: usize = 100;
 

@@ -13,6 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 use http::StatusCode;
+use watchfire_net::inflate::Limits;
 
 pub(crate) use gpu::GpuJson;
 
@@ -131,6 +132,7 @@ fn metrics_routes() -> Vec<Route<Arc<App>>> {
             .description("Good items are recorded even when others are refused.")
             .tag("metrics")
             .json::<Vec<metrics::ItemJson>>()
+            .body_limits(Limits::both(metrics::RECORD_BYTES_MAX))
             .answers::<metrics::RecordedJson>(200, "Everything was recorded")
             .answers::<metrics::RecordedJson>(422, "Something was refused"),
     ]

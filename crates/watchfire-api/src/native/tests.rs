@@ -289,6 +289,8 @@ async fn recording_keeps_the_good_and_names_the_bad() {
         (&mixed.json()["recorded"], &mixed.json()["errors"][0]["index"], &mixed.json()["errors"][0]["code"]),
         (&json!(1), &json!(1), &json!("unknown_metric"))
     );
+    let large = format!("{}[]", " ".repeat(2 << 20));
+    assert_eq!(post(&large).await.status, StatusCode::OK, "ten thousand items of usual size fit");
     let broken = post("{").await;
     assert_eq!((broken.status, &broken.json()["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("malformed_body")));
 }

@@ -63,6 +63,14 @@ fn bombs_are_refused() {
 }
 
 #[test]
+fn nothing_is_ignored_behind_the_first_document() {
+    let place = |text: &str| parse_yaml("f", text).unwrap_err().to_string();
+    assert_eq!(place("a: 1\n---\nb: 2\n"), "f:2:1: error: a second document begins here; one file holds one document");
+    assert_eq!(place("a: 1\nb: x\0y\n"), "f:2:5: error: a NUL byte is not allowed here");
+    assert!(parse_yaml("f", "---\na: 1\n...\n").is_ok());
+}
+
+#[test]
 fn scalars() {
     let node = parse_yaml("f", "a: yes\nb: 'yes'\nc: 1_000\nd: ~\ne: \"5\"\n").unwrap();
     assert_eq!(node.get("a").unwrap().as_bool(), Some(true));

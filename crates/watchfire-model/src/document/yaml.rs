@@ -14,15 +14,25 @@ const NODES_MAX: usize = 1_000_000;
 /// Parses the first document of a text. An empty text is a null node.
 pub fn parse_yaml(file: &str, text: &str) -> Result<Node, Box<Finding>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(nul) = nul_byte(file, text) {
+        return Err(Box::new(nul));
+    }
     let mut builder = Builder { file: file.into(), open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|e| builder.error(e.marker(), e.info()))?;
-        if matches!(event, Event::DocumentEnd) {
-            break;
+        if matches!(event, Event::DocumentStart(_)) && builder.root.is_some() {
+            return Err(builder.error(&span.start, "a second document begins here; one file holds one document"));
         }
         builder.take(event, &span.start)?;
     }
     Ok(builder.root.unwrap_or(Node { value: Value::Null, line: 1, column: 1 }))
+}
+
+/// The parser takes a NUL for the end of the text; what stands behind it would be ignored in silence.
+fn nul_byte(file: &str, text: &str) -> Option<Finding> {
+    let (line, content) = text.lines().enumerate().find(|(_, line)| line.contains('\0'))?;
+    let column = content.chars().take_while(|c| *c != '\0').count() + 1;
+    Some(Finding { severity: Severity::Error, file: file.into(), line: line + 1, column, message: "a NUL byte is not allowed here".to_owned() })
 }
 
 /// A collection that is not yet closed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::retention::{ClockWatch, REMOVAL_PAUSE};
 use super::{Engine, Shared};
+use crate::file::Room;
 use crate::options::Options;
 use crate::stats::Stats;
 
@@ -41,6 +42,11 @@ impl Schedule {
             clock: ClockWatch::new(options, newest),
         }
     }
+}
+
+/// The room that must be left, so that a small volume of its own is not full from the start.
+pub(super) fn free_bytes_min(options: &Options, room: Room) -> u64 {
+    options.min_free_bytes.min(room.size / 10)
 }
 
 impl Shared {
@@ -139,8 +145,11 @@ impl Engine {
     }
 
     pub(super) fn look_for_room(&self) {
-        match self.disk.free_bytes(&self.options.dir) {
-            Ok(free) => self.free_bytes.store(free, Ordering::Relaxed),
+        match self.disk.room(&self.options.dir) {
+            Ok(room) => {
+                self.free_bytes_min.store(free_bytes_min(&self.options, room), Ordering::Relaxed);
+                self.free_bytes.store(room.free, Ordering::Relaxed);
+            }
             Err(error) => tracing::warn!(%error, "cannot ask for the room on the file system"),
         }
     }
@@ -169,7 +178,7 @@ impl Engine {
             (writer.wal.bytes(), writer.wal.written_bytes())
         };
         let free_bytes = self.free_bytes.load(Ordering::Relaxed);
-        let full = (free_bytes < self.options.min_free_bytes).then(|| "the disk is full".to_owned());
+        let full = (free_bytes < self.free_bytes_min.load(Ordering::Relaxed)).then(|| "the disk is full".to_owned());
         let shared = self.read();
         let sum = |of: fn(&crate::metrics::segment::Segment) -> u64| shared.segments.iter().map(|s| of(s)).sum();
         Stats {

@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     schedule: Mutex<Schedule>,
     closed: AtomicBool,
     free_bytes: AtomicU64,
+    /// Below this nothing is written.
+    free_bytes_min: AtomicU64,
     /// Damaged log files whose readable content is in the head; the next flush moves them away.
     damaged_logs: Mutex<Vec<String>>,
     /// Files in quarantine.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use hashbrown::HashMap;
 
+use super::duties::free_bytes_min;
 use super::flush::{move_to_quarantine, sort};
 use super::{Counters, Engine, Schedule, Shared, Writer, metrics_dir, quarantine_dir, wal_dir};
 use crate::error::OpenError;
@@ -57,7 +58,7 @@ impl Engine {
         let sequence = report.next_sequence;
         let mut log = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
         log.add_closed_bytes(report.bytes);
-        let free = disk.free_bytes(&options.dir).map_err(OpenError::io("ask for the room on", &options.dir))?;
+        let room = disk.room(&options.dir).map_err(OpenError::io("ask for the room on", &options.dir))?;
         let quarantine = quarantine_dir(&options.dir);
         let in_quarantine = disk.list(&quarantine).map_err(OpenError::io("list", &quarantine))?.len() as u64;
         replay.duration_ms = (options.clock.monotonic().saturating_sub(began)).as_millis() as u64;
@@ -72,7 +73,8 @@ impl Engine {
             next_segment: Mutex::new(next_segment),
             schedule: Mutex::new(schedule),
             closed: AtomicBool::new(false),
-            free_bytes: AtomicU64::new(free),
+            free_bytes: AtomicU64::new(room.free),
+            free_bytes_min: AtomicU64::new(free_bytes_min(&options, room)),
             damaged_logs: Mutex::new(report.damaged.clone()),
             quarantined: AtomicU64::new(in_quarantine),
             counters,

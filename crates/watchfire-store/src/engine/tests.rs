@@ -162,6 +162,22 @@ fn a_full_disk_refuses_and_resumes() {
 }
 
 #[test]
+fn a_small_volume_is_full_below_a_tenth() {
+    let disk = SimulatedDisk::default();
+    disk.set_size(Some(5000));
+    disk.set_room(Some(900));
+    let engine = open(&disk);
+    engine.write(&nth_unique(0)).unwrap();
+    disk.set_room(Some(499));
+    engine.look_for_room();
+    assert!(matches!(engine.write(&nth_unique(1)), Err(WriteError::Full(_))));
+    disk.set_size(Some(4000));
+    engine.look_for_room();
+    engine.write(&nth_unique(1)).unwrap();
+    assert_eq!(everything(&engine), expected(2));
+}
+
+#[test]
 fn a_nearly_full_disk_refuses_before_the_end() {
     let disk = SimulatedDisk::default();
     let engine = open(&disk);

@@ -127,8 +127,8 @@ impl Engine {
             return Err(WriteError::Failed(reason));
         }
         let free = self.free_bytes.load(Ordering::Relaxed);
-        if free < self.options.min_free_bytes {
-            let min = self.options.min_free_bytes;
+        let min = self.free_bytes_min.load(Ordering::Relaxed);
+        if free < min {
             return Err(WriteError::Full(format!("the file system has {free} bytes left, less than the minimum of {min}")));
         }
         Ok(())

@@ -40,10 +40,19 @@ pub(crate) trait Disk: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// How much room there is for us.
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// How much room there is for us, and how large the whole is.
+    fn room(&self, dir: &Path) -> io::Result<Room>;
     /// Locks a directory against other processes; `None` when another one holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
+}
+
+/// The room on a file system, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// What is left for us.
+    pub(crate) free: u64,
+    /// All there is, used or not.
+    pub(crate) size: u64,
 }
 
 /// An open file. All access is positioned, so one handle serves many threads.

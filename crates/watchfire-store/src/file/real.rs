@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::{Disk, Entry, File, LockGuard};
+use super::{Disk, Entry, File, LockGuard, Room};
 
 /// The disk of this machine.
 pub(crate) struct RealDisk;
@@ -51,9 +51,10 @@ impl Disk for RealDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         sync(|| fs::File::open(dir)?.sync_all())
     }
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+    fn room(&self, dir: &Path) -> io::Result<Room> {
         let stat = statvfs(dir)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Room { free: bytes(stat.f_bavail), size: bytes(stat.f_blocks) })
     }
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(path)?;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, Entry, File, LockGuard};
+use super::{Disk, Entry, File, LockGuard, Room};
 
 const SECTOR: usize = 512;
 
@@ -39,6 +39,8 @@ struct State {
     durable_names: BTreeMap<PathBuf, Node>,
     /// Bytes that may still be written.
     room: Option<u64>,
+    /// How large the disk is said to be.
+    size: Option<u64>,
     /// Syncs until one fails.
     syncs_until_error: Option<u64>,
     /// Writes until one fails after half of its bytes.
@@ -83,6 +85,9 @@ impl SimulatedDisk {
     }
     pub(crate) fn set_room(&self, room: Option<u64>) {
         self.state().room = room;
+    }
+    pub(crate) fn set_size(&self, size: Option<u64>) {
+        self.state().size = size;
     }
     pub(crate) fn fail_sync_after(&self, syncs: u64) {
         self.state().syncs_until_error = Some(syncs);
@@ -221,8 +226,9 @@ impl Disk for SimulatedDisk {
         durable_names.extend(names.iter().filter(|(path, _)| path.parent() == Some(dir)).map(|(p, n)| (p.clone(), n.clone())));
         Ok(())
     }
-    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
-        Ok(self.state().room.unwrap_or(u64::MAX))
+    fn room(&self, _dir: &Path) -> io::Result<Room> {
+        let state = self.state();
+        Ok(Room { free: state.room.unwrap_or(u64::MAX), size: state.size.unwrap_or(u64::MAX) })
     }
     fn lock(&self, _path: &Path) -> io::Result<Option<LockGuard>> {
         Ok(Some(Box::new(())))

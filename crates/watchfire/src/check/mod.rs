@@ -22,7 +22,7 @@ pub(crate) fn run(flags: CheckFlags, environment: &Environment) -> ExitCode {
             Ok(loaded) => {
                 findings.extend(loaded.findings);
                 for foreign in &loaded.settings.foreign {
-                    findings.extend(check_foreign(foreign));
+                    findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
                 if let Some(dir) = &loaded.settings.monitoring_dir {
                     files.extend(rule_files(dir));
@@ -49,18 +49,18 @@ pub(crate) fn exit_code(findings: &[Finding]) -> ExitCode {
     }
 }
 
-fn check_foreign(foreign: &Foreign) -> Vec<Finding> {
+fn check_foreign(foreign: &Foreign, inside: &Path) -> Vec<Finding> {
     if !foreign.kind.carried_out {
         let message = format!("{} configuration is read, but this version does not carry it out yet", foreign.kind.key);
         let name = match &foreign.source {
             ForeignFile::Path(path) => path.display().to_string(),
-            ForeignFile::Content(_) => "watchfire.yml".to_owned(),
+            ForeignFile::Content(_) => inside.display().to_string(),
         };
         return vec![whole(&name, Severity::Warning, message)];
     }
     match &foreign.source {
         ForeignFile::Path(path) => check_file(path),
-        ForeignFile::Content(node) => prometheus::read_node("watchfire.yml", node, Path::new("watchfire.yml"), None, &Environment::default()).findings,
+        ForeignFile::Content(node) => prometheus::read_node(&inside.display().to_string(), node, inside, None, &Environment::default()).findings,
     }
 }
 

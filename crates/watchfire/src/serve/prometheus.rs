@@ -18,7 +18,7 @@ pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
     let monitoring_dir = settings.monitoring_dir.as_deref();
     match settings.foreign_of("prometheus").map(|f| &f.source) {
         Some(ForeignFile::Path(path)) => read_file(path, monitoring_dir, environment),
-        Some(ForeignFile::Content(node)) => read_node("watchfire.yml", node, Path::new("watchfire.yml"), monitoring_dir, environment),
+        Some(ForeignFile::Content(node)) => read_node(&settings.file.display().to_string(), node, &settings.file, monitoring_dir, environment),
         None => read_node(
             "prometheus.yml",
             &Node { value: watchfire_model::document::Value::Null, line: 0, column: 0 },

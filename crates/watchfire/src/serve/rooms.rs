@@ -150,7 +150,7 @@ fn exposition(meter: Meter, recorder: Arc<Recorder>) -> watchfire_api::app::Ask<
 fn flags(settings: &Settings) -> BTreeMap<String, String> {
     let duration = |d: Option<Duration>| d.map_or_else(|| "unlimited".to_owned(), |d| watchfire_model::duration::format_millis(d.as_millis() as u64));
     let pairs = [
-        ("config.file", "watchfire.yml".to_owned()),
+        ("config.file", settings.file.display().to_string()),
         ("web.listen-address", settings.server.listen.to_string()),
         ("web.enable-lifecycle", settings.server.enable_lifecycle.to_string()),
         ("web.enable-admin-api", "false".to_owned()),

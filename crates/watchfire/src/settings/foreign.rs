@@ -64,10 +64,10 @@ impl Foreign {
     pub(crate) fn named(root: &Reader<'_>, kind: ForeignKind, base: &Path) -> Option<Foreign> {
         let node = root.raw(kind.key)?;
         let source = match &node.value {
-            Value::Scalar { text, .. } if text.contains('\n') => match watchfire_model::document::parse_yaml(root.context().file(), text) {
+            Value::Scalar { text, .. } if text.contains('\n') => match parse_inside(root.context().file(), node, text) {
                 Ok(content) => ForeignFile::Content(content),
                 Err(finding) => {
-                    root.error_at(kind.key, finding.message);
+                    root.context().error(finding.line, finding.column, finding.message);
                     return None;
                 }
             },
@@ -80,6 +80,16 @@ impl Foreign {
         };
         Some(Foreign { kind, source })
     }
+}
+
+/// Reads a document that stands in another as a block of text, moved to where it stands so that findings name the place
+/// in the file around it.
+fn parse_inside(file: &str, block: &Node, text: &str) -> Result<Node, Box<Finding>> {
+    let mut moved = "\n".repeat(block.line.saturating_sub(1));
+    for line in text.lines() {
+        moved.extend([&" ".repeat(block.column.saturating_sub(1)), line, "\n"]);
+    }
+    watchfire_model::document::parse_yaml(file, &moved)
 }
 
 impl Settings {

@@ -35,6 +35,8 @@ pub(crate) struct Flags {
 /// Everything that the wiring needs to know.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// The file that was read, or the name it would have.
+    pub(crate) file: PathBuf,
     pub(crate) server: ServerSettings,
     pub(crate) auth: auth::Settings,
     pub(crate) storage: StorageSettings,
@@ -154,6 +156,7 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
     let context = Context::new("settings");
     let base = file.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
     let mut settings = read(&context, &merged, &base);
+    settings.file = PathBuf::from(name);
     apply_flags(&mut settings, flags, environment, &context);
     let foreign_findings = settings.find_foreign(&context);
     findings.extend(context.into_findings().into_iter().filter(|f| !findings.iter().any(|g| g.message == f.message)).collect::<Vec<_>>());
@@ -189,6 +192,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
     let nothing = empty();
     let section = |key: &'static str| root.map(key).unwrap_or_else(|| Reader::new(context, &nothing, key));
     let settings = Settings {
+        file: PathBuf::from("watchfire.yml"),
         server: read_server(section("server"), base),
         auth: auth::Settings::read(section("auth")),
         storage: read_storage(section("storage")),
@@ -225,11 +229,17 @@ fn read_server(server: Reader<'_>, base: &Path) -> ServerSettings {
         tls.finish();
         pair
     });
+    let trusted_networks = server.texts("trusted_networks", true);
+    for text in &trusted_networks {
+        if let Err(error) = text.parse::<watchfire_net::policy::Network>() {
+            server.error_at("trusted_networks", error.to_string());
+        }
+    }
     let settings = ServerSettings {
         listen: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000))),
         listen_explicit: listen.is_some(),
         data_dir: server.text("data_dir").map_or_else(|| PathBuf::from("data"), |p| base.join(p)),
-        trusted_networks: server.texts("trusted_networks", true),
+        trusted_networks,
         allowed_hosts: server.texts("allowed_hosts", true),
         tls,
         enable_lifecycle: server.bool("enable_lifecycle").unwrap_or(false),
@@ -304,11 +314,14 @@ fn read_memory(memory: Reader<'_>) -> u64 {
 fn read_query(query: Reader<'_>) -> QuerySettings {
     let settings = QuerySettings {
         timeout: Duration::from_millis(query.duration_ms("timeout").unwrap_or(30_000)),
-        parallel: query.u64("parallel").unwrap_or(4).clamp(1, 256) as usize,
+        parallel: query.u64("parallel").unwrap_or(4) as usize,
         samples_max: query.u64("samples_max").unwrap_or(5_000_000),
         memory_max: query.bytes("memory_max").unwrap_or(64 << 20),
         lookback: Duration::from_millis(query.duration_ms("lookback").unwrap_or(300_000)),
     };
+    if !(1..=256).contains(&settings.parallel) {
+        query.error_at("parallel", "must be between 1 and 256");
+    }
     query.finish();
     settings
 }
@@ -321,6 +334,21 @@ fn read_gpu(gpu: Reader<'_>) -> GpuSettings {
         ai_service_urls: gpu.texts("ai_service_urls", true),
         database_url: gpu.text("database_url").map(Secret::new),
     };
+    let mut trial = watchfire_collect::gpu::Settings::new("");
+    let warnings = [
+        ("poll_interval_seconds", trial.set_poll_interval_seconds(settings.poll_interval_s)),
+        ("stats_history_minutes", trial.set_history_minutes(settings.history_minutes)),
+        ("http_timeout", trial.set_http_timeout_seconds(settings.http_timeout_s)),
+    ];
+    for (key, warning) in warnings {
+        if let Some(warning) = warning {
+            gpu.warning_at(key, warning);
+        }
+    }
+    let is_web = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+    for url in settings.ai_service_urls.iter().filter(|u| !is_web(u)) {
+        gpu.error_at("ai_service_urls", format!("must begin with http:// or https://, not {url:?}"));
+    }
     gpu.finish();
     settings
 }
@@ -345,11 +373,19 @@ fn read_log(log: Reader<'_>, base: &Path) -> LogSettings {
         file: log.text("file").map(|p| base.join(p)),
         format: log.word("format", &["auto", "json", "text"]).unwrap_or("auto"),
     };
-    if settings.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
+    if !is_log_filter(&settings.level) {
         log.error_at("level", format!("must be a level such as info, or a filter such as info,watchfire=debug, not {:?}", settings.level));
     }
     log.finish();
     settings
+}
+
+/// Whether every part of a filter ends in a level. The parser alone takes a misspelt level for the name of a module, and
+/// then nothing is logged at all.
+fn is_log_filter(text: &str) -> bool {
+    let is_level = |word: &str| word.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let parts_end_well = text.split(',').all(|part| is_level(part.rsplit_once('=').map_or(part, |(_, level)| level)));
+    parts_end_well && text.parse::<tracing_subscriber::EnvFilter>().is_ok()
 }
 
 fn apply_flags(settings: &mut Settings, flags: &Flags, environment: &Environment, context: &Context) {

@@ -43,6 +43,15 @@ fn r61_errors_name_their_place_and_all_come_at_once() {
         &["w.yml:3:14: error: storage.retention.metrics: must be longer than 0; say \"unlimited\" to keep everything"],
     );
     check("memory:\n  limit: 1MB\n", &["w.yml:2:10: error: memory.limit: must be at least 32MB"]);
+    check("query:\n  parallel: 0\n", &["w.yml:2:13: error: query.parallel: must be between 1 and 256"]);
+    check("log:\n  level: verbos\n", &["w.yml:2:10: error: log.level: must be a level such as info, or a filter such as info,watchfire=debug, not \"verbos\""]);
+    check("log:\n  level: warn,watchfire=debug\n", &[]);
+    check("gpu:\n  ai_service_urls: [ftp://x]\n", &["w.yml:2:20: error: gpu.ai_service_urls: must begin with http:// or https://, not \"ftp://x\""]);
+    check(
+        "gpu:\n  poll_interval_seconds: 0.5\n",
+        &["w.yml:2:26: warning: gpu.poll_interval_seconds: GPU_POLL_INTERVAL_SECONDS is 0.5, which is outside 1 to 60: 1 is used"],
+    );
+    check("prometheus: |\n  global: {}\n  global: {}\n", &["w.yml:3:3: error: key \"global\" stands here twice, first in line 2"]);
     check("promethues: x.yml\n", &["w.yml:1:1: error: unknown key \"promethues\" in the file; did you mean \"prometheus\"?"]);
     check("server: {listen: a\n", &["w.yml:2:1: error: while parsing a flow mapping, did not find expected ',' or '}'"]);
 }
