@@ -58,21 +58,26 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
     Ok(Bound { main, address, more })
 }
 
+/// Reads who may do what. Blocks.
+pub(crate) fn authenticate(settings: &Settings, state: Arc<dyn StateStore>, clock: &SharedClock) -> Result<Arc<Auth>> {
+    let server = &settings.server;
+    Ok(Auth::start(settings.auth.clone(), server.insecure_no_auth, &server.trusted_networks, &server.data_dir, state, clock.clone())?)
+}
+
 /// Serves every address until the tasks are stopped. Gives the addresses for people.
 pub(crate) fn serve(
     bound: Bound,
     settings: &Settings,
     app: Arc<App>,
-    state: &Arc<dyn StateStore>,
+    auth: &Arc<Auth>,
     tasks: &Tasks,
     clock: &SharedClock,
     meter: &Meter,
 ) -> Result<Vec<String>> {
     let server = &settings.server;
-    let auth = Auth::start(settings.auth.clone(), server.insecure_no_auth, &server.trusted_networks, &server.data_dir, state.clone(), clock.clone())?;
     let doors = Doors { hosts: Hosts::new(&super::host_name(), &server.allowed_hosts), identify: auth.clone(), meter: meter.clone(), clock: clock.clone() };
     let mut table = routes();
-    let access = auth::routes::<Arc<App>>(&auth);
+    let access = auth::routes::<Arc<App>>(auth);
     app.describe_too(access.iter().map(|r| r.spec().clone()).collect());
     table.extend(access);
     let router = build(table, app, page::fallback, doors);

@@ -119,7 +119,10 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let instance = settings.host.name.clone().unwrap_or_else(host_name);
     let recorder = Arc::new(Recorder::new(Catalogs::builtin(), clock.clone(), &meter, &instance));
     let gpu = start_gpu(&settings, &environment, &instance, &gate, &recorder, &clock, &meter)?;
-    let manager = start_scraping(&instance, &bound, &gate, &tasks, &clock, &meter);
+    let auth = listen::authenticate(&settings, store.state(), &clock)?;
+    let own_token = auth.is_enabled().then(|| auth.own_token().clone());
+    let aliases = scrape::default_aliases(&bound.own_address(), own_token);
+    let manager = start_scraping(&instance, aliases, &gate, &tasks, &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, manager.clone(), clock.clone(), &meter, prometheus));
     let parts = rooms::Parts {
         store: store.clone(),
@@ -140,7 +143,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     gpu.on_sample(move |sample| live.hub.publish_gpu(sample));
     tasks.spawn("gpu_monitor", gpu.run());
     tasks.spawn("system_broadcaster", watchfire_api::live::beat(app.clone()));
-    let addresses = listen::serve(bound, &settings, app, &store.state(), &tasks, &clock, &meter)?;
+    let addresses = listen::serve(bound, &settings, app, &auth, &tasks, &clock, &meter)?;
     announce(&addresses, &settings);
 
     let code = signals.wait(&reloader).await;
@@ -203,14 +206,14 @@ fn start_gpu(
     Ok(GpuMonitor::new(gpu, parts))
 }
 
-fn start_scraping(instance: &str, bound: &listen::Bound, gate: &Arc<Gate>, tasks: &Tasks, clock: &SharedClock, meter: &Meter) -> Arc<Manager> {
+fn start_scraping(instance: &str, aliases: scrape::Aliases, gate: &Arc<Gate>, tasks: &Tasks, clock: &SharedClock, meter: &Meter) -> Arc<Manager> {
     Arc::new(Manager::new(scrape::Surroundings {
         sink: gate.clone(),
         clock: clock.clone(),
         meter: meter.clone(),
         tasks: tasks.clone(),
         fetch: Arc::new(scrape::NetFetch::new()),
-        aliases: scrape::default_aliases(&bound.own_address(), None),
+        aliases,
         offset_seed: watchfire_model::labels::Labels::from_pairs([("host", instance)]).hash_value(),
     }))
 }

@@ -185,3 +185,22 @@ fn log_lines_are_json_with_the_ids_of_their_request_and_go_to_a_file_when_asked(
     assert_eq!((&ours["trace_id"], &ours["span_id"]), (&Value::from("1234abcd5678ef901234abcd5678ef90"), &Value::from("abcdef1234567890")));
     assert!(lines.iter().any(|l| l["message"].as_str().unwrap().contains("GPU")), "an operator looks for the word GPU");
 }
+
+#[test]
+fn with_authentication_on_only_proofs_open_doors_and_we_still_read_ourselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("watchfire.yml");
+    let text = "auth: {enabled: true}\nprometheus:\n  global: {scrape_interval: 1s}\n  scrape_configs: [{job_name: self, static_configs: [{targets: ['prometheus:9090']}]}]\n";
+    std::fs::write(&config, text).unwrap();
+    let server = Server::start(&dir.path().join("data"), &["--config", config.to_str().unwrap()], &[("GF_SECURITY_ADMIN_PASSWORD", "admin")]);
+    assert_eq!(server.get("/api/system/gpu").unwrap().status, 401);
+    assert_eq!(server.get("/").unwrap().status, 200, "the page can be loaded to log in");
+    let token = std::fs::read_to_string(server.data.join("admin.token")).unwrap();
+    let bearer = format!("Bearer {}", token.trim());
+    let ask = |path: &str| request(server.address, "GET", path, &[("Authorization", &bearer)], b"").unwrap();
+    assert_eq!(ask("/api/system/gpu").status, 200);
+    let basic = [("Authorization", "Basic YWRtaW46YWRtaW4=")];
+    assert_eq!(request(server.address, "GET", "/api/v1/labels", &basic, b"").unwrap().status, 200, "Grafana's administrator");
+    // The name of a replaced container means ourselves, and we let ourselves in.
+    until("up", || ask("/api/v1/query?query=up%7Bjob%3D%22self%22%7D").json()["data"]["result"].clone(), |r| number(r) == 1.0);
+}
