@@ -10,7 +10,7 @@ use watchfire_model::batch::{Batch, Origin};
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuView, ServiceStatus, TargetStatus};
 use watchfire_model::meter::{Family, Meter};
-use watchfire_model::read::{Budget, Source};
+use watchfire_model::read::{Budget, MemoryPool, Source};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Sink, Written};
@@ -105,6 +105,8 @@ pub struct QueryLimits {
     pub samples_max: u64,
     /// Bytes held at once.
     pub memory_max: u64,
+    /// Bytes held at once by all queries together.
+    pub memory_pool: u64,
     /// How far back a value still counts as the present one.
     pub lookback: Duration,
 }
@@ -118,6 +120,7 @@ impl Default for QueryLimits {
             points_max: 11_000,
             samples_max: 5_000_000,
             memory_max: 64 << 20,
+            memory_pool: 256 << 20,
             lookback: Duration::from_secs(300),
         }
     }
@@ -241,6 +244,7 @@ pub struct App {
     others: OnceLock<Vec<Spec>>,
     openapi: OnceLock<Bytes>,
     started: Duration,
+    memory: MemoryPool,
 }
 impl App {
     /// Puts the faces on top of the rest of the house.
@@ -248,7 +252,8 @@ impl App {
         let started = rooms.clock.monotonic();
         let queries = QueryGate::new(&rooms.limits, &rooms.meter);
         let hub = Hub::new(&rooms.meter);
-        Arc::new(App { hub, queries, others: OnceLock::new(), openapi: OnceLock::new(), started, rooms })
+        let memory = MemoryPool::new(rooms.limits.memory_pool);
+        Arc::new(App { hub, queries, others: OnceLock::new(), openapi: OnceLock::new(), started, memory, rooms })
     }
     /// Names routes that others serve beside the faces (authentication), so that they are described too. The first call
     /// counts; it comes before the first request.
@@ -272,6 +277,6 @@ impl App {
     pub fn budget(&self, timeout: Option<Duration>) -> Budget {
         let limits = &self.rooms.limits;
         let timeout = timeout.map_or(limits.timeout, |t| t.min(limits.timeout));
-        Budget::new(self.rooms.clock.clone(), timeout, limits.samples_max, limits.memory_max)
+        Budget::within(Some(self.memory.clone()), self.rooms.clock.clone(), timeout, limits.samples_max, limits.memory_max)
     }
 }

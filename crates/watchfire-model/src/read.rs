@@ -41,20 +41,61 @@ struct BudgetInner {
     samples: AtomicU64,
     memory_max: u64,
     memory: AtomicU64,
+    pool: Option<MemoryPool>,
     cancelled: AtomicBool,
     clock: SharedClock,
     deadline: Duration,
     timeout: Duration,
 }
+/// Memory that all queries share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct MemoryPool(Arc<PoolInner>);
+#[derive(Debug)]
+struct PoolInner {
+    max: u64,
+    used: AtomicU64,
+}
+impl MemoryPool {
+    /// A pool of so many bytes.
+    pub fn new(max: u64) -> MemoryPool {
+        MemoryPool(Arc::new(PoolInner { max, used: AtomicU64::new(0) }))
+    }
+    /// What queries hold now.
+    pub fn used(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+    fn charge(&self, bytes: u64) -> Result<(), ReadError> {
+        let total = self.0.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if total > self.0.max { Err(ReadError::MemoryBusy(self.0.max)) } else { Ok(()) }
+    }
+    fn release(&self, bytes: u64) {
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for BudgetInner {
+    fn drop(&mut self) {
+        // A query that failed gives nothing back on its way out.
+        if let Some(pool) = &self.pool {
+            pool.release(self.memory.load(Ordering::Relaxed));
+        }
+    }
+}
+
 impl Budget {
     /// A budget that begins now.
     pub fn new(clock: SharedClock, timeout: Duration, samples_max: u64, memory_max: u64) -> Budget {
+        Budget::within(None, clock, timeout, samples_max, memory_max)
+    }
+    /// The same, and what it charges comes out of a pool, too.
+    pub fn within(pool: Option<MemoryPool>, clock: SharedClock, timeout: Duration, samples_max: u64, memory_max: u64) -> Budget {
         let deadline = clock.monotonic().saturating_add(timeout);
         Budget(Arc::new(BudgetInner {
             samples_max,
             samples: AtomicU64::new(0),
             memory_max,
             memory: AtomicU64::new(0),
+            pool,
             cancelled: AtomicBool::new(false),
             clock,
             deadline,
@@ -92,11 +133,15 @@ impl Budget {
     /// Charges memory in bytes.
     pub fn charge_memory(&self, bytes: u64) -> Result<(), ReadError> {
         let total = self.0.memory.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if total > self.0.memory_max { Err(ReadError::TooMuchMemory(self.0.memory_max)) } else { Ok(()) }
+        let pooled = self.0.pool.as_ref().map_or(Ok(()), |pool| pool.charge(bytes));
+        if total > self.0.memory_max { Err(ReadError::TooMuchMemory(self.0.memory_max)) } else { pooled }
     }
     /// Gives memory back.
     pub fn release_memory(&self, bytes: u64) {
         self.0.memory.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(pool) = &self.0.pool {
+            pool.release(bytes);
+        }
     }
 }
 
@@ -115,6 +160,9 @@ pub enum ReadError {
     /// It would need too much memory.
     #[error("query would need more than {0} bytes of memory")]
     TooMuchMemory(u64),
+    /// All queries together would need too much memory.
+    #[error("queries would need more than {0} bytes of memory together; try again when others are done")]
+    MemoryBusy(u64),
     /// The data cannot be read.
     #[error("cannot read stored data: {0}")]
     Storage(String),
@@ -161,5 +209,27 @@ pub trait Source: Send + Sync {
     /// What sources said about metric families, in ascending order of name.
     fn metadata(&self) -> Vec<Metadata> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_share_a_pool_and_give_back_what_they_held() {
+        let clock: SharedClock = crate::time::ManualClock::new(crate::time::Timestamp::from_millis(0));
+        let pool = MemoryPool::new(100);
+        let budget = || Budget::within(Some(pool.clone()), clock.clone(), Duration::from_secs(1), u64::MAX, 80);
+        let (first, second) = (budget(), budget());
+        first.charge_memory(70).unwrap();
+        assert!(matches!(second.charge_memory(40), Err(ReadError::MemoryBusy(100))));
+        drop(second);
+        assert_eq!(pool.used(), 70, "also of a query that failed nothing stays");
+        first.release_memory(50);
+        budget().charge_memory(80).unwrap();
+        assert!(matches!(first.charge_memory(61), Err(ReadError::TooMuchMemory(80))));
+        drop(first);
+        assert_eq!(pool.used(), 0);
     }
 }

@@ -15,7 +15,7 @@ pub(crate) enum ErrorKind {
     Canceled,
     Timeout,
     Internal,
-    /// Too much is under way: the queue of queries is full.
+    /// Too much is under way: the queue of queries is full, or their memory is used up.
     Overloaded,
     NotFound,
 }
@@ -67,6 +67,7 @@ impl From<ReadError> for ApiError {
             ReadError::Cancelled => ErrorKind::Canceled,
             ReadError::Timeout(_) => ErrorKind::Timeout,
             ReadError::TooManySamples(_) | ReadError::TooMuchMemory(_) => ErrorKind::Execution,
+            ReadError::MemoryBusy(_) => ErrorKind::Overloaded,
             ReadError::Storage(_) => ErrorKind::Internal,
         };
         ApiError::new(kind, error.to_string())

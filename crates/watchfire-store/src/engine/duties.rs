@@ -1,11 +1,12 @@
 //! What has to be done from time to time, in the order of urgency: look for room, sync, flush, merge, remove, tidy.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::retention::{ClockWatch, REMOVAL_PAUSE};
-use super::{Engine, Shared};
+use super::{Engine, Shared, wal_dir};
 use crate::file::Room;
 use crate::options::Options;
 use crate::stats::Stats;
@@ -145,11 +146,13 @@ impl Engine {
     }
 
     pub(super) fn look_for_room(&self) {
-        match self.disk.room(&self.options.dir) {
+        match self.disk.room(&wal_dir(&self.options.dir)) {
             Ok(room) => {
                 self.free_bytes_min.store(free_bytes_min(&self.options, room), Ordering::Relaxed);
                 self.free_bytes.store(room.free, Ordering::Relaxed);
             }
+            // The log's open file would go on taking writes that nobody can ever read again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.fail_once("the data directory is gone"),
             Err(error) => tracing::warn!(%error, "cannot ask for the room on the file system"),
         }
     }

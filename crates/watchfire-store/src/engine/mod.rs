@@ -88,6 +88,12 @@ impl Engine {
         tracing::error!(reason, "storage refuses writes until the next start");
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
     }
+    /// The same for what is found again and again.
+    fn fail_once(&self, reason: &str) {
+        if self.failure().is_none() {
+            self.fail(reason.to_owned());
+        }
+    }
     fn failure(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

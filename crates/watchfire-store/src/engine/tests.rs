@@ -178,6 +178,17 @@ fn a_small_volume_is_full_below_a_tenth() {
 }
 
 #[test]
+fn a_data_directory_that_vanished_is_no_place_to_write() {
+    let disk = SimulatedDisk::default();
+    let engine = open(&disk);
+    engine.write(&nth_unique(0)).unwrap();
+    disk.lose_directories();
+    engine.look_for_room();
+    assert!(matches!(engine.write(&nth_unique(1)), Err(WriteError::Failed(_))));
+    assert_eq!(engine.stats().refusing.as_deref(), Some("the data directory is gone"));
+}
+
+#[test]
 fn a_nearly_full_disk_refuses_before_the_end() {
     let disk = SimulatedDisk::default();
     let engine = open(&disk);

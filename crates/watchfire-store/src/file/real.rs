@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,8 +34,9 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(RealFile(fs::File::open(path)?)))
     }
+    // The state holds hashes of passwords and tokens, which nobody else has to read.
     fn open_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = fs::File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {

@@ -39,6 +39,8 @@ struct State {
     durable_names: BTreeMap<PathBuf, Node>,
     /// Bytes that may still be written.
     room: Option<u64>,
+    /// Whether somebody else removed the directories.
+    no_directories: bool,
     /// How large the disk is said to be.
     size: Option<u64>,
     /// Syncs until one fails.
@@ -85,6 +87,9 @@ impl SimulatedDisk {
     }
     pub(crate) fn set_room(&self, room: Option<u64>) {
         self.state().room = room;
+    }
+    pub(crate) fn lose_directories(&self) {
+        self.state().no_directories = true;
     }
     pub(crate) fn set_size(&self, size: Option<u64>) {
         self.state().size = size;
@@ -228,6 +233,9 @@ impl Disk for SimulatedDisk {
     }
     fn room(&self, _dir: &Path) -> io::Result<Room> {
         let state = self.state();
+        if state.no_directories {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Ok(Room { free: state.room.unwrap_or(u64::MAX), size: state.size.unwrap_or(u64::MAX) })
     }
     fn lock(&self, _path: &Path) -> io::Result<Option<LockGuard>> {

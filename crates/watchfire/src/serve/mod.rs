@@ -59,7 +59,7 @@ pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
     match start(settings, prometheus, flags, environment) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("watchfire: {error:#}");
+            eprintln!("watchfire: {}", without_repetition(&error));
             match error.downcast_ref::<OpenError>() {
                 Some(OpenError::Newer { .. }) => ExitCode::from(3),
                 _ => ExitCode::FAILURE,
@@ -176,14 +176,10 @@ fn start_gpu(
 ) -> Result<GpuMonitor> {
     let mut gpu = gpu::Settings::new(instance);
     let wanted = &settings.gpu;
-    let warnings = [
-        gpu.set_poll_interval_seconds(wanted.poll_interval_s),
-        gpu.set_history_minutes(wanted.history_minutes),
-        gpu.set_http_timeout_seconds(wanted.http_timeout_s),
-    ];
-    for warning in warnings.into_iter().flatten() {
-        tracing::warn!("{warning}");
-    }
+    // What had to be moved into its limits was said when the settings were read.
+    gpu.set_poll_interval_seconds(wanted.poll_interval_s);
+    gpu.set_history_minutes(wanted.history_minutes);
+    gpu.set_http_timeout_seconds(wanted.http_timeout_s);
     gpu.ai_health_urls.clone_from(&wanted.ai_service_urls);
     if let Some(url) = &wanted.database_url {
         // The system's authorities cost memory, so they are loaded only for a database that insists on them.
@@ -327,5 +323,27 @@ impl Signals {
             }
         }
         ExitCode::SUCCESS
+    }
+}
+
+/// An error with its causes. Errors of our own crates name their cause in their sentence already.
+fn without_repetition(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said {
+        said if said.is_empty() => cause,
+        said if said.contains(&cause) => said,
+        said => format!("{said}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let taken = || std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let check = |error: anyhow::Error, expected: &str| assert_eq!(without_repetition(&error), expected);
+        check(anyhow::Error::new(taken()).context(format!("cannot listen on x: {}", taken())), &format!("cannot listen on x: {}", taken()));
+        check(anyhow::Error::new(taken()).context("cannot start"), &format!("cannot start: {}", taken()));
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             lookback: settings.query.lookback,
             samples_max: settings.query.samples_max,
             memory_max: settings.query.memory_max.min(crate::memory::shares(settings.memory_limit).queries),
+            memory_pool: crate::memory::shares(settings.memory_limit).queries,
             ..QueryLimits::default()
         },
         meter,
