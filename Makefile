@@ -12,7 +12,7 @@ help:
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
 	@echo "make test    everything that is tested, with the real peers"
 	@echo "make crash   thousands of kill -9 (KILLS=2000)"
-	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack)"
+	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
 
 setup:
@@ -55,4 +55,5 @@ bench: bench-metrics bench-stack
 bench-metrics: setup
 	cargo run --release --locked -p watchfire-store --example store_bench
 bench-stack: setup-test build
-	bench/stack.sh "$(BINARY)"
+	cargo build --release --locked -p watchfire-store --example fill
+	bench/stack.sh "$(BINARY)" $(or $(MINUTES),10)

@@ -1,53 +1,113 @@
 #!/usr/bin/env bash
-# Figures against a peer in one run: memory and CPU of watching this machine, and of one scrape job on us and on Prometheus.
-# usage: bench/stack.sh BINARY [MINUTES]   prints a table; asserts nothing. Absolute times on shared machines mean little: read the ratios.
+# Figures of the whole program in one run: binary size, start on a day of data, memory and CPU of watching this machine, and one
+# scrape job on us and on Debian's Prometheus.
+# usage: bench/stack.sh BINARY [MINUTES=10]   prints tables; asserts nothing. On shared machines absolute times mean little: read
+# the ratios. FILL names the data generator when it does not lie at examples/fill beside BINARY; SERIES=2500 is the size of its day.
 set -euo pipefail
-binary=$(readlink -f "$1"); minutes=${2:-10}
-work=$(mktemp -d); pids=()
-trap 'kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
-ticks=$(getconf CLK_TCK)
-rss_kb() { awk '/^VmRSS/{print $2}' "/proc/$1/status"; }
-cpu_ms() { awk -v t="$ticks" '{print int(($14+$15)*1000/t)}' "/proc/$1/stat"; }
-wait_for() { for _ in $(seq 200); do curl -fs -o /dev/null "$1" && return 0; sleep 0.05; done; echo "bench: $1 does not answer" >&2; exit 1; }
-start() { "$@" >"$work/log.${#pids[@]}" 2>&1 & pids+=($!); last=$!; }
+binary=$(readlink -f "${1:?usage: bench/stack.sh BINARY [MINUTES]}"); minutes=${2:-10}
+fill=${FILL:-$(dirname "$binary")/examples/fill}; series=${SERIES:-2500}
+work=$(mktemp -d); pids=(); last=
+stop_all() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
+trap stop_all EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP
+ulimit -c 0
+mkfifo "$work/never"; exec {never}<>"$work/never" # nothing ever comes from it: a sleep without a process
 
-echo "binary: $(( $(stat -c %s "$binary") / 1024 )) KiB"
+# What we start dies with us, even when we are killed ourselves.
+tie=(); if command -v setpriv >/dev/null; then tie=(setpriv --pdeathsig KILL); fi
+start() { "${tie[@]}" "$@" >"$work/log.${#pids[@]}" 2>&1 & last=$!; pids+=("$last"); }
+stop() { kill "-$2" "$1" 2>/dev/null || true; wait "$1" 2>/dev/null || true; }
 
-# 1. Watching this machine, alone.
-start "$binary" serve --listen 127.0.0.1:18801 --data-dir "$work/alone"; alone=$last
-wait_for http://127.0.0.1:18801/health
+# One request without a process of its own, because starting curl costs as much as what is measured.
+get() { # PORT PATH
+  { printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nConnection: close\r\n\r\n' "$2" "$1" >&3 && read_all <&3; } 3<>"/dev/tcp/127.0.0.1/$1"
+} 2>/dev/null
+read_all() { local line; while IFS= read -r -t 10 line || [ -n "$line" ]; do printf '%s\n' "$line"; done; }
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+wait_for() { # PORT PATH [TEXT]: until it answers 200, with TEXT in the body
+  local began text=${3:-}; began=$(now_ms)
+  until case "$(get "$1" "$2" || true)" in "HTTP/1.1 200"*"$text"*) true ;; *) false ;; esac; do
+    if [ $(($(now_ms) - began)) -gt 30000 ]; then echo "bench: 127.0.0.1:$1$2 does not answer${text:+ with $text}" >&2; tail -n 3 "$work"/log.* >&2; exit 1; fi
+    read -r -t 0.002 -u "$never" || true
+  done
+}
+free_port() { local p; for _ in $(seq 100); do p=$((20000 + RANDOM % 12000)); (: <>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || { echo "$p"; return; }; done; exit 1; }
+field() { awk -v n="$2:" '$1 == n {print $2}' "/proc/$1/status"; }
+cpu_ms() { awk -v t="$(getconf CLK_TCK)" '{sub(/.*\) /, ""); print int(($12 + $13) * 1000 / t)}' "/proc/$1/stat"; }
+median() { printf '%s\n' "$@" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+# Kilobytes per minute by least squares, over minutes 2 and later: the first minute is still start-up.
+slope() { awk 'NR > 1 {n++; sx += NR; sy += $1; sxx += NR * NR; sxy += NR * $1} END {if (n > 1) printf "%+.1f", (n * sxy - sx * sy) / (n * sxx - sx * sx); else printf "n/a"}' "$1"; }
 
-# 2. Three node exporters, scraped every 10 s by both. Ours leaves the host alone here, so that both do the same work.
-targets=""
+echo "$(date -u +%Y-%m-%dT%H:%MZ), $(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg), $("$binary" version)"
+echo; echo "| binary | value |"; echo "|---|---|"
+echo "| size, MiB | $(awk -v b="$(stat -c %s "$binary")" 'BEGIN {printf "%.1f", b / 1048576}') |"
+
+# 1. How soon it is ready with a day of data: after a clean stop, and after kill -9 with two hours in the log.
+value_of() { awk -F= -v n="$1" '$1 == n {print $2}' "$2"; }
+starts() { # NAME: three starts on copies of $work/NAME
+  local ready=() correct=() read_back=() rss=() port began end steps
+  end=$(value_of end_s "$work/$1.said"); steps=$(value_of steps "$work/$1.said")
+  for _ in 1 2 3; do
+    rm -rf "$work/copy"; cp -a "$work/$1" "$work/copy"; port=$(free_port)
+    began=$(now_ms); start "$binary" serve --config "$work/quiet.yml" --listen "127.0.0.1:$port" --data-dir "$work/copy"
+    wait_for "$port" /-/ready; ready+=($(($(now_ms) - began)))
+    # Every series at the newest time, and one series over the whole day.
+    wait_for "$port" "/api/v1/query?query=count(%7Benvironment=%22production%22%7D)&time=$end" ",\"$series\"]"
+    wait_for "$port" "/api/v1/query?query=count_over_time(node_metric_0_total%7Bdevice=%22device3%22,instance=%22host-00.example.net:9100%22%7D%5B1d%5D)&time=$end" ",\"$steps\"]"
+    correct+=($(($(now_ms) - began)))
+    read_back+=("$(grep -ho '"samples":[0-9]*' "$work/log.$((${#pids[@]} - 1))" | head -n 1 | cut -d: -f2)"); rss+=("$(field "$last" VmRSS)")
+    stop "$last" TERM
+  done
+  echo "| $2 | $(median "${ready[@]}") (${ready[*]}) | $(median "${correct[@]}") | ${read_back[0]:-?} | $(median "${rss[@]}") |"
+}
+printf 'host: {interval: 1h}\n' >"$work/quiet.yml"
+if [ -x "$fill" ]; then
+  "$fill" "$work/clean" --series "$series" >"$work/clean.said"
+  { "$fill" "$work/killed" --series "$series" --kill >"$work/killed.said" || true; } 2>/dev/null
+  echo; echo "| start on a day of $series series at 15 s, $(value_of samples "$work/clean.said") samples, $(du -sm "$work/clean" | cut -f1) MB | ready, ms: median (all) | first correct answers, ms | samples read from the log | RSS then, kB |"; echo "|---|---|---|---|---|"
+  starts clean "after a clean stop"; starts killed "after kill -9, two hours in the log"
+else
+  echo "SKIPPED: start on a day of data needs the generator: cargo build --release -p watchfire-store --example fill" >&2
+fi
+rm -rf "$work/clean" "$work/killed" "$work/copy"
+
+# 2. Watching this machine, alone, with everything as it comes.
+alone_port=$(free_port); start "$binary" serve --listen "127.0.0.1:$alone_port" --data-dir "$work/alone"; alone=$last
+wait_for "$alone_port" /-/ready
+
+# 3. Three node exporters, scraped every 10 s by both. Ours leaves the host alone here, so that both do the same work.
+peers=
 if command -v prometheus-node-exporter >/dev/null && command -v prometheus >/dev/null; then
-  for i in 1 2 3; do start prometheus-node-exporter --web.listen-address=127.0.0.1:1881$i; targets+="'127.0.0.1:1881$i',"; done
+  peers=yes; targets=
+  for _ in 1 2 3; do port=$(free_port); start prometheus-node-exporter --web.listen-address="127.0.0.1:$port"; targets+="'127.0.0.1:$port',"; wait_for "$port" /; done
   printf "global: {scrape_interval: 10s, scrape_timeout: 5s}\nscrape_configs:\n- job_name: node\n  static_configs: [{targets: [%s]}]\n" "${targets%,}" >"$work/prometheus.yml"
   printf "prometheus: %s/prometheus.yml\nhost: {interval: 1h}\n" "$work" >"$work/watchfire.yml"
-  start "$binary" serve --config "$work/watchfire.yml" --listen 127.0.0.1:18802 --data-dir "$work/ours"; ours=$last
-  start prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/theirs" --web.listen-address=127.0.0.1:18803; theirs=$last
-  wait_for http://127.0.0.1:18802/health; wait_for http://127.0.0.1:18803/-/ready
+  ours_port=$(free_port); start "$binary" serve --config "$work/watchfire.yml" --listen "127.0.0.1:$ours_port" --data-dir "$work/ours"; ours=$last
+  wait_for "$ours_port" /-/ready
+  theirs_port=$(free_port); start prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/theirs" --web.listen-address="127.0.0.1:$theirs_port"; theirs=$last
+  wait_for "$theirs_port" /-/ready
+  for port in "$ours_port" "$theirs_port"; do wait_for "$port" "/api/v1/query?query=sum(up%7Bjob=%22node%22%7D)" ',"3"]'; done
 else
-  echo "SKIPPED: prometheus and prometheus-node-exporter are needed for the comparison" >&2
+  echo "SKIPPED: the same scrape job on both needs prometheus and prometheus-node-exporter" >&2
 fi
 
 sleep 30 # start-up is not what is compared
-a0=$(cpu_ms "$alone"); [ -n "$targets" ] && { o0=$(cpu_ms "$ours"); t0=$(cpu_ms "$theirs"); }
-echo "minute  alone_rss_kb${targets:+  ours_rss_kb  prometheus_rss_kb}"
+a0=$(cpu_ms "$alone"); if [ "$peers" ]; then o0=$(cpu_ms "$ours"); t0=$(cpu_ms "$theirs"); fi
+echo; echo "| minute | watching, RSS kB | of that anonymous |${peers:+ scraping, RSS kB | Prometheus, RSS kB |}"; echo "|---|---|---|${peers:+---|---|}"
 for m in $(seq "$minutes"); do
   sleep 60
-  printf '%6d  %12d' "$m" "$(rss_kb "$alone")"; [ -n "$targets" ] && printf '  %11d  %17d' "$(rss_kb "$ours")" "$(rss_kb "$theirs")"; echo
+  field "$alone" VmRSS >>"$work/alone.rss"; field "$alone" RssAnon >>"$work/alone.anon"; row="| $m | $(tail -n 1 "$work/alone.rss") | $(tail -n 1 "$work/alone.anon") |"
+  if [ "$peers" ]; then field "$ours" VmRSS >>"$work/ours.rss"; row+=" $(tail -n 1 "$work/ours.rss") | $(field "$theirs" VmRSS) |"; fi
+  echo "$row"
 done
-echo "CPU while watching this machine: $(( $(cpu_ms "$alone") - a0 )) ms in $minutes min"
-if [ -n "$targets" ]; then
-  o=$(( $(cpu_ms "$ours") - o0 )); t=$(( $(cpu_ms "$theirs") - t0 ))
-  awk -v o="$o" -v t="$t" -v or="$(rss_kb "$ours")" -v tr="$(rss_kb "$theirs")" 'BEGIN {
-    printf "%-28s %12s %12s %8s\n", "same scrape job", "watchfire", "prometheus", "ratio";
-    printf "%-28s %12d %12d %8.2f\n", "CPU ms", o, t, (t ? o / t : 0);
-    printf "%-28s %12d %12d %8.2f\n", "RSS kB", or, tr, or / tr }'
+echo; echo "| watching this machine at 15 s, $minutes min | value |"; echo "|---|---|"
+echo "| RSS / at most / anonymous, kB | $(field "$alone" VmRSS) / $(field "$alone" VmHWM) / $(field "$alone" RssAnon) |"
+echo "| slope of RSS / of anonymous, kB per minute | $(slope "$work/alone.rss") / $(slope "$work/alone.anon") |"
+echo "| CPU, ms per minute | $((($(cpu_ms "$alone") - a0) / minutes)) |"
+if [ "$peers" ]; then
+  o=$(($(cpu_ms "$ours") - o0)); t=$(($(cpu_ms "$theirs") - t0))
+  echo; echo "| same scrape job, three node exporters at 10 s | watchfire | $(prometheus --version 2>&1 | awk 'NR == 1 {print $1, $3}') | ratio |"; echo "|---|---|---|---|"
+  ratio() { awk -v n="$1" -v a="$2" -v b="$3" 'BEGIN {printf "| %s | %d | %d | %.2f |\n", n, a, b, (b ? a / b : 0)}'; }
+  ratio "CPU, ms in $minutes min" "$o" "$t"
+  for f in VmRSS RssAnon; do ratio "$f, kB" "$(field "$ours" "$f")" "$(field "$theirs" "$f")"; done
+  echo "| slope of RSS, kB per minute | $(slope "$work/ours.rss") | | |"
 fi
-
-# 3. Ready again after a kill, with what has been collected meanwhile.
-kill -9 "$alone"; wait "$alone" 2>/dev/null || true
-t1=$(date +%s%N); start "$binary" serve --listen 127.0.0.1:18801 --data-dir "$work/alone"
-until curl -fs -o /dev/null http://127.0.0.1:18801/-/ready; do sleep 0.005; done
-echo "ready after kill -9 with $minutes min of data: $(( ($(date +%s%N) - t1) / 1000000 )) ms"

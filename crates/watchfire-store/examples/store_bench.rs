@@ -3,13 +3,15 @@
 //!
 //! `cargo run --release -p watchfire-store --example store_bench -- [instances] [hours]`
 
+mod fleet;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleet::{Random, advance, fleet};
 use rustix::time::{ClockId, clock_gettime};
 use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
-use watchfire_model::labels::Labels;
 use watchfire_model::matcher::{MatchOp, Matcher};
 use watchfire_model::read::{Budget, Selection, Source};
 use watchfire_model::sample::Sample;
@@ -36,62 +38,6 @@ fn memory() -> (f64, f64) {
     (field("VmRSS"), field("VmHWM"))
 }
 
-struct Random(u64);
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-/// The mixture of a node exporter beside an application: 27 % constants, 19 % moving gauges, the rest counters, 40 % of which move.
-#[derive(Clone, Copy)]
-enum Kind {
-    Constant,
-    Gauge(f64),
-    Counter(f64),
-    Seconds(f64),
-}
-
-fn fleet(instances: usize) -> Vec<Vec<(Labels, Kind, f64)>> {
-    let mut random = Random(42);
-    let series = |instance: usize, i: usize, random: &mut Random| {
-        let name = format!("node_metric_{}_total", i / 8);
-        let labels = Labels::from_pairs([
-            ("__name__", name.as_str()),
-            ("device", &format!("device{}", i % 8)),
-            ("instance", &format!("host-{instance:02}.example.net:9100")),
-            ("job", "node"),
-            ("environment", "production"),
-        ]);
-        let (kind, value) = match i % 100 {
-            0..27 => (Kind::Constant, (random.next() % 1_000_000) as f64),
-            27..40 => (Kind::Gauge(4096.0), (random.next() % 1_000_000) as f64 * 4096.0),
-            40..46 => (Kind::Gauge(0.01), random.unit() * 100.0),
-            46..79 => (Kind::Counter(0.0), (random.next() % 100_000) as f64),
-            79..94 => (Kind::Counter(random.unit() * 300.0), (random.next() % 100_000_000) as f64),
-            94..98 => (Kind::Counter(random.unit() * 2_000_000.0), (random.next() % 100_000_000_000) as f64),
-            _ => (Kind::Seconds(random.unit() * 0.1), random.unit() * 1000.0),
-        };
-        (labels, kind, value)
-    };
-    (0..instances).map(|n| (0..1000).map(|i| series(n, i, &mut random)).collect()).collect()
-}
-
-fn advance(kind: Kind, value: &mut f64, random: &mut Random) {
-    match kind {
-        Kind::Constant => {}
-        Kind::Gauge(unit) => *value = (((*value / unit) + (random.unit() * 21.0).floor() - 10.0).max(0.0) * unit * 1e6).round() / 1e6,
-        Kind::Counter(rate) => *value += (rate * (0.5 + random.unit())).floor(),
-        Kind::Seconds(rate) => *value += rate * random.unit(),
-    }
-}
-
 fn main() {
     let arguments: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let instances = arguments.first().copied().unwrap_or(10);
@@ -100,7 +46,7 @@ fn main() {
     let clock = ManualClock::new(Timestamp(START));
     let make = || Store::open(Options { keeper: false, min_free_bytes: 0, ..Options::new(&dir, clock.clone()) }).expect("a store");
     let store = make();
-    let mut fleet = fleet(instances);
+    let mut fleet = fleet(instances * 1000);
     let mut random = Random(7);
     let (mut spent, mut ticking, mut samples) = (0.0, 0.0, 0u64);
     for step in 0..(hours as i64 * 3_600_000 / STEP) {
@@ -156,7 +102,7 @@ fn replay(instances: usize, dir: &std::path::Path) {
     let make =
         || Store::open(Options { keeper: false, min_free_bytes: 0, flush_on_close_samples: u64::MAX, ..Options::new(dir, clock.clone()) }).expect("a store");
     let store = make();
-    let mut fleet = fleet(instances);
+    let mut fleet = fleet(instances * 1000);
     let mut random = Random(9);
     for step in 0..(2 * 3_600_000 / STEP) {
         for target in &mut fleet {
