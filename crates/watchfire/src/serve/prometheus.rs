@@ -52,6 +52,8 @@ fn outside<'a>(path: &Path, monitoring_dir: Option<&Path>, environment: &'a dyn 
 
 /// What runs, and how to change it.
 pub(crate) struct Reloader {
+    /// The settings of the start, which a reload does not change, section by section.
+    started_with: Vec<(&'static str, String)>,
     flags: Flags,
     environment: Environment,
     manager: Arc<Manager>,
@@ -85,7 +87,8 @@ impl Reloader {
         successful.set(1.0);
         at.set(loaded.secs_f64());
         let current = Mutex::new(Current { prometheus, loaded, last_went_well: true });
-        Reloader { flags, environment, manager, clock, successful, at, current }
+        let started_with = settings::load(&flags, &environment).map(|l| l.settings.sections()).unwrap_or_default();
+        Reloader { started_with, flags, environment, manager, clock, successful, at, current }
     }
 
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
@@ -114,6 +117,9 @@ impl Reloader {
     fn try_reload(&self) -> Result<PrometheusConfig, Vec<Finding>> {
         let loaded = settings::load(&self.flags, &self.environment)?;
         let parsed = read(&loaded.settings, &self.environment);
+        for section in changed_sections(&self.started_with, &loaded.settings.sections()) {
+            tracing::warn!(section, "changed in the file; takes effect at the next start");
+        }
         for finding in loaded.findings.iter().chain(&parsed.findings).filter(|f| f.severity == Severity::Warning) {
             tracing::warn!("{finding}");
         }
@@ -134,5 +140,28 @@ impl Reloader {
     pub(crate) fn last(&self) -> (Timestamp, bool) {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         (current.loaded, current.last_went_well)
+    }
+}
+
+/// The names of sections that differ from those of the start.
+fn changed_sections(before: &[(&'static str, String)], now: &[(&'static str, String)]) -> Vec<&'static str> {
+    before.iter().zip(now).filter(|(before, now)| before != now).map(|(before, _)| before.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r62_what_a_reload_cannot_change_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let sections = |text: &str| {
+            let path = dir.path().join("w.yml");
+            std::fs::write(&path, text).unwrap();
+            settings::load(&Flags { config: Some(path), ..Flags::default() }, &Environment::default()).ok().unwrap().settings.sections()
+        };
+        let before = sections("query: {parallel: 2}\n");
+        assert!(changed_sections(&before, &sections("query: {parallel: 2}\nprometheus: {global: {}}\n")).is_empty());
+        assert_eq!(changed_sections(&before, &sections("query: {parallel: 3}\ngpu: {http_timeout: 1}\n")), ["query", "gpu"]);
     }
 }

@@ -113,7 +113,7 @@ impl Settings {
                     continue;
                 }
                 (true, true) => format!("another {} configuration is used already; this one is not", kind.key),
-                (false, _) => format!("this is a {} configuration, which this version does not carry out yet", kind.key),
+                (false, _) => format!("this is configuration for {}, which this version does not carry out yet", kind.key),
             };
             findings.push(Finding { severity: Severity::Warning, file: path.display().to_string().into(), line: 0, column: 0, message });
         }

@@ -135,6 +135,23 @@ pub(crate) struct Loaded {
     pub(crate) findings: Vec<Finding>,
 }
 
+impl Settings {
+    /// What the process takes at its start, as texts to compare.
+    pub(crate) fn sections(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("server", format!("{:?}", self.server)),
+            ("auth", format!("{:?}", self.auth)),
+            ("storage", format!("{:?}", self.storage)),
+            ("memory", self.memory_limit.to_string()),
+            ("query", format!("{:?}", self.query)),
+            ("gpu", format!("{:?}", self.gpu)),
+            ("host", format!("{:?}", self.host)),
+            ("log", format!("{:?}", self.log)),
+            ("packs", format!("{:?}", self.packs)),
+        ]
+    }
+}
+
 /// Reads everything. An error finding means that the settings must not be used.
 pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<Finding>> {
     let mut findings = Vec::new();
@@ -143,10 +160,11 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
         Some(path) => read_file(path).map_err(|f| vec![*f])?,
         None => ("watchfire.yml".to_owned(), empty()),
     };
-    findings.extend(only_findings(&name, &node));
+    let base = file.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+    findings.extend(only_findings(&name, &node, &base));
     let (overlay, unknown) = environment.as_document();
     findings.extend(unknown);
-    findings.extend(only_findings("environment", &overlay));
+    findings.extend(only_findings("environment", &overlay, &base));
     let merged = environment::merge(node, overlay);
     if findings.iter().any(|f| f.severity == Severity::Error) {
         return Err(findings);
@@ -154,7 +172,6 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
 
     // The pieces are sound one by one; what flags and the whole have to say is found here.
     let context = Context::new("settings");
-    let base = file.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
     let mut settings = read(&context, &merged, &base);
     settings.file = PathBuf::from(name);
     apply_flags(&mut settings, flags, environment, &context);
@@ -181,9 +198,9 @@ fn read_file(path: &Path) -> Result<(String, Node), Box<Finding>> {
 }
 
 /// Reads a document only to learn what is wrong with it.
-fn only_findings(name: &str, node: &Node) -> Vec<Finding> {
+fn only_findings(name: &str, node: &Node, base: &Path) -> Vec<Finding> {
     let context = Context::new(name);
-    read(&context, node, Path::new(""));
+    read(&context, node, base);
     context.into_findings()
 }
 
@@ -226,6 +243,13 @@ fn read_server(server: Reader<'_>, base: &Path) -> ServerSettings {
     let address = listen.as_deref().and_then(|text| parse_listen(text).map_err(|e| server.error_at("listen", e)).ok());
     let tls = server.map("tls").map(|tls| {
         let pair = (base.join(tls.required_text("cert_file")), base.join(tls.required_text("key_file")));
+        for (key, path) in [("cert_file", &pair.0), ("key_file", &pair.1)] {
+            if tls.raw(key).is_some()
+                && let Err(error) = std::fs::File::open(path)
+            {
+                tls.error_at(key, format!("cannot read {}: {error}", path.display()));
+            }
+        }
         tls.finish();
         pair
     });
@@ -383,7 +407,7 @@ fn read_log(log: Reader<'_>, base: &Path) -> LogSettings {
 /// Whether every part of a filter ends in a level. The parser alone takes a misspelt level for the name of a module, and
 /// then nothing is logged at all.
 fn is_log_filter(text: &str) -> bool {
-    let is_level = |word: &str| word.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let is_level = |word: &str| !word.trim().is_empty() && word.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     let parts_end_well = text.split(',').all(|part| is_level(part.rsplit_once('=').map_or(part, |(_, level)| level)));
     parts_end_well && text.parse::<tracing_subscriber::EnvFilter>().is_ok()
 }

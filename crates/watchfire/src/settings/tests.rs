@@ -43,7 +43,15 @@ fn r61_errors_name_their_place_and_all_come_at_once() {
         &["w.yml:3:14: error: storage.retention.metrics: must be longer than 0; say \"unlimited\" to keep everything"],
     );
     check("memory:\n  limit: 1MB\n", &["w.yml:2:10: error: memory.limit: must be at least 32MB"]);
+    check(
+        "log:\n  level: watchfire=\n",
+        &["w.yml:2:10: error: log.level: must be a level such as info, or a filter such as info,watchfire=debug, not \"watchfire=\""],
+    );
     check("query:\n  parallel: 0\n", &["w.yml:2:13: error: query.parallel: must be between 1 and 256"]);
+    check(
+        "server:\n  tls: {cert_file: w.yml, key_file: no.pem}\n",
+        &["w.yml:2:37: error: server.tls.key_file: cannot read no.pem: No such file or directory (os error 2)"],
+    );
     check("log:\n  level: verbos\n", &["w.yml:2:10: error: log.level: must be a level such as info, or a filter such as info,watchfire=debug, not \"verbos\""]);
     check("log:\n  level: warn,watchfire=debug\n", &[]);
     check("gpu:\n  ai_service_urls: [ftp://x]\n", &["w.yml:2:20: error: gpu.ai_service_urls: must begin with http:// or https://, not \"ftp://x\""]);
