@@ -1,48 +1,101 @@
 //! The real fetcher: `watchfire_net`'s client behind the `Fetch` trait. Secrets in files are read at each request, so that
 //! a changed password needs no reload; clients are kept by their TLS options.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use watchfire_net::client::{Client, ClientError, Credentials, Request as NetRequest};
+use watchfire_model::time::{SharedClock, SystemClock};
+use watchfire_net::client::oauth2::{Grant, Tokens};
+use watchfire_net::client::{Client, ClientError, Credentials, Proxies, Request as NetRequest};
 use watchfire_net::inflate::Limits;
 use watchfire_net::secret::Secret;
 use watchfire_net::tls::ClientTls;
 
-use super::config::{Authorization, HttpOptions, SecretSource, read_text};
+use super::config::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions, read_text};
 use super::fetch::{Answer, Fetch, FetchError, Fetching, Request};
 
-/// Clients with different TLS options that are kept; beyond that the oldest goes.
+/// Clients with different TLS options or proxies that are kept; beyond that the oldest goes.
 const CLIENTS_MAX: usize = 32;
+/// The status with which a token is refused.
+const UNAUTHORIZED: u16 = 401;
+
+/// What clients differ in.
+#[derive(Clone, PartialEq)]
+struct Way {
+    tls: ClientTls,
+    proxies: Proxies,
+}
+
+/// The tokens of each job, by the place of its options in memory. The weak reference keeps the place from being used
+/// again, and tells when the job is gone.
+type Jobs = HashMap<usize, (Weak<HttpOptions>, Arc<Tokens>)>;
 
 /// Makes requests over the network.
-#[derive(Default)]
 pub struct NetFetch {
-    clients: Mutex<Vec<(ClientTls, Client)>>,
+    clients: Mutex<Vec<(Way, Client)>>,
+    tokens: Mutex<Jobs>,
+    clock: SharedClock,
+    environment: Proxies,
+}
+impl Default for NetFetch {
+    fn default() -> NetFetch {
+        NetFetch { clients: Mutex::default(), tokens: Mutex::default(), clock: SystemClock::shared(), environment: Proxies::default() }
+    }
 }
 
 impl NetFetch {
-    /// A fetcher without connections.
+    /// A fetcher without connections, in an environment without proxies.
     pub fn new() -> NetFetch {
         NetFetch::default()
     }
+    /// The same with the proxies of an environment, for `proxy_from_environment`.
+    pub fn with_environment(self, environment: &dyn Fn(&str) -> Option<String>) -> NetFetch {
+        NetFetch { environment: Proxies::from_environment(environment), ..self }
+    }
+    /// The same with another clock for the ends of tokens.
+    pub fn with_clock(self, clock: SharedClock) -> NetFetch {
+        NetFetch { clock, ..self }
+    }
 
-    fn client(&self, tls: ClientTls) -> Client {
+    fn client(&self, way: Way) -> Client {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = clients.iter().find(|(known, _)| *known == tls) {
+        if let Some((_, client)) = clients.iter().find(|(known, _)| *known == way) {
             return client.clone();
         }
         if clients.len() >= CLIENTS_MAX {
             clients.remove(0);
         }
-        let client = Client::new(tls.clone());
-        clients.push((tls, client.clone()));
+        let client = Client::with_proxies(way.tls.clone(), way.proxies.clone());
+        clients.push((way, client.clone()));
         client
     }
 
+    fn proxies(&self, options: &ProxyOptions) -> Result<Proxies, FetchError> {
+        if !options.from_environment {
+            return Ok(options.proxies.clone());
+        }
+        let proxies = self.environment.clone().with_connect_headers(options.connect_headers.clone());
+        proxies.map_err(|e| FetchError::Other(e.to_string()))
+    }
+
+    /// The tokens of one job.
+    fn tokens(&self, options: &Arc<HttpOptions>) -> Arc<Tokens> {
+        let mut jobs = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = Arc::as_ptr(options).addr();
+        if let Some((_, tokens)) = jobs.get(&place) {
+            return tokens.clone();
+        }
+        jobs.retain(|_, (job, _)| job.strong_count() > 0);
+        let tokens = Arc::new(Tokens::new(self.clock.clone()));
+        jobs.insert(place, (Arc::downgrade(options), tokens.clone()));
+        tokens
+    }
+
     async fn send(&self, request: Request) -> Result<Answer, FetchError> {
-        let Resolved { credentials, secret_headers, tls } = resolve(request.options.clone()).await?;
+        let Resolved { credentials, oauth2, secret_headers, tls } = resolve(request.options.clone()).await?;
         let limit = usize::try_from(request.body_bytes_max).unwrap_or(usize::MAX);
+        let client = self.client(Way { tls, proxies: self.proxies(&request.options.proxy)? });
         let message = NetRequest {
             headers: request.headers,
             secret_headers,
@@ -51,9 +104,25 @@ impl NetFetch {
             follow_redirects: request.options.follow_redirects,
             ..NetRequest::get(request.url, request.timeout)
         };
-        let response = self.client(tls).send(message).await.map_err(|e| fetch_error(e, request.body_bytes_max))?;
-        let content_type = response.header("content-type").unwrap_or("").to_owned();
-        Ok(Answer { status: response.status.as_u16(), content_type, body: response.body })
+        let exchange = async |message: NetRequest| {
+            let response = client.send(message).await.map_err(|e| fetch_error(e, request.body_bytes_max))?;
+            let content_type = response.header("content-type").unwrap_or("").to_owned();
+            Ok(Answer { status: response.status.as_u16(), content_type, body: response.body })
+        };
+        let Some((grant, way)) = oauth2 else { return exchange(message).await };
+        let way = Way { tls: way.0, proxies: self.proxies(&way.1)? };
+        let (tokens, asked) = (self.tokens(&request.options), self.client(way));
+        let failed = |e: watchfire_net::client::oauth2::OauthError| FetchError::Other(e.to_string());
+        let held = tokens.credentials(&asked, &grant, request.timeout).await.map_err(failed)?;
+        let answer = exchange(NetRequest { credentials: (*held).clone(), ..message.clone() }).await?;
+        if answer.status != UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // The token may have been withdrawn before its end: one other is tried.
+        match tokens.renewed(&asked, &grant, &held, request.timeout).await.map_err(failed)? {
+            Some(other) => exchange(NetRequest { credentials: (*other).clone(), ..message }).await,
+            None => Ok(answer),
+        }
     }
 }
 
@@ -76,6 +145,8 @@ fn fetch_error(error: ClientError, limit: u64) -> FetchError {
 /// Options with every secret read.
 struct Resolved {
     credentials: Credentials,
+    /// How a token is asked for, and by which way.
+    oauth2: Option<(Grant, (ClientTls, ProxyOptions))>,
     secret_headers: Vec<(String, Secret)>,
     tls: ClientTls,
 }
@@ -87,20 +158,25 @@ async fn resolve(options: Arc<HttpOptions>) -> Result<Resolved, FetchError> {
     tokio::task::spawn_blocking(move || read(&options)).await.map_err(|_| FetchError::Other("BUG: reading secrets failed".to_owned()))?
 }
 
+fn file(source: &SecretSource) -> bool {
+    matches!(source, SecretSource::File(_))
+}
+fn tls_files(tls: &TlsOptions) -> bool {
+    [&tls.ca, &tls.cert, &tls.key].into_iter().flatten().any(file)
+}
 fn has_files(options: &HttpOptions) -> bool {
-    let file = |source: &SecretSource| matches!(source, SecretSource::File(_));
     let authorization = match &options.authorization {
         Authorization::None => false,
         Authorization::Basic { user, password } => file(user) || password.as_ref().is_some_and(file),
         Authorization::Header { credentials, .. } => file(credentials),
+        Authorization::Oauth2(oauth2) => oauth2.client_secret.as_ref().is_some_and(file) || tls_files(&oauth2.tls),
     };
-    let tls = [&options.tls.ca, &options.tls.cert, &options.tls.key].into_iter().flatten().any(file);
-    authorization || tls || options.headers.iter().any(|(_, source)| file(source))
+    authorization || tls_files(&options.tls) || options.headers.iter().any(|(_, source)| file(source))
 }
 
 fn read(options: &HttpOptions) -> Result<Resolved, FetchError> {
     let credentials = match &options.authorization {
-        Authorization::None => Credentials::None,
+        Authorization::None | Authorization::Oauth2(_) => Credentials::None,
         Authorization::Basic { user, password } => {
             let password = password.as_ref().map_or_else(|| Ok(Secret::default()), secret)?;
             Credentials::Basic { user: secret(user)?, password }
@@ -108,18 +184,34 @@ fn read(options: &HttpOptions) -> Result<Resolved, FetchError> {
         Authorization::Header { scheme, credentials } => Credentials::Header { scheme: scheme.clone(), value: secret(credentials)? },
     };
     let secret_headers = options.headers.iter().map(|(name, source)| Ok((name.clone(), secret(source)?))).collect::<Result<_, FetchError>>()?;
-    let tls = &options.tls;
+    let oauth2 = match &options.authorization {
+        Authorization::Oauth2(oauth2) => Some((grant(oauth2)?, (read_tls(&oauth2.tls)?, oauth2.proxy.clone()))),
+        _ => None,
+    };
+    Ok(Resolved { credentials, oauth2, secret_headers, tls: read_tls(&options.tls)? })
+}
+
+fn grant(oauth2: &Oauth2Options) -> Result<Grant, FetchError> {
+    Ok(Grant {
+        token_url: oauth2.token_url.clone(),
+        client_id: oauth2.client_id.clone(),
+        client_secret: oauth2.client_secret.as_ref().map(secret).transpose()?.unwrap_or_default(),
+        scopes: oauth2.scopes.clone(),
+        params: oauth2.params.clone(),
+    })
+}
+
+fn read_tls(tls: &TlsOptions) -> Result<ClientTls, FetchError> {
     let identity = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => Some((pem(cert)?, pem(key)?)),
         _ => None,
     };
-    let tls = ClientTls {
+    Ok(ClientTls {
         ca_pem: tls.ca.as_ref().map(pem).transpose()?,
         identity_pem: identity,
         server_name: tls.server_name.clone(),
         insecure_skip_verify: tls.insecure_skip_verify,
-    };
-    Ok(Resolved { credentials, secret_headers, tls })
+    })
 }
 
 fn secret(source: &SecretSource) -> Result<Secret, FetchError> {

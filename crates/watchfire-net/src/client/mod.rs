@@ -1,6 +1,8 @@
 //! The HTTP client of the house: HTTP/1.1 over TCP or TLS with a deadline, a limit for the answer, careful redirects and
-//! credentials that never follow to another host. It reads no configuration and retries nothing.
+//! credentials that never follow to another host, directly or through a proxy. It reads no configuration and retries nothing.
 
+pub mod oauth2;
+mod proxy;
 mod redirect;
 #[cfg(test)]
 mod tests;
@@ -9,15 +11,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::Full;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::ServerName;
 
+use self::proxy::connector::Connector;
+pub use self::proxy::{Proxies, ProxyError};
 use crate::inflate::{self, Encoding, InflateError, Limits};
 use crate::secret::Secret;
 use crate::tls::{ClientTls, client_config};
@@ -26,8 +29,6 @@ use crate::tls::{ClientTls, client_config};
 pub const AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
 /// The most hops that a request follows.
 pub const REDIRECTS_MAX: usize = 10;
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections are kept so long, and so many per host.
 const IDLE: (Duration, usize) = (Duration::from_secs(90), 2);
 
@@ -162,28 +163,26 @@ type Body = Full<Bytes>;
 pub struct Client(Arc<Inner>);
 struct Inner {
     tls: ClientTls,
-    plain: Pool<HttpConnector, Body>,
+    proxies: Proxies,
+    plain: Pool<Connector, Body>,
     /// Made at the first `https` URL, because the system's authorities cost memory.
-    secure: OnceLock<Pool<HttpsConnector<HttpConnector>, Body>>,
-}
-
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    connector.set_nodelay(true);
-    connector.enforce_http(false);
-    connector
+    secure: OnceLock<Pool<HttpsConnector<Connector>, Body>>,
 }
 
 impl Client {
-    /// A client.
+    /// A client that connects directly.
     pub fn new(tls: ClientTls) -> Client {
-        let plain =
-            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1).build(connector());
-        Client(Arc::new(Inner { tls, plain, secure: OnceLock::new() }))
+        Client::with_proxies(tls, Proxies::default())
     }
 
-    fn secure(&self) -> Result<&Pool<HttpsConnector<HttpConnector>, Body>, ClientError> {
+    /// A client that goes through proxies.
+    pub fn with_proxies(tls: ClientTls, proxies: Proxies) -> Client {
+        let connector = Connector::new(&proxies, &tls);
+        let plain = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1).build(connector);
+        Client(Arc::new(Inner { tls, proxies, plain, secure: OnceLock::new() }))
+    }
+
+    fn secure(&self) -> Result<&Pool<HttpsConnector<Connector>, Body>, ClientError> {
         if let Some(pool) = self.0.secure.get() {
             return Ok(pool);
         }
@@ -196,7 +195,7 @@ impl Client {
             }
             None => builder,
         };
-        let connector = builder.enable_http1().wrap_connector(connector());
+        let connector = builder.enable_http1().wrap_connector(Connector::new(&self.0.proxies, &self.0.tls));
         let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1).build(connector);
         Ok(self.0.secure.get_or_init(|| pool))
     }
@@ -222,7 +221,13 @@ impl Client {
     }
 
     async fn exchange(&self, request: &Request) -> Result<Response, ClientError> {
-        let message = message(request)?;
+        let mut message = message(request)?;
+        if let Some(authorization) = self.0.proxies.authorization(message.uri()) {
+            let refused = |_| ClientError::Request { url: message.uri().to_string(), reason: "the proxy's credentials cannot be sent".to_owned() };
+            let mut value = HeaderValue::from_str(authorization.expose()).map_err(refused)?;
+            value.set_sensitive(true);
+            message.headers_mut().insert(PROXY_AUTHORIZATION, value);
+        }
         let host = message.uri().authority().map(ToString::to_string).unwrap_or_default();
         let secure = message.uri().scheme_str() == Some("https");
         let sent = if secure { self.secure()?.request(message).await } else { self.0.plain.request(message).await };

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use watchfire_model::document::Reader;
+use watchfire_net::client::Proxies;
 use watchfire_net::secret::Secret;
 
 use crate::discovery::glob::Lookup;
@@ -37,6 +38,38 @@ pub enum Authorization {
         /// The credentials.
         credentials: SecretSource,
     },
+    /// A token that is fetched and renewed.
+    Oauth2(Box<Oauth2Options>),
+}
+
+/// How a token is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oauth2Options {
+    /// The name of the client.
+    pub client_id: String,
+    /// Its secret, if there is one.
+    pub client_secret: Option<SecretSource>,
+    /// Where tokens come from.
+    pub token_url: String,
+    /// What the token is to be good for.
+    pub scopes: Vec<String>,
+    /// Further parameters.
+    pub params: Vec<(String, String)>,
+    /// The TLS side of the request for a token.
+    pub tls: TlsOptions,
+    /// Its proxy.
+    pub proxy: ProxyOptions,
+}
+
+/// Which proxy requests go through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// The proxies that are set.
+    pub proxies: Proxies,
+    /// Whether the environment says which.
+    pub from_environment: bool,
+    /// Headers for `CONNECT`.
+    pub connect_headers: Vec<(String, Secret)>,
 }
 
 /// The TLS side of a request.
@@ -62,7 +95,7 @@ pub struct HttpOptions {
     /// The TLS side.
     pub tls: TlsOptions,
     /// The proxy, if one is set.
-    pub proxy_url: Option<String>,
+    pub proxy: ProxyOptions,
     /// Whether redirects are followed.
     pub follow_redirects: bool,
     /// Further headers.
@@ -71,20 +104,17 @@ pub struct HttpOptions {
 
 /// Reads the shared keys from among the keys of a job.
 pub(super) fn read(reader: &Reader<'_>, lookup: &Lookup) -> HttpOptions {
-    let ways: Vec<Authorization> = [read_basic(reader, lookup), read_header(reader, lookup), read_bearer(reader, lookup)].into_iter().flatten().collect();
-    let oauth2 = read_oauth2(reader, lookup);
-    if ways.len() + usize::from(oauth2) > 1 {
+    let ways = [read_basic(reader, lookup), read_header(reader, lookup), read_oauth2(reader, lookup), read_bearer(reader, lookup)];
+    let ways: Vec<Authorization> = ways.into_iter().flatten().collect();
+    if ways.len() > 1 {
         let key = ["bearer_token", "bearer_token_file", "oauth2", "authorization", "basic_auth"].into_iter().find(|k| reader.has(k)).unwrap_or("authorization");
         reader.error_at(key, "at most one of basic_auth, authorization, oauth2, bearer_token and bearer_token_file may be set");
-    }
-    if oauth2 {
-        reader.warning_at("oauth2", "is read but not carried out yet: requests go out without a token");
     }
     reader.bool("enable_http2");
     HttpOptions {
         authorization: ways.into_iter().next().unwrap_or_default(),
         tls: read_tls(reader, lookup),
-        proxy_url: read_proxy(reader),
+        proxy: read_proxy(reader),
         follow_redirects: reader.bool("follow_redirects").unwrap_or(true),
         headers: read_headers(reader, lookup),
     }
@@ -131,22 +161,34 @@ fn read_bearer(reader: &Reader<'_>, lookup: &Lookup) -> Option<Authorization> {
     Some(Authorization::Header { scheme: "Bearer".to_owned(), credentials: inline.or(file)? })
 }
 
-fn read_oauth2(reader: &Reader<'_>, lookup: &Lookup) -> bool {
-    let Some(oauth2) = reader.map("oauth2") else { return false };
-    oauth2.required_text("client_id");
-    secret(&oauth2, "client_secret", "client_secret_file", "client_secret_ref", lookup);
-    oauth2.texts("scopes", false);
-    oauth2.required_text("token_url");
-    oauth2.text_map("endpoint_params");
-    read_tls(&oauth2, lookup);
-    read_proxy(&oauth2);
-    for key in ["client_certificate_key_id", "grant_type", "signature_algorithm", "iss", "audience"] {
+fn read_oauth2(reader: &Reader<'_>, lookup: &Lookup) -> Option<Authorization> {
+    let oauth2 = reader.map("oauth2")?;
+    let options = Oauth2Options {
+        client_id: oauth2.required_text("client_id"),
+        client_secret: secret(&oauth2, "client_secret", "client_secret_file", "client_secret_ref", lookup),
+        token_url: oauth2.required_text("token_url"),
+        scopes: oauth2.texts("scopes", false),
+        params: oauth2.text_map("endpoint_params"),
+        tls: read_tls(&oauth2, lookup),
+        proxy: read_proxy(&oauth2),
+    };
+    for reserved in ["scope", "client_id", "client_secret"] {
+        let set_twice = reserved != "scope" || !options.scopes.is_empty();
+        if set_twice && options.params.iter().any(|(name, _)| name == reserved) {
+            oauth2.warning_at("endpoint_params", format!("{reserved} has a key of its own; no token can be had while it stands here"));
+        }
+    }
+    let grant = oauth2.text("grant_type").unwrap_or_default();
+    if !matches!(grant.as_str(), "" | "client_credentials") {
+        oauth2.warning_at("grant_type", "only client_credentials is carried out; a token is asked for in that way");
+    }
+    for key in ["client_certificate_key_id", "signature_algorithm", "iss", "audience"] {
         oauth2.text(key);
     }
     secret(&oauth2, "client_certificate_key", "client_certificate_key_file", "client_certificate_key_ref", lookup);
     oauth2.text_map("claims");
     oauth2.finish();
-    true
+    Some(Authorization::Oauth2(Box::new(options)))
 }
 
 /// Reads `tls_config`.
@@ -173,25 +215,53 @@ pub(super) fn read_tls(reader: &Reader<'_>, lookup: &Lookup) -> TlsOptions {
     options
 }
 
-fn read_proxy(reader: &Reader<'_>) -> Option<String> {
+fn read_proxy(reader: &Reader<'_>) -> ProxyOptions {
     let url = reader.text("proxy_url").filter(|u| !u.is_empty());
     let no_proxy = reader.text("no_proxy").filter(|n| !n.is_empty());
-    let environment = reader.bool("proxy_from_environment").unwrap_or(false);
-    reader.allow(&["proxy_connect_header"]);
-    if environment && url.is_some() {
+    let from_environment = reader.bool("proxy_from_environment").unwrap_or(false);
+    if from_environment && url.is_some() {
         reader.error_at("proxy_from_environment", "must not be set together with proxy_url");
     }
-    if environment && no_proxy.is_some() {
+    if from_environment && no_proxy.is_some() {
         reader.error_at("no_proxy", "must not be set together with proxy_from_environment");
     }
     if no_proxy.is_some() && url.is_none() {
         reader.error_at("no_proxy", "needs a proxy_url");
     }
-    if url.is_some() || environment {
-        let key = if url.is_some() { "proxy_url" } else { "proxy_from_environment" };
-        reader.warning_at(key, "is read but not carried out yet: requests go out directly");
+    let proxies = match url.map(|url| Proxies::one(&url, no_proxy.as_deref())) {
+        Some(Ok(proxies)) => proxies,
+        Some(Err(error)) => {
+            reader.error_at("proxy_url", error.to_string());
+            Proxies::default()
+        }
+        None => Proxies::default(),
+    };
+    let connect_headers = read_connect_headers(reader);
+    match proxies.with_connect_headers(connect_headers.clone()) {
+        Ok(proxies) => ProxyOptions { proxies, from_environment, connect_headers },
+        Err(error) => {
+            reader.error_at("proxy_connect_header", error.to_string());
+            ProxyOptions::default()
+        }
     }
-    url
+}
+
+fn read_connect_headers(reader: &Reader<'_>) -> Vec<(String, Secret)> {
+    let Some(headers) = reader.map("proxy_connect_header") else { return Vec::new() };
+    let mut found = Vec::new();
+    for (name, node) in headers.entries() {
+        let Some(items) = node.items() else {
+            headers.context().error(node.line, node.column, format!("{} must be a list of texts", headers.path_of(&name.text)));
+            continue;
+        };
+        for item in items {
+            match item.text() {
+                Some(text) => found.push((name.text.to_string(), Secret::new(text))),
+                None => headers.context().error(item.line, item.column, format!("{}: every item must be a text", headers.path_of(&name.text))),
+            }
+        }
+    }
+    found
 }
 
 fn read_headers(reader: &Reader<'_>, lookup: &Lookup) -> Vec<(String, SecretSource)> {

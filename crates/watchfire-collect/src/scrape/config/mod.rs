@@ -20,7 +20,7 @@ use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value,
 use crate::discovery::glob::{Lookup, is_pattern};
 
 pub use global::{Global, Limits, NameValidation, Protocol};
-pub use http::{Authorization, HttpOptions, SecretSource, TlsOptions};
+pub use http::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 pub use job::ScrapeConfig;
 pub use sections::{Alerting, Alertmanager, Storage};
 
