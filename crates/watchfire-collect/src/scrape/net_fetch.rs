@@ -234,7 +234,9 @@ fn pem(source: &SecretSource) -> Result<Secret, FetchError> {
 mod tests {
     use super::super::net_tests::{Page, serve};
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
+    use watchfire_model::time::ManualClock;
 
     fn request(url: String, options: HttpOptions) -> Request {
         Request {
@@ -283,5 +285,73 @@ mod tests {
         let inline = |text: &str| SecretSource::Inline(Secret::new(text));
         let basic = HttpOptions { authorization: Authorization::Basic { user: inline("u"), password: Some(inline("p")) }, ..plain() };
         assert_eq!(&get("/who", basic).await.unwrap().body[..], b"Basic dTpw");
+    }
+
+    /// The options of a job as its file has them.
+    fn options(keys: &str) -> Arc<HttpOptions> {
+        crate::scrape::config::ScrapeConfig::from_yaml(&format!("{{job_name: j, static_configs: [], {keys}}}")).unwrap().client
+    }
+    fn at(url: String, options: &Arc<HttpOptions>) -> Request {
+        Request { options: options.clone(), ..request(url, HttpOptions::default()) }
+    }
+
+    #[tokio::test]
+    async fn tokens_are_shared_by_a_job_and_replaced_when_refused() {
+        let given = Arc::new(AtomicUsize::new(0));
+        let counted = given.clone();
+        // Gives t1, t2, …; after the second is given the first is not taken any more.
+        let server = serve(move |asked| match asked.path.as_str() {
+            "/token" if asked.authorization == "Basic aTpjYW5hcnk=" => {
+                let n = counted.fetch_add(1, Ordering::SeqCst) + 1;
+                Page { content_type: "application/json", ..Page::text(&format!("{{\"access_token\":\"t{n}\"}}")) }
+            }
+            "/token" => Page { status: 401, ..Page::text("") },
+            "/withdrawn" if asked.authorization == "Bearer t1" => Page { status: 401, ..Page::text("") },
+            _ => Page::text(&asked.authorization),
+        })
+        .await;
+        let address = &server.address;
+        let clock = ManualClock::new(watchfire_model::time::Timestamp(0));
+        let fetch = NetFetch::new().with_clock(clock.clone());
+        let job = |secret: &str| options(&format!("oauth2: {{client_id: i, client_secret: {secret}, token_url: 'http://{address}/token'}}"));
+        let (one, two) = (job("canary"), job("canary"));
+        let get = async |path: &str, options: &Arc<HttpOptions>| {
+            fetch.get(at(format!("http://{address}{path}"), options)).await.map(|a| (a.status, String::from_utf8_lossy(&a.body).into_owned()))
+        };
+        let bearer = |token: &str| Ok((200, format!("Bearer {token}")));
+        assert_eq!(get("/a", &one).await, bearer("t1"));
+        assert_eq!(get("/b", &one).await, bearer("t1"));
+        assert_eq!(get("/withdrawn", &one).await, Ok((401, String::new())));
+        clock.advance(Duration::from_secs(11));
+        assert_eq!(get("/withdrawn", &one).await, bearer("t2"));
+        assert_eq!(get("/a", &one).await, bearer("t2"));
+        assert_eq!(get("/a", &two).await, bearer("t3"));
+        assert_eq!(given.load(Ordering::SeqCst), 3);
+        let refused = get("/a", &job("wrong-canary")).await.unwrap_err();
+        assert_eq!(refused.to_string(), "cannot get an OAuth2 token: the token endpoint answered 401 Unauthorized");
+        assert!(!format!("{one:?}").contains("canary"));
+        // Jobs that are gone leave nothing behind once another one comes.
+        drop((one, two));
+        let three = job("canary");
+        assert_eq!(get("/a", &three).await, bearer("t4"));
+        assert_eq!(fetch.tokens.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn proxies_of_the_job_and_of_the_environment() {
+        // A proxy that tells which URL it was asked for.
+        let proxy = serve(|asked| Page::text(&asked.path)).await;
+        let direct = serve(|asked| Page::text(&format!("direct {}", asked.path))).await;
+        let address = format!("http://{}", proxy.address);
+        let fetch = NetFetch::new().with_environment(&|name| (name == "http_proxy").then(|| address.clone()));
+        let get = async |url: &str, keys: &str| String::from_utf8_lossy(&fetch.get(at(url.to_owned(), &options(keys))).await.unwrap().body).into_owned();
+        let proxied = format!("proxy_url: '{address}'");
+        let here = format!("http://{}/m", direct.address);
+        assert_eq!(get("http://x.invalid:1/m", &proxied).await, "http://x.invalid:1/m");
+        assert_eq!(get("http://x.invalid:1/m", "proxy_from_environment: true").await, "http://x.invalid:1/m");
+        assert_eq!(get(&here, &proxied).await, here);
+        for keys in [format!("{proxied}, no_proxy: x.invalid"), "proxy_from_environment: true".to_owned(), "follow_redirects: true".to_owned()] {
+            assert_eq!(get(&here, &keys).await, "direct /m", "{keys}");
+        }
     }
 }

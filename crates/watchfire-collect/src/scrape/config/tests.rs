@@ -94,6 +94,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "scrape_configs:\n  - {job_name: a, metric_name_validation_scheme: legacy, metric_name_escaping_scheme: »allow-utf-8}",
         "needs metric_name_validation_scheme",
     ),
+    ("scrape_configs:\n  - {job_name: a, no_proxy: »x}", "needs a proxy_url"),
+    ("scrape_configs:\n  - {job_name: a, proxy_url: 'http://x:1', proxy_from_environment: »true}", "must not be set together"),
+    ("scrape_configs:\n  - job_name: a\n    proxy_connect_header: {A: »b}", "must be a list of texts"),
+    ("scrape_configs:\n  - job_name: a\n    oauth2: »{client_id: a}", "token_url is missing"),
     ("rule_files: [»'a*/b.yml']", "only the file name may have one"),
     ("rule_files: »a.yml", "must be a list"),
     ("alerting:\n  »alertmanager: []", "did you mean \"alertmanagers\"?"),
@@ -142,6 +146,10 @@ fn what_is_not_carried_out_is_a_warning() {
         "cannot be scraped: \"a/b\" is not a valid hostname",
     );
     check("scrape_configs: [{job_name: a, scheme: ftp}]", "nothing can be scraped with the scheme");
+    check(
+        "scrape_configs: [{job_name: a, oauth2: {client_id: a, token_url: 'http://x', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'}}]",
+        "only client_credentials is carried out",
+    );
     check("rule_files: [/nonexistent/rules.yml]", "Prometheus would skip it without a word");
     check("global: {scrape_protocols: [PrometheusProto]}", "protocol buffer format is not supported");
 }

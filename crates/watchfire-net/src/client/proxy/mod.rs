@@ -105,12 +105,7 @@ impl Proxies {
             read.ok()
         };
         let past = NoProxy::parse(&either(["NO_PROXY", "no_proxy"]).unwrap_or_default());
-        Proxies {
-            http: server(["HTTP_PROXY", "http_proxy"]),
-            https: server(["HTTPS_PROXY", "https_proxy"]),
-            past: Some(past),
-            connect_headers: Vec::new(),
-        }
+        Proxies { http: server(["HTTP_PROXY", "http_proxy"]), https: server(["HTTPS_PROXY", "https_proxy"]), past: Some(past), connect_headers: Vec::new() }
     }
 
     /// The same with headers for every `CONNECT`.
