@@ -122,7 +122,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let auth = listen::authenticate(&settings, store.state(), &clock)?;
     let own_token = auth.is_enabled().then(|| auth.own_token().clone());
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
-    let manager = start_scraping(&instance, aliases, &gate, &tasks, &clock, &meter);
+    let manager = start_scraping(&instance, &environment, aliases, &gate, &tasks, &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, manager.clone(), clock.clone(), &meter, prometheus));
     let parts = rooms::Parts {
         store: store.clone(),
@@ -202,13 +202,21 @@ fn start_gpu(
     Ok(GpuMonitor::new(gpu, parts))
 }
 
-fn start_scraping(instance: &str, aliases: scrape::Aliases, gate: &Arc<Gate>, tasks: &Tasks, clock: &SharedClock, meter: &Meter) -> Arc<Manager> {
+fn start_scraping(
+    instance: &str,
+    environment: &Environment,
+    aliases: scrape::Aliases,
+    gate: &Arc<Gate>,
+    tasks: &Tasks,
+    clock: &SharedClock,
+    meter: &Meter,
+) -> Arc<Manager> {
     Arc::new(Manager::new(scrape::Surroundings {
         sink: gate.clone(),
         clock: clock.clone(),
         meter: meter.clone(),
         tasks: tasks.clone(),
-        fetch: Arc::new(scrape::NetFetch::new()),
+        fetch: Arc::new(scrape::NetFetch::new().with_environment(&|name| environment.get(name).map(str::to_owned))),
         aliases,
         offset_seed: watchfire_model::labels::Labels::from_pairs([("host", instance)]).hash_value(),
     }))
