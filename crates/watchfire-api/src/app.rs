@@ -41,6 +41,8 @@ pub struct Rooms {
     pub gpu: Arc<dyn GpuView>,
     /// All scrape targets, dropped ones included.
     pub targets: Ask<Vec<TargetStatus>>,
+    /// The names of all scrape jobs, those without targets included.
+    pub scrape_pools: Ask<Vec<String>>,
     /// All watched services. A service that is missing here is not configured.
     pub services: Ask<Vec<ServiceStatus>>,
     /// Our own background workers.

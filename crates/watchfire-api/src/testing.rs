@@ -338,6 +338,11 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         clock: clock.clone(),
         gpu: house.clone(),
         targets: Arc::new(move || targets.held().targets.clone()),
+        // One job has no target.
+        scrape_pools: {
+            let house = house.clone();
+            Arc::new(move || house.held().targets.iter().map(|t| t.scrape_pool.clone()).chain(["idle".to_owned()]).collect())
+        },
         services: Arc::new(move || services.held().services.clone()),
         workers: Arc::new(Vec::new),
         storage: Arc::new(move || storage.held().storage.clone()),

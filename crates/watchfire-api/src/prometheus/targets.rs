@@ -96,7 +96,7 @@ pub(crate) async fn targets(State(app): State<Arc<App>>, request: Request) -> Re
 
 /// `GET /api/v1/scrape_pools`.
 pub(crate) async fn scrape_pools(State(app): State<Arc<App>>) -> Success {
-    let pools: BTreeSet<String> = (app.rooms.targets)().into_iter().map(|t| t.scrape_pool).collect();
+    let pools: BTreeSet<String> = (app.rooms.scrape_pools)().into_iter().collect();
     Success::of(&BTreeMap::from([("scrapePools", pools)]))
 }
 

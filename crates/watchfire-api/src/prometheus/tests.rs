@@ -205,7 +205,7 @@ async fn targets_have_the_original_shape() {
     assert_eq!(data("targets?state=dropped").await["activeTargets"], json!([]));
     assert_eq!(data("targets?state=active").await["droppedTargets"], json!([]));
     assert_eq!(data("targets?scrapePool=node").await["activeTargets"].as_array().unwrap().len(), 1);
-    assert_eq!(data("scrape_pools").await, json!({ "scrapePools": ["dead", "gone", "json", "node"] }));
+    assert_eq!(data("scrape_pools").await, json!({ "scrapePools": ["dead", "gone", "idle", "json", "node"] }));
     let known = json!([{ "target": { "instance": "a:1", "job": "node" }, "metric": "up", "type": "gauge", "help": "U.", "unit": "" }]);
     assert_eq!(data(&format!("targets/metadata?match_target={}", escape(r#"{job="node"}"#))).await, known);
     assert_eq!(faces.get("/api/v1/targets/metadata?metric=other").await.status, StatusCode::NOT_FOUND);

@@ -173,6 +173,12 @@ impl Manager {
         views.iter().flat_map(|view| view.lock().unwrap_or_else(PoisonError::into_inner).targets()).collect()
     }
 
+    /// The names of all configured jobs, those without targets included.
+    pub fn pools(&self) -> Vec<String> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.iter().filter(|(_, job)| job.fingerprint.is_some()).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Stops all scraping and waits until the last write is done. Series are not ended: after a restart they go on.
     pub async fn shutdown(&self) {
         let jobs = std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner));

@@ -243,6 +243,7 @@ async fn a_target_that_is_gone_ends_unless_it_comes_back() {
     rig.apply(none);
     sleep(Duration::from_secs(5)).await;
     assert!(rig.manager.targets().is_empty());
+    assert_eq!(rig.manager.pools(), ["j"]);
     rig.apply(JOB);
     sleep(Duration::from_secs(10)).await;
     assert_eq!(rig.samples(), ["a=1"]);
@@ -254,7 +255,7 @@ async fn a_target_that_is_gone_ends_unless_it_comes_back() {
     sleep(Duration::from_secs(11)).await;
     rig.apply("{}");
     sleep(Duration::from_secs(5)).await;
-    assert!(rig.manager.targets().is_empty());
+    assert!(rig.manager.targets().is_empty() && rig.manager.pools().is_empty());
     rig.apply(JOB);
     sleep(Duration::from_secs(11)).await;
     assert!(rig.samples().iter().all(|s| s == "a=1"));

@@ -43,7 +43,11 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         source: store.clone(),
         sink: gate.clone(),
         state: store.state(),
-        targets: Arc::new(move || manager.targets()),
+        targets: {
+            let manager = manager.clone();
+            Arc::new(move || manager.targets())
+        },
+        scrape_pools: Arc::new(move || manager.pools()),
         services: services(gpu.clone()),
         gpu: Arc::new(gpu),
         workers: Arc::new(move || tasks.statuses().into_iter().map(|t| WorkerStatus { name: t.name, running: t.running, message: t.message }).collect()),
