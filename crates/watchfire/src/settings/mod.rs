@@ -211,7 +211,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
     let settings = Settings {
         file: PathBuf::from("watchfire.yml"),
         server: read_server(section("server"), base),
-        auth: auth::Settings::read(section("auth")),
+        auth: read_auth(section("auth"), base),
         storage: read_storage(section("storage")),
         memory_limit: read_memory(section("memory")),
         query: read_query(section("query")),
@@ -236,6 +236,17 @@ fn read_packs(root: &Reader<'_>) -> Vec<String> {
         root.error_at("packs", format!("there is no pack {name:?}{hint}"));
     }
     wanted
+}
+
+/// Password files are looked up beside the configuration, like every other file.
+fn read_auth(auth: Reader<'_>, base: &Path) -> auth::Settings {
+    let mut settings = auth::Settings::read(auth);
+    for user in &mut settings.users {
+        if let auth::PasswordSource::File(path) = &mut user.password {
+            *path = base.join(&*path);
+        }
+    }
+    settings
 }
 
 fn read_server(server: Reader<'_>, base: &Path) -> ServerSettings {
