@@ -42,6 +42,7 @@ const RECORD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
+    memory::use_few_arenas(&environment);
     let (settings, prometheus) = match configure(&flags, &environment) {
         Ok(configured) => configured,
         Err(findings) => {

@@ -204,3 +204,13 @@ fn with_authentication_on_only_proofs_open_doors_and_we_still_read_ourselves() {
     // The name of a replaced container means ourselves, and we let ourselves in.
     until("up", || ask("/api/v1/query?query=up%7Bjob%3D%22self%22%7D").json()["data"]["result"].clone(), |r| number(r) == 1.0);
 }
+
+#[test]
+fn the_allocator_is_tamed_unless_the_operator_has_said_otherwise() {
+    for (given, expected) in [(&[][..], "MALLOC_ARENA_MAX=2"), (&[("MALLOC_ARENA_MAX", "5")][..], "MALLOC_ARENA_MAX=5")] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(&dir.path().join("data"), &[], given);
+        let environment = std::fs::read_to_string(format!("/proc/{}/environ", server.pid())).unwrap();
+        assert!(environment.split('\0').any(|v| v == expected), "{environment}");
+    }
+}
