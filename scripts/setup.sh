@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 need_build=(cc:gcc make:make)
-need_test=(chromium:chromium prometheus:prometheus prometheus-node-exporter:prometheus-node-exporter strace:strace)
+need_test=(chromium:chromium prometheus:prometheus prometheus-node-exporter:prometheus-node-exporter strace:strace kill:procps setpriv:util-linux)
 
 missing=()
 want() { for pair in "$@"; do command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}"); done; }
