@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use watchfire_api::App;
-use watchfire_api::auth::check_bind;
+use watchfire_api::auth::{AuthError, check_bind};
 use watchfire_collect::gpu::database::Address;
 use watchfire_collect::gpu::{self, GpuMonitor};
 use watchfire_collect::host::{self, HostCollector};
@@ -61,6 +61,9 @@ pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("watchfire: {}", without_repetition(&error));
+            if error.is::<AuthError>() {
+                return ExitCode::from(2);
+            }
             match error.downcast_ref::<OpenError>() {
                 Some(OpenError::Newer { .. }) => ExitCode::from(3),
                 _ => ExitCode::FAILURE,

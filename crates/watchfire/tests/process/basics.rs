@@ -102,6 +102,11 @@ fn open_addresses_and_bad_settings_are_refused_with_code_2() {
         assert!(text.contains("bad.yml:2:3:") && text.contains("\"listen\""), "{text}");
     }
     assert_eq!(run(&["--no-such-flag"], dir.path()).status.code(), Some(2));
+
+    std::fs::write(dir.path().join("users.yml"), "auth: {enabled: true, users: [{name: eva, password_file: absent, level: read}]}\n").unwrap();
+    let absent = run(&["serve", "--config", "users.yml", "--data-dir", "d2", "--listen", "127.0.0.1:0"], dir.path());
+    assert_eq!(absent.status.code(), Some(2), "{absent:?}");
+    assert!(String::from_utf8_lossy(&absent.stderr).contains("eva"), "{absent:?}");
 }
 
 #[test]
