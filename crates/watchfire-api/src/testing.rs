@@ -76,7 +76,7 @@ impl Source for House {
                 .map(|(labels, samples)| {
                     let range = samples.range(selection.start.millis()..=selection.end.millis());
                     let (times, values) = range.map(|(t, v)| (*t, *v)).unzip();
-                    Series { labels: labels.clone(), times, values }
+                    Series { labels: labels.clone(), times, values, histograms: Vec::new() }
                 })
                 .filter(|s| !s.times.is_empty())
                 .collect()

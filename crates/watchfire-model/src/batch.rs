@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::labels::Labels;
-use crate::sample::Sample;
+use crate::sample::{Exemplar, HistogramSample, Sample};
 
 /// Who sent a batch: the unit of accounting and of per-source limits, for example `scrape/node` or `remote_write/10.0.0.7`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,19 +21,27 @@ impl Origin {
 pub struct Batch {
     /// Who sent it.
     pub origin: Origin,
-    /// Samples by series. A series may stand there more than once.
+    /// Float samples by series. A series may stand there more than once.
     pub series: Vec<SeriesSamples>,
+    /// Native histograms by series. A series may have floats at other times.
+    pub histograms: Vec<SeriesHistograms>,
+    /// Exemplars by series. They are extras: whether one is kept changes no count of samples.
+    pub exemplars: Vec<SeriesExemplars>,
     /// What the source said about its metric families.
     pub metadata: Vec<Metadata>,
 }
 impl Batch {
     /// An empty batch.
     pub fn new(origin: Origin) -> Batch {
-        Batch { origin, series: Vec::new(), metadata: Vec::new() }
+        Batch { origin, series: Vec::new(), histograms: Vec::new(), exemplars: Vec::new(), metadata: Vec::new() }
     }
-    /// The number of samples in it.
+    /// The number of samples in it, floats and histograms.
     pub fn sample_count(&self) -> usize {
-        self.series.iter().map(|s| s.samples.len()).sum()
+        self.series.iter().map(|s| s.samples.len()).sum::<usize>() + self.histograms.iter().map(|s| s.samples.len()).sum::<usize>()
+    }
+    /// Whether there is nothing in it at all.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty()
     }
 }
 
@@ -44,6 +52,24 @@ pub struct SeriesSamples {
     pub labels: Labels,
     /// Its samples, usually one.
     pub samples: Samples,
+}
+
+/// New native histograms of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesHistograms {
+    /// The series.
+    pub labels: Labels,
+    /// Its histograms, in any order.
+    pub samples: Vec<HistogramSample>,
+}
+
+/// Exemplars of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesExemplars {
+    /// The series.
+    pub labels: Labels,
+    /// Its exemplars.
+    pub exemplars: Vec<Exemplar>,
 }
 
 /// One sample without an allocation, or several.

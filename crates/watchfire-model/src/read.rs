@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::batch::Metadata;
+use crate::batch::{Metadata, SeriesExemplars};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
+use crate::sample::HistogramSample;
 use crate::time::{SharedClock, Timestamp};
 
 /// What to read: series that satisfy all matchers, samples with `start <= time <= end`.
@@ -22,7 +23,8 @@ pub struct Selection {
     pub end: Timestamp,
 }
 
-/// One series with its samples, times strictly ascending. Staleness markers are included.
+/// One series with its samples: floats, and native histograms beside them. Times ascend strictly in each list, and no time is in
+/// both. Staleness markers are included.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     /// Its labels.
@@ -31,6 +33,14 @@ pub struct Series {
     pub times: Vec<i64>,
     /// As many values.
     pub values: Vec<f64>,
+    /// Native histograms, ascending.
+    pub histograms: Vec<HistogramSample>,
+}
+impl Series {
+    /// How many samples it counts for in a [`Budget`]: a histogram counts for several.
+    pub fn cost(&self) -> u64 {
+        self.times.len() as u64 + self.histograms.iter().map(|h| h.value.cost()).sum::<u64>()
+    }
 }
 
 /// What a read may cost, shared by all parts of one query. Cheap to clone.
@@ -204,6 +214,11 @@ pub trait Source: Send + Sync {
             }
         }
         Ok(values.into_iter().collect())
+    }
+
+    /// The exemplars of the selected series in the time range, ascending by time within each series.
+    fn exemplars(&self, _selection: &Selection, _budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
+        Ok(Vec::new())
     }
 
     /// What sources said about metric families, in ascending order of name.

@@ -19,6 +19,7 @@ pub enum Reason {
     LabelValueLength,
     InvalidLabels,
     InvalidValue,
+    InvalidHistogram,
     UnknownMetric,
     UnsupportedType,
     SampleLimit,
@@ -27,7 +28,7 @@ pub enum Reason {
 }
 impl Reason {
     /// All reasons, for documentation and for counters that exist before the first event.
-    pub const ALL: [Reason; 16] = [
+    pub const ALL: [Reason; 17] = [
         Reason::TooFarFuture,
         Reason::TooOld,
         Reason::OutOfOrder,
@@ -39,6 +40,7 @@ impl Reason {
         Reason::LabelValueLength,
         Reason::InvalidLabels,
         Reason::InvalidValue,
+        Reason::InvalidHistogram,
         Reason::UnknownMetric,
         Reason::UnsupportedType,
         Reason::SampleLimit,
@@ -59,6 +61,7 @@ impl Reason {
             Reason::LabelValueLength => "label_value_length",
             Reason::InvalidLabels => "invalid_labels",
             Reason::InvalidValue => "invalid_value",
+            Reason::InvalidHistogram => "invalid_histogram",
             Reason::UnknownMetric => "unknown_metric",
             Reason::UnsupportedType => "unsupported_type",
             Reason::SampleLimit => "sample_limit",

@@ -5,19 +5,41 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use watchfire_model::batch::{Batch, Metadata};
+use watchfire_model::batch::{Batch, Metadata, SeriesExemplars};
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::matches_all;
 use watchfire_model::read::{Budget, ReadError, Selection, Series, Source, Visitor};
+use watchfire_model::sample::{Exemplar, HistogramSample};
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::{Sink, WriteError, Written};
 
-/// Samples by time.
-type Samples = BTreeMap<i64, f64>;
+/// Samples of one series by time.
+#[derive(Default)]
+struct Samples {
+    floats: BTreeMap<i64, f64>,
+    histograms: BTreeMap<i64, Arc<Histogram>>,
+}
+impl Samples {
+    /// Returns the bits of a float that it replaces.
+    fn add_float(&mut self, time: i64, value: f64) -> Option<u64> {
+        self.histograms.remove(&time);
+        self.floats.insert(time, value).map(f64::to_bits)
+    }
+    /// Returns the histogram that it replaces.
+    fn add_histogram(&mut self, time: i64, value: Arc<Histogram>) -> Option<Arc<Histogram>> {
+        self.floats.remove(&time);
+        self.histograms.insert(time, value)
+    }
+    fn len(&self) -> usize {
+        self.floats.len() + self.histograms.len()
+    }
+}
 
 #[derive(Default)]
 struct Content {
     series: BTreeMap<Labels, Samples>,
+    exemplars: BTreeMap<Labels, Vec<Exemplar>>,
     metadata: BTreeMap<Arc<str>, Metadata>,
 }
 
@@ -34,11 +56,19 @@ impl Memory {
     }
     /// Adds one sample.
     pub fn add(&self, labels: &Labels, time: Timestamp, value: f64) {
-        self.write_content().series.entry(labels.clone()).or_default().insert(time.0, value);
+        self.write_content().series.entry(labels.clone()).or_default().add_float(time.0, value);
+    }
+    /// Adds a native histogram.
+    pub fn add_histogram(&self, labels: &Labels, time: Timestamp, value: Histogram) {
+        self.write_content().series.entry(labels.clone()).or_default().add_histogram(time.0, Arc::new(value));
     }
     /// Adds a series' samples.
     pub fn add_series(&self, labels: &Labels, samples: impl IntoIterator<Item = (i64, f64)>) {
-        self.write_content().series.entry(labels.clone()).or_default().extend(samples);
+        let mut content = self.write_content();
+        let series = content.series.entry(labels.clone()).or_default();
+        for (time, value) in samples {
+            series.add_float(time, value);
+        }
     }
     /// Forgets everything.
     pub fn clear(&self) {
@@ -50,7 +80,7 @@ impl Memory {
     }
     /// The number of samples.
     pub fn sample_count(&self) -> usize {
-        self.content().series.values().map(BTreeMap::len).sum()
+        self.content().series.values().map(Samples::len).sum()
     }
 
     fn content(&self) -> RwLockReadGuard<'_, Content> {
@@ -70,11 +100,28 @@ impl Sink for Memory {
             written.new_series += u64::from(!known);
             let samples = content.series.entry(series.labels.clone()).or_default();
             for sample in series.samples.as_slice() {
-                match samples.insert(sample.time.0, sample.value) {
-                    Some(before) if before.to_bits() == sample.value.to_bits() => written.duplicates += 1,
+                match samples.add_float(sample.time.0, sample.value) {
+                    Some(before) if before == sample.value.to_bits() => written.duplicates += 1,
                     _ => written.stored += 1,
                 }
             }
+        }
+        for series in &batch.histograms {
+            let known = content.series.contains_key(&series.labels);
+            written.new_series += u64::from(!known);
+            let samples = content.series.entry(series.labels.clone()).or_default();
+            for sample in &series.samples {
+                match samples.add_histogram(sample.time.0, sample.value.clone()) {
+                    Some(before) if before == sample.value => written.duplicates += 1,
+                    _ => written.stored += 1,
+                }
+            }
+        }
+        for SeriesExemplars { labels, exemplars } in batch.exemplars {
+            let kept = content.exemplars.entry(labels).or_default();
+            kept.extend(exemplars);
+            kept.sort_by_key(|e| e.time);
+            kept.dedup();
         }
         for metadata in batch.metadata {
             content.metadata.insert(Arc::clone(&metadata.family), metadata);
@@ -91,9 +138,12 @@ impl Source for Memory {
         let content = self.content();
         for (labels, samples) in content.series.iter().filter(|(labels, _)| matches_all(&selection.matchers, labels)) {
             budget.check()?;
-            let (times, values): (Vec<i64>, Vec<f64>) = samples.range(selection.start.0..=selection.end.0).map(|(t, v)| (*t, *v)).unzip();
-            budget.charge_samples(times.len() as u64)?;
-            if !times.is_empty() && visit(Series { labels: labels.clone(), times, values })?.is_break() {
+            let range = selection.start.0..=selection.end.0;
+            let (times, values): (Vec<i64>, Vec<f64>) = samples.floats.range(range.clone()).map(|(t, v)| (*t, *v)).unzip();
+            let histograms = samples.histograms.range(range).map(|(t, h)| HistogramSample { time: Timestamp(*t), value: h.clone() }).collect();
+            let series = Series { labels: labels.clone(), times, values, histograms };
+            budget.charge_samples(series.cost())?;
+            if !(series.times.is_empty() && series.histograms.is_empty()) && visit(series)?.is_break() {
                 return Ok(());
             }
         }
@@ -103,11 +153,20 @@ impl Source for Memory {
     fn series(&self, selection: &Selection, budget: &Budget) -> Result<Vec<Labels>, ReadError> {
         let mut found = Vec::new();
         self.select(selection, budget, &mut |series| {
-            budget.release_samples(series.times.len() as u64);
+            budget.release_samples(series.cost());
             found.push(series.labels);
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
+    }
+
+    fn exemplars(&self, selection: &Selection, budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
+        budget.check()?;
+        let within = |e: &&Exemplar| e.time >= selection.start && e.time <= selection.end;
+        let content = self.content();
+        let chosen = content.exemplars.iter().filter(|(labels, _)| matches_all(&selection.matchers, labels));
+        let found = chosen.map(|(labels, all)| SeriesExemplars { labels: labels.clone(), exemplars: all.iter().filter(within).cloned().collect() });
+        Ok(found.filter(|s| !s.exemplars.is_empty()).collect())
     }
 
     fn metadata(&self) -> Vec<Metadata> {

@@ -19,7 +19,7 @@ pub use account::origin_kind;
 pub use limits::Limits;
 
 use account::Account;
-use origins::{Admission, Origins};
+use origins::{Admission, Locked, Origins};
 
 /// Judges batches and hands what passes to the next sink.
 pub struct Gate {
@@ -64,23 +64,49 @@ impl Gate {
             if item.samples.is_empty() {
                 continue;
             }
-            let verdict = match origin.look(item.labels.hash_value()) {
-                Admission::Known => Ok(()),
-                Admission::New => self.limits.check(&item.labels),
-                Admission::Full => match self.limits.check(&item.labels) {
-                    Ok(()) => Err((Reason::SourceSeriesLimit, format!("more than {} series from {}", self.limits.series_per_origin_max, batch.origin.0))),
-                    Err(refusal) => Err(refusal),
-                },
-            };
-            match verdict {
-                Ok(()) => {
-                    origin.admit(item.labels.hash_value());
-                    batch.series.push(item);
-                }
+            match self.admission(&mut origin, &item.labels, &batch.origin) {
+                Ok(()) => batch.series.push(item),
                 Err((reason, words)) => refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words),
             }
         }
+        let histograms = std::mem::take(&mut batch.histograms);
+        for mut item in histograms {
+            let before = item.samples.len();
+            item.samples.retain(|s| s.time <= latest);
+            if item.samples.len() < before {
+                let words = format!("later than {}", latest.rfc3339());
+                refuse(&mut refused, Reason::TooFarFuture, (before - item.samples.len()) as u64, &item.labels, &words);
+            }
+            let wrong = item.samples.iter().find_map(|s| s.value.check().err());
+            if let Some(wrong) = wrong {
+                let before = item.samples.len();
+                item.samples.retain(|s| s.value.check().is_ok());
+                refuse(&mut refused, Reason::InvalidHistogram, (before - item.samples.len()) as u64, &item.labels, &wrong.to_string());
+            }
+            if item.samples.is_empty() {
+                continue;
+            }
+            match self.admission(&mut origin, &item.labels, &batch.origin) {
+                Ok(()) => batch.histograms.push(item),
+                Err((reason, words)) => refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words),
+            }
+        }
+        batch.exemplars.retain(|item| self.limits.check(&item.labels).is_ok());
         refused
+    }
+
+    /// Whether a series may come in; if so, it counts among those of its origin from now on.
+    fn admission(&self, origin: &mut Locked<'_>, labels: &Labels, from: &Origin) -> Result<(), (Reason, String)> {
+        match origin.look(labels.hash_value()) {
+            Admission::Known => {}
+            Admission::New => self.limits.check(labels)?,
+            Admission::Full => {
+                self.limits.check(labels)?;
+                return Err((Reason::SourceSeriesLimit, format!("more than {} series from {}", self.limits.series_per_origin_max, from.0)));
+            }
+        }
+        origin.admit(labels.hash_value());
+        Ok(())
     }
 }
 
@@ -90,7 +116,7 @@ impl Sink for Gate {
         let received = batch.sample_count() as u64;
         let refused = self.judge(&mut batch);
         self.limits.trim_metadata(&mut batch.metadata);
-        let outcome = if batch.series.is_empty() && batch.metadata.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
+        let outcome = if batch.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
         match outcome {
             Ok(mut written) => {
                 written.add(refused);

@@ -40,7 +40,7 @@ impl Assembly {
         if self.disordered {
             self.order();
         }
-        Some(Series { labels: labels()?, times: self.times, values: self.values })
+        Some(Series { labels: labels()?, times: self.times, values: self.values, histograms: Vec::new() })
     }
 
     fn order(&mut self) {
