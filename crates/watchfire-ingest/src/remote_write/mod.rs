@@ -7,7 +7,6 @@
 
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::Labels;
@@ -15,7 +14,7 @@ use watchfire_model::sample::Sample;
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::{Reason, Written};
 
-use wire::{Message, Value, WireError};
+use crate::protobuf::{self, Message, Value, WireError};
 
 /// The most labels of one series that are looked at; the gate allows fewer.
 const LABELS_MAX: usize = 256;
@@ -107,8 +106,8 @@ fn take_label(message: &[u8]) -> Result<(&str, &str), WireError> {
     let (mut name, mut value) = ("", "");
     for field in Message::new(message) {
         match field? {
-            (1, Value::Bytes(text)) => name = wire::text(text)?,
-            (2, Value::Bytes(text)) => value = wire::text(text)?,
+            (1, Value::Bytes(text)) => name = protobuf::text(text)?,
+            (2, Value::Bytes(text)) => value = protobuf::text(text)?,
             _ => {}
         }
     }
@@ -142,9 +141,9 @@ fn take_metadata(message: &[u8]) -> Result<Option<Metadata>, WireError> {
     for field in Message::new(message) {
         match field? {
             (1, Value::Varint(number)) => kind = usize::try_from(number).ok().and_then(|n| TYPES.get(n).copied()).unwrap_or_default(),
-            (2, Value::Bytes(text)) => family = wire::text(text)?,
-            (4, Value::Bytes(text)) => help = wire::text(text)?,
-            (5, Value::Bytes(text)) => unit = wire::text(text)?,
+            (2, Value::Bytes(text)) => family = protobuf::text(text)?,
+            (4, Value::Bytes(text)) => help = protobuf::text(text)?,
+            (5, Value::Bytes(text)) => unit = protobuf::text(text)?,
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ pub enum WireError {
 
 /// One value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Fixed32,
@@ -31,11 +31,11 @@ pub(super) enum Value<'a> {
 }
 
 /// The fields of a message, one after the other. After an error it ends.
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     rest: &'a [u8],
 }
 impl<'a> Message<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Message<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Message<'a> {
         Message { rest: bytes }
     }
 
@@ -113,6 +113,6 @@ impl<'a> Iterator for Message<'a> {
 
 /// Bytes as text.
 #[inline]
-pub(super) fn text(bytes: &[u8]) -> Result<&str, WireError> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, WireError> {
     std::str::from_utf8(bytes).map_err(|_| WireError::Utf8)
 }
