@@ -13,6 +13,8 @@ pub const USERS: Table = Table("users");
 pub const SESSIONS: Table = Table("sessions");
 /// Facts about this installation: first start, last clean stop.
 pub const INSTALLATION: Table = Table("installation");
+/// How far readers of the store's log got: name → position.
+pub const LOG_POSITIONS: Table = Table("log_positions");
 
 /// One change of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,11 @@ mod options;
 mod state;
 mod stats;
 mod store;
+mod tail;
 mod wal;
 
 pub use error::OpenError;
 pub use options::Options;
 pub use stats::{CleanupFile, CleanupPreview, Replay, Stats};
 pub use store::Store;
+pub use tail::{Portion, Position, Tail, TailError, TailStats, TailStop};

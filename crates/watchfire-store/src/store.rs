@@ -1,6 +1,7 @@
 //! `Store`: the door to everything that is kept. It locks the directory, holds engine and state, and runs the keeper, the
 //! one thread that does what is due (syncs, flushes, merges, retention).
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,6 +20,7 @@ use crate::file::{Disk, LockGuard, RealDisk};
 use crate::options::Options;
 use crate::state::{OpenStateError, RedbState};
 use crate::stats::{CleanupPreview, Stats};
+use crate::tail::{self, Tail, TailError, TailStats};
 
 /// The name of the state file.
 const STATE_FILE: &str = "state.redb";
@@ -48,8 +50,9 @@ impl Store {
         let lock = disk.lock(&dir.join("lock")).map_err(OpenError::io("lock", &dir))?.ok_or_else(|| OpenError::Locked(dir.clone()))?;
         let keeper_wanted = options.keeper;
         let pause = options.sync_interval.clamp(Duration::from_millis(50), KEEPER_PAUSE_MAX);
-        let engine = Arc::new(Engine::open(disk.clone(), options)?);
+        let engine = Arc::new(Engine::open_with(disk.clone(), options, true)?);
         let (state, state_reset) = open_state(&*disk, &engine)?;
+        hold_log(&engine, &state).map_err(|error| OpenError::State(error.to_string()))?;
         let keeper = if keeper_wanted { Some(Keeper::start(engine.clone(), pause).map_err(OpenError::io("start a thread for", &dir))?) } else { None };
         let state = Arc::new(state);
         figures::register(&engine, &state);
@@ -59,6 +62,23 @@ impl Store {
     /// The small durable state beside the telemetry.
     pub fn state(&self) -> Arc<dyn StateStore> {
         self.state.clone()
+    }
+    /// Reads what is written from now on, or since the reader of this name stopped. The log stays until it is acknowledged.
+    /// Only one tail of a name may live at a time.
+    pub fn tail(&self, name: &str) -> Result<Tail, TailError> {
+        Tail::open(self.engine.clone(), self.state.clone(), name, self.state_reset)
+    }
+    /// Forgets all readers of the log but these: it need not stay for anybody else.
+    pub fn forget_other_tails(&self, names: &[String]) -> Result<(), TailError> {
+        tail::forget_others(&self.engine, &*self.state, names)
+    }
+    /// How many bytes of the log may stay only because a tail still needs them.
+    pub fn set_tail_bytes_max(&self, bytes: u64) {
+        self.engine.holds().bytes_max = bytes;
+    }
+    /// How the readers of the log are doing.
+    pub fn tail_stats(&self) -> Result<Vec<TailStats>, TailError> {
+        Ok(tail::stats(&self.engine)?)
     }
     /// Figures about the store.
     pub fn stats(&self) -> Stats {
@@ -95,6 +115,18 @@ impl Store {
         }
         self.engine.close();
     }
+}
+
+/// Lets the log know who still needs its files.
+fn hold_log(engine: &Engine, state: &RedbState) -> Result<(), TailError> {
+    let by_name = tail::load(state)?;
+    {
+        let mut holds = engine.holds();
+        holds.bytes_max = u64::MAX;
+        holds.by_name = by_name;
+    }
+    engine.holds_unknown.store(false, Ordering::Release);
+    Ok(engine.trim_log()?)
 }
 
 /// Opens the state file. A damaged one goes into quarantine, and a new one begins; the caller is told, because that also loses

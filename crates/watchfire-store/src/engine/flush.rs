@@ -55,7 +55,8 @@ impl Engine {
             damaged.pop();
         }
         drop(damaged);
-        self.writer().wal.drop_before(log_before)
+        self.flushed_before.fetch_max(log_before, Ordering::AcqRel);
+        self.trim_log()
     }
 
     /// Begins a new epoch of the log and finishes all chunks: both hold the same samples, exactly.

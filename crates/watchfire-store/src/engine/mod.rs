@@ -6,6 +6,7 @@ mod flush;
 mod open;
 mod read;
 mod retention;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -24,6 +25,7 @@ use crate::options::Options;
 use crate::stats::Replay;
 
 use duties::Schedule;
+pub(crate) use tail::{Hold, Holds};
 pub(crate) use write::Writer;
 
 /// What readers look at.
@@ -58,6 +60,12 @@ pub(crate) struct Engine {
     damaged_logs: Mutex<Vec<String>>,
     /// Files in quarantine.
     quarantined: AtomicU64,
+    /// Who reads the log behind us. Locked before `writer`, never after.
+    holds: Mutex<Holds>,
+    /// Whether it is still to be learnt who reads the log; until then none of its files goes.
+    pub(crate) holds_unknown: AtomicBool,
+    /// The content of log files before this number is in segments.
+    flushed_before: AtomicU64,
     counters: Counters,
     replay: Replay,
 }

@@ -25,8 +25,15 @@ const LAYOUT_FILE: &str = "format";
 const LAYOUT_PREFIX: &str = "watchfire data ";
 
 impl Engine {
-    /// Opens a directory. A crash at any point of this is harmless: the next start does the same again.
+    /// Opens a directory whose log nobody reads.
+    #[cfg(test)]
     pub(crate) fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Engine, OpenError> {
+        Engine::open_with(disk, options, false)
+    }
+
+    /// Opens a directory. A crash at any point of this is harmless: the next start does the same again. With `holds_unknown` all
+    /// log files stay until it is known who reads them.
+    pub(crate) fn open_with(disk: Arc<dyn Disk>, options: Options, holds_unknown: bool) -> Result<Engine, OpenError> {
         let began = options.clock.monotonic();
         let (logs, metrics) = (wal_dir(&options.dir), metrics_dir(&options.dir));
         check_layout(&*disk, &options.dir)?;
@@ -77,6 +84,9 @@ impl Engine {
             free_bytes_min: AtomicU64::new(free_bytes_min(&options, room)),
             damaged_logs: Mutex::new(report.damaged.clone()),
             quarantined: AtomicU64::new(in_quarantine),
+            holds: Mutex::default(),
+            holds_unknown: AtomicBool::new(holds_unknown),
+            flushed_before: AtomicU64::new(log_before),
             counters,
             replay,
             options,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{self, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader};
+use super::tail::{Position, Progress};
 use super::{Control, SIGNAL_CONTROL, path_of};
 use crate::file::{Disk, File, is_full};
 
@@ -43,6 +44,8 @@ pub(crate) struct Wal {
     /// Bytes in finished files of the log.
     closed_bytes: u64,
     written_bytes: u64,
+    /// Where those who read behind us may read up to.
+    progress: Arc<Progress>,
 }
 
 impl Wal {
@@ -63,7 +66,16 @@ impl Wal {
             file_bytes_max,
             closed_bytes: 0,
             written_bytes: 0,
+            progress: Arc::new(Progress::new(Position { file: sequence, offset, epoch: sequence })),
         }
+    }
+
+    /// Where the log stands, for those who read behind it.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+    fn tell_progress(&self) {
+        self.progress.set(Position { file: self.sequence, offset: self.offset, epoch: self.epoch });
     }
 
     /// Adds a frame to what `commit` writes; `fill` appends the payload.
@@ -109,6 +121,7 @@ impl Wal {
             Ok(()) => {
                 self.offset += len;
                 self.written_bytes += len;
+                self.tell_progress();
                 Ok(())
             }
             Err(error) => {
@@ -177,6 +190,7 @@ impl Wal {
         self.offset = FILE_HEADER_BYTES as u64;
         self.synced = self.offset;
         self.announce = false;
+        self.tell_progress();
         Ok(())
     }
 

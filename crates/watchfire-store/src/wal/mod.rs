@@ -4,11 +4,14 @@
 mod frame;
 mod log;
 mod replay;
+mod tail;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use log::{AppendError, Wal};
 pub(crate) use replay::{Visit, check_versions, replay};
+pub use tail::Position;
+pub(crate) use tail::{Found, LogReader, Progress, epochs};
 
 /// The newest major version of the log's format that we read and the one that we write.
 pub(crate) const MAJOR: u16 = 1;

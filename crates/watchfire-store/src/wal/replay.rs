@@ -218,7 +218,7 @@ impl FileReplay<'_> {
 const SEARCH_BYTES_MAX: usize = 1 << 30;
 
 /// Where whole frames stand in the rest of a file that begins with a bad one.
-fn later_frames(rest: &[u8], base: u64, sequence: u64) -> Vec<usize> {
+pub(super) fn later_frames(rest: &[u8], base: u64, sequence: u64) -> Vec<usize> {
     let mut found = Vec::new();
     let mut budget = SEARCH_BYTES_MAX;
     let mut at = 0;

@@ -1,0 +1,128 @@
+//! Who reads the log behind us, and which files must stay for him: a file goes when its content is in segments and everybody
+//! has what he needs of it, or when the files that stay would take more room than they may; then the loss is counted.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use watchfire_model::labels::Labels;
+
+use super::{Engine, wal_dir};
+use crate::metrics::record;
+use crate::wal::{self, Found, LogReader, Position, Progress, SIGNAL_METRICS};
+
+/// The readers of the log.
+#[derive(Default)]
+pub(crate) struct Holds {
+    /// How many bytes of the log may stay only because somebody still needs them.
+    pub(crate) bytes_max: u64,
+    pub(crate) by_name: BTreeMap<String, Hold>,
+}
+
+/// What one reader needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    /// Everything before this was passed on for good.
+    pub(crate) acknowledged: Position,
+    /// Everything before this was read at least.
+    pub(crate) read: Position,
+    /// Samples that went before they were read.
+    pub(crate) lost_samples: u64,
+}
+
+impl Hold {
+    pub(crate) fn new(position: Position) -> Hold {
+        Hold { acknowledged: position, read: position, lost_samples: 0 }
+    }
+}
+
+impl Engine {
+    pub(crate) fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the log is written.
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.writer().wal.progress().clone()
+    }
+
+    /// A reader of the log from a position on.
+    pub(crate) fn read_log(&self, from: Position) -> LogReader {
+        LogReader::new(self.disk.clone(), &wal_dir(&self.options.dir), self.progress(), from)
+    }
+
+    /// The begin of the oldest file there is, or where the log stands.
+    pub(crate) fn oldest_position(&self) -> io::Result<Position> {
+        let first = wal::epochs(&*self.disk, &wal_dir(&self.options.dir))?.first().map(|(sequence, ..)| Position::begin(*sequence));
+        Ok(first.unwrap_or_else(|| self.progress().get()))
+    }
+
+    /// The files of the log with their sizes.
+    pub(crate) fn log_files(&self) -> io::Result<Vec<(u64, u64)>> {
+        let entries = self.disk.list(&wal_dir(&self.options.dir))?;
+        Ok(entries.into_iter().filter_map(|e| Some((wal::sequence_of(&e.name)?, e.len))).collect())
+    }
+
+    /// The same set with the memory of the one in the head, where there is one.
+    pub(crate) fn shared_labels(&self, labels: Labels) -> Labels {
+        let shared = self.read();
+        shared.head.find(&labels).and_then(|slot| shared.head.get(slot)).map_or(labels, |series| series.labels.clone())
+    }
+
+    /// Removes the log files that nobody needs any more.
+    pub(crate) fn trim_log(&self) -> io::Result<()> {
+        let mut holds = self.holds();
+        if self.holds_unknown.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let flushed = self.flushed_before.load(Ordering::Acquire);
+        let needed = holds.by_name.values().map(|h| h.acknowledged.epoch).min().unwrap_or(u64::MAX);
+        let mut keep = needed.min(flushed);
+        if keep < flushed {
+            let files = wal::epochs(&*self.disk, &wal_dir(&self.options.dir))?;
+            let held = |keep: u64| files.iter().filter(|(sequence, ..)| (keep..flushed).contains(sequence)).map(|(.., len)| len).sum::<u64>();
+            while keep < flushed && held(keep) > holds.bytes_max {
+                let next = files.iter().find(|(_, epoch, _)| *epoch > keep).map_or(flushed, |(_, epoch, _)| *epoch);
+                keep = next.min(flushed);
+            }
+            self.give_up_before(&mut holds, keep);
+        }
+        self.writer().wal.drop_before(keep)
+    }
+
+    /// Counts what readers lose when files go that they have not read.
+    fn give_up_before(&self, holds: &mut Holds, keep: u64) {
+        for (name, hold) in holds.by_name.iter_mut().filter(|(_, h)| h.acknowledged.epoch < keep) {
+            let lost = self.samples_between(hold.read, keep);
+            hold.lost_samples += lost;
+            hold.acknowledged = hold.acknowledged.max(Position::begin(keep));
+            hold.read = hold.read.max(Position::begin(keep));
+            if lost > 0 {
+                tracing::error!(
+                    reader = %name,
+                    samples = lost,
+                    "samples that were not forwarded yet are given up: they took more room in the log than they may"
+                );
+            }
+        }
+    }
+
+    /// How many samples stand in the log between a position and a file.
+    fn samples_between(&self, from: Position, before: u64) -> u64 {
+        let end = Arc::new(Progress::new(Position::begin(before)));
+        let mut reader = LogReader::new(self.disk.clone(), &wal_dir(&self.options.dir), end, from);
+        let mut samples = 0;
+        loop {
+            match reader.read() {
+                Ok(Some(Found::Frame(SIGNAL_METRICS, payload))) => samples += record::decode(&payload).map_or(0, |r| r.entries.len() as u64),
+                Ok(Some(_)) => {}
+                Ok(None) => return samples,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot count the samples of log files that go");
+                    return samples;
+                }
+            }
+        }
+    }
+}

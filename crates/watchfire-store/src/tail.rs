@@ -1,0 +1,283 @@
+//! `Tail`: what was written to the store, in the order in which it was written, for somebody who passes it on. The log is the
+//! queue and survives; a tail only remembers how far it got. It decides nothing about where data go.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use watchfire_model::batch::Metadata;
+use watchfire_model::labels::Labels;
+use watchfire_model::sample::{Exemplar, HistogramSample, Sample};
+use watchfire_model::state::{Change, LOG_POSITIONS, StateError, StateStore};
+use watchfire_model::time::Timestamp;
+
+use crate::engine::{Engine, Hold};
+use crate::metrics::record::{self, Record};
+pub use crate::wal::Position;
+use crate::wal::{Found, LogReader, Progress, SIGNAL_METRICS};
+
+/// How long an acknowledged position may be known in memory only: what is sent twice after a crash.
+const SAVE_PAUSE: Duration = Duration::from_secs(5);
+
+/// A part of the log. Series are numbers which this portion or an earlier one has defined.
+#[derive(Debug, Default)]
+pub struct Portion {
+    /// Whether all series numbers of earlier portions mean nothing any more.
+    pub begins_anew: bool,
+    /// New series.
+    pub series: Vec<(u32, Labels)>,
+    /// Floats by series.
+    pub samples: Vec<(u32, Sample)>,
+    /// Native histograms by series.
+    pub histograms: Vec<(u32, HistogramSample)>,
+    /// Exemplars by series.
+    pub exemplars: Vec<(u32, Exemplar)>,
+    /// What was said about metric families.
+    pub metadata: Vec<Metadata>,
+    /// Bytes of the log that cannot be read.
+    pub damaged_bytes: u64,
+}
+
+/// How one reader of the log is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TailStats {
+    /// Its name.
+    pub name: String,
+    /// Bytes of the log that it has not acknowledged.
+    pub behind_bytes: u64,
+    /// Samples that went before it had read them.
+    pub lost_samples: u64,
+}
+
+/// Reads the log behind the writer. One per name at a time.
+pub struct Tail {
+    engine: Arc<Engine>,
+    state: Arc<dyn StateStore>,
+    name: String,
+    progress: Arc<Progress>,
+    reader: LogReader,
+    /// Frames up to here were passed on by an earlier run: only their definitions are of use.
+    known: Position,
+    pending: Portion,
+    saved: Option<Position>,
+    saved_at: Duration,
+    enough: Arc<AtomicBool>,
+}
+
+/// Ends the waiting of a [`Tail`] from another thread.
+#[derive(Clone)]
+pub struct TailStop {
+    enough: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+}
+
+impl TailStop {
+    /// From now on [`Tail::next`] does not wait any more.
+    pub fn stop(&self) {
+        self.enough.store(true, Ordering::Release);
+        self.progress.wake();
+    }
+}
+
+impl Tail {
+    /// Goes on where the reader of this name stopped; a new one begins with what is written from now on.
+    pub(crate) fn open(engine: Arc<Engine>, state: Arc<dyn StateStore>, name: &str, state_reset: bool) -> Result<Tail, TailError> {
+        let progress = engine.progress();
+        let position = {
+            let mut holds = engine.holds();
+            let written = progress.get();
+            let known = holds.by_name.get(name).map(|hold| hold.acknowledged);
+            let position = match known {
+                Some(position) if position.file <= written.file => position,
+                // A log that began anew (restored, emptied), or a forgotten position: twice is better than never.
+                Some(_) => engine.oldest_position()?,
+                None if state_reset => engine.oldest_position()?,
+                None => written,
+            };
+            holds.by_name.entry(name.to_owned()).and_modify(|h| (h.acknowledged, h.read) = (position, position)).or_insert_with(|| Hold::new(position));
+            position
+        };
+        let mut tail = Tail {
+            reader: engine.read_log(Position::begin(position.epoch)),
+            state,
+            name: name.to_owned(),
+            progress,
+            known: position,
+            pending: Portion::default(),
+            saved: None,
+            saved_at: engine.options.clock.monotonic(),
+            enough: Arc::default(),
+            engine,
+        };
+        tail.save()?;
+        Ok(tail)
+    }
+
+    /// What ends the waiting.
+    pub fn stop_handle(&self) -> TailStop {
+        TailStop { enough: self.enough.clone(), progress: self.progress.clone() }
+    }
+
+    /// The next portion and the position behind it; `None` when nothing came in this time, or the waiting was ended.
+    pub fn next(&mut self, time: Duration) -> Result<Option<(Portion, Position)>, TailError> {
+        let mut waited = false;
+        loop {
+            self.skip_what_is_gone();
+            match self.reader.read()? {
+                Some(found) => {
+                    let position = self.reader.position();
+                    self.take(found, position);
+                    if position > self.known && self.pending.is_worth_passing_on() {
+                        self.note_read(position);
+                        return Ok(Some((std::mem::take(&mut self.pending), position)));
+                    }
+                }
+                None if waited || self.enough.load(Ordering::Acquire) => return Ok(None),
+                None => {
+                    self.progress.wait_beyond(self.reader.position(), time, &self.enough);
+                    waited = true;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, found: Found, position: Position) {
+        match found {
+            Found::Epoch(_) => {
+                self.pending.begins_anew = true;
+                self.pending.series.clear();
+            }
+            Found::Damaged(bytes) => {
+                tracing::error!(reader = %self.name, bytes, "a part of the write-ahead log cannot be read and is not forwarded");
+                self.pending.damaged_bytes += bytes;
+            }
+            Found::Frame(SIGNAL_METRICS, payload) => match record::decode(&payload) {
+                Some(record) => self.take_record(record, position),
+                None => self.pending.damaged_bytes += payload.len() as u64,
+            },
+            Found::Frame(..) => {}
+        }
+    }
+
+    fn take_record(&mut self, record: Record, position: Position) {
+        let engine = &self.engine;
+        self.pending.series.extend(record.definitions.into_iter().map(|(number, labels)| (number, engine.shared_labels(labels))));
+        if position <= self.known {
+            return;
+        }
+        self.pending.metadata.extend(record.metadata);
+        let sample = |time: i64, bits: u64| Sample { time: Timestamp(time), value: f64::from_bits(bits) };
+        self.pending.samples.extend(record.entries.iter().map(|e| (e.slot, sample(e.time, e.bits))));
+    }
+
+    /// Goes on behind files that were given up.
+    fn skip_what_is_gone(&mut self) {
+        let read = self.engine.holds().by_name.get(&self.name).map(|h| h.read);
+        if let Some(read) = read
+            && read > self.reader.position().max(self.known)
+        {
+            self.reader = self.engine.read_log(read);
+            self.known = read;
+            self.pending = Portion::default();
+        }
+    }
+
+    fn note_read(&self, position: Position) {
+        if let Some(hold) = self.engine.holds().by_name.get_mut(&self.name) {
+            hold.read = hold.read.max(position);
+        }
+    }
+
+    /// Says that everything before a position was passed on for good. Kept durably now and then, and when the tail goes; calling
+    /// it again with the same position lets it do so.
+    pub fn acknowledge(&mut self, position: Position) -> Result<(), TailError> {
+        let moved = match self.engine.holds().by_name.get_mut(&self.name) {
+            Some(hold) if position > hold.acknowledged => {
+                let moved = position.epoch > hold.acknowledged.epoch;
+                hold.acknowledged = position;
+                moved
+            }
+            _ => false,
+        };
+        if moved {
+            self.engine.trim_log()?;
+        }
+        if self.engine.options.clock.monotonic().saturating_sub(self.saved_at) >= SAVE_PAUSE {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the acknowledged position durably.
+    pub fn save(&mut self) -> Result<(), TailError> {
+        self.saved_at = self.engine.options.clock.monotonic();
+        let acknowledged = self.engine.holds().by_name.get(&self.name).map(|h| h.acknowledged);
+        if let Some(position) = acknowledged.filter(|p| Some(*p) != self.saved) {
+            self.state.commit(&[Change::Put(LOG_POSITIONS, self.name.clone(), position.to_bytes())])?;
+            self.saved = Some(position);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        if let Err(error) = self.save() {
+            tracing::warn!(%error, reader = %self.name, "cannot keep how far the log was forwarded; some of it will be sent twice");
+        }
+    }
+}
+
+impl Portion {
+    fn is_worth_passing_on(&self) -> bool {
+        !(self.samples.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty()) || self.damaged_bytes > 0
+    }
+}
+
+/// Why the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    /// The operating system refused something, or a file does not hold what was written to it.
+    #[error("cannot read the write-ahead log: {0}")]
+    Io(#[from] io::Error),
+    /// The position cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Reads the positions that were kept.
+pub(crate) fn load(state: &dyn StateStore) -> Result<BTreeMap<String, Hold>, StateError> {
+    let kept = state.scan(LOG_POSITIONS, "")?;
+    Ok(kept.into_iter().filter_map(|(name, bytes)| Some((name, Hold::new(Position::from_bytes(&bytes)?)))).collect())
+}
+
+/// Forgets all readers but these.
+pub(crate) fn forget_others(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
+    let kept = state.scan(LOG_POSITIONS, "")?;
+    let gone: Vec<_> = kept.into_iter().filter(|(name, _)| !names.contains(name)).map(|(name, _)| Change::Delete(LOG_POSITIONS, name)).collect();
+    if !gone.is_empty() {
+        state.commit(&gone)?;
+    }
+    engine.holds().by_name.retain(|name, _| names.contains(name));
+    Ok(engine.trim_log()?)
+}
+
+/// How the readers are doing.
+pub(crate) fn stats(engine: &Engine) -> io::Result<Vec<TailStats>> {
+    let holds: Vec<_> = engine.holds().by_name.iter().map(|(name, hold)| (name.clone(), *hold)).collect();
+    if holds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let files = engine.log_files()?;
+    let behind = |position: Position| {
+        let of_file = |(sequence, len): &(u64, u64)| match sequence.cmp(&position.file) {
+            std::cmp::Ordering::Less => 0,
+            std::cmp::Ordering::Equal => len.saturating_sub(position.offset),
+            std::cmp::Ordering::Greater => *len,
+        };
+        files.iter().map(of_file).sum()
+    };
+    Ok(holds.into_iter().map(|(name, hold)| TailStats { name, behind_bytes: behind(hold.acknowledged), lost_samples: hold.lost_samples }).collect())
+}

@@ -1,0 +1,213 @@
+//! The log read as a queue: nothing is left out, what was acknowledged does not come again, files stay as long as they are
+//! needed and not longer, and a loss is counted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
+use watchfire_model::labels::Labels;
+use watchfire_model::sample::Sample;
+use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_model::write::Sink;
+use watchfire_store::{Options, Position, Store, Tail};
+
+const NOW: i64 = 1_767_089_700_000;
+
+fn open(dir: &Path, clock: &Arc<ManualClock>) -> Store {
+    let options = Options { keeper: false, min_free_bytes: 0, wal_file_bytes: 2_000, flush_on_close_samples: u64::MAX, ..Options::new(dir, clock.clone()) };
+    Store::open(options).unwrap()
+}
+
+fn clock() -> Arc<ManualClock> {
+    ManualClock::new(Timestamp(NOW))
+}
+
+/// Writes one sample for each of some series; the value is the time.
+fn write(store: &Store, series: std::ops::Range<u32>, time: i64) {
+    let mut batch = Batch::new(Origin::new("test"));
+    for n in series {
+        let labels = Labels::from_pairs([("__name__", "m".to_owned()), ("n", n.to_string())]);
+        batch.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time: Timestamp(NOW + time), value: time as f64 }) });
+    }
+    let expected = batch.sample_count() as u64;
+    assert_eq!(store.write(batch).unwrap().stored, expected);
+}
+
+/// What a reader has seen: series and time with how often.
+#[derive(Default)]
+struct Seen {
+    names: BTreeMap<u32, String>,
+    times: BTreeMap<(String, i64), usize>,
+}
+
+impl Seen {
+    /// Takes at most so many portions; returns the position behind the last.
+    fn drain(&mut self, tail: &mut Tail, portions: usize) -> Option<Position> {
+        let mut last = None;
+        for _ in 0..portions {
+            let Some((portion, position)) = tail.next(Duration::ZERO).unwrap() else { break };
+            if portion.begins_anew {
+                self.names.clear();
+            }
+            self.names.extend(portion.series.iter().map(|(n, labels)| (*n, labels.get("n").unwrap().to_owned())));
+            for (series, sample) in &portion.samples {
+                assert_eq!(sample.value, (sample.time.millis() - NOW) as f64);
+                *self.times.entry((self.names[series].clone(), sample.time.millis() - NOW)).or_default() += 1;
+            }
+            assert_eq!(portion.damaged_bytes, 0);
+            last = Some(position);
+        }
+        last
+    }
+    fn count(&self) -> usize {
+        self.times.len()
+    }
+    fn again(&self) -> usize {
+        self.times.values().filter(|n| **n > 1).count()
+    }
+}
+
+fn log_files(dir: &Path) -> usize {
+    std::fs::read_dir(dir.join("wal")).unwrap().count()
+}
+
+#[test]
+fn a_reader_sees_what_is_written_after_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock());
+    write(&store, 0..5, 1);
+    let mut tail = store.tail("a").unwrap();
+    let mut seen = Seen::default();
+    assert!(seen.drain(&mut tail, 9).is_none());
+    write(&store, 0..5, 2);
+    store.flush().unwrap();
+    write(&store, 3..8, 3);
+    assert!(seen.drain(&mut tail, 9).is_some());
+    assert_eq!((seen.count(), seen.again()), (10, 0));
+    // Nothing comes: the waiting can be ended from elsewhere.
+    tail.stop_handle().stop();
+    assert!(tail.next(Duration::from_secs(3600)).unwrap().is_none());
+}
+
+#[test]
+fn what_was_acknowledged_does_not_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut seen = Seen::default();
+    {
+        let store = open(dir.path(), &clock);
+        let mut tail = store.tail("a").unwrap();
+        for time in 0..20 {
+            write(&store, 0..50, time);
+        }
+        let position = seen.drain(&mut tail, 10).unwrap();
+        tail.acknowledge(position).unwrap();
+        seen.drain(&mut tail, 5);
+    }
+    let store = open(dir.path(), &clock);
+    write(&store, 0..50, 20);
+    let mut tail = store.tail("a").unwrap();
+    seen.drain(&mut tail, 99);
+    assert_eq!((seen.count(), seen.again()), (21 * 50, 5 * 50), "ten portions were acknowledged, five only read");
+    assert_eq!(store.tail("b").unwrap().next(Duration::ZERO).unwrap().map(|_| ()), None, "another reader begins now");
+}
+
+#[test]
+fn files_stay_for_who_needs_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let store = open(dir.path(), &clock);
+    let mut tail = store.tail("a").unwrap();
+    for time in 0..30 {
+        write(&store, 0..50, time);
+    }
+    store.flush().unwrap();
+    assert!(log_files(dir.path()) > 3, "{}", log_files(dir.path()));
+    assert!(store.tail_stats().unwrap()[0].behind_bytes > 5_000);
+    drop((tail, store));
+
+    let store = open(dir.path(), &clock);
+    store.flush().unwrap();
+    tail = store.tail("a").unwrap();
+    let mut seen = Seen::default();
+    write(&store, 0..50, 30);
+    let position = seen.drain(&mut tail, 999).unwrap();
+    assert_eq!((seen.count(), seen.again()), (31 * 50, 0));
+    tail.acknowledge(position).unwrap();
+    assert_eq!(log_files(dir.path()), 1, "only the one being written");
+    assert_eq!(store.tail_stats().unwrap()[0].behind_bytes, 0);
+
+    write(&store, 0..50, 31);
+    store.flush().unwrap();
+    write(&store, 0..50, 32);
+    assert_eq!(log_files(dir.path()), 2);
+    drop(tail);
+    store.forget_other_tails(&[]).unwrap();
+    assert_eq!(log_files(dir.path()), 1, "nobody needs it any more");
+}
+
+#[test]
+fn what_takes_too_much_room_goes_and_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock());
+    store.set_tail_bytes_max(5_000);
+    let mut tail = store.tail("a").unwrap();
+    let mut seen = Seen::default();
+    write(&store, 0..50, 0);
+    seen.drain(&mut tail, 1);
+    for flush in 1..=4 {
+        for time in 1..=10 {
+            write(&store, 0..50, flush * 10 + time);
+        }
+        store.flush().unwrap();
+    }
+    write(&store, 0..50, 100);
+    seen.drain(&mut tail, 999);
+    let lost = store.tail_stats().unwrap()[0].lost_samples;
+    assert!(lost > 0 && lost.is_multiple_of(500), "whole epochs go: {lost}");
+    assert_eq!(seen.count() as u64 + lost, 42 * 50);
+    assert_eq!(seen.again(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    /// Whatever happens in between, everything written while the reader existed comes at least once.
+    #[test]
+    fn nothing_is_left_out(steps in proptest::collection::vec(0u8..10, 10..50)) {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = clock();
+        let mut store = open(dir.path(), &clock);
+        let mut tail = store.tail("a").unwrap();
+        let mut seen = Seen::default();
+        let mut time = 0;
+        let mut restarted = false;
+        for step in steps {
+            match step {
+                0..=5 => {
+                    time += 1;
+                    write(&store, 0..u32::from(step) + 7, time);
+                }
+                6 => store.flush().unwrap(),
+                7 => drop(seen.drain(&mut tail, 3)),
+                8 => if let Some(position) = seen.drain(&mut tail, 2) {
+                    tail.acknowledge(position).unwrap();
+                },
+                _ => {
+                    restarted = true;
+                    drop((tail, store));
+                    store = open(dir.path(), &clock);
+                    tail = store.tail("a").unwrap();
+                }
+            }
+        }
+        seen.drain(&mut tail, 999);
+        let mut distinct: Vec<i64> = seen.times.keys().map(|(_, time)| *time).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        prop_assert_eq!(distinct, (1..=time).collect::<Vec<_>>());
+        prop_assert!(restarted || seen.again() == 0);
+    }
+}
