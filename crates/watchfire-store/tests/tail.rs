@@ -18,7 +18,7 @@ const NOW: i64 = 1_767_089_700_000;
 
 fn open(dir: &Path, clock: &Arc<ManualClock>) -> Store {
     let options = Options { keeper: false, min_free_bytes: 0, wal_file_bytes: 2_000, flush_on_close_samples: u64::MAX, ..Options::new(dir, clock.clone()) };
-    Store::open(options).unwrap()
+    Store::open(options).expect("a store")
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -33,7 +33,7 @@ fn write(store: &Store, series: std::ops::Range<u32>, time: i64) {
         batch.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time: Timestamp(NOW + time), value: time as f64 }) });
     }
     let expected = batch.sample_count() as u64;
-    assert_eq!(store.write(batch).unwrap().stored, expected);
+    assert_eq!(store.write(batch).expect("a write").stored, expected);
 }
 
 /// What a reader has seen: series and time with how often.
@@ -48,11 +48,11 @@ impl Seen {
     fn drain(&mut self, tail: &mut Tail, portions: usize) -> Option<Position> {
         let mut last = None;
         for _ in 0..portions {
-            let Some((portion, position)) = tail.next(Duration::ZERO).unwrap() else { break };
+            let Some((portion, position)) = tail.next(Duration::ZERO).expect("a readable log") else { break };
             if portion.begins_anew {
                 self.names.clear();
             }
-            self.names.extend(portion.series.iter().map(|(n, labels)| (*n, labels.get("n").unwrap().to_owned())));
+            self.names.extend(portion.series.iter().map(|(n, labels)| (*n, labels.get("n").unwrap_or("").to_owned())));
             for (series, sample) in &portion.samples {
                 assert_eq!(sample.value, (sample.time.millis() - NOW) as f64);
                 *self.times.entry((self.names[series].clone(), sample.time.millis() - NOW)).or_default() += 1;
@@ -71,7 +71,7 @@ impl Seen {
 }
 
 fn log_files(dir: &Path) -> usize {
-    std::fs::read_dir(dir.join("wal")).unwrap().count()
+    std::fs::read_dir(dir.join("wal")).expect("a log").count()
 }
 
 #[test]
