@@ -11,7 +11,7 @@ use watchfire_model::time::Timestamp;
 use super::annotations::Annotations;
 use super::ast::{Expr, ValueType};
 use super::error::{ParseError, QueryError};
-use super::eval::{Columns, Evaluator, Grid, Output};
+use super::eval::{Columns, Evaluator, Grid, Names, Output};
 use super::parser::parse;
 
 /// The most points per series that faces let a range query ask for.
@@ -26,11 +26,14 @@ pub struct Engine {
     pub lookback: Duration,
     /// The step of subqueries that name none.
     pub default_step: Duration,
+    /// Whether names of metrics that a computation has changed go at the end of the query instead of at once
+    /// (`promql-delayed-name-removal` of Prometheus): until then they tell series apart.
+    pub delayed_name_removal: bool,
 }
 impl Default for Engine {
-    /// Prometheus' defaults: 5 minutes and 1 minute.
+    /// 5 minutes and 1 minute, and names go at the end.
     fn default() -> Engine {
-        Engine { lookback: Duration::from_secs(300), default_step: Duration::from_secs(60) }
+        Engine { lookback: Duration::from_secs(300), default_step: Duration::from_secs(60), delayed_name_removal: true }
     }
 }
 
@@ -135,7 +138,7 @@ impl Engine {
             match evaluator.eval(expr.root(), grid)? {
                 Output::Scalar(numbers) => Value::Scalar(Point { time, value: numbers.at(0) }),
                 Output::String(text) => Value::String { time, text },
-                Output::Vector(columns) => Value::Vector(samples(&columns, time)),
+                Output::Vector(columns) => Value::Vector(samples(&columns.finished()?, time)),
             }
         };
         Ok(answer(value, evaluator.notes))
@@ -163,7 +166,7 @@ impl Engine {
         let grid = Grid::between(start.0, end.0, step_ms)?;
         let mut evaluator = self.evaluator(source, budget, expr.text(), (start, end), step_ms);
         let mut series = match evaluator.eval(expr.root(), grid)? {
-            Output::Vector(columns) => series(&columns, grid),
+            Output::Vector(columns) => series(&columns.finished()?, grid),
             Output::Scalar(numbers) if grid.count > 0 => {
                 let points = (0..grid.count).map(|i| Point { time: Timestamp(grid.time(i)), value: numbers.at(i) }).collect();
                 vec![Series { labels: Labels::empty(), points }]
@@ -180,6 +183,7 @@ impl Engine {
             source,
             budget,
             notes: Annotations::new(text),
+            names: if self.delayed_name_removal { Names::DroppedAtEnd } else { Names::DroppedAtOnce },
             lookback: millis(self.lookback),
             default_step: millis(self.default_step),
             query_start: span.0.0,

@@ -64,6 +64,7 @@ impl Evaluator<'_> {
                     *slot = value;
                 }
             }
+            column.drops_name = any_drops_name(input, members, &column.values);
         }
         output.without_empty().merged()
     }
@@ -100,6 +101,7 @@ impl Evaluator<'_> {
                     *slot = finish(state);
                 }
             }
+            column.drops_name = any_drops_name(input, members, &column.values);
         }
         output.without_empty().merged()
     }
@@ -184,6 +186,12 @@ fn group(input: &Columns, aggregate: &Aggregate) -> Groups {
         groups.members[at].push(i);
     }
     groups
+}
+
+/// A group's name goes when that of any member goes that is there when the group is last seen.
+fn any_drops_name(input: &Columns, members: &[usize], values: &[f64]) -> bool {
+    let Some(last) = values.iter().rposition(|v| !is_stale(*v)) else { return false };
+    members.iter().map(|m| &input.list[*m]).any(|c| c.drops_name && c.has(last))
 }
 
 /// A better value takes the place of the best one; anything takes that of NaN.

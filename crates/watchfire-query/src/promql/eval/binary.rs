@@ -6,7 +6,7 @@ use watchfire_model::sample::{is_stale, stale_nan};
 
 use super::super::ast::{Binary, BinaryOp, Matching, Node};
 use super::super::error::QueryError;
-use super::column::{keep, without_metadata};
+use super::column::keep;
 use super::math::{arithmetic, compares};
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Numbers, Output};
 
@@ -72,7 +72,7 @@ impl Evaluator<'_> {
                 };
             }
             if op.changes_metric() || binary.return_bool {
-                column.labels = without_metadata(&column.labels);
+                column.drop_name(columns.names);
             }
         }
         columns.without_empty().merged()

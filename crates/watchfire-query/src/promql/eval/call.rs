@@ -7,7 +7,6 @@ use watchfire_model::sample::is_stale;
 
 use super::super::ast::{Call, Node, NodeKind, ValueType};
 use super::super::functions::{Code, OverTime};
-use super::column::without_metadata;
 use super::math::{max, min};
 use super::{Columns, Evaluated, Evaluator, Grid, Numbers, Output, Window};
 
@@ -51,9 +50,13 @@ impl Evaluator<'_> {
         let mut columns = self.no_columns();
         let (range, reference) = self.windows(range_arg, grid)?;
         let mut checked: Option<[f64; 2]> = None;
-        self.each_series(range_arg, grid, &mut |this, labels, times, values| {
-            let name = if over_time.keeps_name { labels.clone() } else { without_metadata(&labels) };
-            let column = columns.push_absent(name, grid.count)?;
+        let names = self.names;
+        self.each_series(range_arg, grid, &mut |this, series, times, values| {
+            let column = columns.push_absent(series.labels.clone(), grid.count)?;
+            column.drops_name = series.drops_name;
+            if !over_time.keeps_name {
+                column.drop_name(names);
+            }
             let (mut low, mut high, mut any) = (0, 0, false);
             for (i, slot) in column.values.iter_mut().enumerate() {
                 let end = reference.at(i);
@@ -81,7 +84,7 @@ impl Evaluator<'_> {
             if !any {
                 columns.pop(grid.count);
             } else if over_time.counter {
-                note_counter(this, &labels, range_arg.start);
+                note_counter(this, series.labels, range_arg.start);
             }
             Ok(())
         })?;

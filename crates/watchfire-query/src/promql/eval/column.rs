@@ -127,10 +127,19 @@ fn column_memory(labels: &Labels) -> u64 {
 pub(in crate::promql) struct Column {
     pub(in crate::promql) labels: Labels,
     pub(in crate::promql) values: Vec<f64>,
+    /// Whether the metric's name, type and unit go when the query is done: until then they still tell series apart.
+    pub(super) drops_name: bool,
 }
 impl Column {
     pub(super) fn absent(labels: Labels, count: usize) -> Column {
-        Column { labels, values: vec![stale_nan(); count] }
+        Column { labels, values: vec![stale_nan(); count], drops_name: false }
+    }
+    /// The column is no longer the metric it was computed from: its name goes now, or at the end.
+    pub(super) fn drop_name(&mut self, names: Names) {
+        match names {
+            Names::DroppedAtOnce => self.labels = without_metadata(&self.labels),
+            Names::DroppedAtEnd => self.drops_name = true,
+        }
     }
     pub(in crate::promql) fn at(&self, i: usize) -> Option<f64> {
         self.values.get(i).copied().filter(|v| !is_stale(*v))
@@ -148,9 +157,17 @@ impl Column {
     }
 }
 
+/// When the names of metrics go that a computation has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::promql) enum Names {
+    DroppedAtOnce,
+    DroppedAtEnd,
+}
+
 /// An instant vector at all steps.
 pub(in crate::promql) struct Columns {
     pub(in crate::promql) list: Vec<Column>,
+    pub(super) names: Names,
     pub(in crate::promql) charge: Charge,
 }
 impl Columns {
@@ -173,7 +190,15 @@ impl Columns {
             for value in column.values.iter_mut().filter(|v| !is_stale(**v)) {
                 *value = compute(*value);
             }
+            column.drop_name(self.names);
+        }
+        self.merged()
+    }
+    /// What the query answers: all names are gone that were to go at the end.
+    pub(in crate::promql) fn finished(mut self) -> Evaluated<Columns> {
+        for column in self.list.iter_mut().filter(|c| c.drops_name) {
             column.labels = without_metadata(&column.labels);
+            column.drops_name = false;
         }
         self.merged()
     }
@@ -195,6 +220,9 @@ impl Columns {
     }
     /// Fails when two columns have one label set, even at different steps.
     pub(super) fn distinct(self) -> Evaluated<Columns> {
+        if self.names == Names::DroppedAtEnd {
+            return Ok(self);
+        }
         let mut seen = hashbrown::HashSet::with_capacity(self.list.len());
         if self.list.iter().any(|c| !seen.insert(&c.labels)) {
             return Err(same_labelset());
@@ -221,6 +249,10 @@ impl Columns {
 }
 
 fn unite(into: &mut Column, other: &Column) -> Evaluated<()> {
+    let first = |column: &Column| column.values.iter().position(|v| !is_stale(*v));
+    if first(other).is_some_and(|at| first(into).is_none_or(|known| at < known)) {
+        into.drops_name = other.drops_name;
+    }
     for (slot, value) in into.values.iter_mut().zip(&other.values) {
         if is_stale(*value) {
             continue;
@@ -233,7 +265,7 @@ fn unite(into: &mut Column, other: &Column) -> Evaluated<()> {
     Ok(())
 }
 
-fn same_labelset() -> QueryError {
+pub(super) fn same_labelset() -> QueryError {
     QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
 }
 

@@ -1,13 +1,12 @@
 //! Classic histograms: series with a cumulative count per `le` label. Native histograms will join here.
 
 use hashbrown::HashMap;
-use watchfire_model::labels::{Labels, METRIC_NAME};
+use watchfire_model::labels::Labels;
 
 use super::super::annotations::Forced;
 use super::super::ast::{Call, Node};
 use super::super::functions::text_argument;
 use super::super::numbers::{format_short, parse_float};
-use super::column::{keep, without_metadata};
 use super::{Columns, Evaluated, Evaluator, Grid, Numbers, Output};
 
 const BUCKET: &str = "le";
@@ -39,7 +38,7 @@ impl Evaluator<'_> {
                 continue;
             };
             let at = *known.entry(column.labels.without(BUCKET)).or_insert_with_key(|labels| {
-                histograms.push(Histogram { labels: without_metadata(&keep(labels, |name| name != METRIC_NAME)), buckets: Vec::new() });
+                histograms.push(Histogram { labels: labels.clone(), buckets: Vec::new() });
                 histograms.len() - 1
             });
             histograms[at].buckets.push((bound, i));
@@ -64,6 +63,7 @@ impl Evaluator<'_> {
         for histogram in self.histograms(columns, node) {
             self.budget.check()?;
             let column = output.push_absent(label(&histogram.labels), grid.count)?;
+            column.drop_name(columns.names);
             for (i, slot) in column.values.iter_mut().enumerate() {
                 scratch.clear();
                 scratch.extend(histogram.buckets.iter().filter_map(|(bound, c)| columns.list[*c].at(i).map(|count| Bucket { bound: *bound, count })));

@@ -47,7 +47,7 @@ pub(in crate::promql) fn info(evaluator: &mut Evaluator<'_>, call: &Call, grid: 
             let slot = match slots.get(&labels) {
                 Some(slot) => *slot,
                 None => {
-                    output.push_absent(labels.clone(), grid.count)?;
+                    output.push_absent(labels.clone(), grid.count)?.drops_name = column.drops_name;
                     slots.insert(labels, output.list.len() - 1);
                     output.list.len() - 1
                 }

@@ -1,11 +1,12 @@
 //! `label_replace` and `label_join`: they change labels and touch no value.
 
+use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::matcher::anchored;
 
 use super::super::ast::Call;
 use super::super::error::QueryError;
 use super::super::functions::text_argument;
-use super::{Evaluated, Evaluator, Grid, Output};
+use super::{Column, Evaluated, Evaluator, Grid, Output};
 
 /// Sets a label to a template filled from a regular expression over another label, where it matches.
 pub(in crate::promql) fn label_replace(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
@@ -18,7 +19,7 @@ pub(in crate::promql) fn label_replace(evaluator: &mut Evaluator<'_>, call: &Cal
         let Some(captures) = regex.captures(value) else { continue };
         let mut filled = String::new();
         captures.expand(template, &mut filled);
-        column.labels = column.labels.with(to, &filled);
+        relabel(column, to, &filled);
     }
     columns.merged().map(Output::Vector)
 }
@@ -34,9 +35,18 @@ pub(in crate::promql) fn label_join(evaluator: &mut Evaluator<'_>, call: &Call, 
     let mut columns = evaluator.argument(call, 0, grid)?;
     for column in &mut columns.list {
         let values: Vec<&str> = from.iter().map(|name| column.labels.get(name).unwrap_or("")).collect();
-        column.labels = column.labels.with(to, &values.join(separator));
+        let joined = values.join(separator);
+        relabel(column, to, &joined);
     }
     columns.merged().map(Output::Vector)
+}
+
+/// Sets a label. A name that is set on purpose stays.
+fn relabel(column: &mut Column, name: &str, value: &str) {
+    column.labels = column.labels.with(name, value);
+    if name == METRIC_NAME {
+        column.drops_name = false;
+    }
 }
 
 fn check_name(name: &str, role: &str, function: &str) -> Evaluated<()> {

@@ -9,7 +9,7 @@ use super::aggregate::any_present;
 use super::binary::signature;
 use super::column::{keep, without_metadata};
 use super::math::{arithmetic, compares};
-use super::{Column, Columns, Evaluated, Evaluator, Grid};
+use super::{Column, Columns, Evaluated, Evaluator, Grid, Names};
 
 /// The series of both sides that share a signature, by position. `one` is the side that must be unique at each step.
 #[derive(Default)]
@@ -30,7 +30,7 @@ impl Evaluator<'_> {
     pub(super) fn matched(&mut self, node: &Node, binary: &Binary, left: Columns, right: Columns, grid: Grid) -> Evaluated<Columns> {
         let swapped = binary.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let mut job = Job { binary, swapped, many: &many, one: &one, grid, trimmed: false };
+        let mut job = Job { binary, swapped, many: &many, one: &one, grid, names: self.names, trimmed: false };
         let pairings = job.pairings();
         let mut output = self.no_columns();
         for (signature, pairing) in &pairings {
@@ -55,6 +55,7 @@ struct Job<'a> {
     many: &'a Columns,
     one: &'a Columns,
     grid: Grid,
+    names: Names,
     trimmed: bool,
 }
 
@@ -126,7 +127,7 @@ impl Job<'_> {
                     Some((known, slot)) if known == partner => slot,
                     _ => {
                         let one = partner.map_or(signature, |o| &self.one.list[o].labels);
-                        results.slot(self.result_labels(&many.labels, one), self.grid.count)
+                        results.slot(self.result_labels(&many.labels, one), many.drops_name || self.drops_name(), self.grid.count)
                     }
                 };
                 last = Some((partner, slot));
@@ -141,7 +142,7 @@ impl Job<'_> {
                 let mut slot = None;
                 for i in (0..self.grid.count).filter(|i| !matched[*i]) {
                     let Some(value) = one.at(i) else { continue };
-                    let slot = *slot.get_or_insert_with(|| results.slot(self.result_labels(signature, &one.labels), self.grid.count));
+                    let slot = *slot.get_or_insert_with(|| results.slot(self.result_labels(signature, &one.labels), self.drops_name(), self.grid.count));
                     self.claim(&mut results, slot, i, false)?;
                     self.compute(&mut results.columns[slot], i, fill, value);
                 }
@@ -182,14 +183,19 @@ impl Job<'_> {
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
         let matching = &self.binary.matching;
         let named = |name: &str| matching.labels.iter().any(|l| l == name);
-        let mut labels = if self.binary.op.changes_metric() || self.binary.return_bool { without_metadata(many) } else { many.clone() };
+        let mut labels = if self.binary.op.changes_metric() { without_metadata(many) } else { many.clone() };
         if matching.cardinality == Cardinality::OneToOne {
             labels = if matching.on { keep(&labels, named) } else { keep(&labels, |name| !named(name)) };
         }
         for name in &matching.include {
             labels = labels.with(name, one.get(name).unwrap_or(""));
         }
-        if self.binary.return_bool { without_metadata(&labels) } else { labels }
+        if self.binary.return_bool && self.names == Names::DroppedAtOnce { without_metadata(&labels) } else { labels }
+    }
+
+    /// Arithmetic takes the name at once, `bool` when names go.
+    fn drops_name(&self) -> bool {
+        self.binary.return_bool && self.names == Names::DroppedAtEnd
     }
 }
 
@@ -201,11 +207,11 @@ pub(super) fn in_braces(labels: &Labels) -> String {
 }
 
 impl Results {
-    fn slot(&mut self, labels: Labels, count: usize) -> usize {
+    fn slot(&mut self, labels: Labels, drops_name: bool, count: usize) -> usize {
         if let Some(slot) = self.by_labels.get(&labels) {
             return *slot;
         }
-        self.columns.push(Column::absent(labels.clone(), count));
+        self.columns.push(Column { drops_name, ..Column::absent(labels.clone(), count) });
         self.taken.push(vec![false; count]);
         self.by_labels.insert(labels, self.columns.len() - 1);
         self.columns.len() - 1

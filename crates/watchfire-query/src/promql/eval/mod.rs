@@ -28,7 +28,7 @@ pub(super) use call::{
     absent, absent_over_time, clamp, clamp_max, clamp_min, of_histograms, pi, query_end, query_range, query_start, query_step, round, scalar, time, timestamp,
     vector,
 };
-pub(super) use column::{Charge, Column, Columns, Numbers, Output};
+pub(super) use column::{Charge, Column, Columns, Names, Numbers, Output};
 pub(super) use histogram::{histogram_fraction, histogram_quantile, histogram_quantiles};
 pub(super) use info::info;
 pub(super) use label::{label_join, label_replace};
@@ -76,6 +76,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) budget: &'a Budget,
     pub(super) notes: Annotations,
+    pub(super) names: Names,
     pub(super) lookback: i64,
     pub(super) default_step: i64,
     pub(super) query_start: i64,
@@ -126,7 +127,7 @@ impl Evaluator<'_> {
 
     /// Nothing yet, but able to grow within the budget.
     pub(super) fn no_columns(&self) -> Columns {
-        Columns { list: Vec::new(), charge: Charge::new(self.budget) }
+        Columns { list: Vec::new(), names: self.names, charge: Charge::new(self.budget) }
     }
 
     fn unary(&mut self, unary: &Unary, grid: Grid) -> Evaluated<Output> {

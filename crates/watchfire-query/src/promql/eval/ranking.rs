@@ -18,7 +18,7 @@ impl Evaluator<'_> {
         }
         // One row per input series; what a group does not choose stays absent.
         for column in &input.list {
-            output.push_absent(column.labels.clone(), grid.count)?;
+            output.push_absent(column.labels.clone(), grid.count)?.drops_name = column.drops_name;
         }
         let mut chosen_order = Vec::new();
         let mut candidates: Vec<(f64, usize)> = Vec::new();

@@ -10,6 +10,7 @@ use watchfire_model::time::Timestamp;
 use super::super::ast::{At, Duration, Node, NodeKind, Subquery, VectorSelector};
 use super::super::engine;
 use super::super::error::QueryError;
+use super::column::{same_labelset, without_metadata};
 use super::{Columns, Evaluated, Evaluator, Grid};
 
 /// Where selectors look at each step: the evaluation time, or the pinned one, less the offset.
@@ -43,8 +44,16 @@ pub(in crate::promql) struct Window<'a> {
     pub(in crate::promql) params: [f64; 2],
 }
 
+/// Whose samples a visitor receives.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) labels: &'a Labels,
+    /// Whether the metric's name goes at the end because a subquery has changed the metric.
+    pub(super) drops_name: bool,
+}
+
 /// Receives the samples of one series, markers removed.
-pub(super) type SeriesVisitor<'v> = dyn FnMut(&mut Evaluator<'_>, Labels, &[i64], &[f64]) -> Evaluated<()> + 'v;
+pub(super) type SeriesVisitor<'v> = dyn FnMut(&mut Evaluator<'_>, Of<'_>, &[i64], &[f64]) -> Evaluated<()> + 'v;
 
 impl Evaluator<'_> {
     pub(super) fn duration(&self, duration: &Duration, positive: bool) -> Evaluated<i64> {
@@ -144,7 +153,8 @@ impl Evaluator<'_> {
         match &node.kind {
             NodeKind::Matrix(matrix) => self.each_stored(&matrix.selector, after.saturating_add(1), reference.last(), &mut |this, mut series| {
                 drop_markers(&mut series);
-                if series.times.is_empty() { Ok(()) } else { visit(this, series.labels, &series.times, &series.values) }
+                let of = Of { labels: &series.labels, drops_name: false };
+                if series.times.is_empty() { Ok(()) } else { visit(this, of, &series.times, &series.values) }
             }),
             NodeKind::Subquery(subquery) => self.each_evaluated(subquery, after, reference.last(), visit),
             _ => Err(QueryError::Execution("range vector expected".to_owned())),
@@ -170,7 +180,7 @@ impl Evaluator<'_> {
                 values.push(*value);
             }
             if !times.is_empty() {
-                visit(self, column.labels.clone(), &times, &values)?;
+                visit(self, Of { labels: &column.labels, drops_name: column.drops_name }, &times, &values)?;
             }
         }
         Ok(())
@@ -182,18 +192,37 @@ impl Evaluator<'_> {
         let (start, end) = (reference.first().saturating_sub(range), reference.last());
         let mut found = Vec::new();
         let mut charged = super::Charge::new(self.budget);
-        self.each_series(node, grid, &mut |_, labels, times, values| {
+        self.each_series(node, grid, &mut |_, series, times, values| {
             let inside = times.iter().zip(values).filter(|(t, _)| **t > start && **t <= end);
             let points: Vec<_> = inside.map(|(t, v)| engine::Point { time: Timestamp(*t), value: *v }).collect();
             charged.add(points.len())?;
             if !points.is_empty() {
+                let labels = if series.drops_name { without_metadata(series.labels) } else { series.labels.clone() };
                 found.push(engine::Series { labels, points });
             }
             Ok(())
         })?;
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(found)
+        united(found)
     }
+}
+
+/// Puts the points of neighbours with one label set together; two at one time are an error.
+fn united(series: Vec<engine::Series>) -> Evaluated<Vec<engine::Series>> {
+    let mut kept: Vec<engine::Series> = Vec::with_capacity(series.len());
+    for mut next in series {
+        match kept.last_mut().filter(|last| last.labels == next.labels) {
+            None => kept.push(next),
+            Some(last) => {
+                last.points.append(&mut next.points);
+                last.points.sort_by_key(|p| p.time);
+                if last.points.windows(2).any(|pair| pair[0].time == pair[1].time) {
+                    return Err(same_labelset());
+                }
+            }
+        }
+    }
+    Ok(kept)
 }
 
 fn drop_markers(series: &mut Series) {
