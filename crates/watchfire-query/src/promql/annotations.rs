@@ -1,4 +1,5 @@
-//! Annotations: warnings and hints beside the result, deduplicated by text, with the position they speak of.
+//! Annotations: warnings and hints beside the result. One that is met again, even elsewhere in the query, is said once,
+//! with the position where it was met last, as in Prometheus.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +18,16 @@ const REMEMBERED_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Annotations {
     text: String,
-    warnings: Vec<String>,
-    infos: Vec<String>,
-    monotonicity: BTreeMap<usize, Forced>,
+    warnings: Vec<Annotation>,
+    infos: Vec<Annotation>,
+    /// By the metric's name.
+    monotonicity: BTreeMap<String, (usize, Forced)>,
 }
 
-/// What is known about histograms that had to be made monotonic at one place of the query.
+/// A text and the byte offset it speaks of.
+type Annotation = (String, usize);
+
+/// What is known about histograms of one metric that had to be made monotonic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Forced {
     pub(super) time: (i64, i64),
@@ -36,19 +41,12 @@ impl Annotations {
         Annotations { text: text.to_owned(), warnings: Vec::new(), infos: Vec::new(), monotonicity: BTreeMap::new() }
     }
 
-    fn with_position(&self, message: &str, at: usize) -> String {
-        let (line, column) = position(&self.text, at);
-        format!("{message} ({line}:{column})")
-    }
-
     pub(super) fn warn(&mut self, at: usize, message: &str) {
-        let text = self.with_position(&format!("PromQL warning: {message}"), at);
-        add(&mut self.warnings, text);
+        add(&mut self.warnings, format!("PromQL warning: {message}"), at);
     }
 
     pub(super) fn inform(&mut self, at: usize, message: &str) {
-        let text = self.with_position(&format!("PromQL info: {message}"), at);
-        add(&mut self.infos, text);
+        add(&mut self.infos, format!("PromQL info: {message}"), at);
     }
 
     pub(super) fn invalid_quantile(&mut self, at: usize, q: f64) {
@@ -59,12 +57,25 @@ impl Annotations {
         self.inform(at, &format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", quoted(metric)));
     }
 
-    pub(super) fn bad_bucket_label(&mut self, at: usize, value: &str) {
-        self.warn(at, &format!("bucket label \"le\" is missing or has a malformed value of {}", quoted(value)));
+    /// The same where series say their type.
+    pub(super) fn possible_non_counter_label(&mut self, at: usize, type_label: &str, metric: &str) {
+        self.inform(
+            at,
+            &format!(
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {}: {}",
+                quoted(type_label),
+                quoted(metric)
+            ),
+        );
     }
 
-    pub(super) fn forced_monotonicity(&mut self, at: usize, forced: Forced) {
-        let known = self.monotonicity.entry(at).or_insert(Forced { count: 0, ..forced });
+    pub(super) fn bad_bucket_label(&mut self, at: usize, value: &str, metric: &str) {
+        self.warn(at, &format!("bucket label \"le\" is missing or has a malformed value of {}{}", quoted(value), for_metric(metric)));
+    }
+
+    pub(super) fn forced_monotonicity(&mut self, at: usize, metric: &str, forced: Forced) {
+        let (known_at, known) = self.monotonicity.entry(metric.to_owned()).or_insert((at, Forced { count: 0, ..forced }));
+        *known_at = at;
         known.time = (known.time.0.min(forced.time.0), known.time.1.max(forced.time.1));
         known.bucket = (known.bucket.0.min(forced.bucket.0), known.bucket.1.max(forced.bucket.1));
         known.diff = known.diff.max(forced.diff);
@@ -73,10 +84,11 @@ impl Annotations {
 
     /// The warnings and the hints, each list shortened to [`ANNOTATIONS_MAX`].
     pub(super) fn into_texts(mut self) -> (Vec<String>, Vec<String>) {
-        for (at, forced) in std::mem::take(&mut self.monotonicity) {
+        for (metric, (at, forced)) in std::mem::take(&mut self.monotonicity) {
             let second = |ms: i64| Timestamp(ms / 1000 * 1000).rfc3339();
             let message = format!(
-                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
+                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
+                for_metric(&metric),
                 format_short(forced.bucket.0),
                 format_short(forced.bucket.1),
                 format_two_digits(forced.diff),
@@ -86,22 +98,31 @@ impl Annotations {
             );
             self.inform(at, &message);
         }
-        shorten(&mut self.warnings, "warning");
-        shorten(&mut self.infos, "info");
-        (self.warnings, self.infos)
+        (shown(&self.text, self.warnings, "warning"), shown(&self.text, self.infos, "info"))
     }
 }
 
-fn add(list: &mut Vec<String>, text: String) {
-    if list.len() < REMEMBERED_MAX && !list.contains(&text) {
-        list.push(text);
+fn for_metric(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" for metric name {}", quoted(name)) }
+}
+
+fn add(list: &mut Vec<Annotation>, text: String, at: usize) {
+    if let Some((_, known_at)) = list.iter_mut().find(|(known, _)| *known == text) {
+        *known_at = at;
+    } else if list.len() < REMEMBERED_MAX {
+        list.push((text, at));
     }
 }
 
-fn shorten(list: &mut Vec<String>, kind: &str) {
-    if list.len() > ANNOTATIONS_MAX {
-        let more = list.len() - ANNOTATIONS_MAX;
-        list.truncate(ANNOTATIONS_MAX);
-        list.push(format!("{more} more {kind} annotations omitted"));
+fn shown(query: &str, list: Vec<Annotation>, kind: &str) -> Vec<String> {
+    let more = list.len().saturating_sub(ANNOTATIONS_MAX);
+    let with_position = |(text, at): Annotation| {
+        let (line, column) = position(query, at);
+        format!("{text} ({line}:{column})")
+    };
+    let mut texts: Vec<String> = list.into_iter().take(ANNOTATIONS_MAX).map(with_position).collect();
+    if more > 0 {
+        texts.push(format!("{more} more {kind} annotations omitted"));
     }
+    texts
 }

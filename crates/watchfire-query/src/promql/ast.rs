@@ -110,6 +110,33 @@ pub struct VectorSelector {
     pub offset: Option<Duration>,
     /// Reads at this time instead of the evaluation time.
     pub at: Option<At>,
+    /// What it takes from beyond its borders.
+    pub extension: Option<Extension>,
+}
+
+/// How a selector uses samples beyond the borders of its window, up to the lookback away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// `anchored`: the last sample before the window counts as the window's first.
+    Anchored,
+    /// `smoothed`: values at the borders are interpolated between the samples around them.
+    Smoothed,
+}
+impl Extension {
+    /// The keyword.
+    pub fn name(self) -> &'static str {
+        match self {
+            Extension::Anchored => "anchored",
+            Extension::Smoothed => "smoothed",
+        }
+    }
+    /// The functions that know what to do with such a window.
+    pub(super) fn functions(self) -> &'static [&'static str] {
+        match self {
+            Extension::Anchored => &["changes", "delta", "increase", "rate", "resets"],
+            Extension::Smoothed => &["delta", "increase", "rate"],
+        }
+    }
 }
 
 /// A selector with a range in brackets.

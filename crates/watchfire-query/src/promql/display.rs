@@ -26,6 +26,7 @@ impl fmt::Display for Node {
             NodeKind::Matrix(matrix) => {
                 write_selector(f, &matrix.selector)?;
                 write!(f, "[{}]", matrix.range)?;
+                write_extension(f, &matrix.selector)?;
                 write_modifiers(f, matrix.selector.at, matrix.selector.offset.as_ref())
             }
             NodeKind::Subquery(subquery) => {
@@ -52,6 +53,7 @@ impl fmt::Display for Node {
 impl fmt::Display for VectorSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_selector(f, self)?;
+        write_extension(f, self)?;
         write_modifiers(f, self.at, self.offset.as_ref())
     }
 }
@@ -117,6 +119,10 @@ fn write_matcher(f: &mut fmt::Formatter<'_>, matcher: &Matcher) -> fmt::Result {
     }
     let name = if is_classic_label_name(&matcher.name) { matcher.name.clone() } else { quoted(&matcher.name) };
     write!(f, "{name}{}{}", matcher.op.symbol(), quoted(&matcher.value))
+}
+
+fn write_extension(f: &mut fmt::Formatter<'_>, selector: &VectorSelector) -> fmt::Result {
+    selector.extension.map_or(Ok(()), |extension| write!(f, " {}", extension.name()))
 }
 
 fn write_modifiers(f: &mut fmt::Formatter<'_>, at: Option<At>, offset: Option<&Duration>) -> fmt::Result {

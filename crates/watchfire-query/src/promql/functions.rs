@@ -136,6 +136,8 @@ static FUNCTIONS: &[Function] = &[
     other("clamp_max", &[V, S], V, eval::clamp_max),
     other("clamp_min", &[V, S], V, eval::clamp_min),
     other("round", &[V, S], V, eval::round).variadic(1),
+    other("max_of", &[S, S], S, eval::max_of).experimental(),
+    other("min_of", &[S, S], S, eval::min_of).experimental(),
     // Time.
     calendar("day_of_month", |t| t.day),
     calendar("day_of_week", |t| t.weekday),

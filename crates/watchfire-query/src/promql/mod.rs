@@ -23,8 +23,8 @@ mod spec;
 mod tests;
 
 pub use ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Duration, Expr, Matching, MatrixSelector, Node, NodeKind, Subquery, Unary, ValueType,
-    VectorSelector,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Duration, Expr, Extension, Matching, MatrixSelector, Node, NodeKind, Subquery, Unary,
+    ValueType, VectorSelector,
 };
 pub use engine::{Answer, Engine, POINTS_PER_SERIES_MAX, POINTS_PER_SERIES_MESSAGE, Point, Query, Sample, Series, Value};
 pub use error::{ParseError, QueryError};

@@ -419,7 +419,7 @@ pub(crate) const ERRORS_OF_3: &[(&str, &str)] = &[
     ("foo offset", "1:11: parse error: unexpected end of input in offset, expected number, duration, step(), or range()"),
     ("foo[5m] offset", "1:15: parse error: unexpected end of input in offset, expected number, duration, step(), or range()"),
     ("1m1h", "1:1: parse error: not a valid duration string: \"1m1h\""),
-    ("foo anchored", "1:1: parse error: anchored modifier is experimental and not enabled"),
+    ("sum(foo) anchored", "1:1: parse error: anchored modifier not implemented"),
     ("foo[", "1:5: parse error: unexpected end of input in duration expression"),
     ("foo[bar]", "1:5: parse error: unexpected character in duration expression: 'b'"),
     ("foo[5m:1m:1m]", "1:10: parse error: unexpected colon ':'"),

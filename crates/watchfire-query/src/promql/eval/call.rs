@@ -7,6 +7,7 @@ use watchfire_model::sample::is_stale;
 
 use super::super::ast::{Call, Node, NodeKind, ValueType};
 use super::super::functions::{Code, OverTime};
+use super::extended::{check_extension, extension};
 use super::math::{max, min};
 use super::{Columns, Evaluated, Evaluator, Grid, Numbers, Output, Window};
 
@@ -46,9 +47,11 @@ impl Evaluator<'_> {
         for (slot, arg) in params.iter_mut().zip(scalars) {
             *slot = self.eval_scalar(arg, grid)?;
         }
+        check_extension(call, range_arg)?;
         let at = call.args.first().map_or(0, |a| a.unwrapped().start);
         let mut columns = self.no_columns();
         let (range, reference) = self.windows(range_arg, grid)?;
+        let (extension, (before, behind)) = (extension(range_arg), self.margins(range_arg));
         let mut checked: Option<[f64; 2]> = None;
         let names = self.names;
         self.each_series(range_arg, grid, &mut |this, series, times, values| {
@@ -61,10 +64,10 @@ impl Evaluator<'_> {
             for (i, slot) in column.values.iter_mut().enumerate() {
                 let end = reference.at(i);
                 let start = end.saturating_sub(range);
-                while times.get(high).is_some_and(|t| *t <= end) {
+                while times.get(high).is_some_and(|t| *t <= end.saturating_add(behind)) {
                     high += 1;
                 }
-                while low < high && times[low] <= start {
+                while low < high && times[low] <= start.saturating_sub(before) {
                     low += 1;
                 }
                 if low == high {
@@ -75,7 +78,7 @@ impl Evaluator<'_> {
                     (over_time.check)(&params, at, &mut this.notes)?;
                     checked = Some(params);
                 }
-                let window = Window { times: &times[low..high], values: &values[low..high], start, end, time: grid.time(i), params };
+                let window = Window { times: &times[low..high], values: &values[low..high], start, end, time: grid.time(i), params, extension };
                 if let Some(value) = (over_time.compute)(&window) {
                     *slot = value;
                     any = true;
@@ -92,8 +95,15 @@ impl Evaluator<'_> {
     }
 }
 
+/// A rate of something that says it is no counter, by its type where series carry it, else by its name.
 fn note_counter(evaluator: &mut Evaluator<'_>, labels: &Labels, at: usize) {
     let name = labels.metric_name();
+    if let Some(type_label) = labels.get("__type__").filter(|_| !name.is_empty()) {
+        if !matches!(type_label, "counter" | "histogram") {
+            evaluator.notes.possible_non_counter_label(at, type_label, name);
+        }
+        return;
+    }
     let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
     if !name.is_empty() && !counter {
         evaluator.notes.possible_non_counter(at, name);
@@ -208,6 +218,21 @@ pub(in crate::promql) fn round(evaluator: &mut Evaluator<'_>, call: &Call, grid:
     })
 }
 
+pub(in crate::promql) fn max_of(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    of_two_scalars(evaluator, call, grid, max)
+}
+pub(in crate::promql) fn min_of(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    of_two_scalars(evaluator, call, grid, min)
+}
+fn of_two_scalars(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid, compute: fn(f64, f64) -> f64) -> Evaluated<Output> {
+    let a = evaluator.eval_scalar(&call.args[0], grid)?;
+    let b = evaluator.eval_scalar(&call.args[1], grid)?;
+    match (a, b) {
+        (Numbers::Same(a), Numbers::Same(b)) => Ok(Output::Scalar(Numbers::Same(compute(a, b)))),
+        (a, b) => Numbers::computed(evaluator.budget, grid.count, |i| compute(a.at(i), b.at(i))).map(Output::Scalar),
+    }
+}
+
 /// Functions of native histograms: among floats they find nothing, but the argument is evaluated for its errors.
 pub(in crate::promql) fn of_histograms(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
     evaluator.argument(call, 0, grid)?;
@@ -227,6 +252,7 @@ pub(in crate::promql) fn absent(evaluator: &mut Evaluator<'_>, call: &Call, grid
 
 pub(in crate::promql) fn absent_over_time(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
     let node = call.args[0].unwrapped();
+    check_extension(call, node)?;
     let mut present = vec![false; grid.count];
     let (range, reference) = evaluator.windows(node, grid)?;
     evaluator.each_series(node, grid, &mut |_, _, times, _| {

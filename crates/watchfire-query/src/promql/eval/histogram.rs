@@ -7,7 +7,7 @@ use super::super::annotations::Forced;
 use super::super::ast::{Call, Node};
 use super::super::functions::text_argument;
 use super::super::numbers::{format_short, parse_float};
-use super::{Columns, Evaluated, Evaluator, Grid, Numbers, Output};
+use super::{Columns, Evaluated, Evaluator, Grid, Names, Numbers, Output};
 
 const BUCKET: &str = "le";
 /// Differences between buckets below this relative size are rounding errors of the sums they come from.
@@ -34,7 +34,7 @@ impl Evaluator<'_> {
         for (i, column) in columns.list.iter().enumerate() {
             let le = column.labels.get(BUCKET).unwrap_or("");
             let Some(bound) = parse_float(le) else {
-                self.notes.bad_bucket_label(node.start, le);
+                self.notes.bad_bucket_label(node.start, le, column.labels.metric_name());
                 continue;
             };
             let at = *known.entry(column.labels.without(BUCKET)).or_insert_with_key(|labels| {
@@ -56,7 +56,7 @@ impl Evaluator<'_> {
         node: &Node,
         grid: Grid,
         label: impl Fn(&Labels) -> Labels,
-        mut compute: impl FnMut(&mut Self, usize, &mut Vec<Bucket>) -> f64,
+        mut compute: impl FnMut(&mut Self, &Labels, usize, &mut Vec<Bucket>) -> f64,
     ) -> Evaluated<Columns> {
         let mut output = self.no_columns();
         let mut scratch = Vec::new();
@@ -68,7 +68,7 @@ impl Evaluator<'_> {
                 scratch.clear();
                 scratch.extend(histogram.buckets.iter().filter_map(|(bound, c)| columns.list[*c].at(i).map(|count| Bucket { bound: *bound, count })));
                 if !scratch.is_empty() {
-                    *slot = compute(self, i, &mut scratch);
+                    *slot = compute(self, &histogram.labels, i, &mut scratch);
                 }
             }
         }
@@ -76,10 +76,11 @@ impl Evaluator<'_> {
     }
 
     fn quantiles(&mut self, columns: &Columns, q: &Numbers, node: &Node, noted: usize, grid: Grid, label: impl Fn(&Labels) -> Labels) -> Evaluated<Columns> {
-        self.of_buckets(columns, node, grid, label, |this, i, buckets| {
+        self.of_buckets(columns, node, grid, label, |this, labels, i, buckets| {
             let (value, forced) = bucket_quantile(q.at(i), buckets);
             if let Some(forced) = forced {
-                this.notes.forced_monotonicity(noted, Forced { time: (grid.time(i), grid.time(i)), count: 1, ..forced });
+                let metric = if this.names == Names::DroppedAtEnd { labels.metric_name() } else { "" };
+                this.notes.forced_monotonicity(noted, metric, Forced { time: (grid.time(i), grid.time(i)), count: 1, ..forced });
             }
             value
         })
@@ -138,7 +139,7 @@ pub(in crate::promql) fn histogram_fraction(evaluator: &mut Evaluator<'_>, call:
     let upper = evaluator.eval_scalar(&call.args[1], grid)?;
     let node = call.args[2].unwrapped();
     let columns = evaluator.eval_vector(node, grid)?;
-    evaluator.of_buckets(&columns, node, grid, Labels::clone, |_, i, buckets| bucket_fraction(lower.at(i), upper.at(i), buckets)).map(Output::Vector)
+    evaluator.of_buckets(&columns, node, grid, Labels::clone, |_, _, i, buckets| bucket_fraction(lower.at(i), upper.at(i), buckets)).map(Output::Vector)
 }
 
 /// A number as OpenMetrics writes it in labels: always with a point or an exponent.

@@ -86,7 +86,7 @@ impl Enrichment {
                 matchers.push(matcher);
             }
         }
-        let selector = VectorSelector { name: None, matchers, offset: None, at: None };
+        let selector = VectorSelector { name: None, matchers, offset: None, at: None, extension: None };
         evaluator.instant_samples(&selector, grid, |time, _| time as f64)
     }
 

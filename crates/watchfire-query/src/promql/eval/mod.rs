@@ -5,9 +5,11 @@ mod aggregate;
 mod binary;
 mod call;
 mod column;
+mod extended;
 mod histogram;
 mod info;
 mod label;
+mod label_hash;
 mod matching;
 mod math;
 mod order;
@@ -25,8 +27,8 @@ use super::error::QueryError;
 use super::functions::Code;
 
 pub(super) use call::{
-    absent, absent_over_time, clamp, clamp_max, clamp_min, of_histograms, pi, query_end, query_range, query_start, query_step, round, scalar, time, timestamp,
-    vector,
+    absent, absent_over_time, clamp, clamp_max, clamp_min, max_of, min_of, of_histograms, pi, query_end, query_range, query_start, query_step, round, scalar,
+    time, timestamp, vector,
 };
 pub(super) use column::{Charge, Column, Columns, Names, Numbers, Output};
 pub(super) use histogram::{histogram_fraction, histogram_quantile, histogram_quantiles};

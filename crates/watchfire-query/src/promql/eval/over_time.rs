@@ -73,8 +73,11 @@ pub(in crate::promql) fn ts_of_last_over_time(w: &Window<'_>) -> Option<f64> {
 pub(in crate::promql) fn quantile_over_time(w: &Window<'_>) -> Option<f64> {
     Some(quantile(w.params[0], &mut w.values.to_vec()))
 }
-/// The median of the distances from the median.
+/// The median of the distances from the median; unknown when any value is.
 pub(in crate::promql) fn mad_over_time(w: &Window<'_>) -> Option<f64> {
+    if w.values.iter().any(|v| v.is_nan()) {
+        return Some(f64::NAN);
+    }
     let mut values = w.values.to_vec();
     let median = quantile(0.5, &mut values);
     values.iter_mut().for_each(|v| *v = (*v - median).abs());

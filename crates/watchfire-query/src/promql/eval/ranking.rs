@@ -6,6 +6,7 @@ use super::super::ast::AggregateOp;
 use super::super::error::QueryError;
 use super::super::numbers::format_short;
 use super::aggregate::Groups;
+use super::label_hash::label_hash;
 use super::sum::nan_first;
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Numbers};
 
@@ -113,10 +114,10 @@ fn rank(candidates: &mut Vec<(f64, usize)>, k: usize, order: impl Fn(f64, f64) -
     candidates.sort_unstable_by(compare);
 }
 
-/// A series' place in 0…1 comes from its labels' hash, so the same series are chosen again and again;
-/// a negative ratio chooses exactly those that its complement does not.
+/// A series' place in 0…1 comes from a hash of its labels, Prometheus' own, so the same series are chosen again and again, there and
+/// here; a negative ratio chooses exactly those that its complement does not.
 fn within_ratio(column: &Column, ratio: f64) -> bool {
-    let place = column.labels.hash_value() as f64 / u64::MAX as f64;
+    let place = label_hash(&column.labels) as f64 / u64::MAX as f64;
     let ratio = ratio.clamp(-1.0, 1.0);
     if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
 }

@@ -4,6 +4,7 @@ use super::super::annotations::Annotations;
 use super::super::error::QueryError;
 use super::super::numbers::format_plain;
 use super::Window;
+use super::extended::{anchored_values, extended_change};
 use super::sum::Compensated;
 
 /// Change over the window, extrapolated to its borders when samples come close to them.
@@ -11,6 +12,10 @@ use super::sum::Compensated;
 /// "Close" is within 110 % of the mean distance of samples; otherwise the series is taken to begin or end
 /// half such a distance beyond its outermost sample. Counters are never extrapolated below zero.
 fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> {
+    if let Some(extension) = w.extension {
+        let change = extended_change(w, extension, counter)?;
+        return Some(if per_second { change / ((w.end - w.start) as f64 / 1000.0) } else { change });
+    }
     let last = w.values.len().checked_sub(1).filter(|n| *n > 0)?;
     let mut change = w.values[last] - w.values[0];
     if counter {
@@ -71,11 +76,11 @@ pub(in crate::promql) fn idelta(w: &Window<'_>) -> Option<f64> {
 }
 
 pub(in crate::promql) fn resets(w: &Window<'_>) -> Option<f64> {
-    Some(w.values.windows(2).filter(|pair| pair[1] < pair[0]).count() as f64)
+    Some(anchored_values(w)?.windows(2).filter(|pair| pair[1] < pair[0]).count() as f64)
 }
 pub(in crate::promql) fn changes(w: &Window<'_>) -> Option<f64> {
     let differs = |pair: &&[f64]| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan());
-    Some(w.values.windows(2).filter(differs).count() as f64)
+    Some(anchored_values(w)?.windows(2).filter(differs).count() as f64)
 }
 
 /// Least squares: the slope per second, and the value of the line at a time.

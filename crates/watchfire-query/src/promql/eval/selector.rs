@@ -7,10 +7,11 @@ use watchfire_model::read::{Selection, Series};
 use watchfire_model::sample::is_stale;
 use watchfire_model::time::Timestamp;
 
-use super::super::ast::{At, Duration, Node, NodeKind, Subquery, VectorSelector};
+use super::super::ast::{At, Duration, Extension, Node, NodeKind, Subquery, VectorSelector};
 use super::super::engine;
 use super::super::error::QueryError;
 use super::column::{same_labelset, without_metadata};
+use super::extended::{extended_samples, extension};
 use super::{Columns, Evaluated, Evaluator, Grid};
 
 /// Where selectors look at each step: the evaluation time, or the pinned one, less the offset.
@@ -24,10 +25,10 @@ impl Reference {
     pub(super) fn at(&self, i: usize) -> i64 {
         self.pinned.unwrap_or_else(|| self.grid.time(i)).saturating_sub(self.offset)
     }
-    fn first(&self) -> i64 {
+    pub(super) fn first(&self) -> i64 {
         self.at(0)
     }
-    fn last(&self) -> i64 {
+    pub(super) fn last(&self) -> i64 {
         self.at(self.grid.count.saturating_sub(1))
     }
 }
@@ -42,6 +43,8 @@ pub(in crate::promql) struct Window<'a> {
     pub(in crate::promql) time: i64,
     /// The scalar arguments.
     pub(in crate::promql) params: [f64; 2],
+    /// With `anchored` and `smoothed` the samples reach beyond the window, up to the lookback away.
+    pub(in crate::promql) extension: Option<Extension>,
 }
 
 /// Whose samples a visitor receives.
@@ -77,6 +80,9 @@ impl Evaluator<'_> {
 
     /// The last sample within the lookback at every step.
     pub(super) fn instant_vector(&mut self, selector: &VectorSelector, grid: Grid) -> Evaluated<Columns> {
+        if selector.extension == Some(Extension::Smoothed) {
+            return self.smoothed_vector(selector, grid);
+        }
         self.instant_samples(selector, grid, |_, value| value)
     }
 
@@ -113,7 +119,13 @@ impl Evaluator<'_> {
     }
 
     /// Streams stored series. The source has charged their samples; they are given back when they have been used.
-    fn each_stored(&mut self, selector: &VectorSelector, start: i64, end: i64, visit: &mut dyn FnMut(&mut Self, Series) -> Evaluated<()>) -> Evaluated<()> {
+    pub(super) fn each_stored(
+        &mut self,
+        selector: &VectorSelector,
+        start: i64,
+        end: i64,
+        visit: &mut dyn FnMut(&mut Self, Series) -> Evaluated<()>,
+    ) -> Evaluated<()> {
         let selection = Selection { matchers: selector.matchers.clone(), start: Timestamp(start), end: Timestamp(end) };
         let (source, budget) = (self.source, self.budget);
         let mut failure = None;
@@ -149,14 +161,16 @@ impl Evaluator<'_> {
             return Ok(());
         }
         let (range, reference) = self.windows(node, grid)?;
-        let after = reference.first().saturating_sub(range);
+        let (before, behind) = self.margins(node);
+        let after = reference.first().saturating_sub(range).saturating_sub(before);
+        let last = reference.last().saturating_add(behind);
         match &node.kind {
-            NodeKind::Matrix(matrix) => self.each_stored(&matrix.selector, after.saturating_add(1), reference.last(), &mut |this, mut series| {
+            NodeKind::Matrix(matrix) => self.each_stored(&matrix.selector, after.saturating_add(1), last, &mut |this, mut series| {
                 drop_markers(&mut series);
                 let of = Of { labels: &series.labels, drops_name: false };
                 if series.times.is_empty() { Ok(()) } else { visit(this, of, &series.times, &series.values) }
             }),
-            NodeKind::Subquery(subquery) => self.each_evaluated(subquery, after, reference.last(), visit),
+            NodeKind::Subquery(subquery) => self.each_evaluated(subquery, after, last, visit),
             _ => Err(QueryError::Execution("range vector expected".to_owned())),
         }
     }
@@ -193,8 +207,11 @@ impl Evaluator<'_> {
         let mut found = Vec::new();
         let mut charged = super::Charge::new(self.budget);
         self.each_series(node, grid, &mut |_, series, times, values| {
-            let inside = times.iter().zip(values).filter(|(t, _)| **t > start && **t <= end);
-            let points: Vec<_> = inside.map(|(t, v)| engine::Point { time: Timestamp(*t), value: *v }).collect();
+            let point = |(time, value)| engine::Point { time: Timestamp(time), value };
+            let points: Vec<_> = match extension(node) {
+                Some(extension) => extended_samples(times, values, (start, end), extension).into_iter().map(point).collect(),
+                None => times.iter().copied().zip(values.iter().copied()).filter(|(t, _)| *t > start && *t <= end).map(point).collect(),
+            };
             charged.add(points.len())?;
             if !points.is_empty() {
                 let labels = if series.drops_name { without_metadata(series.labels) } else { series.labels.clone() };
@@ -225,7 +242,7 @@ fn united(series: Vec<engine::Series>) -> Evaluated<Vec<engine::Series>> {
     Ok(kept)
 }
 
-fn drop_markers(series: &mut Series) {
+pub(super) fn drop_markers(series: &mut Series) {
     if !series.values.iter().any(|v| is_stale(*v)) {
         return;
     }

@@ -3,7 +3,7 @@
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::matcher::{MatchOp, Matcher};
 
-use super::super::ast::{At, BinaryOp, Duration, MatrixSelector, Node, NodeKind, Subquery, VectorSelector};
+use super::super::ast::{At, BinaryOp, Duration, Extension, MatrixSelector, Node, NodeKind, Subquery, VectorSelector};
 use super::super::error::ParseError;
 use super::super::lexer::{Keyword, Kind, Token};
 use super::{Parsed, Parser};
@@ -17,7 +17,7 @@ impl Parser<'_> {
         if let Some(name) = &name {
             matchers.push(Matcher::equal(METRIC_NAME, name));
         }
-        self.node(NodeKind::Vector(VectorSelector { name, matchers, offset: None, at: None }), start)
+        self.node(NodeKind::Vector(VectorSelector { name, matchers, offset: None, at: None, extension: None }), start)
     }
 
     fn matchers(&mut self) -> Parsed<Vec<Matcher>> {
@@ -71,10 +71,8 @@ impl Parser<'_> {
                 Kind::LeftBracket => self.brackets(node)?,
                 Kind::Keyword(Keyword::Offset) => self.offset(node)?,
                 Kind::At => self.at_modifier(node)?,
-                Kind::Keyword(word @ (Keyword::Anchored | Keyword::Smoothed)) => {
-                    let name = if word == Keyword::Anchored { "anchored" } else { "smoothed" };
-                    return Err(self.error(node.start, format!("{name} modifier is experimental and not enabled")));
-                }
+                Kind::Keyword(Keyword::Anchored) => self.extension(node, Extension::Anchored)?,
+                Kind::Keyword(Keyword::Smoothed) => self.extension(node, Extension::Smoothed)?,
                 _ => return Ok(node),
             };
         }
@@ -132,6 +130,20 @@ impl Parser<'_> {
         // An offset of nothing is no offset, so it may still be followed by another one, as in Prometheus.
         *slot = (offset != Duration::Literal(0)).then_some(offset);
         node.end = end;
+        Ok(node)
+    }
+
+    fn extension(&mut self, mut node: Node, extension: Extension) -> Parsed<Node> {
+        self.at += 1;
+        let selector = match &mut node.kind {
+            NodeKind::Vector(selector) => selector,
+            NodeKind::Matrix(matrix) => &mut matrix.selector,
+            NodeKind::Subquery(_) => return Err(self.error(node.start, format!("{} modifier is not supported for subqueries", extension.name()))),
+            _ => return Err(self.error(node.start, format!("{} modifier not implemented", extension.name()))),
+        };
+        if selector.extension.replace(extension).is_some_and(|known| known != extension) {
+            return Err(self.error(node.start, "anchored and smoothed modifiers cannot be used together"));
+        }
         Ok(node)
     }
 
