@@ -6,14 +6,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use watchfire_model::batch::{Batch, Origin};
+use watchfire_ingest::remote_write::Version;
+use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuView, ServiceStatus, TargetStatus};
 use watchfire_model::meter::{Family, Meter};
 use watchfire_model::read::{Budget, MemoryPool, Source};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::{SharedClock, Timestamp};
-use watchfire_model::write::{Sink, Written};
+use watchfire_model::write::{Sink, WriteError, Written};
 
 use crate::live::Hub;
 use crate::prometheus::gate::QueryGate;
@@ -22,8 +23,19 @@ use crate::server::Spec;
 /// A question to another room that is asked anew at each request.
 pub type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
-/// Decodes a remote-write message.
-pub type DecodeRemoteWrite = Arc<dyn Fn(&[u8], Origin) -> Result<(Batch, Written), String> + Send + Sync>;
+/// Takes a remote-write message.
+pub type TakeRemoteWrite = Arc<dyn Fn(Version, &[u8], Origin) -> Result<Written, RemoteWriteError> + Send + Sync>;
+
+/// Why nothing of a remote-write message was stored.
+#[derive(Debug)]
+pub enum RemoteWriteError {
+    /// It is larger than allowed; it will never be taken.
+    TooLarge(String),
+    /// It cannot be read; it will never be taken.
+    Malformed(String),
+    /// It may be taken later.
+    Later(WriteError),
+}
 
 /// Everything the faces need from the rest of the house. The binary fills it in.
 pub struct Rooms {
@@ -53,8 +65,8 @@ pub struct Rooms {
     pub cleanup_preview: Ask<Result<CleanupPreview, String>>,
     /// All families of `/metrics`: ours, recorded ones, declared ones without samples.
     pub exposition: Ask<Vec<Family>>,
-    /// Decodes a remote-write message, which is already decompressed. What the decoder itself refuses stands beside the batch.
-    pub remote_write: DecodeRemoteWrite,
+    /// Takes a remote-write message, which is already decompressed: decodes and stores it. May block.
+    pub remote_write: TakeRemoteWrite,
     /// Takes the items of `POST /api/metrics/record`. May block.
     pub recorder: Arc<dyn Recorder>,
     /// The effective configuration, secrets already replaced.

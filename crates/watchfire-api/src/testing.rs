@@ -10,6 +10,7 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
+use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ServiceStatus, TargetStatus, ViewFuture};
@@ -22,7 +23,7 @@ use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
 
-use crate::app::{App, Build, CleanupPreview, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, Rooms, SignalStats, StorageStats};
+use crate::app::{App, Build, CleanupPreview, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, RemoteWriteError, Rooms, SignalStats, StorageStats};
 use crate::auth::{Caller, Rights, Via};
 use crate::server::{Doors, Hosts, Identify, Refusal, build};
 
@@ -207,17 +208,27 @@ pub(crate) fn gpu_sample(at: Timestamp) -> GpuSample {
     }
 }
 
-/// A batch of one sample, for tests of remote write: its body is `name value`.
-fn decode(body: &[u8], origin: Origin) -> Result<(Batch, Written), String> {
-    let text = std::str::from_utf8(body).map_err(|_| "snappy: corrupt input".to_owned())?;
-    let mut batch = Batch::new(origin);
+/// Takes remote writes for tests: the body of a message is lines of `name value`. In version 2 a name may begin with
+/// `h:` for a native histogram and `e:` for an exemplar, which are only counted.
+fn take(house: &House, version: Version, body: &[u8], origin: Origin) -> Result<Written, RemoteWriteError> {
+    let malformed = || RemoteWriteError::Malformed("snappy: corrupt input".to_owned());
+    let text = std::str::from_utf8(body).map_err(|_| malformed())?;
+    let (mut batch, mut more) = (Batch::new(origin), Written::default());
     for line in text.lines() {
-        let (name, value) = line.split_once(' ').ok_or("snappy: corrupt input")?;
-        let value = value.parse().map_err(|_| "snappy: corrupt input".to_owned())?;
-        let samples = Samples::One(Sample { time: NOW, value });
-        batch.series.push(SeriesSamples { labels: Labels::from_pairs([("__name__", name)]), samples });
+        let (name, value) = line.split_once(' ').ok_or_else(malformed)?;
+        let value = value.parse().map_err(|_| malformed())?;
+        match (version, name.split_once(':')) {
+            (Version::V2, Some(("h", _))) => (more.stored, more.histograms) = (more.stored + 1, more.histograms + 1),
+            (Version::V2, Some(("e", _))) => more.exemplars += 1,
+            _ => {
+                let samples = Samples::One(Sample { time: NOW, value });
+                batch.series.push(SeriesSamples { labels: Labels::from_pairs([("__name__", name)]), samples });
+            }
+        }
     }
-    Ok((batch, Written::default()))
+    let mut written = house.write(batch).map_err(RemoteWriteError::Later)?;
+    written.add(more);
+    Ok(written)
 }
 
 /// The faces over a test house.
@@ -348,7 +359,10 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         storage: Arc::new(move || storage.held().storage.clone()),
         cleanup_preview: Arc::new(move || Ok(preview.held().preview.clone())),
         exposition: Arc::new(move || families.held().families.clone()),
-        remote_write: Arc::new(decode),
+        remote_write: {
+            let house = house.clone();
+            Arc::new(move |version, body, origin| take(&house, version, body, origin))
+        },
         recorder: house.clone(),
         config_yaml: Arc::new(|| "global: {}\n".to_owned()),
         flags: BTreeMap::from([("query.timeout".to_owned(), "30s".to_owned())]),

@@ -7,7 +7,7 @@ pub mod exposition;
 pub mod gate;
 pub mod openmetrics;
 pub mod prometheus_text;
-pub(crate) mod protobuf;
+pub mod protobuf;
 pub mod record;
 pub mod relabel;
 pub mod remote_write;

@@ -10,6 +10,10 @@ use std::sync::{Arc, LazyLock};
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
+/// The label that holds the metric's type, where type and unit are kept as labels.
+pub const METRIC_TYPE: &str = "__type__";
+/// The label that holds the metric's unit, where type and unit are kept as labels.
+pub const METRIC_UNIT: &str = "__unit__";
 
 /// An immutable set of labels, sorted by name, without empty values.
 #[derive(Clone)]

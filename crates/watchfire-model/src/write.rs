@@ -85,6 +85,10 @@ pub struct Written {
     pub duplicates: u64,
     /// Samples that were refused, by reason.
     pub rejected: Vec<(Reason, u64)>,
+    /// How many of the stored and the duplicates are native histograms; the others are floats.
+    pub histograms: u64,
+    /// Exemplars that are kept, whether they came now or were there already. They are no samples: no other figure counts them.
+    pub exemplars: u64,
     /// Series that had not been seen before.
     pub new_series: u64,
     /// One example of a refusal in words, for the answer to the sender.
@@ -106,6 +110,8 @@ impl Written {
     pub fn add(&mut self, other: Written) {
         self.stored += other.stored;
         self.duplicates += other.duplicates;
+        self.histograms += other.histograms;
+        self.exemplars += other.exemplars;
         self.new_series += other.new_series;
         for (reason, count) in other.rejected {
             self.reject(reason, count);

@@ -111,6 +111,7 @@ impl Sink for Memory {
             written.new_series += u64::from(!known);
             let samples = content.series.entry(series.labels.clone()).or_default();
             for sample in &series.samples {
+                written.histograms += 1;
                 match samples.add_histogram(sample.time.0, sample.value.clone()) {
                     Some(before) if before == sample.value => written.duplicates += 1,
                     _ => written.stored += 1,
@@ -119,6 +120,7 @@ impl Sink for Memory {
         }
         for SeriesExemplars { labels, exemplars } in batch.exemplars {
             let kept = content.exemplars.entry(labels).or_default();
+            written.exemplars += exemplars.len() as u64;
             kept.extend(exemplars);
             kept.sort_by_key(|e| e.time);
             kept.dedup();

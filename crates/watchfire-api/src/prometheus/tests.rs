@@ -314,16 +314,43 @@ async fn remote_write_answers_decide_about_retries() {
     let request = Request::post("/api/v1/write").header("content-type", PROTO).body(Body::from(bomb)).unwrap();
     assert!(faces.send(request).await.status.is_client_error(), "2 GiB declared");
     assert_eq!(remote_write(&faces, PROTO, "broken").await.status, StatusCode::BAD_REQUEST);
-    for unknown in ["application/x-protobuf;proto=io.prometheus.write.v2.Request", "application/json"] {
+    for unknown in ["application/x-protobuf;proto=io.prometheus.write.v3.Request", "application/json", "application/x-protobuf;proto", "text/plain"] {
         assert_eq!(remote_write(&faces, unknown, "a 1").await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{unknown}");
     }
-    assert_eq!(remote_write(&faces, "application/x-protobuf;proto=prometheus.WriteRequest", "a 1").await.status, StatusCode::NO_CONTENT);
+    for version_1 in ["application/x-protobuf;proto=prometheus.WriteRequest", "application/x-protobuf; charset=x; proto=prometheus.WriteRequest"] {
+        let answer = remote_write(&faces, version_1, "a 1").await;
+        assert_eq!((answer.status, answer.header("x-prometheus-remote-write-samples-written")), (StatusCode::NO_CONTENT, ""));
+    }
+    let encoded = |encoding: &str, body: &[u8]| {
+        let request = Request::post("/api/v1/write").header("content-encoding", encoding).body(Body::from(body.to_vec())).unwrap();
+        faces.send(request)
+    };
+    assert_eq!(encoded("Snappy", &snap::raw::Encoder::new().compress_vec(b"f 1").unwrap()).await.status, StatusCode::NO_CONTENT, "no content type");
+    assert_eq!(encoded("snappy", b"a 1").await.status, StatusCode::BAD_REQUEST, "it says snappy and is not");
+    assert_eq!(encoded("lz4", b"a 1").await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let later: [fn() -> WriteError; 2] = [|| WriteError::Busy("queue".to_owned()), || WriteError::Full("disk".to_owned())];
     for (error, wait) in later.into_iter().zip(["1", "30"]) {
         faces.house.held().write_error = Some(error);
         let answer = remote_write(&faces, PROTO, "a 1").await;
         assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, wait));
     }
+}
+
+#[tokio::test]
+async fn senders_of_remote_write_2_are_told_how_much_was_written() {
+    const PROTO: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let faces = Faces::new();
+    let check = async |body: &str, status: StatusCode, written: [&str; 3]| {
+        let answer = remote_write(&faces, PROTO, body).await;
+        let found = ["samples", "histograms", "exemplars"].map(|w| answer.header(&format!("x-prometheus-remote-write-{w}-written")));
+        assert_eq!((answer.status, found), (status, written), "{body}: {}", answer.text());
+    };
+    check("a 1\nb 2\nh:c 0\ne:c 0\ne:c 1\ne:c 2", StatusCode::NO_CONTENT, ["2", "1", "3"]).await;
+    check("a 1\nd -1\nh:c 0", StatusCode::BAD_REQUEST, ["1", "1", "0"]).await;
+    check("", StatusCode::NO_CONTENT, ["0", "0", "0"]).await;
+    check("broken", StatusCode::BAD_REQUEST, ["0", "0", "0"]).await;
+    faces.house.held().write_error = Some(|| WriteError::Busy("queue".to_owned()));
+    check("a 1", StatusCode::SERVICE_UNAVAILABLE, ["0", "0", "0"]).await;
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ struct Kind {
     received: Counter,
     stored: Counter,
     duplicates: Counter,
+    exemplars_received: Counter,
+    exemplars_stored: Counter,
 }
 
 /// The counters of one gate.
@@ -34,6 +36,12 @@ impl Account {
                 received: meter.counter("watchfire_ingest_samples_received_total", "Samples that were judged, whatever became of them.", &labels),
                 stored: meter.counter("watchfire_ingest_samples_stored_total", "Samples that were kept.", &labels),
                 duplicates: meter.counter("watchfire_ingest_samples_duplicate_total", "Samples that were already there with the same value.", &labels),
+                exemplars_received: meter.counter("watchfire_ingest_exemplars_received_total", "Exemplars that were judged, whatever became of them.", &labels),
+                exemplars_stored: meter.counter(
+                    "watchfire_ingest_exemplars_stored_total",
+                    "Exemplars that are kept; the others were out of order or too large.",
+                    &labels,
+                ),
             }
         };
         let per_error = |reason| {
@@ -59,6 +67,14 @@ impl Account {
             if let Some((_, counter)) = Reason::ALL.iter().zip(&self.rejected).find(|(r, _)| *r == reason) {
                 counter.add(*count);
             }
+        }
+    }
+
+    /// Books the exemplars of a batch whose outcome is known.
+    pub(super) fn exemplars(&self, kind: &str, received: u64, stored: u64) {
+        if let Some((_, counters)) = KINDS.iter().zip(&self.kinds).find(|(k, _)| **k == kind) {
+            counters.exemplars_received.add(received);
+            counters.exemplars_stored.add(stored);
         }
     }
 

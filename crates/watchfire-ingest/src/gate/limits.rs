@@ -4,12 +4,21 @@ use std::sync::Arc;
 
 use watchfire_model::batch::Metadata;
 use watchfire_model::labels::Labels;
+use watchfire_model::sample::Exemplar;
 use watchfire_model::write::Reason;
 
 use super::has_name;
 
 /// More metadata than this in one batch is left out; it comes again with the next scrape.
 const METADATA_PER_BATCH_MAX: usize = 20_000;
+
+/// The most characters that the labels of an exemplar may have together, names included, as OpenMetrics says.
+const EXEMPLAR_CHARS_MAX: usize = 128;
+
+/// Whether an exemplar is as small as one must be.
+pub(super) fn exemplar_fits(exemplar: &Exemplar) -> bool {
+    exemplar.labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum::<usize>() <= EXEMPLAR_CHARS_MAX
+}
 
 /// The limits of the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]

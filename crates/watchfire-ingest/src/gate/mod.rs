@@ -91,7 +91,10 @@ impl Gate {
                 Err((reason, words)) => refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words),
             }
         }
-        batch.exemplars.retain(|item| self.limits.check(&item.labels).is_ok());
+        batch.exemplars.retain_mut(|item| {
+            item.exemplars.retain(|e| e.time <= latest && limits::exemplar_fits(e));
+            !item.exemplars.is_empty() && self.limits.check(&item.labels).is_ok()
+        });
         refused
     }
 
@@ -114,6 +117,7 @@ impl Sink for Gate {
     fn write(&self, mut batch: Batch) -> Result<Written, WriteError> {
         let kind = origin_kind(&batch.origin.0);
         let received = batch.sample_count() as u64;
+        let exemplars: u64 = batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
         let refused = self.judge(&mut batch);
         self.limits.trim_metadata(&mut batch.metadata);
         let outcome = if batch.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
@@ -121,6 +125,7 @@ impl Sink for Gate {
             Ok(mut written) => {
                 written.add(refused);
                 self.account.settled(kind, received, &written);
+                self.account.exemplars(kind, exemplars, written.exemplars);
                 Ok(written)
             }
             Err(error) => {

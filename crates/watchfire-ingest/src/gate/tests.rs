@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use watchfire_model::batch::{Metadata, MetricType};
+use watchfire_model::batch::{Metadata, MetricType, SeriesExemplars};
+use watchfire_model::sample::Exemplar;
 use watchfire_model::time::{Clock, ManualClock};
 
 use super::*;
@@ -17,6 +18,7 @@ const NOW: Timestamp = Timestamp(1_767_089_700_000);
 struct Memory {
     kept: Mutex<HashSet<(Labels, i64)>>,
     metadata: Mutex<Vec<Metadata>>,
+    exemplars: Mutex<Vec<SeriesExemplars>>,
     fail: Mutex<Option<fn() -> WriteError>>,
 }
 impl Sink for Memory {
@@ -37,6 +39,8 @@ impl Sink for Memory {
             }
         }
         self.metadata.lock().unwrap().extend(batch.metadata);
+        written.exemplars = batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
+        self.exemplars.lock().unwrap().extend(batch.exemplars);
         Ok(written)
     }
 }
@@ -221,4 +225,19 @@ proptest! {
         prop_assert_eq!(stored, bench.memory.kept.lock().unwrap().len() as u64);
         prop_assert!(bench.clock.now() == NOW);
     }
+}
+
+#[test]
+fn exemplars_are_judged_and_counted() {
+    let bench = bench(Limits::default());
+    let exemplar = |chars: usize, time: i64| Exemplar { labels: Labels::from_pairs([("trace_id", "x".repeat(chars - 8))]), time: Timestamp(time), value: 1.0 };
+    let mut batch = Batch::new(Origin::new("remote_write/x"));
+    let good = exemplar(128, NOW.0);
+    let item = |labels, exemplars| SeriesExemplars { labels, exemplars };
+    batch.exemplars.push(item(named("a"), vec![good.clone(), exemplar(129, NOW.0), exemplar(20, NOW.0 + 86_400_000)]));
+    batch.exemplars.push(item(Labels::empty(), vec![good.clone()]));
+    bench.gate.write(batch).unwrap();
+    assert_eq!(*bench.memory.exemplars.lock().unwrap(), [item(named("a"), vec![good])]);
+    let count = |word: &str| bench.sum(&format!("watchfire_ingest_exemplars_{word}_total"), ("origin_kind", "remote_write"));
+    assert_eq!((count("received"), count("stored")), (4, 1));
 }

@@ -1,23 +1,68 @@
-//! Remote write 1.0: a `prometheus.WriteRequest` in protobuf becomes a batch. Decoded by hand, because this is a hot path
-//! and five small messages are all there is. Input is already decompressed; sockets and headers are the face's business.
+//! Remote write 1.0 and 2.0: a message in protobuf becomes a batch. Decoded by hand, because this is a hot path and a few
+//! small messages are all there is. Input is already decompressed; sockets and headers are the face's business.
+//! `wire` is the other direction: requests for whoever sends.
 //!
-//! Field numbers: WriteRequest { 1: TimeSeries*, 3: MetricMetadata* }, TimeSeries { 1: Label*, 2: Sample*, 3: Exemplar*,
-//! 4: Histogram* }, Label { 1: name, 2: value }, Sample { 1: double, 2: int64 ms }, MetricMetadata { 1: type, 2: family,
-//! 4: help, 5: unit }.
+//! Each series is taken apart into borrowed pieces (`series::Pieces`), which are used again for the next one, so that a
+//! series costs the allocation of its labels and nothing else. What is wrong with one series refuses that series alone;
+//! what is no protobuf refuses the message.
 
+mod created;
+mod histogram;
+mod series;
 #[cfg(test)]
 mod tests;
+mod v1;
+mod v2;
+pub mod wire;
 
-use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
-use watchfire_model::labels::Labels;
-use watchfire_model::sample::Sample;
-use watchfire_model::time::Timestamp;
+use watchfire_model::batch::{Batch, Origin};
 use watchfire_model::write::{Reason, Written};
 
-use crate::protobuf::{self, Message, Value, WireError};
+use crate::protobuf::WireError;
+use created::Created;
 
 /// The most labels of one series that are looked at; the gate allows fewer.
 const LABELS_MAX: usize = 256;
+/// The most bytes that the labels of one series may have together; the gate allows fewer.
+const LABEL_BYTES_MAX: usize = 256 << 10;
+/// The most bytes that all labels of one message may have together. In version 2.0 a text is sent once and named many
+/// times, so a small message could ask for any amount of memory.
+const LABEL_BYTES_PER_MESSAGE_MAX: usize = 64 << 20;
+/// The most texts in the table of a message of version 2.0.
+const SYMBOLS_MAX: usize = 1 << 20;
+/// The most buckets of the histograms of one message.
+const BUCKETS_PER_MESSAGE_MAX: usize = 4 << 20;
+
+/// The versions of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// `prometheus.WriteRequest`.
+    V1,
+    /// `io.prometheus.write.v2.Request`.
+    V2,
+}
+impl Version {
+    /// The name of its message, as the parameter `proto` of the content type has it.
+    pub fn message(self) -> &'static str {
+        match self {
+            Version::V1 => "prometheus.WriteRequest",
+            Version::V2 => "io.prometheus.write.v2.Request",
+        }
+    }
+    /// The version of a message's name.
+    pub fn from_message(name: &str) -> Option<Version> {
+        [Version::V1, Version::V2].into_iter().find(|v| v.message() == name)
+    }
+}
+
+/// What is done with extras that a message brings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether type and unit become the labels `__type__` and `__unit__` (version 2.0 says them per series).
+    pub type_and_unit_labels: bool,
+    /// Whether the time at which a counter began becomes a sample of value 0 (version 2.0).
+    pub created_timestamps: bool,
+}
 
 /// Why a message cannot be read. Nothing of it was taken.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +70,12 @@ pub enum DecodeError {
     /// It is not the protobuf message that it should be.
     #[error("cannot read the write request: {0}")]
     Wire(#[from] WireError),
+    /// It is a message of the other version.
+    #[error("cannot read the write request: it is not a {} as its content type says", .0.message())]
+    OtherVersion(Version),
+    /// More than a message may have.
+    #[error("cannot take a write request with more than {0}")]
+    TooLarge(&'static str),
 }
 
 /// What a message held.
@@ -32,120 +83,66 @@ pub enum DecodeError {
 pub struct Decoded {
     /// Series and metadata.
     pub batch: Batch,
-    /// What is refused here already: series whose labels cannot be, and native histograms, which this version does not keep.
+    /// What is refused here already: series whose labels cannot be, histograms that are none.
     pub refused: Written,
-    /// Exemplars, which this version does not keep.
-    pub exemplars: u64,
+    /// Exemplars that are refused here: those of refused series, without a time, or too large.
+    pub exemplars_refused: u64,
+    /// Which samples of value 0 are in the batch: a series' hash and its beginning. For [`Decoder::stored`].
+    zeros: Vec<(u64, i64)>,
+    label_bytes_left: usize,
+    buckets_left: usize,
 }
-
-/// Reads a `WriteRequest`.
-pub fn decode(message: &[u8], origin: Origin) -> Result<Decoded, DecodeError> {
-    let mut decoded = Decoded { batch: Batch::new(origin), refused: Written::default(), exemplars: 0 };
-    // Neighbouring series mostly have one sample each; both buffers are used again for every series.
-    let mut pairs: Vec<(&str, &str)> = Vec::new();
-    let mut samples: Vec<Sample> = Vec::new();
-    for field in Message::new(message) {
-        match field? {
-            (1, Value::Bytes(series)) => take_series(series, &mut pairs, &mut samples, &mut decoded)?,
-            (3, Value::Bytes(metadata)) => decoded.batch.metadata.extend(take_metadata(metadata)?),
-            _ => {}
-        }
-    }
-    Ok(decoded)
-}
-
-fn take_series<'a>(message: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>, samples: &mut Vec<Sample>, out: &mut Decoded) -> Result<(), WireError> {
-    pairs.clear();
-    samples.clear();
-    let (mut histograms, mut problem) = (0, None);
-    for field in Message::new(message) {
-        match field? {
-            (1, Value::Bytes(_)) if pairs.len() >= LABELS_MAX => problem = Some(format!("a series with more than {LABELS_MAX} labels")),
-            (1, Value::Bytes(label)) => match take_label(label) {
-                Err(WireError::Utf8) => problem = Some("a label that is not UTF-8".to_owned()),
-                pair => pairs.push(pair?),
-            },
-            (2, Value::Bytes(sample)) => samples.push(take_sample(sample)?),
-            (3, Value::Bytes(_)) => out.exemplars += 1,
-            (4, Value::Bytes(_)) => histograms += 1,
-            _ => {}
-        }
-    }
-    if histograms > 0 {
-        out.refuse(Reason::UnsupportedType, histograms, "a native histogram");
-    }
-    if samples.is_empty() {
-        return Ok(());
-    }
-    if !pairs.windows(2).all(|w| w[0].0 < w[1].0) {
-        pairs.sort_unstable();
-        if let Some(twice) = pairs.windows(2).find(|w| w[0].0 == w[1].0) {
-            problem = Some(format!("a series with two labels {:?}", twice[0].0));
-        }
-    }
-    if let Some(problem) = problem {
-        out.refuse(Reason::InvalidLabels, samples.len() as u64, &problem);
-        return Ok(());
-    }
-    let samples = match samples[..] {
-        [one] => Samples::One(one),
-        _ => Samples::Many(samples.clone()),
-    };
-    out.batch.series.push(SeriesSamples { labels: Labels::from_sorted(pairs), samples });
-    Ok(())
-}
-
 impl Decoded {
+    fn new(origin: Origin) -> Decoded {
+        Decoded {
+            batch: Batch::new(origin),
+            refused: Written::default(),
+            exemplars_refused: 0,
+            zeros: Vec::new(),
+            label_bytes_left: LABEL_BYTES_PER_MESSAGE_MAX,
+            buckets_left: BUCKETS_PER_MESSAGE_MAX,
+        }
+    }
     fn refuse(&mut self, reason: Reason, count: u64, example: &str) {
-        self.refused.reject(reason, count);
+        if count > 0 {
+            self.refused.reject(reason, count);
+        }
         self.refused.example.get_or_insert_with(|| example.to_owned());
     }
 }
 
-fn take_label(message: &[u8]) -> Result<(&str, &str), WireError> {
-    let (mut name, mut value) = ("", "");
-    for field in Message::new(message) {
-        match field? {
-            (1, Value::Bytes(text)) => name = protobuf::text(text)?,
-            (2, Value::Bytes(text)) => value = protobuf::text(text)?,
-            _ => {}
-        }
+/// Reads messages. It remembers which beginnings of counters it has passed on, and nothing else.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    options: Options,
+    created: Created,
+}
+impl Decoder {
+    /// A decoder.
+    pub fn new(options: Options) -> Decoder {
+        Decoder { options, created: Created::default() }
     }
-    Ok((name, value))
+    /// Reads a message.
+    pub fn decode(&self, version: Version, message: &[u8], origin: Origin) -> Result<Decoded, DecodeError> {
+        let mut decoded = Decoded::new(origin);
+        match version {
+            Version::V1 => v1::decode(message, &mut decoded)?,
+            Version::V2 => v2::decode(message, self.options, &self.created, &mut decoded)?,
+        }
+        Ok(decoded)
+    }
+    /// Notes that what a message held is stored now, so that samples of value 0 are not made again.
+    pub fn stored(&self, zeros: &Zeros) {
+        self.created.note(&zeros.0);
+    }
 }
 
-fn take_sample(message: &[u8]) -> Result<Sample, WireError> {
-    let mut sample = Sample { time: Timestamp(0), value: 0.0 };
-    for field in Message::new(message) {
-        match field? {
-            (1, Value::Fixed64(bits)) => sample.value = f64::from_bits(bits),
-            (2, Value::Varint(ms)) => sample.time = Timestamp(ms.cast_signed()),
-            _ => {}
-        }
+/// Samples of value 0 that were made of beginnings.
+#[derive(Debug)]
+pub struct Zeros(Vec<(u64, i64)>);
+impl Decoded {
+    /// Takes out what [`Decoder::stored`] wants to know later.
+    pub fn take_zeros(&mut self) -> Zeros {
+        Zeros(std::mem::take(&mut self.zeros))
     }
-    Ok(sample)
-}
-
-fn take_metadata(message: &[u8]) -> Result<Option<Metadata>, WireError> {
-    const TYPES: [MetricType; 8] = [
-        MetricType::Unknown,
-        MetricType::Counter,
-        MetricType::Gauge,
-        MetricType::Histogram,
-        MetricType::GaugeHistogram,
-        MetricType::Summary,
-        MetricType::Info,
-        MetricType::StateSet,
-    ];
-    let (mut kind, mut family, mut help, mut unit) = (MetricType::Unknown, "", "", "");
-    for field in Message::new(message) {
-        match field? {
-            (1, Value::Varint(number)) => kind = usize::try_from(number).ok().and_then(|n| TYPES.get(n).copied()).unwrap_or_default(),
-            (2, Value::Bytes(text)) => family = protobuf::text(text)?,
-            (4, Value::Bytes(text)) => help = protobuf::text(text)?,
-            (5, Value::Bytes(text)) => unit = protobuf::text(text)?,
-            _ => {}
-        }
-    }
-    Ok((!family.is_empty()).then(|| Metadata { family: family.into(), kind, help: help.into(), unit: unit.into() }))
 }

@@ -2,31 +2,43 @@
 
 use std::sync::Arc;
 
-use watchfire_api::app::{self, RecordError, Recorded, RefusedItem};
+use watchfire_api::app::{self, RecordError, Recorded, RefusedItem, RemoteWriteError};
 use watchfire_ingest::gate::Gate;
 use watchfire_ingest::record::{self, Recorder};
 use watchfire_ingest::remote_write as wire;
-use watchfire_model::batch::{Batch, Origin};
+use watchfire_model::batch::Origin;
 use watchfire_model::meter::{Counter, Meter};
-use watchfire_model::write::Written;
+use watchfire_model::write::{Sink, Written};
 
-/// Decodes remote-write messages and books what this version cannot keep.
+/// Takes remote-write messages: decodes them, stores what is good and books what was refused before it came to the gate.
 pub(super) struct RemoteWrite {
     gate: Arc<Gate>,
+    decoder: wire::Decoder,
     exemplars: Counter,
 }
 impl RemoteWrite {
-    pub(super) fn new(gate: Arc<Gate>, meter: &Meter) -> RemoteWrite {
-        let exemplars = meter.counter("watchfire_remote_write_exemplars_ignored_total", "Exemplars of remote write, which this version does not keep.", &[]);
-        RemoteWrite { gate, exemplars }
+    pub(super) fn new(gate: Arc<Gate>, meter: &Meter, options: wire::Options) -> RemoteWrite {
+        let exemplars = meter.counter(
+            "watchfire_remote_write_exemplars_refused_total",
+            "Exemplars of remote write that no series could have: without a time, with labels that cannot be, or of a refused series.",
+            &[],
+        );
+        RemoteWrite { gate, decoder: wire::Decoder::new(options), exemplars }
     }
 
-    /// Decodes one message, already decompressed.
-    pub(super) fn decode(&self, message: &[u8], origin: Origin) -> Result<(Batch, Written), String> {
-        let decoded = wire::decode(message, origin.clone()).map_err(|e| e.to_string())?;
-        self.exemplars.add(decoded.exemplars);
+    /// Takes one message, already decompressed. What is refused is booked only when the rest is stored: else it comes again.
+    pub(super) fn take(&self, version: wire::Version, message: &[u8], origin: Origin) -> Result<Written, RemoteWriteError> {
+        let mut decoded = self.decoder.decode(version, message, origin.clone()).map_err(|error| match error {
+            wire::DecodeError::TooLarge(_) => RemoteWriteError::TooLarge(error.to_string()),
+            _ => RemoteWriteError::Malformed(error.to_string()),
+        })?;
+        let zeros = decoded.take_zeros();
+        let mut written = self.gate.write(decoded.batch).map_err(RemoteWriteError::Later)?;
+        self.decoder.stored(&zeros);
+        self.exemplars.add(decoded.exemplars_refused);
         self.gate.book_refused(&origin, &decoded.refused);
-        Ok((decoded.batch, decoded.refused))
+        written.add(decoded.refused);
+        Ok(written)
     }
 }
 

@@ -55,8 +55,8 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         cleanup_preview: cleanup(store, clock.clone(), retention),
         exposition: exposition(meter.clone(), recorder.clone()),
         remote_write: {
-            let decoder = super::receive::RemoteWrite::new(gate.clone(), &meter);
-            Arc::new(move |message, origin| decoder.decode(message, origin))
+            let receiver = super::receive::RemoteWrite::new(gate.clone(), &meter, settings.ingest.remote_write());
+            Arc::new(move |version, message, origin| receiver.take(version, message, origin))
         },
         recorder: Arc::new(super::receive::Recording(recorder)),
         config_yaml: {

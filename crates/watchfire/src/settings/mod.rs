@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) storage: StorageSettings,
     pub(crate) memory_limit: u64,
     pub(crate) query: QuerySettings,
+    pub(crate) ingest: IngestSettings,
     pub(crate) gpu: GpuSettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
@@ -103,6 +104,21 @@ pub(crate) struct QuerySettings {
     pub(crate) lookback: Duration,
 }
 
+/// `ingest:`, what is done with extras that data bring along.
+#[derive(Debug)]
+pub(crate) struct IngestSettings {
+    /// Whether type and unit of a metric become the labels `__type__` and `__unit__`.
+    pub(crate) type_and_unit_labels: bool,
+    /// Whether the time at which a counter began becomes a sample of value 0.
+    pub(crate) created_timestamps: bool,
+}
+impl IngestSettings {
+    pub(crate) fn remote_write(&self) -> watchfire_ingest::remote_write::Options {
+        let IngestSettings { type_and_unit_labels, created_timestamps } = *self;
+        watchfire_ingest::remote_write::Options { type_and_unit_labels, created_timestamps }
+    }
+}
+
 /// `gpu:`, with the seeds' variables.
 #[derive(Debug)]
 pub(crate) struct GpuSettings {
@@ -144,6 +160,7 @@ impl Settings {
             ("storage", format!("{:?}", self.storage)),
             ("memory", self.memory_limit.to_string()),
             ("query", format!("{:?}", self.query)),
+            ("ingest", format!("{:?}", self.ingest)),
             ("gpu", format!("{:?}", self.gpu)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
@@ -215,6 +232,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         storage: read_storage(section("storage")),
         memory_limit: read_memory(section("memory")),
         query: read_query(section("query")),
+        ingest: read_ingest(section("ingest")),
         gpu: read_gpu(section("gpu")),
         host: read_host(section("host")),
         log: read_log(section("log"), base),
@@ -358,6 +376,13 @@ fn read_query(query: Reader<'_>) -> QuerySettings {
         query.error_at("parallel", "must be between 1 and 256");
     }
     query.finish();
+    settings
+}
+
+fn read_ingest(ingest: Reader<'_>) -> IngestSettings {
+    let flag = |key| ingest.bool(key).unwrap_or(false);
+    let settings = IngestSettings { type_and_unit_labels: flag("type_and_unit_labels"), created_timestamps: flag("created_timestamps") };
+    ingest.finish();
     settings
 }
 

@@ -1,5 +1,5 @@
-//! The protobuf wire format: tags, varints, fixed words and length-delimited bytes, borrowed from the input.
-//! It knows no message; unknown fields are passed over by whoever reads.
+//! Reading: tags, varints, fixed words and length-delimited bytes, borrowed from the input. Lists of numbers may be packed
+//! or not, as the format allows.
 
 /// Why bytes are not protobuf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,24 +19,45 @@ pub enum WireError {
     /// A field has number 0.
     #[error("a field has number 0")]
     Tag,
+    /// A field has a value of another kind than its message says.
+    #[error("a list has values of a kind that it cannot have")]
+    Kind,
 }
 
 /// One value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
+    /// A variable-length number.
     Varint(u64),
+    /// Eight bytes.
     Fixed64(u64),
+    /// Four bytes; no message here has any.
     Fixed32,
+    /// A text, bytes, a message or a packed list.
     Bytes(&'a [u8]),
 }
 
 /// The fields of a message, one after the other. After an error it ends.
-pub(crate) struct Message<'a> {
+#[derive(Clone, Debug)]
+pub struct Message<'a> {
     rest: &'a [u8],
 }
 impl<'a> Message<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Message<'a> {
+    /// The fields of these bytes.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Message<'a> {
         Message { rest: bytes }
+    }
+    /// A message with its length in front, as streams have them; `None` at the end. After an error it ends.
+    pub fn delimited(&mut self) -> Option<Result<&'a [u8], WireError>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let read = self.varint().and_then(|len| self.bytes(usize::try_from(len).map_err(|_| WireError::Truncated)?));
+        if read.is_err() {
+            self.rest = &[];
+        }
+        Some(read)
     }
 
     #[inline]
@@ -111,8 +132,46 @@ impl<'a> Iterator for Message<'a> {
     }
 }
 
+/// A zigzag number as the signed one that it stands for.
+#[inline]
+pub fn signed(zigzag: u64) -> i64 {
+    (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed()
+}
+
+/// Gives the numbers of one field of a list of varints: a packed run or a single one.
+#[inline]
+pub fn numbers(value: Value<'_>, mut take: impl FnMut(u64)) -> Result<(), WireError> {
+    match value {
+        Value::Varint(number) => take(number),
+        Value::Bytes(packed) => {
+            let mut run = Message::new(packed);
+            while !run.rest.is_empty() {
+                take(run.varint()?);
+            }
+        }
+        _ => return Err(WireError::Kind),
+    }
+    Ok(())
+}
+
+/// Gives the floats of one field of a list of doubles: a packed run or a single one.
+pub fn doubles(value: Value<'_>, mut take: impl FnMut(f64)) -> Result<(), WireError> {
+    match value {
+        Value::Fixed64(bits) => take(f64::from_bits(bits)),
+        Value::Bytes(packed) => {
+            let (words, rest) = packed.as_chunks::<8>();
+            if !rest.is_empty() {
+                return Err(WireError::Truncated);
+            }
+            words.iter().for_each(|word| take(f64::from_le_bytes(*word)));
+        }
+        _ => return Err(WireError::Kind),
+    }
+    Ok(())
+}
+
 /// Bytes as text.
 #[inline]
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, WireError> {
+pub fn text(bytes: &[u8]) -> Result<&str, WireError> {
     std::str::from_utf8(bytes).map_err(|_| WireError::Utf8)
 }
