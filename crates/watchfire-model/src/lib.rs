@@ -12,6 +12,7 @@ pub mod labels;
 pub mod live;
 pub mod matcher;
 pub mod meter;
+pub mod number;
 pub mod read;
 pub mod sample;
 pub mod state;

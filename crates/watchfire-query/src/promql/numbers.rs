@@ -1,5 +1,9 @@
 //! Numbers as text, the way Go writes and reads them: in queries, messages, labels and answers.
 
+use watchfire_model::number::{format_exponent, special};
+
+pub(super) use watchfire_model::number::format_short;
+
 /// Reads a number literal: decimal, `0x`, octal with a leading zero, floats, `Inf` and `NaN` in any case.
 pub(super) fn parse_number(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
@@ -32,32 +36,22 @@ pub(super) fn parse_float(text: &str) -> Option<f64> {
 
 /// The shortest exact decimal without an exponent (Go's `'f', -1`), with `+Inf`, `-Inf` and `NaN`.
 pub(super) fn format_plain(value: f64) -> String {
-    special(value).unwrap_or_else(|| value.to_string())
+    special(value).map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A sample value as the HTTP interface writes it: plain, or with an exponent when very small or very large.
 pub fn format_value(value: f64) -> String {
     let size = value.abs();
     if value != 0.0 && size.is_finite() && !(1e-6..1e21).contains(&size) {
-        return exponent_form(value);
+        return format_exponent(value);
     }
     format_plain(value)
-}
-
-/// Go's `%g` and `%v`: the shortest exact form, with an exponent below 1e-4 and from 1e+06 on.
-pub(super) fn format_short(value: f64) -> String {
-    if let Some(text) = special(value) {
-        return text;
-    }
-    let scientific = format!("{value:e}");
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    if value != 0.0 && !(-4..6).contains(&exponent) { exponent_form(value) } else { value.to_string() }
 }
 
 /// Go's `%.2g`.
 pub(super) fn format_two_digits(value: f64) -> String {
     if let Some(text) = special(value) {
-        return text;
+        return text.to_owned();
     }
     let scientific = format!("{value:.1e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
@@ -72,27 +66,6 @@ pub(super) fn format_two_digits(value: f64) -> String {
     }
     let mantissa = mantissa.strip_suffix(".0").unwrap_or(mantissa);
     format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
-}
-
-fn special(value: f64) -> Option<String> {
-    if value.is_nan() {
-        Some("NaN".to_owned())
-    } else if value.is_infinite() {
-        Some(if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned())
-    } else {
-        None
-    }
-}
-
-fn exponent_form(value: f64) -> String {
-    let scientific = format!("{value:e}");
-    match scientific.split_once('e') {
-        Some((mantissa, exponent)) => {
-            let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
-            format!("{mantissa}e{sign}{digits:0>2}")
-        }
-        None => scientific,
-    }
 }
 
 #[cfg(test)]
