@@ -35,6 +35,13 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// Appends a double: one byte says how many leading bytes follow; the others are zero. Whole numbers end in many zero bytes.
+pub(crate) fn put_double(out: &mut Vec<u8>, bits: u64) {
+    let len = 8 - bits.trailing_zeros() as usize / 8;
+    out.push(len as u8);
+    out.extend_from_slice(&bits.to_be_bytes()[..len]);
+}
+
 /// Reads from a byte slice; everything returns `None` at the end or on nonsense, nothing panics.
 #[derive(Clone)]
 pub(crate) struct Input<'a> {
@@ -97,6 +104,13 @@ impl<'a> Input<'a> {
     #[inline]
     pub(crate) fn size(&mut self) -> Option<usize> {
         usize::try_from(self.varint()?).ok()
+    }
+    /// The bits of a double.
+    pub(crate) fn double(&mut self) -> Option<u64> {
+        let len = usize::from(self.u8()?);
+        let mut bytes = [0; 8];
+        bytes.get_mut(..len)?.copy_from_slice(self.take(len)?);
+        Some(u64::from_be_bytes(bytes))
     }
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         let len = self.size()?;

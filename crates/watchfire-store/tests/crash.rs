@@ -10,13 +10,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesHistograms, SeriesSamples};
+use watchfire_model::histogram::{CounterReset, Histogram, Span};
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, Selection, Source};
-use watchfire_model::sample::{Sample, stale_nan};
+use watchfire_model::sample::{HistogramSample, Sample, stale_nan};
 use watchfire_model::time::{Clock, SystemClock, Timestamp};
 use watchfire_model::write::Sink;
 use watchfire_store::{Options, Store};
@@ -27,17 +28,46 @@ const SERIES: u64 = 20;
 /// Then a new directory begins, because checking grows with what was written.
 const KILLS_PER_DIRECTORY: u64 = 10;
 
+/// What a sample is, compared by bits. What is known of a counter reset depends on the neighbours and is left out.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Float(u64),
+    Histogram(Box<Histogram>),
+}
+
 /// Batch `n`: some series in every batch, some that come and go, values of every kind.
-fn batch(n: u64) -> Vec<(Labels, i64, f64)> {
+fn batch(n: u64) -> Vec<(Labels, i64, Value)> {
     let time = START + n as i64 * STEP;
-    let mut samples: Vec<_> = (0..SERIES).map(|s| (series("steady", s), time, value(n, s))).collect();
-    samples.push((series("passing", n / 50), time, n as f64));
+    let float = |value: f64| Value::Float(value.to_bits());
+    let mut samples: Vec<_> = (0..SERIES).map(|s| (series("steady", s), time, float(value(n, s)))).collect();
+    samples.push((series("passing", n / 50), time, float(n as f64)));
     if n % 10 == 9 {
-        samples.push((series("late", 0), time - 5 * STEP, n as f64));
+        samples.push((series("late", 0), time - 5 * STEP, float(n as f64)));
     } else {
-        samples.push((series("late", 1), time, n as f64));
+        samples.push((series("late", 1), time, float(n as f64)));
     }
+    samples.push((series("histogram", 0), time, histogram(n, true)));
+    let late = if n % 10 == 9 { time - 5 * STEP } else { time };
+    samples.push((series("histogram", 1 + n % 10 / 9), late, histogram(n, false)));
+    // A series that is a float now and a histogram then.
+    samples.push((series("mixed", 0), time, if n % 20 < 10 { float(n as f64) } else { histogram(n, true) }));
     samples
+}
+
+fn histogram(n: u64, integer: bool) -> Value {
+    if n % 31 == 30 {
+        return Value::Histogram(Box::new(Histogram::stale()));
+    }
+    let buckets: Vec<f64> = (0..1 + n % 50 / 9).map(|b| (n % 40 * b) as f64 / if integer { 1.0 } else { 4.0 }).collect();
+    Value::Histogram(Box::new(Histogram {
+        schema: (n % 100 / 30) as i8,
+        integer,
+        count: buckets.iter().sum(),
+        sum: value(n, 1),
+        negative_spans: vec![Span { offset: 3, length: buckets.len() as u32 }],
+        negative_buckets: buckets,
+        ..Histogram::default()
+    }))
 }
 
 fn series(kind: &str, n: u64) -> Labels {
@@ -79,7 +109,11 @@ fn writer(dir: &str, first: u64) -> ExitCode {
     for n in first.. {
         let mut request = Batch::new(Origin::new("crash"));
         for (labels, time, value) in batch(n) {
-            request.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time: Timestamp(time), value }) });
+            let time = Timestamp(time);
+            match value {
+                Value::Float(bits) => request.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time, value: f64::from_bits(bits) }) }),
+                Value::Histogram(h) => request.histograms.push(SeriesHistograms { labels, samples: vec![HistogramSample { time, value: Arc::new(*h) }] }),
+            }
         }
         request.metadata.push(Metadata { family: format!("crash_{}", n / 100).into(), kind: MetricType::Gauge, help: "".into(), unit: "".into() });
         let wanted = request.sample_count() as u64;
@@ -156,13 +190,15 @@ fn run_and_kill(dir: &Path, acknowledged: u64, random: &mut Random) -> Result<u6
     }
 }
 
-type Everything = BTreeMap<Labels, BTreeMap<i64, u64>>;
+type Everything = BTreeMap<Labels, BTreeMap<i64, Value>>;
 
 fn everything(store: &Store) -> Everything {
     let selection = Selection { matchers: vec![], start: Timestamp::MIN, end: Timestamp::MAX };
     let mut all = Everything::new();
     let read = store.select(&selection, &Budget::unlimited(SystemClock::shared()), &mut |s| {
-        all.insert(s.labels, s.times.iter().copied().zip(s.values.iter().map(|v| v.to_bits())).collect());
+        let floats = s.times.iter().copied().zip(s.values.iter().map(|v| Value::Float(v.to_bits())));
+        let plain = |h: &Histogram| Value::Histogram(Box::new(Histogram { reset: CounterReset::Unknown, ..h.clone() }));
+        all.insert(s.labels, floats.chain(s.histograms.iter().map(|h| (h.time.0, plain(&h.value)))).collect());
         Ok(ControlFlow::Continue(()))
     });
     read.expect("a readable store");
@@ -182,8 +218,8 @@ fn verify(dir: &Path, acknowledged: u64) -> Result<u64, String> {
     for n in 0..acknowledged {
         for (labels, time, value) in batch(n) {
             match found.get_mut(&labels).and_then(|s| s.remove(&time)) {
-                Some(bits) if bits == value.to_bits() => {}
-                Some(bits) => return Err(format!("changed: {labels} at {time}: {} became {}", value, f64::from_bits(bits))),
+                Some(found) if found == value => {}
+                Some(found) => return Err(format!("changed: {labels} at {time}: {value:?} became {found:?}")),
                 None => return Err(format!("lost: {labels} at {time}, batch {n} of {acknowledged}")),
             }
         }
@@ -191,9 +227,9 @@ fn verify(dir: &Path, acknowledged: u64) -> Result<u64, String> {
     let next: Vec<_> = batch(acknowledged);
     let mut extra = 0;
     for (labels, samples) in &found {
-        for (time, bits) in samples {
-            if !next.iter().any(|(l, t, v)| l == labels && t == time && v.to_bits() == *bits) {
-                return Err(format!("invented: {labels} at {time}: {}", f64::from_bits(*bits)));
+        for (time, value) in samples {
+            if !next.iter().any(|(l, t, v)| l == labels && t == time && v == value) {
+                return Err(format!("invented: {labels} at {time}: {value:?}"));
             }
             extra += 1;
         }

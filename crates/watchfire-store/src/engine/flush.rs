@@ -10,7 +10,7 @@ use watchfire_model::batch::Metadata;
 
 use super::{Engine, metrics_dir, millis, quarantine_dir, wal_dir};
 use crate::metrics::compact::{self, DAY_MS, Place};
-use crate::metrics::head::SealedChunk;
+use crate::metrics::head::Frozen;
 use crate::metrics::record;
 use crate::metrics::segment::{self, Segment, SegmentError};
 use crate::wal::SIGNAL_METRICS;
@@ -19,8 +19,6 @@ use crate::wal::SIGNAL_METRICS;
 const DAY_SEGMENTS_MAX: usize = 16;
 /// A merged day takes up small late segments only when there are more of them than this.
 const LATE_SEGMENTS_MAX: usize = 6;
-
-type Frozen = Vec<(watchfire_model::labels::Labels, Vec<SealedChunk>)>;
 
 impl Engine {
     fn building(&self) -> MutexGuard<'_, u64> {
@@ -31,7 +29,7 @@ impl Engine {
     pub(crate) fn flush(&self) -> io::Result<()> {
         let mut next = self.building();
         let (log_before, generation, mut frozen) = self.freeze()?;
-        frozen.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        frozen.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let dir = metrics_dir(&self.options.dir);
         let ids = compact::flush(&mut Place { disk: &*self.disk, dir: &dir, next: &mut next }, &frozen, log_before)?;
         drop(frozen);
@@ -60,7 +58,7 @@ impl Engine {
     }
 
     /// Begins a new epoch of the log and finishes all chunks: both hold the same samples, exactly.
-    fn freeze(&self) -> io::Result<(u64, u32, Frozen)> {
+    fn freeze(&self) -> io::Result<(u64, u32, Vec<Frozen>)> {
         let mut writer = self.writer();
         if let Some(reason) = self.failure() {
             return Err(io::Error::other(reason));

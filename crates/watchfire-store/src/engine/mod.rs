@@ -3,6 +3,7 @@
 
 mod duties;
 mod flush;
+mod judge;
 mod open;
 mod read;
 mod retention;

@@ -16,7 +16,7 @@ use crate::metrics::record::{self, Record};
 use crate::metrics::segment::{self, Segment, SegmentError};
 use crate::options::Options;
 use crate::stats::Replay;
-use crate::wal::{self, SIGNAL_METRICS, Visit, Wal};
+use crate::wal::{self, SIGNAL_HISTOGRAMS, SIGNAL_METRICS, Visit, Wal};
 
 /// The version of the directory's layout; the files have versions of their own.
 const LAYOUT: u16 = 1;
@@ -195,7 +195,7 @@ impl Restore<'_> {
                 }
                 true
             }
-            Visit::Frame(SIGNAL_METRICS, payload) => match record::decode(payload) {
+            Visit::Frame(signal @ (SIGNAL_METRICS | SIGNAL_HISTOGRAMS), payload) => match record::decode(payload, signal == SIGNAL_HISTOGRAMS) {
                 Some(record) => {
                     self.apply(record);
                     true
@@ -216,17 +216,27 @@ impl Restore<'_> {
             self.head.note_metadata(metadata);
         }
         for entry in record.entries {
-            let Some(slot) = self.slots.get(&entry.slot) else {
-                self.orphans += 1;
-                continue;
-            };
-            let Some(series) = self.head.get(*slot) else { continue };
-            // A duplicated page or a log that was read before must not store anything twice.
-            if series.newest.is_none_or(|newest| entry.time > newest) || series.find(entry.time).is_none() {
-                self.head.push(*slot, entry.time, entry.bits);
+            if let Some(slot) = self.place(entry.slot, entry.time) {
+                self.head.push(slot, entry.time, entry.bits);
                 self.samples += 1;
             }
         }
+        for entry in record.histograms {
+            if let Some(slot) = self.place(entry.slot, entry.time) {
+                self.head.push_histogram(slot, entry.time, &entry.value);
+                self.samples += 1;
+            }
+        }
+    }
+
+    /// The slot of a sample, if it is to be stored: a duplicated page or a log that was read before must not store anything twice.
+    fn place(&mut self, number: u32, time: i64) -> Option<u32> {
+        let Some(slot) = self.slots.get(&number) else {
+            self.orphans += 1;
+            return None;
+        };
+        let series = self.head.get(*slot)?;
+        (series.newest.is_none_or(|newest| time > newest) || series.find(time).is_none()).then_some(*slot)
     }
 }
 

@@ -11,9 +11,9 @@ use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, ReadError, Selection, Visitor};
 
 use super::{Engine, Shared};
-use crate::metrics::head::Snapshot;
+use crate::metrics::head::{Kept, Snapshot};
 use crate::metrics::postings;
-use crate::metrics::segment::{BlockCache, Loaded, Segment};
+use crate::metrics::segment::{BlockCache, Loaded, Piece, Segment};
 use crate::metrics::select::Assembly;
 
 /// Between two looks at the budget, at most this many series are read.
@@ -54,8 +54,8 @@ impl Shared {
         reaching.filter_map(newest).max()
     }
 
-    /// The bits of the sample of a series at a time, from the segments.
-    pub(super) fn find_in_segments(&self, labels: &Labels, time: i64, now: u64, cache: &mut Option<BlockCache>) -> Option<u64> {
+    /// The sample of a series at a time, from the segments.
+    pub(super) fn find_in_segments(&self, labels: &Labels, time: i64, now: u64, cache: &mut Option<BlockCache>) -> Option<Kept> {
         for segment in self.segments.iter().filter(|s| s.overlaps(time, time)) {
             let Ok(Some(loaded)) = segment.load(now) else { continue };
             let Some(number) = loaded.labels.find(labels) else { continue };
@@ -65,7 +65,12 @@ impl Shared {
             let Some(cache) = cache else { continue };
             let mut found = None;
             for run in loaded.runs.runs(number).filter(|r| r.min <= time && r.max >= time) {
-                let read = cache.run(segment, &loaded, run, (time, time), &mut |_, bits| found = bits.first().copied());
+                let read = cache.run(segment, &loaded, run, (time, time), &mut |piece| {
+                    found = match piece {
+                        Piece::Floats(_, bits) => bits.first().map(|b| Kept::Float(*b)),
+                        Piece::Histograms(_, values) => values.into_iter().next().map(Kept::Histogram),
+                    };
+                });
                 if let Err(error) = read {
                     tracing::warn!(%error, "cannot look into a segment for a duplicate");
                 }
@@ -143,7 +148,7 @@ impl Engine {
                 charged = read_segments(opened, &series.members, range, cache, &mut assembly, budget)?;
             }
             if let Some((_, snapshot)) = &series.head {
-                snapshot.each(range.0, range.1, |time, bits| assembly.push(time, bits));
+                assembly.add_head(snapshot, range.0, range.1);
             }
             let labels = || match (&series.head, series.members.first()) {
                 (Some((labels, _)), _) => Some(labels.clone()),
@@ -151,7 +156,7 @@ impl Engine {
                 (None, None) => None,
             };
             let Some(found) = assembly.finish(labels) else { continue };
-            let samples = found.times.len() as u64;
+            let samples = found.cost();
             budget.charge_samples(samples.saturating_sub(charged))?;
             // Samples that two segments have were charged twice.
             budget.release_samples(charged.saturating_sub(samples));
@@ -318,9 +323,9 @@ fn read_segments(
                 break;
             }
             if run.max >= range.0 {
-                cache.run(segment, loaded, run, range, &mut |times, bits| assembly.extend(times, bits)).map_err(storage)?;
+                cache.run(segment, loaded, run, range, &mut |piece| assembly.add(piece)).map_err(storage)?;
             }
-            let held = assembly.len() as u64;
+            let held = assembly.cost();
             if held >= charged + SAMPLES_PER_CHARGE {
                 budget.check()?;
                 budget.charge_samples(held - charged)?;

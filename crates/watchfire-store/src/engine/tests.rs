@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
+use watchfire_model::batch::{Batch, Origin, Samples, SeriesHistograms, SeriesSamples};
+use watchfire_model::histogram::{CounterReset, Histogram, Span};
 use watchfire_model::labels::Labels;
-use watchfire_model::read::{Budget, Selection};
-use watchfire_model::sample::Sample;
+use watchfire_model::read::{Budget, Selection, Series};
+use watchfire_model::sample::{HistogramSample, Sample};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, WriteError};
 
@@ -18,7 +19,10 @@ use super::Engine;
 use crate::error::OpenError;
 use crate::file::Disk;
 use crate::file::simulated::{Random, SimulatedDisk};
+use crate::metrics::histogram::put_row;
 use crate::options::Options;
+
+mod histograms;
 
 const NOW: i64 = 1_767_089_700_000;
 const HOUR: i64 = 3_600_000;
@@ -45,7 +49,38 @@ fn batch(samples: &[(Labels, i64, f64)]) -> Batch {
     batch
 }
 
+/// Samples by series: times, and the bits of floats or the checksums of histograms.
 type Everything = BTreeMap<String, Vec<(i64, u64)>>;
+
+/// All bits of a histogram but what is known of a reset.
+fn fingerprint(histogram: &Histogram) -> u64 {
+    let mut bytes = Vec::new();
+    put_row(&mut bytes, histogram, CounterReset::Unknown, None);
+    crc32fast::hash(&bytes).into()
+}
+
+fn samples_of(series: &Series) -> Vec<(i64, u64)> {
+    let floats = series.times.iter().copied().zip(series.values.iter().map(|v| v.to_bits()));
+    let mut samples: Vec<_> = floats.chain(series.histograms.iter().map(|h| (h.time.0, fingerprint(&h.value)))).collect();
+    samples.sort_by_key(|(time, _)| *time);
+    assert!(samples.is_sorted_by(|a, b| a.0 < b.0), "no time twice");
+    samples
+}
+
+/// The `n`th state of a counter that is a histogram: it grows, gets new buckets, and begins anew now and then.
+fn counter(n: u64) -> Histogram {
+    let grown = n % 11 + 1;
+    let buckets: Vec<f64> = (0..1 + n % 13 / 4).map(|i| (grown * (i + 1)) as f64).collect();
+    let spans = vec![Span { offset: -1, length: buckets.len() as u32 }];
+    let count = buckets.iter().sum::<f64>() + 2.0;
+    let sum = n as f64 / 8.0;
+    Histogram { schema: 2, integer: true, count, sum, zero_count: 2.0, positive_spans: spans, positive_buckets: buckets, ..Histogram::default() }
+}
+
+fn with_histogram(mut batch: Batch, labels: Labels, time: i64, value: Histogram) -> Batch {
+    batch.histograms.push(SeriesHistograms { labels, samples: vec![HistogramSample { time: Timestamp(time), value: Arc::new(value) }] });
+    batch
+}
 
 fn everything(engine: &Engine) -> Everything {
     let selection = Selection { matchers: vec![], start: Timestamp::MIN, end: Timestamp::MAX };
@@ -53,8 +88,8 @@ fn everything(engine: &Engine) -> Everything {
     engine
         .select(&selection, &Budget::unlimited(ManualClock::new(Timestamp(NOW))), &mut |s| {
             assert!(s.times.is_sorted_by(|a, b| a < b), "times ascend strictly");
-            let samples = s.times.iter().copied().zip(s.values.iter().map(|v| v.to_bits())).collect();
-            assert!(all.insert(s.labels.to_string(), samples).is_none(), "every series once");
+            assert!(s.histograms.is_sorted_by(|a, b| a.time < b.time), "times ascend strictly");
+            assert!(all.insert(s.labels.to_string(), samples_of(&s)).is_none(), "every series once");
             Ok(ControlFlow::Continue(()))
         })
         .expect("a readable engine");
@@ -69,7 +104,7 @@ fn nth(n: u64) -> Vec<(Labels, i64, f64)> {
 fn nth_unique(n: u64) -> Batch {
     let mut samples = nth(n);
     samples.dedup_by_key(|(labels, ..)| labels.clone());
-    batch(&samples)
+    with_histogram(batch(&samples), series(1000), samples[0].1, counter(n))
 }
 
 fn expected(batches: u64) -> Everything {
@@ -80,6 +115,7 @@ fn expected(batches: u64) -> Everything {
         for (labels, time, value) in samples {
             all.entry(labels.to_string()).or_default().push((time, value.to_bits()));
         }
+        all.entry(series(1000).to_string()).or_default().push((nth(n)[0].1, fingerprint(&counter(n))));
     }
     all
 }
@@ -273,7 +309,7 @@ fn full_disk() -> (SimulatedDisk, Everything) {
                     )
                 })
                 .collect();
-            engine.write(&batch(&samples)).expect("room");
+            engine.write(&with_histogram(batch(&samples), series(1000), time, counter(n))).expect("room");
             n += 1;
         }
         clock.advance(Duration::from_secs(10 * 3600));
@@ -348,7 +384,7 @@ fn damaged_log_files_go_into_quarantine_and_the_rest_of_them_is_kept() {
     let engine = open(&disk);
     let samples = |all: &Everything| all.values().map(Vec::len).sum::<usize>();
     let lost = samples(&all) - samples(&everything(&engine));
-    assert!((1..=4).contains(&lost) || lost == 0, "one frame at most: {lost}");
+    assert!(lost <= 5, "one frame at most: {lost}");
     assert_eq!(engine.stats().quarantined, 1);
     assert_eq!(disk.list(Path::new("/data/quarantine")).unwrap()[0].name, "00000001.log");
     let found = everything(&engine);
@@ -425,18 +461,18 @@ fn r63_newer_data_are_refused_and_left_untouched() {
         copy.put(&path, bytes);
         let before = copy.files();
         let opened = Engine::open(Arc::new(copy.clone()), options(&ManualClock::new(Timestamp(NOW))));
-        assert!(matches!(opened, Err(OpenError::Newer { found: 2, known: 1, .. })), "{name}");
+        assert!(matches!(opened, Err(OpenError::Newer { found, known, .. }) if found == known + 1), "{name}");
         assert!(copy.files() == before, "{name}: files were touched");
     };
     check(".log", &|bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32fast::hash(&bytes[..32]);
         bytes[32..36].copy_from_slice(&crc.to_le_bytes());
     });
     check(".seg", &|bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let at = bytes.len() - 16;
-        bytes[at] = 2;
+        bytes[at] = 3;
     });
     check("/data/format", &|bytes| *bytes = b"watchfire data 2\n".to_vec());
 }

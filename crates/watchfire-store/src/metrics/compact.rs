@@ -8,8 +8,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
 
-use super::head::{SealedChunk, decode_xor};
+use super::head::{Frozen, SealedChunk, decode_xor, read_histograms};
+use super::histogram;
 use super::segment::{BlockCache, Loaded, Origin, Segment, SegmentWriter};
+use super::select::Assembly;
 use crate::file::Disk;
 
 /// The length of a time window.
@@ -21,11 +23,8 @@ const WINDOWS_MAX: i128 = 256;
 /// A flush that touches more days than this becomes one segment.
 const DAYS_MAX: usize = 32;
 
-/// Samples under assembly: time and bits.
-type Samples = Vec<(i64, u64)>;
-
 /// Gives the samples of a series within a window, in any order; of equal times the first counts.
-type Collect<'a> = dyn FnMut(usize, (i64, i64), &mut Samples) -> io::Result<()> + 'a;
+type Collect<'a> = dyn FnMut(usize, (i64, i64), &mut Assembly) -> io::Result<()> + 'a;
 
 /// The windows that cover a span.
 fn windows(min: i64, max: i64) -> Vec<(i64, i64)> {
@@ -70,8 +69,8 @@ impl Place<'_> {
 
 /// Writes the head's frozen chunks; the labels ascend. Returns the numbers of the new segments. The last of them says that the
 /// log before `log_before` is no longer needed, because only then all of it is in segments.
-pub(crate) fn flush(place: &mut Place<'_>, frozen: &[(Labels, Vec<SealedChunk>)], log_before: u64) -> io::Result<Vec<u64>> {
-    let chunks = || frozen.iter().flat_map(|(_, chunks)| chunks);
+pub(crate) fn flush(place: &mut Place<'_>, frozen: &[Frozen], log_before: u64) -> io::Result<Vec<u64>> {
+    let chunks = || frozen.iter().flat_map(Frozen::chunks);
     let (Some(min), Some(max)) = (chunks().map(|c| c.min).min(), chunks().map(|c| c.max).max()) else { return Ok(Vec::new()) };
     let days = by_day(windows(min, max));
     // Only days that some chunk touches: a chunk may span a gap, so a day can still turn out empty.
@@ -79,11 +78,11 @@ pub(crate) fn flush(place: &mut Place<'_>, frozen: &[(Labels, Vec<SealedChunk>)]
     let mut pending: Option<Part> = None;
     for day in days {
         let (Some(start), Some(end)) = (day.first().map(|w| w.0), day.last().map(|w| w.1)) else { continue };
-        let members: Vec<usize> = (0..frozen.len()).filter(|i| has_samples(&frozen[*i].1, start, end)).collect();
+        let members: Vec<usize> = (0..frozen.len()).filter(|i| has_samples(&frozen[*i], start, end)).collect();
         if members.is_empty() {
             continue;
         }
-        let labels = members.iter().map(|i| frozen[*i].0.clone()).collect();
+        let labels = members.iter().map(|i| frozen[*i].labels.clone()).collect();
         let id = place.take_id();
         if let Some(before) = pending.replace((id, labels, members, day)) {
             ids.push(flush_one(place, frozen, before, 0)?);
@@ -95,35 +94,42 @@ pub(crate) fn flush(place: &mut Place<'_>, frozen: &[(Labels, Vec<SealedChunk>)]
     Ok(ids)
 }
 
-fn has_samples(chunks: &[SealedChunk], start: i64, end: i64) -> bool {
-    chunks.iter().filter(|c| c.min <= end && c.max >= start).any(|c| {
-        let within = |t: i64| t >= start && t <= end;
-        if within(c.min) || within(c.max) {
-            return true;
-        }
-        let mut found = false;
-        decode_xor(&c.bytes, c.count, |time, _| {
-            found |= within(time);
-            time < end && !found
-        });
-        found
-    })
+fn has_samples(frozen: &Frozen, start: i64, end: i64) -> bool {
+    let within = |t: i64| t >= start && t <= end;
+    // Only a chunk that spans the range and more has to be looked into.
+    let has = |chunks: &[SealedChunk], look: &dyn Fn(&SealedChunk, &mut dyn FnMut(i64) -> bool)| {
+        chunks.iter().filter(|c| c.min <= end && c.max >= start).any(|c| {
+            let mut found = within(c.min) || within(c.max);
+            if !found {
+                look(c, &mut |time| {
+                    found |= within(time);
+                    time < end && !found
+                });
+            }
+            found
+        })
+    };
+    has(&frozen.floats, &|c, each| decode_xor(&c.bytes, c.count, |time, _| each(time)))
+        || has(&frozen.histograms, &|c, each| histogram::decode(&c.bytes, c.count, |time, _| each(time)))
 }
 
 /// A segment to be written: its number, its series, where they are among the frozen ones, its windows.
 type Part = (u64, Vec<Labels>, Vec<usize>, Vec<(i64, i64)>);
 
-fn flush_one(place: &mut Place<'_>, frozen: &[(Labels, Vec<SealedChunk>)], (id, labels, members, windows): Part, log_before: u64) -> io::Result<u64> {
+fn flush_one(place: &mut Place<'_>, frozen: &[Frozen], (id, labels, members, windows): Part, log_before: u64) -> io::Result<u64> {
     let origin = Origin { order: id, log_before, replaces: Vec::new() };
-    let mut collect = |series: usize, (start, end): (i64, i64), out: &mut Samples| {
-        for chunk in frozen[members[series]].1.iter().filter(|c| c.min <= end && c.max >= start) {
+    let mut collect = |series: usize, (start, end): (i64, i64), out: &mut Assembly| {
+        let frozen = &frozen[members[series]];
+        let within = |c: &&SealedChunk| c.min <= end && c.max >= start;
+        for chunk in frozen.floats.iter().filter(within) {
             decode_xor(&chunk.bytes, chunk.count, |time, bits| {
                 if time >= start && time <= end {
-                    out.push((time, bits));
+                    out.push(time, bits);
                 }
                 time < end
             });
         }
+        frozen.histograms.iter().filter(within).for_each(|chunk| read_histograms(chunk, start, end, &mut out.histograms));
         Ok(())
     };
     write(place, id, &labels, &windows, origin, &mut collect)?;
@@ -142,21 +148,24 @@ fn write(place: &Place<'_>, id: u64, labels: &[Labels], windows: &[(i64, i64)], 
 }
 
 fn fill(writer: &mut SegmentWriter<'_>, series: usize, windows: &[(i64, i64)], collect: &mut Collect<'_>) -> io::Result<()> {
-    let mut samples: Samples = Vec::new();
-    let (mut times, mut bits) = (Vec::new(), Vec::new());
+    let mut samples = Assembly::default();
+    let mut bits = Vec::new();
     for window in windows {
         for number in 0..series {
             samples.clear();
             collect(number, *window, &mut samples)?;
-            if !samples.is_sorted_by(|a, b| a.0 < b.0) {
-                samples.sort_by_key(|(time, _)| *time);
-                samples.dedup_by_key(|(time, _)| *time);
-            }
-            times.clear();
+            // What the first one of a window follows may be written elsewhere one day.
+            let histograms: Vec<_> = samples.settle(true).into_iter().map(|s| (s.time.millis(), s.value)).collect();
             bits.clear();
-            times.extend(samples.iter().map(|(time, _)| *time));
-            bits.extend(samples.iter().map(|(_, bits)| *bits));
-            writer.add(number as u32, &times, &bits)?;
+            bits.extend(samples.values.iter().map(|v| v.to_bits()));
+            let histograms_first = histograms.first().zip(samples.times.first()).is_some_and(|(h, float)| h.0 < *float);
+            if histograms_first {
+                writer.add_histograms(number as u32, &histograms)?;
+            }
+            writer.add(number as u32, &samples.times, &bits)?;
+            if !histograms_first {
+                writer.add_histograms(number as u32, &histograms)?;
+            }
         }
     }
     Ok(())
@@ -183,11 +192,11 @@ pub(crate) fn merge(place: &mut Place<'_>, inputs: &[Arc<Segment>], now: u64) ->
         replaces: inputs.iter().map(|s| s.id).collect(),
     };
     let mut cache = BlockCache::new()?;
-    let mut collect = |series: usize, window: (i64, i64), out: &mut Samples| {
+    let mut collect = |series: usize, window: (i64, i64), out: &mut Assembly| {
         for (input, number) in &members[series] {
             let (segment, index) = (&inputs[*input as usize], &loaded[*input as usize]);
             for run in index.runs.runs(*number).filter(|r| r.min <= window.1 && r.max >= window.0) {
-                cache.run(segment, index, run, window, &mut |times, bits| out.extend(times.iter().copied().zip(bits.iter().copied())))?;
+                cache.run(segment, index, run, window, &mut |piece| out.add(piece))?;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 
 pub(crate) mod compact;
 pub(crate) mod head;
+pub(crate) mod histogram;
 pub(crate) mod postings;
 pub(crate) mod record;
 pub(crate) mod segment;

@@ -1,9 +1,13 @@
 //! What metrics write into the log: definitions of series, samples, metadata. Each frame can be read by itself, except that
 //! series are numbers which an earlier frame of the same epoch has defined.
 
+use std::sync::Arc;
+
 use watchfire_model::batch::{Metadata, MetricType};
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 
+use super::histogram::{put_row, read_row};
 use crate::encoding::{Input, put_signed, put_text, put_varint};
 
 /// All samples of the frame have one time, which is written once.
@@ -15,6 +19,14 @@ pub(crate) struct Entry {
     pub(crate) slot: u32,
     pub(crate) time: i64,
     pub(crate) bits: u64,
+}
+
+/// A native histogram on its way into the log and the head.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HistogramEntry {
+    pub(crate) slot: u32,
+    pub(crate) time: i64,
+    pub(crate) value: Arc<Histogram>,
 }
 
 /// Appends a frame's payload.
@@ -67,11 +79,20 @@ pub(crate) struct Record {
     pub(crate) definitions: Vec<(u32, Labels)>,
     pub(crate) metadata: Vec<Metadata>,
     pub(crate) entries: Vec<Entry>,
+    pub(crate) histograms: Vec<HistogramEntry>,
 }
 
-/// Reads a payload; `None` when it is not one of ours.
-pub(crate) fn decode(payload: &[u8]) -> Option<Record> {
+/// Reads a payload; `None` when it is not one of ours. Only frames of a signal of their own have native histograms behind the rest.
+pub(crate) fn decode(payload: &[u8], with_histograms: bool) -> Option<Record> {
     let mut input = Input::new(payload);
+    let mut record = decode_floats(&mut input)?;
+    if with_histograms {
+        record.histograms = decode_histograms(&mut input)?;
+    }
+    Some(record)
+}
+
+fn decode_floats(input: &mut Input<'_>) -> Option<Record> {
     let mut record = Record::default();
     for _ in 0..input.size()? {
         record.definitions.push((u32::try_from(input.varint()?).ok()?, Labels::unpack(input.text()?)?));
@@ -104,7 +125,7 @@ pub(crate) fn decode(payload: &[u8]) -> Option<Record> {
         }
         entry.time = time;
     }
-    decode_values(&mut input, &mut record.entries)?;
+    decode_values(input, &mut record.entries)?;
     Some(record)
 }
 
@@ -119,9 +140,37 @@ fn decode_values(input: &mut Input<'_>, entries: &mut [Entry]) -> Option<()> {
     Some(())
 }
 
+/// Appends native histograms to a frame's payload: as many as fit into `bytes_max`, at least one. Returns how many.
+pub(crate) fn encode_histograms(out: &mut Vec<u8>, entries: &[HistogramEntry], bytes_max: usize) -> usize {
+    let start = out.len();
+    let (mut slot, mut time) = (0i64, 0i64);
+    for (i, entry) in entries.iter().enumerate() {
+        if out.len() - start > bytes_max {
+            return i;
+        }
+        put_signed(out, i64::from(entry.slot) - slot);
+        put_signed(out, entry.time.wrapping_sub(time));
+        put_row(out, &entry.value, entry.value.reset, None);
+        (slot, time) = (i64::from(entry.slot), entry.time);
+    }
+    entries.len()
+}
+
+fn decode_histograms(input: &mut Input<'_>) -> Option<Vec<HistogramEntry>> {
+    let mut entries = Vec::new();
+    let (mut slot, mut time) = (0i64, 0i64);
+    while input.remaining() > 0 {
+        slot = slot.checked_add(input.signed()?)?;
+        time = time.wrapping_add(input.signed()?);
+        entries.push(HistogramEntry { slot: u32::try_from(slot).ok()?, time, value: Arc::new(read_row(input, None)?) });
+    }
+    Some(entries)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::histogram::samples::any_histogram;
     use proptest::prelude::*;
     use watchfire_model::labels;
 
@@ -133,11 +182,29 @@ mod tests {
             let meta = Metadata { family: "up".into(), kind: MetricType::Gauge, help: "Is it?".into(), unit: "".into() };
             let mut out = Vec::new();
             encode(&mut out, &definitions, &[&meta], &entries);
-            prop_assert_eq!(decode(&out).unwrap(), Record { definitions, metadata: vec![meta], entries });
+            prop_assert_eq!(decode(&out, false).unwrap(), Record { definitions, metadata: vec![meta], entries, histograms: Vec::new() });
+        }
+        #[test]
+        fn histograms_survive(raw in proptest::collection::vec((any::<u32>(), any::<i64>(), any_histogram()), 1..10), bytes_max in 0usize..500) {
+            let entries: Vec<_> = raw.into_iter().map(|(slot, time, value)| HistogramEntry { slot, time, value: Arc::new(value) }).collect();
+            let mut found = Vec::new();
+            while found.len() < entries.len() {
+                let mut out = Vec::new();
+                let float = Entry { slot: 1, time: 2, bits: 3 };
+                encode(&mut out, &[], &[], &[float]);
+                let len = encode_histograms(&mut out, &entries[found.len()..], bytes_max);
+                let record = decode(&out, true).unwrap();
+                prop_assert_eq!(record.entries, [float]);
+                let frame = record.histograms;
+                prop_assert_eq!(frame.len(), len);
+                prop_assert!(len > 0);
+                found.extend(frame);
+            }
+            prop_assert_eq!(found, entries);
         }
         #[test]
         fn nonsense_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ignored = decode(&bytes);
+            let _ignored = (decode(&bytes, false), decode(&bytes, true));
         }
     }
 }

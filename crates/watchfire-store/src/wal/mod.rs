@@ -14,15 +14,17 @@ pub use tail::Position;
 pub(crate) use tail::{Found, LogReader, Progress, epochs};
 
 /// The newest major version of the log's format that we read and the one that we write.
-pub(crate) const MAJOR: u16 = 1;
+pub(crate) const MAJOR: u16 = 2;
 /// Raised when readers of the same major version may see something new that they can ignore.
 pub(crate) const MINOR: u16 = 0;
 /// The first bytes of every log file.
 pub(crate) const MAGIC: [u8; 8] = *b"WATCHWAL";
 /// The log's own remarks (see [`Control`]).
 pub(crate) const SIGNAL_CONTROL: u8 = 0;
-/// Metrics: series definitions, samples, metadata.
+/// Metrics: series definitions, float samples, metadata.
 pub(crate) const SIGNAL_METRICS: u8 = 1;
+/// Metrics, and native histograms behind them. Since version 2.
+pub(crate) const SIGNAL_HISTOGRAMS: u8 = 2;
 /// The largest payload of one frame; larger lengths are damage.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 

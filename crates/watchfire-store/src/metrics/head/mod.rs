@@ -1,6 +1,7 @@
 //! The head: all series that are being written, with their recent samples and a label index, in memory.
 //! Durability is the log's business; the engine writes there first and here second.
 
+mod histograms;
 mod series;
 mod xor;
 
@@ -9,14 +10,29 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashTable};
 use watchfire_model::batch::Metadata;
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 
 use super::postings::{EachValue, Index};
-pub(crate) use series::{HeadSeries, SealedChunk, Snapshot};
+pub(crate) use histograms::read_chunk as read_histograms;
+pub(crate) use series::{HeadSeries, Kept, SealedChunk, Snapshot};
 pub(crate) use xor::decode as decode_xor;
 
 /// How many metric families' metadata are kept; later families are known without help text.
 const METADATA_FAMILIES_MAX: usize = 20_000;
+
+/// What a flush takes along of one series.
+pub(crate) struct Frozen {
+    pub(crate) labels: Labels,
+    pub(crate) floats: Vec<SealedChunk>,
+    pub(crate) histograms: Vec<SealedChunk>,
+}
+impl Frozen {
+    /// All chunks.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &SealedChunk> {
+        self.floats.iter().chain(&self.histograms)
+    }
+}
 
 type ValueLists = HashMap<Box<str>, Vec<u32>>;
 
@@ -101,23 +117,38 @@ impl Head {
             debug_assert!(false, "BUG: a sample for a series that is not there");
             return;
         };
-        let grown = series.push(time, bits, generation);
-        self.chunk_bytes += grown;
+        let change = series.push(time, bits, generation);
+        self.pushed(time, change);
+    }
+
+    /// Adds a native histogram at a time at which the series has no sample.
+    pub(crate) fn push_histogram(&mut self, slot: u32, time: i64, value: &Arc<Histogram>) {
+        let generation = self.generation;
+        let Some(series) = self.get_mut(slot) else {
+            debug_assert!(false, "BUG: a histogram for a series that is not there");
+            return;
+        };
+        let change = series.push_histogram(time, value, generation);
+        self.pushed(time, change);
+    }
+
+    fn pushed(&mut self, time: i64, change: isize) {
+        self.chunk_bytes = self.chunk_bytes.saturating_add_signed(change);
         self.samples += 1;
         self.min_time = Some(self.min_time.map_or(time, |min| min.min(time)));
         self.max_time = Some(self.max_time.map_or(time, |max| max.max(time)));
     }
 
     /// Finishes all chunks and copies what a flush needs: the labels and chunks of every series, and the generation to forget.
-    pub(crate) fn freeze(&mut self) -> (u32, Vec<(Labels, Vec<SealedChunk>)>) {
+    pub(crate) fn freeze(&mut self) -> (u32, Vec<Frozen>) {
         let generation = self.generation;
         self.generation += 1;
         let mut change = 0isize;
         let mut frozen = Vec::with_capacity(self.live);
         for series in self.slots.iter_mut().flatten() {
             change += series.freeze(generation);
-            if !series.sealed().is_empty() {
-                frozen.push((series.labels.clone(), series.sealed().to_vec()));
+            if !series.sealed().is_empty() || !series.sealed_histograms().is_empty() {
+                frozen.push(Frozen { labels: series.labels.clone(), floats: series.sealed().to_vec(), histograms: series.sealed_histograms().to_vec() });
             }
         }
         self.chunk_bytes = self.chunk_bytes.saturating_add_signed(change);

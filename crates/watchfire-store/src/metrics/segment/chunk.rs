@@ -1,19 +1,33 @@
 //! Chunks within a block: up to 240 samples of one series. Layout: `docs/formats/metrics-segment.md`.
 
-use hashbrown::HashMap;
+use std::sync::Arc;
 
+use hashbrown::HashMap;
+use watchfire_model::histogram::Histogram;
+
+use super::histograms;
 use super::ints;
 use super::values;
 use crate::encoding::{Input, put_signed, put_varint};
 
 /// The most samples of a chunk, so that a look at one moment decodes little.
 pub(crate) const CHUNK_SAMPLES_MAX: usize = 240;
+/// The most native histograms of a chunk: each is many values.
+pub(crate) const CHUNK_HISTOGRAMS_MAX: usize = 120;
 /// No reader accepts more, so that a damaged count cannot ask for memory.
 const COUNT_MAX: usize = 1 << 16;
 
 const TIMES_REGULAR: u8 = 0;
 const TIMES_SHARED: u8 = 1;
 const TIMES_PACKED: u8 = 2;
+
+/// Samples of one kind that stood together in a chunk, ascending.
+pub(crate) enum Piece<'a> {
+    /// Times, and the bits of as many floats.
+    Floats(&'a [i64], &'a [u64]),
+    /// Times, and as many native histograms.
+    Histograms(&'a [i64], Vec<Arc<Histogram>>),
+}
 
 /// Builds the raw content of one block.
 #[derive(Default)]
@@ -33,6 +47,16 @@ pub(super) struct BlockBuilder {
 impl BlockBuilder {
     /// Appends a chunk.
     pub(super) fn chunk(&mut self, times: &[i64], bits: &[u64]) {
+        self.put(times, |body, scratch| values::encode(body, bits, scratch));
+    }
+
+    /// Appends a chunk of native histograms.
+    pub(super) fn histograms(&mut self, samples: &[(i64, Arc<Histogram>)]) {
+        let times: Vec<i64> = samples.iter().map(|(time, _)| *time).collect();
+        self.put(&times, |body, scratch| histograms::encode(body, samples, scratch));
+    }
+
+    fn put(&mut self, times: &[i64], values: impl FnOnce(&mut Vec<u8>, &mut values::Scratch)) {
         let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else { return };
         if self.raw.is_empty() {
             (self.base, self.max) = (first, last);
@@ -43,7 +67,7 @@ impl BlockBuilder {
         put_signed(&mut self.body, first.wrapping_sub(self.base));
         put_varint(&mut self.body, last.wrapping_sub(first) as u64);
         let packed_at = self.put_times(times, first, last);
-        values::encode(&mut self.body, bits, &mut self.scratch);
+        values(&mut self.body, &mut self.scratch);
         put_varint(&mut self.raw, self.body.len() as u64);
         if let Some((at, len)) = packed_at {
             self.times.insert((first, last, times.len()), (self.raw.len() + at, len));
@@ -114,7 +138,7 @@ impl ChunkDecoder {
         base: i64,
         (offset, chunks): (usize, u32),
         (start, end): (i64, i64),
-        each: &mut dyn FnMut(&[i64], &[u64]),
+        each: &mut dyn FnMut(Piece<'_>),
     ) -> Option<()> {
         let mut input = Input::new(raw);
         input.take(offset)?;
@@ -132,11 +156,19 @@ impl ChunkDecoder {
                 return None;
             }
             self.read_times(raw, &mut body, (first, last), count)?;
-            values::decode(&mut body, count, &mut self.bits, &mut self.scratch)?;
             let from = self.times.partition_point(|t| *t < start);
             let to = self.times.partition_point(|t| *t <= end);
+            if body.clone().u8()? == histograms::KIND {
+                body.u8()?;
+                if from < to {
+                    let found = histograms::decode(&mut body, count, from, to, &mut self.scratch)?;
+                    each(Piece::Histograms(self.times.get(from..to)?, found));
+                }
+                continue;
+            }
+            values::decode(&mut body, count, &mut self.bits, &mut self.scratch)?;
             if from < to {
-                each(self.times.get(from..to)?, self.bits.get(from..to)?);
+                each(Piece::Floats(self.times.get(from..to)?, self.bits.get(from..to)?));
             }
         }
         Some(())
@@ -190,14 +222,17 @@ mod tests {
             let (from, to) = (times[times.len() / 3], times[times.len() / 2]);
             for (s, place) in places.into_iter().enumerate() {
                 let mut found = Vec::new();
-                decoder.run(&builder.raw, builder.base, (place, 1), (from, to), &mut |t, b| found.extend(t.iter().copied().zip(b.iter().copied()))).unwrap();
+                decoder.run(&builder.raw, builder.base, (place, 1), (from, to), &mut |piece| {
+                    let Piece::Floats(t, b) = piece else { panic!("these are floats") };
+                    found.extend(t.iter().copied().zip(b.iter().copied()));
+                }).unwrap();
                 let expected: Vec<_> = times.iter().filter(|t| (from..=to).contains(*t)).map(|t| (*t, ((t + s as i64) as f64).to_bits())).collect();
                 prop_assert_eq!(found, expected);
             }
         }
         #[test]
         fn nonsense_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), base: i64, offset in 0usize..310) {
-            let _ignored = ChunkDecoder::default().run(&bytes, base, (offset, 3), (i64::MIN, i64::MAX), &mut |_, _| {});
+            let _ignored = ChunkDecoder::default().run(&bytes, base, (offset, 3), (i64::MIN, i64::MAX), &mut |_| {});
         }
     }
 }

@@ -91,10 +91,11 @@ impl Footer {
     }
 }
 
-pub(super) fn header() -> [u8; HEADER_BYTES] {
+/// The bytes at the front of a segment of a major version.
+pub(super) fn header(major: u16) -> [u8; HEADER_BYTES] {
     let mut out = [0; HEADER_BYTES];
     out[..8].copy_from_slice(&MAGIC);
-    out[8..10].copy_from_slice(&MAJOR.to_le_bytes());
+    out[8..10].copy_from_slice(&major.to_le_bytes());
     out[10..12].copy_from_slice(&MINOR.to_le_bytes());
     out[12] = SIGNAL_METRICS;
     out
@@ -109,12 +110,12 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn encode(self) -> [u8; TAIL_BYTES] {
+    pub(super) fn encode(self, major: u16) -> [u8; TAIL_BYTES] {
         let mut out = [0; TAIL_BYTES];
         out[..8].copy_from_slice(&self.offset.to_le_bytes());
         out[8..12].copy_from_slice(&self.len.to_le_bytes());
         out[12..16].copy_from_slice(&self.crc.to_le_bytes());
-        out[16..18].copy_from_slice(&MAJOR.to_le_bytes());
+        out[16..18].copy_from_slice(&major.to_le_bytes());
         out[18..20].copy_from_slice(&MINOR.to_le_bytes());
         out[24..].copy_from_slice(&MAGIC_END);
         out

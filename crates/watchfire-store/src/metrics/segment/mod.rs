@@ -3,6 +3,7 @@
 
 mod chunk;
 mod footer;
+mod histograms;
 mod index;
 mod ints;
 mod reader;
@@ -12,12 +13,15 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use chunk::Piece;
 pub(crate) use footer::Origin;
 pub(crate) use reader::{BlockCache, Loaded, Segment};
 pub(crate) use writer::SegmentWriter;
 
-/// The newest major version of the format that we read and the one that we write.
-pub(crate) const MAJOR: u16 = 1;
+/// The newest major version of the format that we read.
+pub(crate) const MAJOR: u16 = 2;
+/// The version of segments without native histograms, which older programs read.
+const MAJOR_FLOATS: u16 = 1;
 /// Raised when readers of the same major version may see something new that they can ignore.
 pub(crate) const MINOR: u16 = 0;
 /// The first bytes of every segment.

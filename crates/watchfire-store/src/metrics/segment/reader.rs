@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use zstd::bulk::Decompressor;
 
 use super::SegmentError;
-use super::chunk::ChunkDecoder;
+use super::chunk::{ChunkDecoder, Piece};
 use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
 use super::index::{LabelIndex, Run, RunIndex};
 use crate::file::{Disk, File};
@@ -170,7 +170,7 @@ impl BlockCache {
     }
 
     /// Shows the samples of a run between `start` and `end`. A damaged block is counted and left out.
-    pub(crate) fn run(&mut self, segment: &Segment, loaded: &Loaded, run: Run, range: (i64, i64), each: &mut dyn FnMut(&[i64], &[u64])) -> io::Result<()> {
+    pub(crate) fn run(&mut self, segment: &Segment, loaded: &Loaded, run: Run, range: (i64, i64), each: &mut dyn FnMut(Piece<'_>)) -> io::Result<()> {
         let key = (segment.id, run.block);
         let Some(block) = loaded.runs.block(run.block) else { return self.lost(segment) };
         let raw = match self.blocks.get(&key) {

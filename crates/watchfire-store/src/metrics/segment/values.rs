@@ -4,7 +4,7 @@ use pco::ChunkConfig;
 use pco::standalone::{simple_compress, simple_decompress_into};
 
 use super::ints;
-use crate::encoding::{Input, put_varint};
+use crate::encoding::{Input, put_double, put_varint};
 
 const CONSTANT: u8 = 0;
 const DECIMAL: u8 = 1;
@@ -31,7 +31,7 @@ pub(super) fn encode(out: &mut Vec<u8>, bits: &[u64], scratch: &mut Scratch) {
     let first = bits.first().copied().unwrap_or(0);
     if bits.iter().all(|b| *b == first) {
         out.push(CONSTANT);
-        return put_significant(out, first);
+        return put_double(out, first);
     }
     if encode_decimal(out, bits, scratch) {
         return;
@@ -50,12 +50,6 @@ pub(super) fn encode(out: &mut Vec<u8>, bits: &[u64], scratch: &mut Scratch) {
     }
     out.push(RAW);
     bits.iter().for_each(|b| out.extend_from_slice(&b.to_le_bytes()));
-}
-
-fn put_significant(out: &mut Vec<u8>, bits: u64) {
-    let len = 8 - bits.trailing_zeros() as usize / 8;
-    out.push(len as u8);
-    out.extend_from_slice(&bits.to_be_bytes()[..len]);
 }
 
 /// The value as an integer of 10^-places, if that is exact.
@@ -127,10 +121,8 @@ pub(super) fn decode(input: &mut Input<'_>, count: usize, out: &mut Vec<u64>, sc
     out.clear();
     match input.u8()? {
         CONSTANT => {
-            let len = usize::from(input.u8()?);
-            let mut bytes = [0; 8];
-            bytes.get_mut(..len)?.copy_from_slice(input.take(len)?);
-            out.resize(count, u64::from_be_bytes(bytes));
+            let bits = input.double()?;
+            out.resize(count, bits);
         }
         DECIMAL => decode_decimal(input, count, out, &mut scratch.ints)?,
         RAW => {

@@ -4,13 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 use zstd::bulk::Compressor;
 
-use super::chunk::{BlockBuilder, CHUNK_SAMPLES_MAX};
+use super::chunk::{BlockBuilder, CHUNK_HISTOGRAMS_MAX, CHUNK_SAMPLES_MAX};
 use super::footer::{Footer, Origin, Section, Tail, header};
 use super::index::{Block, LabelIndex, Run, RunIndex};
-use super::path_of;
+use super::{MAJOR, MAJOR_FLOATS, path_of};
 use crate::file::{Disk, File};
 
 /// A block is closed when its raw content reaches this size.
@@ -34,6 +35,8 @@ pub(crate) struct SegmentWriter<'a> {
     blocks: Vec<Block>,
     runs: Vec<(u32, Run)>,
     footer: Footer,
+    /// The version that a reader must know.
+    major: u16,
 }
 
 impl<'a> SegmentWriter<'a> {
@@ -41,7 +44,7 @@ impl<'a> SegmentWriter<'a> {
     pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, id: u64, series: &'a [Labels]) -> io::Result<SegmentWriter<'a>> {
         let temporary = path_of(dir, id).with_extension("seg.tmp");
         let file = disk.create(&temporary)?;
-        let header = header();
+        let header = header(MAJOR_FLOATS);
         if let Err(error) = file.write_all_at(&header, 0) {
             remove(disk, &temporary);
             return Err(error);
@@ -59,6 +62,7 @@ impl<'a> SegmentWriter<'a> {
             blocks: Vec::new(),
             runs: Vec::new(),
             footer: Footer { min: i64::MAX, max: i64::MIN, ..Footer::default() },
+            major: MAJOR_FLOATS,
         })
     }
 
@@ -73,11 +77,29 @@ impl<'a> SegmentWriter<'a> {
             self.builder.chunk(times, bits);
         }
         let chunks = times.len().div_ceil(share) as u32;
-        let run = Run { block: self.blocks.len() as u32, offset, chunks, samples: times.len() as u32, min, max };
+        self.end_run(series, Run { block: self.blocks.len() as u32, offset, chunks, samples: times.len() as u32, min, max })
+    }
+
+    /// Adds native histograms of a series, ascending. The first time is not before that of the samples that were added before.
+    pub(crate) fn add_histograms(&mut self, series: u32, samples: &[(i64, Arc<Histogram>)]) -> io::Result<()> {
+        let (Some(min), Some(max)) = (samples.first().map(|s| s.0), samples.last().map(|s| s.0)) else { return Ok(()) };
+        if self.major != MAJOR {
+            self.major = MAJOR;
+            self.file.write_all_at(&header(MAJOR), 0)?;
+        }
+        let offset = self.builder.raw.len() as u32;
+        let chunks = samples.len().div_ceil(CHUNK_HISTOGRAMS_MAX);
+        let share = samples.len().div_ceil(chunks);
+        samples.chunks(share).for_each(|samples| self.builder.histograms(samples));
+        let chunks = samples.len().div_ceil(share) as u32;
+        self.end_run(series, Run { block: self.blocks.len() as u32, offset, chunks, samples: samples.len() as u32, min, max })
+    }
+
+    fn end_run(&mut self, series: u32, run: Run) -> io::Result<()> {
         self.runs.push((series, run));
-        self.footer.min = self.footer.min.min(min);
-        self.footer.max = self.footer.max.max(max);
-        self.footer.samples += times.len() as u64;
+        self.footer.min = self.footer.min.min(run.min);
+        self.footer.max = self.footer.max.max(run.max);
+        self.footer.samples += u64::from(run.samples);
         if self.builder.raw.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
     }
 
@@ -137,7 +159,7 @@ impl<'a> SegmentWriter<'a> {
         let footer = self.footer.encode();
         let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer) };
         self.file.write_all_at(&footer, self.offset)?;
-        self.file.write_all_at(&tail.encode(), self.offset + footer.len() as u64)?;
+        self.file.write_all_at(&tail.encode(self.major), self.offset + footer.len() as u64)?;
         self.file.sync()?;
         let path = path_of(self.dir, self.id);
         self.disk.rename(&self.temporary, &path)?;
