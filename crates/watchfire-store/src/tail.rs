@@ -14,9 +14,9 @@ use watchfire_model::state::{Change, LOG_POSITIONS, StateError, StateStore};
 use watchfire_model::time::Timestamp;
 
 use crate::engine::{Engine, Hold};
-use crate::metrics::record::{self, Record};
+use crate::metrics::record::{self, HistogramEntry, Record};
 pub use crate::wal::Position;
-use crate::wal::{Found, LogReader, Progress, SIGNAL_METRICS};
+use crate::wal::{Found, LogReader, Progress};
 
 /// How long an acknowledged position may be known in memory only: what is sent twice after a crash.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
@@ -153,11 +153,10 @@ impl Tail {
                 tracing::error!(reader = %self.name, bytes, "a part of the write-ahead log cannot be read and is not forwarded");
                 self.pending.damaged_bytes += bytes;
             }
-            Found::Frame(SIGNAL_METRICS, payload) => match record::decode(&payload) {
+            Found::Frame(signal, payload) => match record::decode(signal, &payload) {
                 Some(record) => self.take_record(record, position),
                 None => self.pending.damaged_bytes += payload.len() as u64,
             },
-            Found::Frame(..) => {}
         }
     }
 
@@ -170,6 +169,8 @@ impl Tail {
         self.pending.metadata.extend(record.metadata);
         let sample = |time: i64, bits: u64| Sample { time: Timestamp(time), value: f64::from_bits(bits) };
         self.pending.samples.extend(record.entries.iter().map(|e| (e.slot, sample(e.time, e.bits))));
+        let histogram = |e: HistogramEntry| (e.slot, HistogramSample { time: Timestamp(e.time), value: e.value });
+        self.pending.histograms.extend(record.histograms.into_iter().map(histogram));
     }
 
     /// Goes on behind files that were given up.

@@ -16,7 +16,7 @@ use crate::metrics::record::{self, Record};
 use crate::metrics::segment::{self, Segment, SegmentError};
 use crate::options::Options;
 use crate::stats::Replay;
-use crate::wal::{self, SIGNAL_HISTOGRAMS, SIGNAL_METRICS, Visit, Wal};
+use crate::wal::{self, Visit, Wal};
 
 /// The version of the directory's layout; the files have versions of their own.
 const LAYOUT: u16 = 1;
@@ -195,14 +195,13 @@ impl Restore<'_> {
                 }
                 true
             }
-            Visit::Frame(signal @ (SIGNAL_METRICS | SIGNAL_HISTOGRAMS), payload) => match record::decode(payload, signal == SIGNAL_HISTOGRAMS) {
+            Visit::Frame(signal, payload) => match record::decode(signal, payload) {
                 Some(record) => {
                     self.apply(record);
                     true
                 }
                 None => false,
             },
-            Visit::Frame(..) => false,
         }
     }
 

@@ -9,6 +9,7 @@ use watchfire_model::labels::Labels;
 
 use super::histogram::{put_row, read_row};
 use crate::encoding::{Input, put_signed, put_text, put_varint};
+use crate::wal::{SIGNAL_HISTOGRAMS, SIGNAL_METRICS};
 
 /// All samples of the frame have one time, which is written once.
 const FLAG_SHARED_TIME: u8 = 1;
@@ -82,14 +83,24 @@ pub(crate) struct Record {
     pub(crate) histograms: Vec<HistogramEntry>,
 }
 
-/// Reads a payload; `None` when it is not one of ours. Only frames of a signal of their own have native histograms behind the rest.
-pub(crate) fn decode(payload: &[u8], with_histograms: bool) -> Option<Record> {
-    let mut input = Input::new(payload);
-    let mut record = decode_floats(&mut input)?;
-    if with_histograms {
-        record.histograms = decode_histograms(&mut input)?;
+impl Record {
+    /// The number of samples.
+    pub(crate) fn samples(&self) -> usize {
+        self.entries.len() + self.histograms.len()
     }
-    Some(record)
+}
+
+/// Reads the payload of a frame of one of our signals; `None` when it is not one of ours.
+pub(crate) fn decode(signal: u8, payload: &[u8]) -> Option<Record> {
+    let mut input = Input::new(payload);
+    match signal {
+        SIGNAL_METRICS => decode_floats(&mut input),
+        SIGNAL_HISTOGRAMS => {
+            let record = decode_floats(&mut input)?;
+            Some(Record { histograms: decode_histograms(&mut input)?, ..record })
+        }
+        _ => None,
+    }
 }
 
 fn decode_floats(input: &mut Input<'_>) -> Option<Record> {
@@ -182,7 +193,7 @@ mod tests {
             let meta = Metadata { family: "up".into(), kind: MetricType::Gauge, help: "Is it?".into(), unit: "".into() };
             let mut out = Vec::new();
             encode(&mut out, &definitions, &[&meta], &entries);
-            prop_assert_eq!(decode(&out, false).unwrap(), Record { definitions, metadata: vec![meta], entries, histograms: Vec::new() });
+            prop_assert_eq!(decode(SIGNAL_METRICS, &out).unwrap(), Record { definitions, metadata: vec![meta], entries, histograms: Vec::new() });
         }
         #[test]
         fn histograms_survive(raw in proptest::collection::vec((any::<u32>(), any::<i64>(), any_histogram()), 1..10), bytes_max in 0usize..500) {
@@ -193,7 +204,7 @@ mod tests {
                 let float = Entry { slot: 1, time: 2, bits: 3 };
                 encode(&mut out, &[], &[], &[float]);
                 let len = encode_histograms(&mut out, &entries[found.len()..], bytes_max);
-                let record = decode(&out, true).unwrap();
+                let record = decode(SIGNAL_HISTOGRAMS, &out).unwrap();
                 prop_assert_eq!(record.entries, [float]);
                 let frame = record.histograms;
                 prop_assert_eq!(frame.len(), len);
@@ -204,7 +215,7 @@ mod tests {
         }
         #[test]
         fn nonsense_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ignored = (decode(&bytes, false), decode(&bytes, true));
+            let _ignored = (decode(SIGNAL_METRICS, &bytes), decode(SIGNAL_HISTOGRAMS, &bytes));
         }
     }
 }
