@@ -26,6 +26,9 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     gauge("watchfire_storage_head_bytes", "Bytes that samples occupy in memory.", stats.head_bytes as f64);
     gauge("watchfire_storage_segments", "Segments on disk.", stats.segments as f64);
     gauge("watchfire_storage_segment_samples", "Samples in segments.", stats.segment_samples as f64);
+    gauge("watchfire_storage_tombstones", "Deletions that no merge has carried out in the files yet.", stats.tombstones as f64);
+    gauge("watchfire_storage_exemplars", "Exemplars in memory.", stats.exemplars as f64);
+    gauge("watchfire_storage_exemplar_bytes", "Bytes of memory that exemplars occupy.", stats.exemplar_bytes as f64);
     gauge("watchfire_storage_free_bytes", "Room on the file system.", stats.free_bytes as f64);
     gauge("watchfire_storage_quarantined_files", "Damaged files in quarantine.", stats.quarantined as f64);
     gauge("watchfire_storage_writable", "Whether writes are accepted.", f64::from(u8::from(stats.refusing.is_none())));

@@ -7,10 +7,12 @@
 mod encoding;
 mod engine;
 mod error;
+mod exemplars;
 mod figures;
 mod file;
 mod metrics;
 mod options;
+mod small_file;
 mod state;
 mod stats;
 mod store;
@@ -19,6 +21,6 @@ mod wal;
 
 pub use error::OpenError;
 pub use options::Options;
-pub use stats::{CleanupFile, CleanupPreview, Replay, Stats};
+pub use stats::{CleanupFile, CleanupPreview, Deletion, Replay, SnapshotReport, Stats};
 pub use store::Store;
 pub use tail::{Portion, Position, Tail, TailError, TailStats, TailStop};

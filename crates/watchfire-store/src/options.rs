@@ -41,6 +41,10 @@ pub struct Options {
     pub index_cache_bytes: usize,
     /// On a clean stop, heads with more samples than this are flushed; smaller ones are replayed at the next start.
     pub flush_on_close_samples: u64,
+    /// How many exemplars are kept; zero keeps none.
+    pub exemplars_max: usize,
+    /// How many bytes of memory exemplars may occupy.
+    pub exemplars_bytes_max: usize,
     /// Whether the store works through its duties in a thread of its own. Tests switch it off and call `Store::tick`.
     pub keeper: bool,
 }
@@ -65,6 +69,8 @@ impl Options {
             wal_file_bytes: 32 << 20,
             index_cache_bytes: 16 << 20,
             flush_on_close_samples: 200_000,
+            exemplars_max: 100_000,
+            exemplars_bytes_max: 16 << 20,
             keeper: true,
         }
     }

@@ -54,12 +54,38 @@ pub struct Stats {
     pub quarantined: u64,
     /// Blocks that were found damaged while reading, since the start.
     pub damaged_blocks: u64,
+    /// Deletions that no merge has carried out in the files yet.
+    pub tombstones: u64,
+    /// Exemplars in memory.
+    pub exemplars: u64,
+    /// Bytes of memory that they occupy.
+    pub exemplar_bytes: u64,
     /// Room on the file system at the last look.
     pub free_bytes: u64,
     /// Why writes are refused, if they are.
     pub refusing: Option<String>,
     /// How the start went.
     pub replay: Replay,
+}
+
+/// What a deletion reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deletion {
+    /// Series of which samples are gone.
+    pub series: u64,
+    /// Segments that held them.
+    pub segments: u64,
+}
+
+/// What a snapshot holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotReport {
+    /// Segments.
+    pub segments: u64,
+    /// Samples in them, those included that are deleted and not merged away yet.
+    pub samples: u64,
+    /// Bytes of the segments. Links take no room of their own.
+    pub bytes: u64,
 }
 
 /// One file that a cleanup would remove.

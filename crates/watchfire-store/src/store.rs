@@ -1,16 +1,19 @@
 //! `Store`: the door to everything that is kept. It locks the directory, holds engine and state, and runs the keeper, the
 //! one thread that does what is due (syncs, flushes, merges, retention).
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use watchfire_model::batch::{Batch, Metadata};
+use watchfire_model::batch::{Batch, Metadata, SeriesExemplars};
 use watchfire_model::labels::Labels;
+use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, ReadError, Selection, Source, Visitor};
 use watchfire_model::state::StateStore;
+use watchfire_model::time::Timestamp;
 use watchfire_model::write::{Sink, WriteError, Written};
 
 use crate::engine::Engine;
@@ -19,7 +22,7 @@ use crate::figures;
 use crate::file::{Disk, LockGuard, RealDisk};
 use crate::options::Options;
 use crate::state::{OpenStateError, RedbState};
-use crate::stats::{CleanupPreview, Stats};
+use crate::stats::{CleanupPreview, Deletion, SnapshotReport, Stats};
 use crate::tail::{self, Tail, TailError, TailStats};
 
 /// The name of the state file.
@@ -99,6 +102,25 @@ impl Store {
     /// Merges the segments of one day if that is worth it; returns whether it was.
     pub fn merge(&self) -> std::io::Result<bool> {
         self.engine.merge()
+    }
+    /// Deletes the samples of all series that satisfy every matcher of one of the sets, from `start` to `end`, both inclusive. No
+    /// read sees them any more when this returns, and no restart brings them back; the files give their room back when they are
+    /// merged, or by [`Store::clean_tombstones`]. Only samples that were acknowledged before the call go: what is written during
+    /// it or later stays, also at times that were deleted. Exemplars go with their series. No set at all is an error.
+    pub fn delete_series(&self, sets: &[Vec<Matcher>], start: Timestamp, end: Timestamp) -> std::io::Result<Deletion> {
+        self.engine.delete_series(sets, start.millis(), end.millis())
+    }
+    /// Writes the files anew from which something was deleted, without it. Returns how many there were.
+    pub fn clean_tombstones(&self) -> std::io::Result<u64> {
+        self.engine.clean_tombstones()
+    }
+    /// Makes a directory that a store can be opened in, with everything that was acknowledged before the call: samples,
+    /// exemplars, metadata and the small durable state. With `skip_head`, only what is in segments already. Reading and writing go
+    /// on meanwhile. Files are shared by hard links where the file system can, otherwise copied. The directory must not exist; it
+    /// has its name only when it is complete and on the medium.
+    pub fn snapshot(&self, into: &Path, skip_head: bool) -> std::io::Result<SnapshotReport> {
+        let disk = &*self.engine.disk;
+        self.engine.snapshot(into, skip_head, &|dir| self.state.copy_to(disk, &dir.join(STATE_FILE)))
     }
     /// Puts everything acknowledged on the medium now.
     pub fn sync(&self) {
@@ -187,6 +209,9 @@ impl Source for Store {
     }
     fn label_values(&self, name: &str, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
         self.engine.label_values(name, selection, budget)
+    }
+    fn exemplars(&self, selection: &Selection, budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
+        self.engine.exemplars(selection, budget)
     }
     fn metadata(&self) -> Vec<Metadata> {
         self.engine.metadata()

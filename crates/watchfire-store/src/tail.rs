@@ -171,6 +171,7 @@ impl Tail {
         self.pending.samples.extend(record.entries.iter().map(|e| (e.slot, sample(e.time, e.bits))));
         let histogram = |e: HistogramEntry| (e.slot, HistogramSample { time: Timestamp(e.time), value: e.value });
         self.pending.histograms.extend(record.histograms.into_iter().map(histogram));
+        self.pending.exemplars.extend(record.exemplars);
     }
 
     /// Goes on behind files that were given up.

@@ -97,6 +97,9 @@ impl Engine {
             tracing::error!(%error, "cannot merge segments");
             self.schedule().merge_due = now + RETRY_PAUSE;
         }
+        if merge_due && let Err(error) = self.prune_tombstones() {
+            tracing::warn!(%error, "cannot forget what was deleted from files that are gone");
+        }
         self.clean_up(now);
     }
 
@@ -182,6 +185,10 @@ impl Engine {
         };
         let free_bytes = self.free_bytes.load(Ordering::Relaxed);
         let full = (free_bytes < self.free_bytes_min.load(Ordering::Relaxed)).then(|| "the disk is full".to_owned());
+        let (exemplars, exemplar_bytes) = {
+            let ring = self.exemplar_ring();
+            (ring.len(), ring.bytes())
+        };
         let shared = self.read();
         let sum = |of: fn(&crate::metrics::segment::Segment) -> u64| shared.segments.iter().map(|s| of(s)).sum();
         Stats {
@@ -192,6 +199,9 @@ impl Engine {
             wal_bytes,
             wal_written_bytes,
             segments: shared.segments.len() as u64,
+            tombstones: self.tombstones().len() as u64,
+            exemplars: exemplars as u64,
+            exemplar_bytes: exemplar_bytes as u64,
             segment_bytes: sum(|s| s.bytes),
             segment_sample_bytes: sum(|s| s.footer.block_bytes),
             segment_samples: sum(|s| s.footer.samples),

@@ -9,7 +9,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use watchfire_model::batch::Metadata;
 
 use super::{Engine, metrics_dir, millis, quarantine_dir, wal_dir};
-use crate::metrics::compact::{self, DAY_MS, Place};
+use crate::metrics::compact::{self, DAY_MS, Merged, Place};
 use crate::metrics::head::Frozen;
 use crate::metrics::record;
 use crate::metrics::segment::{self, Segment, SegmentError};
@@ -21,17 +21,23 @@ const DAY_SEGMENTS_MAX: usize = 16;
 const LATE_SEGMENTS_MAX: usize = 6;
 
 impl Engine {
-    fn building(&self) -> MutexGuard<'_, u64> {
+    pub(super) fn building(&self) -> MutexGuard<'_, u64> {
         self.next_segment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves everything from memory into segments and drops the log up to here.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        let mut next = self.building();
+        self.flush_now(&mut self.building())
+    }
+
+    /// The same for who holds the number of the next segment.
+    pub(super) fn flush_now(&self, next: &mut u64) -> io::Result<()> {
         let (log_before, generation, mut frozen) = self.freeze()?;
+        // Once a segment says that the log is no longer needed, the log's exemplars are not read again either.
+        self.save_exemplars()?;
         frozen.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let dir = metrics_dir(&self.options.dir);
-        let ids = compact::flush(&mut Place { disk: &*self.disk, dir: &dir, next: &mut next }, &frozen, log_before)?;
+        let ids = compact::flush(&mut Place { disk: &*self.disk, dir: &dir, next }, &frozen, log_before)?;
         drop(frozen);
         let mut fresh = Vec::new();
         for id in ids {
@@ -106,14 +112,17 @@ impl Engine {
         self.merge_these(&mut next, &inputs)
     }
 
-    fn merge_these(&self, next: &mut u64, inputs: &[Arc<Segment>]) -> io::Result<bool> {
+    pub(super) fn merge_these(&self, next: &mut u64, inputs: &[Arc<Segment>]) -> io::Result<bool> {
         let dir = metrics_dir(&self.options.dir);
-        let Some(id) = compact::merge(&mut Place { disk: &*self.disk, dir: &dir, next }, inputs, self.moment())? else { return Ok(false) };
-        let merged = self.open_segment(&dir, id)?;
+        let merged = match compact::merge(&mut Place { disk: &*self.disk, dir: &dir, next }, inputs, self.moment())? {
+            Merged::Unreadable => return Ok(false),
+            Merged::Nothing => None,
+            Merged::Into(id) => Some(self.open_segment(&dir, id)?),
+        };
         {
             let mut shared = self.modify();
             shared.segments.retain(|s| !inputs.iter().any(|i| i.id == s.id));
-            shared.segments.push(merged);
+            shared.segments.extend(merged);
             sort(&mut shared.segments);
         }
         for input in inputs {

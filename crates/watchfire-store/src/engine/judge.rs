@@ -95,6 +95,11 @@ impl Judged {
             _ => self.new.get((slot & !NEW) as usize).map(|n| &n.labels),
         }
     }
+    /// The slot of a series that is new in this batch and has an accepted sample.
+    pub(super) fn slot_of_new(&self, labels: &Labels) -> Option<u32> {
+        let at = self.new_by_hash.find(labels.hash_value(), |at| self.new[*at as usize].labels == *labels)?;
+        self.new[*at as usize].slot
+    }
     fn new_series(&mut self, labels: &Labels) -> u32 {
         let hash = labels.hash_value();
         if let Some(at) = self.new_by_hash.find(hash, |at| self.new[*at as usize].labels == *labels) {

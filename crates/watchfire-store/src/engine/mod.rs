@@ -1,12 +1,15 @@
 //! The engine: log, head and segments under one roof, with the order of steps that makes crashes harmless.
 //! It has no thread of its own (`store` runs one) and keeps no small state (`state`).
 
+mod delete;
 mod duties;
+mod exemplars;
 mod flush;
 mod judge;
 mod open;
 mod read;
 mod retention;
+mod snapshot;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -19,9 +22,11 @@ use std::time::Duration;
 
 use watchfire_model::meter::Counter;
 
+use crate::exemplars::{Dropped, Exemplars};
 use crate::file::Disk;
 use crate::metrics::head::Head;
 use crate::metrics::segment::Segment;
+use crate::metrics::tombstones::Tombstone;
 use crate::options::Options;
 use crate::stats::Replay;
 
@@ -67,6 +72,10 @@ pub(crate) struct Engine {
     pub(crate) holds_unknown: AtomicBool,
     /// The content of log files before this number is in segments.
     flushed_before: AtomicU64,
+    /// Locked after everything else.
+    exemplars: Mutex<Exemplars>,
+    /// What is deleted and still in files. Changed only by who holds `next_segment`.
+    tombstones: Mutex<Vec<Arc<Tombstone>>>,
     counters: Counters,
     replay: Replay,
 }
@@ -80,6 +89,8 @@ pub(crate) struct Counters {
     pub(crate) merges: Counter,
     pub(crate) deleted: Counter,
     pub(crate) damaged_blocks: Counter,
+    pub(crate) exemplars: Counter,
+    pub(crate) exemplars_dropped: [Counter; Dropped::ALL.len()],
 }
 
 impl Engine {

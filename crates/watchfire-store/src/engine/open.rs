@@ -1,15 +1,19 @@
 //! Opening: check versions, tidy up what a crash left, read the log back into the head, start a new log file.
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use hashbrown::HashMap;
 
+use super::delete::load_tombstones;
 use super::duties::free_bytes_min;
+use super::exemplars::load_exemplars;
 use super::flush::{move_to_quarantine, sort};
 use super::{Counters, Engine, Schedule, Shared, Writer, metrics_dir, quarantine_dir, wal_dir};
 use crate::error::OpenError;
+use crate::exemplars::{Dropped, Exemplars, may_follow};
 use crate::file::{Disk, read_all, write_whole};
 use crate::metrics::head::Head;
 use crate::metrics::record::{self, Record};
@@ -47,8 +51,14 @@ impl Engine {
         let counters = Counters::register(&options.meter);
         let (segments, next_segment) = tidy(&*disk, &options.dir, found, &counters)?;
         let log_before = segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0);
+        let (tombstones, lost_tombstones) = load_tombstones(&*disk, &options.dir, &segments)?;
+        // A tombstone must never meet a later segment of the same number.
+        let next_segment = tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment, u64::max);
+        let mut ring = Exemplars::new(options.exemplars_max, options.exemplars_bytes_max);
+        let lost_exemplars = load_exemplars(&*disk, &options.dir, &mut ring)?;
+        counters.quarantined.add(u64::from(lost_tombstones) + u64::from(lost_exemplars));
         let mut shared = Shared { segments, ..Shared::default() };
-        let mut restore = Restore { head: &mut shared.head, slots: HashMap::new(), epoch: 0, samples: 0, orphans: 0 };
+        let mut restore = Restore { head: &mut shared.head, exemplars: &mut ring, slots: HashMap::new(), epoch: 0, samples: 0, orphans: 0 };
         let report = wal::replay(&*disk, &logs, log_before, &mut |visit| restore.visit(visit))?;
         let mut replay = Replay {
             frames: report.frames,
@@ -87,6 +97,8 @@ impl Engine {
             holds: Mutex::default(),
             holds_unknown: AtomicBool::new(holds_unknown),
             flushed_before: AtomicU64::new(log_before),
+            exemplars: Mutex::new(ring),
+            tombstones: Mutex::new(tombstones),
             counters,
             replay,
             options,
@@ -119,7 +131,11 @@ fn write_layout(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     if disk.open(&path).is_ok() {
         return Ok(());
     }
-    write_whole(disk, dir, LAYOUT_FILE, format!("{LAYOUT_PREFIX}{LAYOUT}\n").as_bytes()).map_err(OpenError::io("write", &path))
+    write_layout_file(disk, dir).map_err(OpenError::io("write", &path))
+}
+
+pub(super) fn write_layout_file(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    write_whole(disk, dir, LAYOUT_FILE, format!("{LAYOUT_PREFIX}{LAYOUT}\n").as_bytes())
 }
 
 /// What stands in the directory of segments.
@@ -178,6 +194,7 @@ fn tidy(disk: &dyn Disk, root: &Path, found: Found, counters: &Counters) -> Resu
 /// Puts frames of the log back into the head.
 struct Restore<'a> {
     head: &'a mut Head,
+    exemplars: &'a mut Exemplars,
     /// From series numbers of the log's current epoch to slots of the head.
     slots: HashMap<u32, u32>,
     epoch: u64,
@@ -226,6 +243,14 @@ impl Restore<'_> {
                 self.samples += 1;
             }
         }
+        for (number, exemplar) in record.exemplars {
+            let series = self.slots.get(&number).and_then(|slot| self.head.get(*slot));
+            if let Some(series) = series
+                && may_follow(self.exemplars.newest(&series.labels), &exemplar).is_ok()
+            {
+                self.exemplars.push(&series.labels, exemplar);
+            }
+        }
     }
 
     /// The slot of a sample, if it is to be stored: a duplicated page or a log that was read before must not store anything twice.
@@ -249,6 +274,11 @@ impl Counters {
             merges: meter.counter("watchfire_storage_merges_total", "Merges of segments.", &[]),
             deleted: meter.counter("watchfire_storage_segments_deleted_total", "Segments that retention removed.", &[]),
             damaged_blocks: meter.counter("watchfire_storage_damaged_blocks_total", "Reads that met a damaged block.", &[]),
+            exemplars: meter.counter("watchfire_storage_exemplars_appended_total", "Exemplars that were kept.", &[]),
+            exemplars_dropped: Dropped::ALL.map(|reason| {
+                let labels = [("reason", reason.name())];
+                meter.counter("watchfire_storage_exemplars_dropped_total", "Exemplars that were not kept.", &labels)
+            }),
         }
     }
 }

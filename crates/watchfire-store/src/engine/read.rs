@@ -13,7 +13,7 @@ use watchfire_model::read::{Budget, ReadError, Selection, Visitor};
 use super::{Engine, Shared};
 use crate::metrics::head::{Kept, Snapshot};
 use crate::metrics::postings;
-use crate::metrics::segment::{BlockCache, Loaded, Piece, Segment};
+use crate::metrics::segment::{BlockCache, Opened, Piece, Segment};
 use crate::metrics::select::Assembly;
 
 /// Between two looks at the budget, at most this many series are read.
@@ -24,12 +24,6 @@ const SAMPLES_PER_CHARGE: u64 = 16_384;
 
 fn storage(error: impl std::fmt::Display) -> ReadError {
     ReadError::Storage(error.to_string())
-}
-
-/// A segment with its index.
-struct Opened {
-    segment: Arc<Segment>,
-    loaded: Arc<Loaded>,
 }
 
 /// Copies of chosen series from the head.
@@ -57,15 +51,15 @@ impl Shared {
     /// The sample of a series at a time, from the segments.
     pub(super) fn find_in_segments(&self, labels: &Labels, time: i64, now: u64, cache: &mut Option<BlockCache>) -> Option<Kept> {
         for segment in self.segments.iter().filter(|s| s.overlaps(time, time)) {
-            let Ok(Some(loaded)) = segment.load(now) else { continue };
-            let Some(number) = loaded.labels.find(labels) else { continue };
+            let Ok(Some(opened)) = segment.index(now) else { continue };
+            let Some(number) = opened.loaded.labels.find(labels) else { continue };
             if cache.is_none() {
                 *cache = BlockCache::new().ok();
             }
             let Some(cache) = cache else { continue };
             let mut found = None;
-            for run in loaded.runs.runs(number).filter(|r| r.min <= time && r.max >= time) {
-                let read = cache.run(segment, &loaded, run, (time, time), &mut |piece| {
+            for run in opened.loaded.runs.runs(number).filter(|r| r.min <= time && r.max >= time) {
+                let read = cache.run(&opened, number, run, (time, time), &mut |piece| {
                     found = match piece {
                         Piece::Floats(_, bits) => bits.first().map(|b| Kept::Float(*b)),
                         Piece::Histograms(_, values) => values.into_iter().next().map(Kept::Histogram),
@@ -94,15 +88,13 @@ impl Engine {
         let mut opened = Vec::with_capacity(segments.len());
         for segment in segments {
             budget.check()?;
-            if let Some(loaded) = segment.load(self.moment()).map_err(storage)? {
-                opened.push(Opened { segment, loaded });
-            }
+            opened.extend(segment.index(self.moment()).map_err(storage)?);
         }
         Ok(opened)
     }
 
-    /// The snapshot that a selection reads: segments in order of precedence, and copies of what the head has.
-    fn snapshot(&self, selection: &Selection, budget: &Budget) -> Result<(Vec<Opened>, InHead), ReadError> {
+    /// What a selection reads: segments in order of precedence, and copies of what the head has.
+    fn look_at(&self, selection: &Selection, budget: &Budget) -> Result<(Vec<Opened>, InHead), ReadError> {
         let (start, end) = (selection.start.millis(), selection.end.millis());
         let (segments, head) = {
             let shared = self.read();
@@ -124,7 +116,7 @@ impl Engine {
     /// See `watchfire_model::read::Source`.
     pub(crate) fn select(&self, selection: &Selection, budget: &Budget, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
         budget.check()?;
-        let (opened, head) = self.snapshot(selection, budget)?;
+        let (opened, head) = self.look_at(selection, budget)?;
         let held: u64 = head.iter().map(|(_, s)| s.memory()).sum();
         budget.charge_memory(held)?;
         let result = self.stream(selection, budget, &opened, head, visit);
@@ -185,11 +177,11 @@ impl Engine {
         let opened = self.open_indexes(segments, budget)?;
         let in_head = found.clone();
         let mut seen: HashSet<&str> = in_head.iter().map(Labels::packed).collect();
-        for Opened { loaded, .. } in &opened {
+        for opened in &opened {
             budget.check()?;
-            for number in postings::select(&loaded.labels, &selection.matchers) {
-                let packed = loaded.labels.packed(number);
-                if loaded.runs.runs(number).any(|r| r.min <= end && r.max >= start) && seen.insert(packed) {
+            for number in opened.select(&selection.matchers) {
+                let packed = opened.loaded.labels.packed(number);
+                if opened.overlaps(number, start, end) && seen.insert(packed) {
                     found.extend(Labels::unpack(packed));
                 }
             }
@@ -215,7 +207,13 @@ impl Engine {
                 shared.overlapping(selection)
             };
             for opened in self.open_indexes(segments, budget)? {
-                opened.loaded.labels.names().for_each(&mut add);
+                let labels = &opened.loaded.labels;
+                if opened.has_gone() {
+                    let left = opened.select(&[]);
+                    left.iter().flat_map(|number| Labels::iter_packed(labels.packed(*number))).for_each(|(name, _)| add(name));
+                } else {
+                    labels.names().for_each(&mut add);
+                }
             }
         } else {
             for labels in self.series(selection, budget)? {
@@ -241,7 +239,7 @@ impl Engine {
         };
         for opened in self.open_indexes(segments, budget)? {
             let index = &opened.loaded.labels;
-            let chosen = filtered.then(|| postings::select(index, &selection.matchers));
+            let chosen = (filtered || opened.has_gone()).then(|| opened.select(&selection.matchers));
             postings::values(index, name, chosen.as_deref(), &mut values);
         }
         self.trim_indexes();
@@ -283,13 +281,13 @@ impl Shared {
 fn choose(opened: &[Opened], selection: &Selection, head: InHead) -> Vec<Chosen> {
     let mut chosen: Vec<Chosen> = Vec::new();
     let mut by_labels: HashMap<&str, u32> = HashMap::new();
-    for (at, Opened { loaded, .. }) in opened.iter().enumerate() {
-        for number in postings::select(&loaded.labels, &selection.matchers) {
+    for (at, index) in opened.iter().enumerate() {
+        for number in index.select(&selection.matchers) {
             // With one segment and nothing in the head there is nothing to join.
             let place = if opened.len() == 1 && head.is_empty() {
                 chosen.len() as u32
             } else {
-                *by_labels.entry(loaded.labels.packed(number)).or_insert(chosen.len() as u32)
+                *by_labels.entry(index.loaded.labels.packed(number)).or_insert(chosen.len() as u32)
             };
             if place as usize == chosen.len() {
                 chosen.push(Chosen::default());
@@ -317,13 +315,13 @@ fn read_segments(
 ) -> Result<u64, ReadError> {
     let mut charged = 0;
     for (at, number) in members {
-        let Opened { segment, loaded } = &opened[*at as usize];
-        for run in loaded.runs.runs(*number) {
+        let index = &opened[*at as usize];
+        for run in index.loaded.runs.runs(*number) {
             if run.min > range.1 {
                 break;
             }
             if run.max >= range.0 {
-                cache.run(segment, loaded, run, range, &mut |piece| assembly.add(piece)).map_err(storage)?;
+                cache.run(index, *number, run, range, &mut |piece| assembly.add(piece)).map_err(storage)?;
             }
             let held = assembly.cost();
             if held >= charged + SAMPLES_PER_CHARGE {

@@ -1,6 +1,7 @@
 //! The engine on a disk that fails: torn and reordered writes, full disks, failed syncs, damaged files, clocks that jump.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::file::simulated::{Random, SimulatedDisk};
 use crate::metrics::histogram::put_row;
 use crate::options::Options;
 
+mod deletion;
+mod exemplars;
 mod histograms;
 
 const NOW: i64 = 1_767_089_700_000;

@@ -8,10 +8,11 @@ use watchfire_model::batch::{Batch, Metadata};
 use watchfire_model::labels::Labels;
 use watchfire_model::write::{WriteError, Written};
 
+use super::exemplars::Accepted;
 use super::judge::{Judged, Lookup, gather};
 use super::{Engine, Shared};
 use crate::metrics::record;
-use crate::wal::{AppendError, SIGNAL_HISTOGRAMS, SIGNAL_METRICS, Wal};
+use crate::wal::{AppendError, SIGNAL_EXEMPLARS, SIGNAL_HISTOGRAMS, SIGNAL_METRICS, Wal};
 
 /// At most this many samples stand in one frame of the log.
 const FRAME_SAMPLES_MAX: usize = 16_384;
@@ -19,6 +20,8 @@ const FRAME_SAMPLES_MAX: usize = 16_384;
 const FRAME_DEFINITION_BYTES: usize = 1 << 20;
 /// A frame is ended when its native histograms reach this size.
 const FRAME_HISTOGRAM_BYTES: usize = 1 << 20;
+/// At most this many exemplars stand in one frame of the log.
+const FRAME_EXEMPLARS_MAX: usize = 4096;
 
 /// What writing needs; one writer at a time.
 pub(crate) struct Writer {
@@ -45,7 +48,7 @@ impl Engine {
         let writer = &mut *guard;
         self.ready_to_write()?;
         let mut written = Written::default();
-        let (known, metadata) = {
+        let (known, metadata, exemplars) = {
             let shared = self.read();
             let shared = &*shared;
             if shared.head.chunk_bytes() > self.options.memory_max {
@@ -53,14 +56,16 @@ impl Engine {
             }
             gather(writer, shared, batch, &mut written);
             self.judge(writer, shared, &mut written);
+            let exemplars = self.judge_exemplars(writer, shared, batch);
             let metadata: Vec<&Metadata> = batch.metadata.iter().filter(|m| !shared.head.knows(m)).collect();
-            (definitions(writer, shared), metadata)
+            (definitions(writer, shared), metadata, exemplars)
         };
-        if writer.batch.entries.is_empty() && writer.batch.histograms.is_empty() && metadata.is_empty() {
+        if writer.batch.entries.is_empty() && writer.batch.histograms.is_empty() && metadata.is_empty() && exemplars.is_empty() {
             return Ok(written);
         }
-        log(writer, &known, &metadata).map_err(|error| self.append_failed(error))?;
+        log(writer, &known, &metadata, &exemplars).map_err(|error| self.append_failed(error))?;
         self.show(writer, &metadata, &mut written);
+        self.keep_exemplars(exemplars);
         if self.options.sync_interval.is_zero() {
             let position = writer.wal.position();
             drop(guard);
@@ -165,7 +170,7 @@ fn definitions(writer: &Writer, shared: &Shared) -> Vec<(u32, Labels)> {
 }
 
 /// Writes a batch to the log: all definitions first, in as many frames as their size asks for.
-fn log(writer: &mut Writer, known: &[(u32, Labels)], metadata: &[&Metadata]) -> Result<(), AppendError> {
+fn log(writer: &mut Writer, known: &[(u32, Labels)], metadata: &[&Metadata], exemplars: &[Accepted]) -> Result<(), AppendError> {
     let mut rest = known;
     let mut metadata = metadata;
     loop {
@@ -205,6 +210,9 @@ fn log(writer: &mut Writer, known: &[(u32, Labels)], metadata: &[&Metadata]) -> 
             written = record::encode_histograms(out, histograms, FRAME_HISTOGRAM_BYTES);
         });
         histograms = &histograms[written..];
+    }
+    for exemplars in exemplars.chunks(FRAME_EXEMPLARS_MAX) {
+        writer.wal.frame(SIGNAL_EXEMPLARS, |out| record::encode_exemplars(out, exemplars.iter().map(|(slot, _, exemplar)| (*slot, exemplar))));
     }
     writer.wal.commit()
 }

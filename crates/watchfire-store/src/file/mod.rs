@@ -34,8 +34,14 @@ pub(crate) trait Disk: Send + Sync {
     fn open_write(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Makes an empty file, also in the place of another.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
-    /// Gives a file another name, also in the place of another file.
+    /// Gives a file another name, also in the place of another file, or a directory one that is free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Whether there is a file or a directory.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Removes a directory with everything in it, if it is there.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// Unlinks a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.

@@ -211,8 +211,39 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.change()?;
-        let node = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        let inside: Vec<PathBuf> = state.names.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        if inside.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // A directory takes its content along, on the medium too: it was synced before, and its name is one.
+        for path in inside {
+            let target = if path == from { to.to_owned() } else { to.join(path.strip_prefix(from).unwrap_or(&path)) };
+            if let Some(node) = state.names.remove(&path) {
+                state.names.insert(target.clone(), node);
+            }
+            if path != from
+                && let Some(node) = state.durable_names.remove(&path)
+            {
+                state.durable_names.insert(target, node);
+            }
+        }
+        Ok(())
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.change()?;
+        let node = state.names.get(from).cloned().ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), node);
+        Ok(())
+    }
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.state().names.keys().any(|name| name.starts_with(path)))
+    }
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.change()?;
+        state.names.retain(|path, _| !path.starts_with(dir));
+        state.durable_names.retain(|path, _| !path.starts_with(dir));
         Ok(())
     }
     fn remove(&self, path: &Path) -> io::Result<()> {

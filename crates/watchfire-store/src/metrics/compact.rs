@@ -10,7 +10,7 @@ use watchfire_model::labels::Labels;
 
 use super::head::{Frozen, SealedChunk, decode_xor, read_histograms};
 use super::histogram;
-use super::segment::{BlockCache, Loaded, Origin, Segment, SegmentWriter};
+use super::segment::{BlockCache, Opened, Origin, Segment, SegmentWriter};
 use super::select::Assembly;
 use crate::file::Disk;
 
@@ -132,14 +132,18 @@ fn flush_one(place: &mut Place<'_>, frozen: &[Frozen], (id, labels, members, win
         frozen.histograms.iter().filter(within).for_each(|chunk| read_histograms(chunk, start, end, &mut out.histograms));
         Ok(())
     };
-    write(place, id, &labels, &windows, origin, &mut collect)?;
-    Ok(id)
+    if write(place, id, &labels, &windows, origin, &mut collect)? { Ok(id) } else { Err(io::Error::other("BUG: a flush without samples")) }
 }
 
-fn write(place: &Place<'_>, id: u64, labels: &[Labels], windows: &[(i64, i64)], origin: Origin, collect: &mut Collect<'_>) -> io::Result<()> {
+/// Returns whether there was anything to write.
+fn write(place: &Place<'_>, id: u64, labels: &[Labels], windows: &[(i64, i64)], origin: Origin, collect: &mut Collect<'_>) -> io::Result<bool> {
     let mut writer = SegmentWriter::new(place.disk, place.dir, id, labels)?;
     match fill(&mut writer, labels.len(), windows, collect) {
-        Ok(()) => writer.finish(origin).map(|_| ()),
+        Ok(()) if writer.is_empty() => {
+            writer.abandon();
+            Ok(false)
+        }
+        Ok(()) => writer.finish(origin).map(|_| true),
         Err(error) => {
             writer.abandon();
             Err(error)
@@ -171,19 +175,28 @@ fn fill(writer: &mut SegmentWriter<'_>, series: usize, windows: &[(i64, i64)], c
     Ok(())
 }
 
-/// Writes one segment that stands in for several, given in ascending order of precedence. Returns its number, or `None` when
-/// the index of one of them cannot be read.
-pub(crate) fn merge(place: &mut Place<'_>, inputs: &[Arc<Segment>], now: u64) -> io::Result<Option<u64>> {
-    let mut loaded = Vec::new();
+/// What came of a merge.
+pub(crate) enum Merged {
+    /// The index of one of the segments cannot be read.
+    Unreadable,
+    /// Everything in them is deleted.
+    Nothing,
+    /// The number of the new segment.
+    Into(u64),
+}
+
+/// Writes one segment that stands in for several, given in ascending order of precedence, without what is deleted of them.
+pub(crate) fn merge(place: &mut Place<'_>, inputs: &[Arc<Segment>], now: u64) -> io::Result<Merged> {
+    let mut opened = Vec::new();
     for input in inputs {
-        match input.load(now)? {
-            Some(index) => loaded.push(index),
-            None => return Ok(None),
+        match input.index(now)? {
+            Some(index) => opened.push(index),
+            None => return Ok(Merged::Unreadable),
         }
     }
-    let (labels, members) = union(&loaded);
+    let (labels, members) = union(&opened);
     let (Some(min), Some(max)) = (inputs.iter().map(|s| s.footer.min).min(), inputs.iter().map(|s| s.footer.max).max()) else {
-        return Ok(None);
+        return Ok(Merged::Unreadable);
     };
     let id = place.take_id();
     let origin = Origin {
@@ -194,23 +207,23 @@ pub(crate) fn merge(place: &mut Place<'_>, inputs: &[Arc<Segment>], now: u64) ->
     let mut cache = BlockCache::new()?;
     let mut collect = |series: usize, window: (i64, i64), out: &mut Assembly| {
         for (input, number) in &members[series] {
-            let (segment, index) = (&inputs[*input as usize], &loaded[*input as usize]);
-            for run in index.runs.runs(*number).filter(|r| r.min <= window.1 && r.max >= window.0) {
-                cache.run(segment, index, run, window, &mut |piece| out.add(piece))?;
+            let index = &opened[*input as usize];
+            for run in index.loaded.runs.runs(*number).filter(|r| r.min <= window.1 && r.max >= window.0) {
+                cache.run(index, *number, run, window, &mut |piece| out.add(piece))?;
             }
         }
         Ok(())
     };
-    write(place, id, &labels, &windows(min, max), origin, &mut collect)?;
-    Ok(Some(id))
+    let written = write(place, id, &labels, &windows(min, max), origin, &mut collect)?;
+    Ok(if written { Merged::Into(id) } else { Merged::Nothing })
 }
 
 /// All series of several segments, ascending, each with its number in those that have it.
-fn union(loaded: &[Arc<Loaded>]) -> (Vec<Labels>, Vec<Vec<(u32, u32)>>) {
+fn union(opened: &[Opened]) -> (Vec<Labels>, Vec<Vec<(u32, u32)>>) {
     let mut found: HashMap<&str, Vec<(u32, u32)>> = HashMap::new();
-    for (input, index) in loaded.iter().enumerate() {
-        for number in 0..index.labels.len() as u32 {
-            found.entry(index.labels.packed(number)).or_default().push((input as u32, number));
+    for (input, index) in opened.iter().enumerate() {
+        for number in (0..index.loaded.labels.len() as u32).filter(|number| !index.is_gone(*number)) {
+            found.entry(index.loaded.labels.packed(number)).or_default().push((input as u32, number));
         }
     }
     let mut all: Vec<(Labels, Vec<(u32, u32)>)> = found.into_iter().filter_map(|(packed, members)| Some((Labels::unpack(packed)?, members))).collect();

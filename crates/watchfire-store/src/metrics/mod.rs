@@ -8,3 +8,4 @@ pub(crate) mod postings;
 pub(crate) mod record;
 pub(crate) mod segment;
 pub(crate) mod select;
+pub(crate) mod tombstones;

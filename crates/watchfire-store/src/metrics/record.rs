@@ -6,10 +6,12 @@ use std::sync::Arc;
 use watchfire_model::batch::{Metadata, MetricType};
 use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
+use watchfire_model::sample::Exemplar;
+use watchfire_model::time::Timestamp;
 
 use super::histogram::{put_row, read_row};
-use crate::encoding::{Input, put_signed, put_text, put_varint};
-use crate::wal::{SIGNAL_HISTOGRAMS, SIGNAL_METRICS};
+use crate::encoding::{Input, put_double, put_signed, put_text, put_varint};
+use crate::wal::{SIGNAL_EXEMPLARS, SIGNAL_HISTOGRAMS, SIGNAL_METRICS};
 
 /// All samples of the frame have one time, which is written once.
 const FLAG_SHARED_TIME: u8 = 1;
@@ -81,6 +83,8 @@ pub(crate) struct Record {
     pub(crate) metadata: Vec<Metadata>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) histograms: Vec<HistogramEntry>,
+    /// Exemplars with the numbers of their series.
+    pub(crate) exemplars: Vec<(u32, Exemplar)>,
 }
 
 impl Record {
@@ -99,8 +103,33 @@ pub(crate) fn decode(signal: u8, payload: &[u8]) -> Option<Record> {
             let record = decode_floats(&mut input)?;
             Some(Record { histograms: decode_histograms(&mut input)?, ..record })
         }
+        SIGNAL_EXEMPLARS => Some(Record { exemplars: decode_exemplars(&mut input)?, ..Record::default() }),
         _ => None,
     }
+}
+
+/// Appends the payload of a frame of exemplars.
+pub(crate) fn encode_exemplars<'a>(out: &mut Vec<u8>, exemplars: impl Iterator<Item = (u32, &'a Exemplar)>) {
+    let (mut slot, mut time) = (0i64, 0i64);
+    for (number, exemplar) in exemplars {
+        put_signed(out, i64::from(number) - slot);
+        put_signed(out, exemplar.time.millis().wrapping_sub(time));
+        put_double(out, exemplar.value.to_bits());
+        put_text(out, exemplar.labels.packed());
+        (slot, time) = (i64::from(number), exemplar.time.millis());
+    }
+}
+
+fn decode_exemplars(input: &mut Input<'_>) -> Option<Vec<(u32, Exemplar)>> {
+    let mut exemplars = Vec::new();
+    let (mut slot, mut time) = (0i64, 0i64);
+    while input.remaining() > 0 {
+        slot = slot.checked_add(input.signed()?)?;
+        time = time.wrapping_add(input.signed()?);
+        let value = f64::from_bits(input.double()?);
+        exemplars.push((u32::try_from(slot).ok()?, Exemplar { labels: Labels::unpack(input.text()?)?, time: Timestamp(time), value }));
+    }
+    Some(exemplars)
 }
 
 fn decode_floats(input: &mut Input<'_>) -> Option<Record> {
@@ -193,7 +222,7 @@ mod tests {
             let meta = Metadata { family: "up".into(), kind: MetricType::Gauge, help: "Is it?".into(), unit: "".into() };
             let mut out = Vec::new();
             encode(&mut out, &definitions, &[&meta], &entries);
-            prop_assert_eq!(decode(SIGNAL_METRICS, &out).unwrap(), Record { definitions, metadata: vec![meta], entries, histograms: Vec::new() });
+            prop_assert_eq!(decode(SIGNAL_METRICS, &out).unwrap(), Record { definitions, metadata: vec![meta], entries, ..Record::default() });
         }
         #[test]
         fn histograms_survive(raw in proptest::collection::vec((any::<u32>(), any::<i64>(), any_histogram()), 1..10), bytes_max in 0usize..500) {
@@ -214,8 +243,16 @@ mod tests {
             prop_assert_eq!(found, entries);
         }
         #[test]
+        fn exemplars_survive(raw in proptest::collection::vec((any::<u32>(), any::<i64>(), any::<u64>(), "[a-c]{0,3}"), 1..20)) {
+            let exemplar = |time, bits, id: &str| Exemplar { labels: labels!("trace_id" => id), time: Timestamp(time), value: f64::from_bits(bits) };
+            let exemplars: Vec<_> = raw.iter().map(|(number, time, bits, id)| (*number, exemplar(*time, *bits, id))).collect();
+            let mut out = Vec::new();
+            encode_exemplars(&mut out, exemplars.iter().map(|(number, e)| (*number, e)));
+            prop_assert_eq!(decode(SIGNAL_EXEMPLARS, &out).unwrap().exemplars, exemplars);
+        }
+        #[test]
         fn nonsense_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ignored = (decode(SIGNAL_METRICS, &bytes), decode(SIGNAL_HISTOGRAMS, &bytes));
+            let _ignored = (decode(SIGNAL_EXEMPLARS, &bytes), decode(SIGNAL_METRICS, &bytes), decode(SIGNAL_HISTOGRAMS, &bytes));
         }
     }
 }

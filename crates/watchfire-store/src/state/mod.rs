@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, TableError};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError, TableHandle};
 use watchfire_model::state::{Change, StateError, StateStore, Table};
 
 use crate::file::{Disk, File};
@@ -45,6 +45,25 @@ impl RedbState {
             Ok(Err(error)) => Err(OpenStateError::Damaged(error.to_string())),
             Err(_) => Err(OpenStateError::Damaged("the state file makes its reader panic".into())),
         }
+    }
+    /// Writes everything into a new file.
+    pub(crate) fn copy_to(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
+        let copy = || -> Result<(), redb::Error> {
+            let file = disk.create(path)?;
+            let copy = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(Backend(file))?;
+            let (from, mut to) = (self.database.begin_read()?, copy.begin_write()?);
+            to.set_durability(Durability::Immediate)?;
+            for table in from.list_tables()? {
+                let definition = Definition::new(table.name());
+                let (source, mut target) = (from.open_table(definition)?, to.open_table(definition)?);
+                for entry in source.iter()? {
+                    let (key, value) = entry?;
+                    target.insert(key.value(), value.value())?;
+                }
+            }
+            Ok(to.commit()?)
+        };
+        copy().map_err(io::Error::other)
     }
     /// The size of the file.
     pub(crate) fn bytes(&self) -> u64 {

@@ -25,6 +25,8 @@ pub(crate) const SIGNAL_CONTROL: u8 = 0;
 pub(crate) const SIGNAL_METRICS: u8 = 1;
 /// Metrics, and native histograms behind them. Since version 2.
 pub(crate) const SIGNAL_HISTOGRAMS: u8 = 2;
+/// Exemplars of series that are defined in frames before. Since version 2.
+pub(crate) const SIGNAL_EXEMPLARS: u8 = 3;
 /// The largest payload of one frame; larger lengths are damage.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 

@@ -177,6 +177,13 @@ impl Head {
         self.remove(&dead);
     }
 
+    /// Removes those of some series that have no sample and that the epoch of the log has not defined: their slots may be taken
+    /// again at once.
+    pub(crate) fn remove_empty(&mut self, slots: &[u32], epoch: u64) {
+        let dead: Vec<u32> = slots.iter().copied().filter(|slot| self.get(*slot).is_some_and(|s| s.is_empty() && s.defined_in != epoch)).collect();
+        self.remove(&dead);
+    }
+
     fn remove(&mut self, dead: &[u32]) {
         if dead.is_empty() {
             return;

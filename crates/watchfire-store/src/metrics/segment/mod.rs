@@ -6,6 +6,7 @@ mod footer;
 mod histograms;
 mod index;
 mod ints;
+mod opened;
 mod reader;
 mod values;
 mod writer;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use chunk::Piece;
 pub(crate) use footer::Origin;
+pub(crate) use opened::Opened;
 pub(crate) use reader::{BlockCache, Loaded, Segment};
 pub(crate) use writer::SegmentWriter;
 

@@ -12,7 +12,9 @@ use super::SegmentError;
 use super::chunk::{ChunkDecoder, Piece};
 use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
 use super::index::{LabelIndex, Run, RunIndex};
+use super::opened::{Opened, without};
 use crate::file::{Disk, File};
+use crate::metrics::tombstones::{Deleted, Tombstone};
 
 /// No block or index is larger when unpacked.
 const RAW_BYTES_MAX: u32 = 1 << 30;
@@ -34,6 +36,14 @@ pub(crate) struct Segment {
     /// A block of it cannot be read.
     pub(crate) lost_blocks: AtomicBool,
     doomed: AtomicBool,
+    tombstones: Mutex<Tombstones>,
+}
+
+/// What is deleted of a segment, as it was said and as it was found.
+#[derive(Default)]
+struct Tombstones {
+    all: Vec<Arc<Tombstone>>,
+    resolved: Option<Arc<Deleted>>,
 }
 
 /// A segment's index and open file.
@@ -72,6 +82,7 @@ impl Segment {
             damaged: AtomicBool::new(false),
             lost_blocks: AtomicBool::new(false),
             doomed: AtomicBool::new(false),
+            tombstones: Mutex::default(),
         })
     }
 
@@ -107,6 +118,26 @@ impl Segment {
         let labels = LabelIndex::new(read(self.footer.labels)?).ok_or(SegmentError::Damaged("label index"))?;
         let runs = RunIndex::new(read(self.footer.runs)?).ok_or(SegmentError::Damaged("run index"))?;
         Ok(Loaded { file, labels, runs })
+    }
+
+    /// From now on readers do not see what a tombstone speaks of.
+    pub(crate) fn delete(&self, tombstone: Arc<Tombstone>) {
+        let mut tombstones = self.tombstones.lock().unwrap_or_else(PoisonError::into_inner);
+        tombstones.all.push(tombstone);
+        tombstones.resolved = None;
+    }
+    /// Whether something is deleted.
+    pub(crate) fn has_deleted(&self) -> bool {
+        !self.tombstones.lock().unwrap_or_else(PoisonError::into_inner).all.is_empty()
+    }
+    /// What is deleted, by our own series numbers.
+    pub(super) fn deleted(&self, loaded: &Loaded) -> Option<Arc<Deleted>> {
+        let mut tombstones = self.tombstones.lock().unwrap_or_else(PoisonError::into_inner);
+        if tombstones.all.is_empty() {
+            return None;
+        }
+        let Tombstones { all, resolved } = &mut *tombstones;
+        Some(resolved.get_or_insert_with(|| Arc::new(Deleted::resolve(all.iter().map(|t| &**t), loaded))).clone())
     }
 
     /// Bytes of the loaded index.
@@ -169,8 +200,16 @@ impl BlockCache {
         })
     }
 
-    /// Shows the samples of a run between `start` and `end`. A damaged block is counted and left out.
-    pub(crate) fn run(&mut self, segment: &Segment, loaded: &Loaded, run: Run, range: (i64, i64), each: &mut dyn FnMut(Piece<'_>)) -> io::Result<()> {
+    /// Shows the samples of a run of a series between two times, without those that are deleted. A damaged block is counted and
+    /// left out.
+    pub(crate) fn run(&mut self, opened: &Opened, series: u32, run: Run, range: (i64, i64), each: &mut dyn FnMut(Piece<'_>)) -> io::Result<()> {
+        match opened.deleted_of(series) {
+            [] => self.whole_run(&opened.segment, &opened.loaded, run, range, each),
+            deleted => self.whole_run(&opened.segment, &opened.loaded, run, range, &mut |piece| without(piece, deleted, each)),
+        }
+    }
+
+    fn whole_run(&mut self, segment: &Segment, loaded: &Loaded, run: Run, range: (i64, i64), each: &mut dyn FnMut(Piece<'_>)) -> io::Result<()> {
         let key = (segment.id, run.block);
         let Some(block) = loaded.runs.block(run.block) else { return self.lost(segment) };
         let raw = match self.blocks.get(&key) {

@@ -136,6 +136,11 @@ impl<'a> SegmentWriter<'a> {
         Ok(section)
     }
 
+    /// Whether no sample was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// Completes the file and gives it its name. A failure leaves no file behind.
     pub(crate) fn finish(mut self, origin: Origin) -> io::Result<PathBuf> {
         let result = self.complete(origin);
@@ -150,12 +155,14 @@ impl<'a> SegmentWriter<'a> {
         self.end_block()?;
         self.compressor.set_compression_level(INDEX_LEVEL)?;
         self.runs.sort_by_key(|(series, _)| *series);
-        let labels = LabelIndex::encode(self.series);
+        let kept = self.without_empty();
+        let series = kept.as_deref().unwrap_or(self.series);
+        let labels = LabelIndex::encode(series);
         self.footer.labels = self.append(Some(&labels))?;
         drop(labels);
-        let runs = RunIndex::encode(&self.blocks, self.series.len(), &self.runs);
+        let runs = RunIndex::encode(&self.blocks, series.len(), &self.runs);
         self.footer.runs = self.append(Some(&runs))?;
-        self.footer.series = self.series.len() as u64;
+        self.footer.series = series.len() as u64;
         let footer = self.footer.encode();
         let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer) };
         self.file.write_all_at(&footer, self.offset)?;
@@ -165,6 +172,23 @@ impl<'a> SegmentWriter<'a> {
         self.disk.rename(&self.temporary, &path)?;
         self.disk.sync_dir(self.dir)?;
         Ok(path)
+    }
+
+    /// Leaves series out that turned out to have no samples, and numbers the others anew. `None` when all have some.
+    fn without_empty(&mut self) -> Option<Vec<Labels>> {
+        let mut kept: Vec<u32> = self.runs.iter().map(|(series, _)| *series).collect();
+        kept.dedup();
+        if kept.len() == self.series.len() {
+            return None;
+        }
+        let mut number = 0;
+        for (series, _) in &mut self.runs {
+            while kept[number] != *series {
+                number += 1;
+            }
+            *series = number as u32;
+        }
+        Some(kept.iter().map(|old| self.series[*old as usize].clone()).collect())
     }
 
     /// Gives up: removes what was written.
