@@ -94,10 +94,13 @@ pub(crate) fn flush(place: &mut Place<'_>, frozen: &[Frozen], log_before: u64) -
     Ok(ids)
 }
 
+/// Shows the times of a chunk until told to stop.
+type Look = dyn Fn(&SealedChunk, &mut dyn FnMut(i64) -> bool);
+
 fn has_samples(frozen: &Frozen, start: i64, end: i64) -> bool {
     let within = |t: i64| t >= start && t <= end;
     // Only a chunk that spans the range and more has to be looked into.
-    let has = |chunks: &[SealedChunk], look: &dyn Fn(&SealedChunk, &mut dyn FnMut(i64) -> bool)| {
+    let has = |chunks: &[SealedChunk], look: &Look| {
         chunks.iter().filter(|c| c.min <= end && c.max >= start).any(|c| {
             let mut found = within(c.min) || within(c.max);
             if !found {

@@ -180,23 +180,23 @@ type SideMut = (fn(&Histogram) -> &Vec<Span>, fn(&mut Histogram) -> &mut Vec<f64
 impl Places<'_> {
     fn buckets(&self, input: &mut Input<'_>, found: &mut [Histogram], side: SideMut, scratch: &mut Scratch) -> Option<()> {
         let all = all_indexes(self.layouts.iter().map(|l| side.0(l).as_slice()));
-        if all.len().checked_mul(self.count)? > CELLS_MAX {
+        if all.len().checked_mul(self.count.max(self.layouts.len()))? > CELLS_MAX {
             return None;
         }
-        // For each layout and column the place of the bucket within the layout.
-        let mut within: Vec<Vec<Option<usize>>> = vec![vec![None; all.len()]; self.layouts.len()];
-        for (layout, within) in self.layouts.iter().zip(&mut within) {
+        // For each column and layout the place of the bucket within the layout.
+        let mut within: Vec<Vec<Option<usize>>> = vec![vec![None; self.layouts.len()]; all.len()];
+        for (number, layout) in self.layouts.iter().enumerate() {
             for (place, at) in columns_of(side.0(layout), &all)?.into_iter().enumerate() {
-                within[at] = Some(place);
+                within[at][number] = Some(place);
             }
         }
         let mut bits = Vec::new();
-        for column in 0..all.len() {
-            let len = self.runs.iter().filter(|(_, layout, _)| within[*layout][column].is_some()).map(|(len, ..)| len).sum();
+        for column in &within {
+            let len = self.runs.iter().filter(|(_, layout, _)| column[*layout].is_some()).map(|(len, ..)| len).sum();
             values::decode(input, len, &mut bits, scratch)?;
             let (mut place, mut taken) = (0, 0);
             for (len, layout, _) in self.runs {
-                if let Some(bucket) = within[*layout][column] {
+                if let Some(bucket) = column[*layout] {
                     for i in 0..*len {
                         if (self.from..self.to).contains(&(place + i)) {
                             *side.1(found.get_mut(place + i - self.from)?).get_mut(bucket)? = f64::from_bits(*bits.get(taken + i)?);
