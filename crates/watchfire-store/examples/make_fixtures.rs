@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesHistograms, SeriesSamples};
+use watchfire_model::histogram::{Histogram, Span};
 use watchfire_model::labels::Labels;
-use watchfire_model::sample::{Sample, stale_nan};
+use watchfire_model::matcher::Matcher;
+use watchfire_model::sample::{Exemplar, HistogramSample, Sample, stale_nan};
 use watchfire_model::state::{Change, TOKENS};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::Sink;
@@ -28,6 +30,22 @@ fn value(series: &str, n: i64) -> f64 {
     }
 }
 
+/// Histogram `n`, in whole and in half observations.
+fn histogram(n: i64, integer: bool) -> Histogram {
+    let unit = if integer { 1.0 } else { 0.5 };
+    let buckets: Vec<f64> = (0..3 + n / 500).map(|b| (n % 400 * (b + 1)) as f64 * unit).collect();
+    Histogram {
+        schema: if integer { 3 } else { -53 },
+        integer,
+        count: buckets.iter().sum(),
+        sum: n as f64 / 4.0,
+        positive_spans: vec![Span { offset: if integer { -2 } else { 1 }, length: buckets.len() as u32 }],
+        positive_buckets: buckets,
+        custom_bounds: if integer { [].into() } else { (1..12).map(f64::from).collect() },
+        ..Histogram::default()
+    }
+}
+
 fn write(store: &Store, from: i64, to: i64) {
     for n in from..to {
         let mut batch = Batch::new(Origin::new("fixture"));
@@ -35,6 +53,16 @@ fn write(store: &Store, from: i64, to: i64) {
             let labels = Labels::from_pairs([("__name__", format!("fixture_{series}").as_str()), ("job", "fixture")]);
             let sample = Sample { time: Timestamp(START + n * 60_000 + n % 3), value: value(series, n) };
             batch.series.push(SeriesSamples { labels, samples: Samples::One(sample) });
+        }
+        for (name, integer) in [("whole", true), ("half", false)] {
+            let labels = Labels::from_pairs([("__name__", format!("fixture_{name}").as_str()), ("job", "fixture")]);
+            let time = Timestamp(START + n * 60_000);
+            let value = if n % 100 == 99 { Histogram::stale() } else { histogram(n, integer) };
+            if n % 200 == 0 {
+                let exemplar = Exemplar { labels: Labels::from_pairs([("trace_id", format!("trace{n}"))]), time, value: n as f64 };
+                batch.exemplars.push(SeriesExemplars { labels: labels.clone(), exemplars: vec![exemplar] });
+            }
+            batch.histograms.push(SeriesHistograms { labels, samples: vec![HistogramSample { time, value: Arc::new(value) }] });
         }
         batch.metadata.push(Metadata { family: "fixture_counter".into(), kind: MetricType::Counter, help: "Counts.".into(), unit: "".into() });
         store.write(batch).expect("room");
@@ -56,6 +84,8 @@ fn main() {
     clock.advance(Duration::from_secs(3600));
     store.flush().expect("room");
     while store.merge().expect("room") {}
+    let constant = vec![Matcher::equal("__name__", "fixture_constant")];
+    store.delete_series(&[constant], Timestamp(START), Timestamp(START + 10 * HOUR - 1)).expect("room");
     write(&store, 27 * 60, 28 * 60);
     store.state().commit(&[Change::Put(TOKENS, "fixture".into(), b"value".to_vec())]).expect("room");
     drop(store);

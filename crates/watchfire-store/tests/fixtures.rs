@@ -1,12 +1,13 @@
-//! Data directories of every version of the format, committed once and opened for ever. Version 1 was written by
-//! `examples/make_fixtures.rs`; the state file is kept compressed because it is mostly zeros.
+//! Data directories of every version of the format, committed once and opened for ever. They were written by
+//! `examples/make_fixtures.rs` as it was then; the state file is kept compressed because it is mostly zeros.
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use watchfire_model::batch::MetricType;
-use watchfire_model::read::{Budget, Selection, Source};
+use watchfire_model::histogram::{CounterReset, Span};
+use watchfire_model::read::{Budget, Selection, Series, Source};
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::state::TOKENS;
 use watchfire_model::time::{ManualClock, Timestamp};
@@ -40,17 +41,51 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn r63_version_1_is_read() {
-    let dir = copy_of("v1");
+    check("v1", false);
+}
+
+/// Version 2 has native histograms, exemplars, and a deletion.
+#[test]
+fn r63_version_2_is_read() {
+    check("v2", true);
+}
+
+fn check_histograms(series: &Series, integer: bool) {
+    assert_eq!(series.histograms.len() as i64, SAMPLES);
+    for (n, sample) in (0..SAMPLES).zip(&series.histograms) {
+        assert_eq!(sample.time.0, START + n * 60_000);
+        let found = &sample.value;
+        if n % 100 == 99 {
+            assert!(found.is_stale());
+            continue;
+        }
+        let expected: Vec<f64> = (0..3 + n / 500).map(|b| (n % 400 * (b + 1)) as f64 * if integer { 1.0 } else { 0.5 }).collect();
+        assert_eq!(found.positive_buckets, expected, "at {n}");
+        assert_eq!((found.count, found.sum, found.integer), (expected.iter().sum(), n as f64 / 4.0, integer));
+        assert_eq!(found.positive_spans, [Span { offset: if integer { -2 } else { 1 }, length: expected.len() as u32 }]);
+        assert_eq!((found.schema, found.custom_bounds.len()), if integer { (3, 0) } else { (-53, 11) });
+        let fell = n % 400 == 0 && n > 0 && n % 100 != 0;
+        assert!(!fell || found.reset != CounterReset::NotReset);
+    }
+}
+
+fn check(version: &str, second: bool) {
+    let dir = copy_of(version);
     let clock = ManualClock::new(Timestamp(START + 32 * 3_600_000));
-    let store = Store::open(Options { keeper: false, min_free_bytes: 0, ..Options::new(dir.path(), clock.clone()) }).unwrap();
+    let store = Store::open(Options { keeper: false, min_free_bytes: 0, ..Options::new(dir.path(), clock.clone()) }).expect("a readable version");
     let stats = store.stats();
-    assert_eq!((stats.segments, stats.quarantined, stats.replay.samples, stats.replay.clean), (2, 0, 300, true), "{stats:?}");
+    assert_eq!((stats.segments, stats.quarantined, stats.replay.samples, stats.replay.clean), (2, 0, if second { 420 } else { 300 }, true), "{stats:?}");
     let mut seen = 0;
     let selection = Selection { matchers: vec![], start: Timestamp::MIN, end: Timestamp::MAX };
-    let read = store.select(&selection, &Budget::unlimited(clock), &mut |series| {
+    let read = store.select(&selection, &Budget::unlimited(clock.clone()), &mut |series| {
         seen += 1;
-        assert_eq!(series.times, (0..SAMPLES).map(|n| START + n * 60_000 + n % 3).collect::<Vec<_>>());
-        for (n, value) in (0..SAMPLES).zip(&series.values) {
+        if matches!(series.labels.metric_name(), "fixture_whole" | "fixture_half") {
+            check_histograms(&series, series.labels.metric_name() == "fixture_whole");
+            return Ok(ControlFlow::Continue(()));
+        }
+        let first = if second && series.labels.metric_name() == "fixture_constant" { 600 } else { 0 };
+        assert_eq!(series.times, (first..SAMPLES).map(|n| START + n * 60_000 + n % 3).collect::<Vec<_>>());
+        for (n, value) in (first..SAMPLES).zip(&series.values) {
             let expected = match series.labels.metric_name() {
                 "fixture_constant" => 42.0f64.to_bits(),
                 "fixture_counter" => (n as f64 * 17.0).to_bits(),
@@ -65,9 +100,13 @@ fn r63_version_1_is_read() {
         }
         Ok(ControlFlow::Continue(()))
     });
-    read.unwrap();
-    assert_eq!(seen, 5);
+    read.expect("a readable store");
+    assert_eq!(seen, if second { 7 } else { 5 });
+    let exemplars = store.exemplars(&selection, &Budget::unlimited(clock)).expect("exemplars");
+    let times: Vec<i64> = exemplars.iter().flat_map(|s| s.exemplars.iter().map(|e| (e.time.0 - START) / 60_000)).collect();
+    let expected: Vec<i64> = (0..SAMPLES).step_by(200).collect();
+    assert_eq!(times, if second { [expected.clone(), expected].concat() } else { Vec::new() });
     let metadata = store.metadata();
     assert_eq!((&*metadata[0].family, metadata[0].kind, &*metadata[0].help), ("fixture_counter", MetricType::Counter, "Counts."));
-    assert_eq!(store.state().get(TOKENS, "fixture").unwrap(), Some(b"value".to_vec()));
+    assert_eq!(store.state().get(TOKENS, "fixture").expect("readable state"), Some(b"value".to_vec()));
 }

@@ -13,7 +13,7 @@ use watchfire_model::time::Timestamp;
 use watchfire_model::write::{Reason, Written};
 
 use super::{Engine, Shared, Writer, millis};
-use crate::metrics::head::Kept;
+use crate::metrics::head::{Kept, is_oversized};
 use crate::metrics::histogram::{fits, same_content};
 use crate::metrics::record::{Entry, HistogramEntry};
 use crate::metrics::segment::BlockCache;
@@ -190,6 +190,9 @@ pub(super) fn gather(writer: &mut Writer, shared: &Shared, batch: &Batch, writte
         writer.batch_number = 1;
     }
     writer.stamps.resize(shared.head.slot_bound(0), 0);
+    if is_oversized(writer.stamps.capacity(), writer.stamps.len()) {
+        writer.stamps.shrink_to_fit();
+    }
     let mut repeated = false;
     for series in &batch.series {
         let samples = series.samples.as_slice();
@@ -298,7 +301,7 @@ fn judge_one(batch: &mut Judged, lookup: &mut Lookup, shared: &Shared, limits: &
     {
         // A clock that was wrong for a while leaves samples in the future; they must not shut out the present.
         if time < newest.min(limits.latest).saturating_sub(limits.window) {
-            return refused(Reason::TooOld);
+            return refused(if limits.window == 0 { Reason::OutOfOrder } else { Reason::TooOld });
         }
         let in_head = if is_new { None } else { shared.head.get(slot).and_then(|s| s.find(time)) };
         match in_head.or_else(|| shared.find_in_segments(labels, time, lookup.now, &mut lookup.cache)) {

@@ -26,6 +26,7 @@ use crate::options::Options;
 mod deletion;
 mod exemplars;
 mod histograms;
+mod real_life;
 
 const NOW: i64 = 1_767_089_700_000;
 const HOUR: i64 = 3_600_000;

@@ -36,6 +36,11 @@ impl Frozen {
 
 type ValueLists = HashMap<Box<str>, Vec<u32>>;
 
+/// Whether so much memory is kept for so little that it is worth giving back.
+pub(crate) fn is_oversized(capacity: usize, len: usize) -> bool {
+    capacity > 4 * len + 1024
+}
+
 /// All series in memory.
 #[derive(Default)]
 pub(crate) struct Head {
@@ -213,8 +218,28 @@ impl Head {
                 }
                 if values.is_empty() {
                     self.postings.remove(name);
+                } else if is_oversized(values.capacity(), values.len()) {
+                    values.shrink_to_fit();
                 }
             }
+        }
+        // The lowest places are taken again first, so that the highest ones can be given back.
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        self.shrink();
+    }
+
+    /// Gives memory back that a crowd of series needed which has gone.
+    fn shrink(&mut self) {
+        if is_oversized(self.slots.len(), self.live) {
+            let used = self.slots.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+            self.slots.truncate(used);
+            self.slots.shrink_to_fit();
+            self.free.retain(|slot| (*slot as usize) < used);
+            self.free.shrink_to_fit();
+        }
+        if is_oversized(self.by_hash.capacity(), self.live) {
+            let slots = &self.slots;
+            self.by_hash.shrink_to_fit(|s| slots[*s as usize].as_ref().map_or(0, |series| series.labels.hash_value()));
         }
     }
 
@@ -234,6 +259,11 @@ impl Head {
         self.metadata.values()
     }
 
+    /// Places for series, taken or not.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.slots.capacity().max(self.by_hash.capacity())
+    }
     pub(crate) fn live(&self) -> usize {
         self.live
     }
