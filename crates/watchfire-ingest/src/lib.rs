@@ -11,3 +11,4 @@ pub mod protobuf;
 pub mod record;
 pub mod relabel;
 pub mod remote_write;
+pub mod tsdb;
