@@ -73,8 +73,8 @@ pub struct Rooms {
     pub config_yaml: Ask<String>,
     /// The effective flags, secrets already replaced.
     pub flags: BTreeMap<String, String>,
-    /// Labels that federation adds.
-    pub external_labels: Labels,
+    /// Labels that federation and remote read add.
+    pub external_labels: Ask<Labels>,
     /// Loads the configuration anew; `None` when `POST /-/reload` is not enabled.
     pub reload: Option<Ask<Result<(), String>>>,
     /// Asks the process to end; `None` when `POST /-/quit` is not enabled.

@@ -11,13 +11,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 use watchfire_ingest::remote_write::Version;
-use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesSamples};
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ServiceStatus, TargetStatus, ViewFuture};
 use watchfire_model::matcher::matches_all;
 use watchfire_model::meter::{Family, Meter};
 use watchfire_model::read::{Budget, ReadError, Selection, Series, Source, Visitor};
-use watchfire_model::sample::Sample;
+use watchfire_model::sample::{HistogramSample, Sample};
 use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
@@ -34,6 +34,8 @@ pub(crate) const NOW: Timestamp = Timestamp(1_767_089_700_000);
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) series: BTreeMap<Labels, BTreeMap<i64, f64>>,
+    pub(crate) histograms: BTreeMap<Labels, Vec<HistogramSample>>,
+    pub(crate) exemplars: Vec<SeriesExemplars>,
     pub(crate) metadata: Vec<Metadata>,
     pub(crate) write_error: Option<fn() -> WriteError>,
     /// Every read waits until its budget fails.
@@ -72,18 +74,21 @@ impl Source for House {
         }
         let found: Vec<Series> = {
             let held = self.held();
-            let chosen = held.series.iter().filter(|(labels, _)| matches_all(&selection.matchers, labels));
+            let within = |time: i64| (selection.start.millis()..=selection.end.millis()).contains(&time);
+            let chosen = held.series.keys().chain(held.histograms.keys()).collect::<std::collections::BTreeSet<_>>();
+            let chosen = chosen.into_iter().filter(|labels| matches_all(&selection.matchers, labels));
             chosen
-                .map(|(labels, samples)| {
-                    let range = samples.range(selection.start.millis()..=selection.end.millis());
-                    let (times, values) = range.map(|(t, v)| (*t, *v)).unzip();
-                    Series { labels: labels.clone(), times, values, histograms: Vec::new() }
+                .map(|labels| {
+                    let samples = held.series.get(labels).into_iter().flatten().filter(|(t, _)| within(**t));
+                    let (times, values) = samples.map(|(t, v)| (*t, *v)).unzip();
+                    let histograms = held.histograms.get(labels).into_iter().flatten().filter(|h| within(h.time.millis())).cloned().collect();
+                    Series { labels: labels.clone(), times, values, histograms }
                 })
-                .filter(|s| !s.times.is_empty())
+                .filter(|s| s.cost() > 0)
                 .collect()
         };
         for series in found {
-            budget.charge_samples(series.times.len() as u64)?;
+            budget.charge_samples(series.cost())?;
             if let ControlFlow::Break(()) = visit(series)? {
                 break;
             }
@@ -93,11 +98,19 @@ impl Source for House {
     fn series(&self, selection: &Selection, budget: &Budget) -> Result<Vec<Labels>, ReadError> {
         let mut all = Vec::new();
         self.select(selection, budget, &mut |series| {
-            budget.release_samples(series.times.len() as u64);
+            budget.release_samples(series.cost());
             all.push(series.labels);
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(all)
+    }
+    fn exemplars(&self, selection: &Selection, _: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
+        let mut found = self.held().exemplars.clone();
+        found.retain(|s| matches_all(&selection.matchers, &s.labels));
+        for series in &mut found {
+            series.exemplars.retain(|e| (selection.start..=selection.end).contains(&e.time));
+        }
+        Ok(found)
     }
     fn metadata(&self) -> Vec<Metadata> {
         self.held().metadata.clone()
@@ -366,7 +379,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         recorder: house.clone(),
         config_yaml: Arc::new(|| "global: {}\n".to_owned()),
         flags: BTreeMap::from([("query.timeout".to_owned(), "30s".to_owned())]),
-        external_labels: Labels::from_pairs([("site", "home")]),
+        external_labels: Arc::new(|| Labels::from_pairs([("site", "home")])),
         reload: None,
         quit: None,
         last_reload: Arc::new(|| (NOW, true)),

@@ -10,5 +10,6 @@ pub mod prometheus_text;
 pub mod protobuf;
 pub mod record;
 pub mod relabel;
+pub mod remote_read;
 pub mod remote_write;
 pub mod tsdb;

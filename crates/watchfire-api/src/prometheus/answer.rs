@@ -31,7 +31,7 @@ impl ErrorKind {
             ErrorKind::NotFound => "not_found",
         }
     }
-    fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             ErrorKind::BadData => StatusCode::BAD_REQUEST,
             ErrorKind::Execution => StatusCode::UNPROCESSABLE_ENTITY,

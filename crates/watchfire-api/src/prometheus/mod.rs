@@ -2,13 +2,16 @@
 //! with the formatting of the original; the query language itself is computed in `watchfire-query`.
 
 pub(crate) mod answer;
+mod exemplars;
 mod federate;
 pub(crate) mod gate;
 mod labels;
 pub(crate) mod number;
 mod params;
+mod parse;
 pub(crate) mod promql;
 mod query;
+mod read;
 mod status;
 mod targets;
 #[cfg(test)]
@@ -52,8 +55,9 @@ fn query_routes() -> Vec<Route<Arc<App>>> {
     vec![
         Route::query("/api/v1/query", Level::Read, query::instant).summary("Evaluates a query at one time"),
         Route::query("/api/v1/query_range", Level::Read, query::range).summary("Evaluates a query over a range of time"),
-        Route::query("/api/v1/query_exemplars", Level::Read, query::exemplars).summary("Exemplars of a query: none are kept"),
-        Route::query("/api/v1/format_query", Level::Read, query::format).summary("Formats a query"),
+        Route::query("/api/v1/query_exemplars", Level::Read, exemplars::exemplars).summary("Exemplars of the series that a query selects"),
+        Route::query("/api/v1/format_query", Level::Read, parse::format).summary("Formats a query"),
+        Route::query("/api/v1/parse_query", Level::Read, parse::tree).summary("The tree of a query"),
         Route::query("/api/v1/series", Level::Read, labels::series).summary("Series that match selectors"),
         Route::query("/api/v1/labels", Level::Read, labels::labels).summary("Names of labels"),
         Route::get("/api/v1/label/{name}/values", Level::Read, labels::label_values)
@@ -82,6 +86,7 @@ fn status_routes() -> Vec<Route<Arc<App>>> {
         Route::get("/api/v1/status/flags", Level::Read, status::flags).summary("The flags without secrets"),
         Route::get("/api/v1/status/tsdb", Level::Read, status::tsdb).summary("Cardinality"),
         Route::get("/api/v1/status/walreplay", Level::Read, status::walreplay).summary("Progress of reading the log at start"),
+        Route::get("/api/v1/notifications", Level::Read, status::notifications).summary("Notices for the page: none"),
     ]
 }
 
@@ -100,7 +105,7 @@ fn other_routes() -> Vec<Route<Arc<App>>> {
         ),
         Route::get("/graph", Level::Public, status::graph).hidden(),
         Route::post("/api/v1/write", Level::Ingest, write::write).takes(Content::Any).telemetry_body().summary("Remote write 1.0"),
-        Route::post("/api/v1/read", Level::Read, status::read).takes(Content::Any).summary("Remote read: not served yet"),
+        Route::post("/api/v1/read", Level::Read, read::read).takes(Content::Any).summary("Remote read: samples, or a stream of chunks").time_limit(None),
         Route::post("/api/v1/otlp/v1/metrics", Level::Ingest, status::otlp).takes(Content::Any).hidden(),
     ]
 }

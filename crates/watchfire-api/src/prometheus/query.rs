@@ -1,10 +1,9 @@
-//! `/api/v1/query`, `/query_range`, `/query_exemplars` and `/format_query`: parameters in, results out.
+//! `/api/v1/query` and `/query_range`: parameters in, results out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use serde_json::json;
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, ReadError};
 use watchfire_model::time::Timestamp;
@@ -40,7 +39,8 @@ impl Asked {
     }
 }
 
-fn text_of(app: &App, params: &Params) -> Result<String, ApiError> {
+/// The text of the query, if it is not too long.
+pub(crate) fn text_of(app: &App, params: &Params) -> Result<String, ApiError> {
     let text = params.get("query").unwrap_or("");
     let max = app.rooms.limits.text_bytes_max;
     if text.len() > max {
@@ -81,24 +81,6 @@ pub(crate) async fn range(State(app): State<Arc<App>>, request: Request) -> Resu
         render(answer, asked.limit, budget)
     })
     .await
-}
-
-/// `GET|POST /api/v1/query_exemplars`: exemplars are not kept, so a good query has none.
-pub(crate) async fn exemplars(State(app): State<Arc<App>>, request: Request) -> Result<Success, ApiError> {
-    let params = Params::read(request).await?;
-    let (start, end) = (params.time_or("start", app.now())?, params.time_or("end", app.now())?);
-    if end < start {
-        return Err(ApiError::bad_data("end timestamp must not be before start time"));
-    }
-    parse(&text_of(&app, &params)?).map_err(|error| ApiError::bad_data(error.to_string()))?;
-    Ok(Success::of(&json!([])))
-}
-
-/// `GET|POST /api/v1/format_query`.
-pub(crate) async fn format(State(app): State<Arc<App>>, request: Request) -> Result<Success, ApiError> {
-    let params = Params::read(request).await?;
-    let expr = parse(&text_of(&app, &params)?).map_err(|error| ApiError::parameter("query", error))?;
-    Ok(Success::of(&expr.to_string()))
 }
 
 /// Writes a result as JSON, at most `limit` series of it.

@@ -156,6 +156,11 @@ pub(crate) async fn alertmanagers() -> Success {
     Success::of(&json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))
 }
 
+/// `GET /api/v1/notifications`: what the page of Prometheus should show above everything else; there is nothing of the kind.
+pub(crate) async fn notifications() -> Success {
+    Success::of(&json!([]))
+}
+
 /// `GET|HEAD /-/healthy`.
 pub(crate) async fn healthy() -> Response {
     text(StatusCode::OK, "Watchfire is Healthy.\n")
@@ -210,11 +215,6 @@ pub(crate) async fn graph(request: Request) -> Response {
 /// What Prometheus says to paths it does not know; Grafana recognises the words.
 pub(crate) fn not_found() -> Response {
     text(StatusCode::NOT_FOUND, "404 page not found\n")
-}
-
-/// `POST /api/v1/read`.
-pub(crate) async fn read() -> ApiError {
-    ApiError::new(super::answer::ErrorKind::NotFound, "remote read is not served yet; use /api/v1/query_range or /federate")
 }
 
 /// `POST /api/v1/otlp/v1/metrics`.

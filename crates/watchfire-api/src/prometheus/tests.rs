@@ -284,8 +284,8 @@ async fn federation_gives_the_newest_values() {
     assert_eq!(
         answer.text(),
         format!(
-            "# TYPE bytes untyped\nbytes{{path=\"a\\\"b\\\\c\\nd\",site=\"home\"}} 2.004936e+07 {at}\n\
-             # TYPE go_info untyped\ngo_info{{version=\"go1.19\",site=\"home\"}} 1 {at}\n\
+            "# TYPE bytes untyped\nbytes{{path=\"a\\\"b\\\\c\\nd\",instance=\"\",site=\"home\"}} 2.004936e+07 {at}\n\
+             # TYPE go_info untyped\ngo_info{{version=\"go1.19\",instance=\"\",site=\"home\"}} 1 {at}\n\
              # TYPE up untyped\nup{{instance=\"a:1\",job=\"node\",site=\"home\"}} 1 {at}\nup{{instance=\"b:1\",job=\"web\",site=\"home\"}} 0 {at}\n"
         )
     );

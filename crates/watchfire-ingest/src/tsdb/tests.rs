@@ -130,13 +130,7 @@ fn any_time_steps() -> impl Strategy<Value = Vec<i64>> {
 }
 
 fn any_value() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        any::<u64>().prop_map(f64::from_bits),
-        (0u32..1000).prop_map(f64::from),
-        Just(f64::from_bits(STALE_NAN_BITS)),
-        Just(-0.0),
-        Just(f64::INFINITY),
-    ]
+    prop_oneof![any::<u64>().prop_map(f64::from_bits), (0u32..1000).prop_map(f64::from), Just(f64::from_bits(STALE_NAN_BITS)), Just(-0.0), Just(f64::INFINITY),]
 }
 
 /// Histograms of one series that grow, sometimes change their layout and sometimes begin anew.

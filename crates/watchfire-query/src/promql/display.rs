@@ -6,7 +6,7 @@ use watchfire_model::duration::format_millis;
 use watchfire_model::labels::{METRIC_NAME, is_classic_label_name, is_classic_metric_name, quoted};
 use watchfire_model::matcher::{MatchOp, Matcher};
 
-use super::ast::{Aggregate, At, Binary, Cardinality, Duration, Expr, Matching, Node, NodeKind, VectorSelector};
+use super::ast::{Aggregate, At, Binary, Cardinality, Duration, Expr, Matching, Node, NodeKind, Subquery, VectorSelector};
 use super::lexer::{Kind, keyword};
 use super::numbers::format_short;
 
@@ -30,12 +30,8 @@ impl fmt::Display for Node {
                 write_modifiers(f, matrix.selector.at, matrix.selector.offset.as_ref())
             }
             NodeKind::Subquery(subquery) => {
-                write!(f, "{}[{}:", subquery.expr, subquery.range)?;
-                if let Some(step) = &subquery.step {
-                    step.fmt(f)?;
-                }
-                f.write_str("]")?;
-                write_modifiers(f, subquery.at, subquery.offset.as_ref())
+                subquery.expr.fmt(f)?;
+                write_window(f, subquery)
             }
             NodeKind::Call(call) => {
                 write!(f, "{}(", call.function.name)?;
@@ -143,13 +139,29 @@ fn label(name: &str) -> String {
     if is_classic_label_name(name) && !matches!(keyword(name), Some(Kind::Number)) { name.to_owned() } else { quoted(name) }
 }
 
-fn write_aggregate(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
+/// The window of a subquery with its modifiers.
+pub(super) fn write_window(f: &mut fmt::Formatter<'_>, subquery: &Subquery) -> fmt::Result {
+    write!(f, "[{}:", subquery.range)?;
+    if let Some(step) = &subquery.step {
+        write!(f, "{step}")?;
+    }
+    f.write_str("]")?;
+    write_modifiers(f, subquery.at, subquery.offset.as_ref())
+}
+
+/// What stands before the parentheses of an aggregation.
+pub(super) fn write_aggregate_head(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
     f.write_str(aggregate.op.symbol())?;
     if aggregate.without || !aggregate.grouping.is_empty() {
         write!(f, " {} (", if aggregate.without { "without" } else { "by" })?;
         write_list(f, aggregate.grouping.iter().map(|l| label(l)))?;
         f.write_str(") ")?;
     }
+    Ok(())
+}
+
+fn write_aggregate(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
+    write_aggregate_head(f, aggregate)?;
     f.write_str("(")?;
     if let Some(param) = &aggregate.param {
         write!(f, "{param}, ")?;
@@ -166,7 +178,7 @@ fn write_binary(f: &mut fmt::Formatter<'_>, binary: &Binary) -> fmt::Result {
     write!(f, " {}", binary.rhs)
 }
 
-fn write_matching(f: &mut fmt::Formatter<'_>, matching: &Matching) -> fmt::Result {
+pub(super) fn write_matching(f: &mut fmt::Formatter<'_>, matching: &Matching) -> fmt::Result {
     let group = match matching.cardinality {
         Cardinality::OneToOne => "",
         Cardinality::ManyToOne => "group_left",

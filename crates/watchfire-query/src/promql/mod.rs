@@ -16,6 +16,7 @@ mod functions;
 mod lexer;
 mod numbers;
 mod parser;
+mod pretty;
 
 #[cfg(test)]
 mod spec;

@@ -64,7 +64,10 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             Arc::new(move || reloader.rendered())
         },
         flags: flags(settings),
-        external_labels: reloader.external_labels(),
+        external_labels: {
+            let reloader = reloader.clone();
+            Arc::new(move || reloader.external_labels())
+        },
         last_reload: {
             let reloader = reloader.clone();
             Arc::new(move || reloader.last())

@@ -5,4 +5,5 @@
 
 mod basics;
 mod prometheus;
+mod remote_read;
 mod server;

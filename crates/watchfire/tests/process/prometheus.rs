@@ -98,12 +98,12 @@ fn stack() -> Option<Stack> {
     Some(Stack { server, prometheus: format!("127.0.0.1:{prom}").parse().unwrap(), _peers: vec![node_exporter, prometheus], _dir: dir })
 }
 
-fn ask(address: std::net::SocketAddr, path: &str) -> Value {
+pub(crate) fn ask(address: std::net::SocketAddr, path: &str) -> Value {
     request(address, "GET", path, &[], b"").map_or(Value::Null, |a| serde_json::from_slice(&a.body).unwrap_or(Value::Null))
 }
 
 /// Series in a fixed order, values as numbers.
-fn normal(answer: &Value) -> Vec<(String, Vec<f64>)> {
+pub(crate) fn normal(answer: &Value) -> Vec<(String, Vec<f64>)> {
     let result = &answer["data"]["result"];
     if answer["data"]["resultType"] == "scalar" {
         return vec![(String::new(), vec![float(&result[1])])];
@@ -131,7 +131,7 @@ fn float(value: &Value) -> f64 {
     }
 }
 
-fn alike(a: &[(String, Vec<f64>)], b: &[(String, Vec<f64>)]) -> bool {
+pub(crate) fn alike(a: &[(String, Vec<f64>)], b: &[(String, Vec<f64>)]) -> bool {
     let close = |x: &f64, y: &f64| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-9 * x.abs().max(y.abs());
     a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.0 == y.0 && x.1.len() == y.1.len() && x.1.iter().zip(&y.1).all(|(p, q)| close(p, q)))
 }
