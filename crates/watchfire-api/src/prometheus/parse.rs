@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use serde_json::{Value, json};
 use watchfire_model::matcher::Matcher;
-use watchfire_query::promql::{At, Binary, Call, Cardinality, Duration, Node, NodeKind, Subquery, ValueType, VectorSelector, parse};
+use watchfire_query::promql::{At, Binary, Call, Cardinality, Duration, Extension, Node, NodeKind, Subquery, ValueType, VectorSelector, parse};
 
 use super::answer::{ApiError, Success};
 use super::number::plain;
@@ -54,11 +54,11 @@ fn node_json(node: &Node) -> Value {
 fn selector_json(selector: &VectorSelector, kind: &str, range: Option<&Duration>) -> Value {
     let (timestamp, start_or_end) = at_json(selector.at);
     let mut tree = json!({
-        "anchored": false,
+        "anchored": selector.extension == Some(Extension::Anchored),
         "matchers": selector.matchers.iter().map(matcher_json).collect::<Vec<_>>(),
         "name": selector.name.as_deref().unwrap_or(""),
         "offset": selector.offset.as_ref().map_or(0, millis),
-        "smoothed": false,
+        "smoothed": selector.extension == Some(Extension::Smoothed),
         "startOrEnd": start_or_end,
         "timestamp": timestamp,
         "type": kind,
@@ -165,8 +165,8 @@ mod tests {
             r#"{"anchored":false,"matchers":[{"name":"a","type":"=~","value":"b.*"},{"name":"__name__","type":"=","value":"foo"}],"name":"foo","offset":-300000,"smoothed":false,"startOrEnd":null,"timestamp":1500,"type":"vectorSelector"}"#,
         );
         check(
-            r#"{a="b"}[5m] @ end()"#,
-            r#"{"anchored":false,"matchers":[{"name":"a","type":"=","value":"b"}],"name":"","offset":0,"range":300000,"smoothed":false,"startOrEnd":"end","timestamp":null,"type":"matrixSelector"}"#,
+            r#"{a="b"}[5m] anchored @ end()"#,
+            r#"{"anchored":true,"matchers":[{"name":"a","type":"=","value":"b"}],"name":"","offset":0,"range":300000,"smoothed":false,"startOrEnd":"end","timestamp":null,"type":"matrixSelector"}"#,
         );
     }
 

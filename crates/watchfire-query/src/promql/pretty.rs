@@ -56,6 +56,7 @@ fn operator(binary: &Binary) -> String {
 mod tests {
     use super::super::parse;
 
+    /// Expected texts are those of Prometheus 2.42.
     #[test]
     fn long_expressions_are_broken() {
         let check = |text: &str, expected: &str| {
@@ -66,10 +67,19 @@ mod tests {
         check("sum(foo)by(job)", "sum by (job) (foo)");
         let long = "a_metric_with_a_name_that_fills_nearly_all_of_a_line_by_itself_and_then_some_more";
         check(
-            &format!("sum by(job)(rate({long}{{job=\"a\"}}[5m]))/on(job) group_left(x) count({long})"),
-            &format!("  sum by (job) (\n    rate(\n      {long}{{job=\"a\"}}[5m]\n    )\n  )\n/ on (job) group_left (x)\n  count({long})"),
+            &format!("sum by(job)(rate({long}{{job=\"a\"}}[10m]))/on(job) group_left(x) count({long})"),
+            &format!("  sum by (job) (\n    rate(\n      {long}{{job=\"a\"}}[10m]\n    )\n  )\n/ on (job) group_left (x)\n  count({long})"),
         );
         check(&format!("topk(3, -({long} > bool {long}))"), &format!("topk(\n  3,\n  -(\n      {long}\n    > bool\n      {long}\n  )\n)"));
-        check(&format!("max_over_time(deriv({long}[5m])[30m:1m] offset 5m)"), &format!("max_over_time(\n  deriv(\n    {long}[5m]\n  )[30m:1m] offset 5m\n)"));
+        check(&format!("max_over_time(deriv({long}[5m])[30m:1m] offset 5m)"), &format!("max_over_time(\n  deriv({long}[5m])[30m:1m] offset 5m\n)"));
+        let longer = format!("{long}{{a=\"1234567890123456789\"}}");
+        check(
+            &format!("max_over_time(deriv({longer}[5m])[30m:1m] offset 5m)"),
+            &format!("max_over_time(\n  deriv(\n    {longer}[5m]\n  )[30m:1m] offset 5m\n)"),
+        );
+        check(
+            &format!("quantile_over_time(0.9, up[5m:1m]) + absent({long}{{a=\"b\"}} unless on() up)"),
+            &format!("  quantile_over_time(0.9, up[5m:1m])\n+\n  absent(\n      {long}{{a=\"b\"}}\n    unless on ()\n      up\n  )"),
+        );
     }
 }
