@@ -153,3 +153,128 @@ fn chunks(app: &App, budget: &Budget, asked: &ReadRequest, external: &Labels) ->
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(STREAMED_TYPE));
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use watchfire_ingest::protobuf::{Message, Value, Writer};
+    use watchfire_ingest::tsdb::ChunkSamples;
+    use watchfire_model::labels;
+
+    use super::*;
+    use crate::testing::{Answered, Faces, NOW};
+
+    /// Asks for everything with `__name__` matching, and one matcher more.
+    async fn ask(faces: &Faces, response_type: u64, op: u64, name: &str, value: &str) -> Answered {
+        let mut message = Writer::new();
+        message.message(1, |query| {
+            query.int(1, NOW.millis() - 60_000);
+            query.int(2, NOW.millis());
+            for (op, name, value) in [(2, "__name__", ".+"), (op, name, value)] {
+                query.message(3, |matcher| {
+                    matcher.uint(1, op);
+                    matcher.text(2, name);
+                    matcher.text(3, value);
+                });
+            }
+        });
+        message.always_uint(2, response_type);
+        post(faces, message.bytes()).await
+    }
+    async fn post(faces: &Faces, message: &[u8]) -> Answered {
+        let body = snap::raw::Encoder::new().compress_vec(message).unwrap();
+        faces.send(Request::post("/api/v1/read").header("content-encoding", "snappy").body(Body::from(body)).unwrap()).await
+    }
+
+    fn texts(message: &[u8], field: u64, out: &mut Vec<String>) {
+        for item in Message::new(message) {
+            if let (number, Value::Bytes(bytes)) = item.unwrap()
+                && number == field
+            {
+                let pair: Vec<String> = Message::new(bytes)
+                    .map(|f| if let (_, Value::Bytes(t)) = f.unwrap() { String::from_utf8(t.to_vec()).unwrap() } else { String::new() })
+                    .collect();
+                out.push(pair.join("="));
+            }
+        }
+    }
+    /// The labels of each series in an answer of samples.
+    fn series(answer: &Answered) -> Vec<String> {
+        assert_eq!((answer.status, answer.header("content-encoding")), (StatusCode::OK, "snappy"), "{}", answer.text());
+        let message = snap::raw::Decoder::new().decompress_vec(&answer.body).unwrap();
+        let mut all = Vec::new();
+        for result in Message::new(&message) {
+            let (_, Value::Bytes(result)) = result.unwrap() else { continue };
+            for series in Message::new(result) {
+                let (_, Value::Bytes(series)) = series.unwrap() else { continue };
+                let mut labels = Vec::new();
+                texts(series, 1, &mut labels);
+                all.push(labels.join(","));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    fn faces() -> Faces {
+        let faces = Faces::new();
+        faces.house.put(labels!("__name__" => "up", "job" => "b"), &[(30, 1.0), (15, 0.0), (0, 1.0)]);
+        faces.house.put(labels!("__name__" => "up", "job" => "a"), &[(90, 1.0), (30, 1.0)]);
+        faces.house.put(labels!("__name__" => "up", "job" => "c", "site" => "elsewhere"), &[(10, 1.0)]);
+        faces
+    }
+
+    #[tokio::test]
+    async fn external_labels_are_added_and_taken_out_of_matchers() {
+        let faces = faces();
+        let (a, b, c) = ("__name__=up,job=a,site=home", "__name__=up,job=b,site=home", "__name__=up,job=c,site=elsewhere");
+        for (op, name, value, expected) in [
+            (2, "job", ".*", &[a, b, c][..]),
+            (0, "site", "home", &[a, b]),
+            (0, "site", "elsewhere", &[c]),
+            (0, "site", "", &[a, b]),
+            (1, "job", "a", &[b, c]),
+            (3, "job", "a|c", &[b]),
+        ] {
+            assert_eq!(series(&ask(&faces, 0, op, name, value).await), expected, "{op} {name} {value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_are_sorted_and_complete() {
+        let answer = ask(&faces(), 1, 2, "job", ".*").await;
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, STREAMED_TYPE));
+        let (mut rest, mut seen) = (&answer.body[..], Vec::new());
+        while let [len, sum0, sum1, sum2, sum3, after @ ..] = rest {
+            let (frame, after) = after.split_at(usize::from(*len));
+            assert_eq!(tsdb::castagnoli(frame).to_be_bytes(), [*sum0, *sum1, *sum2, *sum3]);
+            let Some(Ok((1, Value::Bytes(series)))) = Message::new(frame).next() else { panic!("{frame:?}") };
+            let (mut labels, mut samples) = (Vec::new(), ChunkSamples::default());
+            texts(series, 1, &mut labels);
+            for field in Message::new(series) {
+                if let (2, Value::Bytes(chunk)) = field.unwrap() {
+                    let data = Message::new(chunk).find_map(|f| if let Ok((4, Value::Bytes(data))) = f { Some(data) } else { None });
+                    tsdb::decode(1, data.unwrap(), &mut samples).unwrap();
+                }
+            }
+            seen.push((labels[1].clone(), samples.times.iter().map(|t| (NOW.millis() - t) / 1000).collect::<Vec<_>>(), samples.values));
+            rest = after;
+        }
+        let expected = [("job=a", vec![30], vec![1.0]), ("job=b", vec![30, 15, 0], vec![1.0, 0.0, 1.0]), ("job=c", vec![10], vec![1.0])];
+        assert_eq!(seen, expected.map(|(job, times, values)| (job.to_owned(), times, values)));
+    }
+
+    #[tokio::test]
+    async fn refusals_are_plain_text() {
+        let few = Faces::with(|rooms| rooms.limits.samples_max = 2);
+        few.house.put(labels!("__name__" => "up"), &[(30, 1.0), (15, 0.0), (0, 1.0)]);
+        for response_type in [0, 1] {
+            let answer = ask(&few, response_type, 2, "job", ".*").await;
+            assert_eq!((answer.status, answer.text().as_str()), (StatusCode::BAD_REQUEST, "exceeded sample limit (2)\n"));
+        }
+        let bad = post(&few, &[0x0a, 0x05, 0x01]).await;
+        assert_eq!((bad.status, bad.text().as_str()), (StatusCode::BAD_REQUEST, "cannot read the read request: it ends within a field\n"));
+        let not_packed = few.post("/api/v1/read", "application/x-protobuf", "").await;
+        assert_eq!(not_packed.status, StatusCode::BAD_REQUEST, "{}", not_packed.text());
+    }
+}

@@ -360,8 +360,6 @@ async fn unknown_paths_say_page_not_found() {
     assert_eq!((answer.status, answer.text().as_str()), (StatusCode::NOT_FOUND, "404 page not found\n"));
     assert_eq!(faces.get("/graph?g0.expr=up").await.header("location"), "/query?g0.expr=up");
     assert_eq!(faces.get("/graph").await.status, StatusCode::FOUND);
-    let read = faces.post("/api/v1/read", "application/x-protobuf", "").await;
-    assert_eq!((read.status, &read.json()["errorType"]), (StatusCode::NOT_FOUND, &json!("not_found")));
 }
 
 #[tokio::test]

@@ -120,8 +120,67 @@ fn cumulative(histogram: &Histogram) -> Vec<(f64, f64)> {
         }
     }
     let bounds = histogram.custom_bounds.iter().copied().chain([f64::INFINITY]);
-    bounds.zip(counts).scan(0.0, |total, (bound, count)| {
-        *total += count;
-        Some((bound, *total))
-    }).collect()
+    bounds
+        .zip(counts)
+        .scan(0.0, |total, (bound, count)| {
+            *total += count;
+            Some((bound, *total))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use watchfire_model::histogram::{CUSTOM_SCHEMA, Histogram, Span};
+    use watchfire_model::labels;
+    use watchfire_model::sample::HistogramSample;
+
+    use super::*;
+    use crate::testing::{Faces, NOW};
+
+    #[test]
+    fn scrapers_that_prefer_it() {
+        let native =
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8";
+        assert!(is_wanted(native));
+        assert!(!is_wanted("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"));
+    }
+
+    #[test]
+    fn own_bounds_become_classic_buckets() {
+        let histogram = Histogram {
+            schema: CUSTOM_SCHEMA,
+            count: 6.0,
+            custom_bounds: [0.5, 1.0, 2.0].into(),
+            positive_spans: vec![Span { offset: 0, length: 1 }, Span { offset: 1, length: 2 }],
+            positive_buckets: vec![1.0, 2.0, 3.0],
+            ..Histogram::default()
+        };
+        assert_eq!(cumulative(&histogram), [(0.5, 1.0), (1.0, 1.0), (2.0, 3.0), (f64::INFINITY, 6.0)]);
+    }
+
+    #[tokio::test]
+    async fn histograms_leave_by_protobuf_alone() {
+        let faces = Faces::new();
+        let value = Histogram {
+            schema: 1,
+            count: 3.0,
+            sum: 4.5,
+            positive_spans: vec![Span { offset: 2, length: 1 }],
+            positive_buckets: vec![3.0],
+            ..Histogram::default()
+        };
+        faces.house.held().histograms.insert(labels!("__name__" => "h"), vec![HistogramSample { time: NOW, value: Arc::new(value) }]);
+        faces.house.put(labels!("__name__" => "up"), &[(0, 1.0)]);
+        let path = "/federate?match[]=h&match[]=up";
+        assert!(!faces.get(path).await.text().contains('h'));
+        let answer = faces.get_with(path, &[("accept", CONTENT_TYPE)]).await;
+        assert_eq!(answer.header("content-type"), CONTENT_TYPE);
+        // Two messages: the histogram's begins with its length, its name and its type.
+        assert_eq!(answer.body[1..6], [0x0a, 1, b'h', 0x18, 4]);
+        let next = 1 + usize::from(answer.body[0]);
+        assert_eq!(answer.body[next + 1..next + 7], [0x0a, 2, b'u', b'p', 0x18, 3]);
+    }
 }
