@@ -9,7 +9,7 @@ use serde_json::Value;
 use watchfire_ingest::protobuf::{Message, Value as Field, Writer};
 use watchfire_ingest::remote_write::wire::{Series, v1};
 use watchfire_ingest::tsdb::{self, ChunkSamples};
-use watchfire_model::histogram::{CounterReset, Histogram, Span};
+use watchfire_model::histogram::{Histogram, Span};
 use watchfire_model::labels;
 use watchfire_model::sample::{HistogramSample, Sample, stale_nan};
 use watchfire_model::time::Timestamp;
@@ -149,6 +149,7 @@ fn chunks(address: SocketAddr, start: i64, end: i64) -> Vec<(String, u8, Vec<u8>
         }
         len |= usize::from(rest[at]) << (7 * at);
         let (sum, after) = rest[at + 1..].split_at(4);
+        assert!(len <= after.len(), "not a frame: {}", String::from_utf8_lossy(rest));
         let (frame, after) = after.split_at(len);
         assert_eq!(tsdb::castagnoli(frame).to_be_bytes(), sum);
         for field in Message::new(frame) {
@@ -191,17 +192,16 @@ fn read_series(message: &[u8], found: &mut Vec<(String, u8, Vec<u8>)>) {
 
 fn histograms(now_ms: i64) -> v1::Request {
     let mut message = v1::Request::new();
-    for kind in ["integer", "float", "gauge"] {
+    // 2.42 cannot give gauge histograms back in this way.
+    for kind in ["integer", "float"] {
         let labels = labels!("__name__" => "latency", "kind" => kind, "job" => "test");
         let all: Vec<HistogramSample> = (0..100)
             .map(|i| {
-                let n = if kind == "gauge" { 100 - i } else { i } + i * i % 7;
-                let f = f64::from(if kind == "gauge" { n } else { i * 8 + i % 3 }) / if kind == "float" { 3.0 } else { 1.0 };
+                let f = f64::from(1 + i * 8 + i % 3) / if kind == "float" { 3.0 } else { 1.0 };
                 let (positive, negative) = (vec![f, f, 2.0 * f, 0.0, f], vec![f, 5.0 * f]);
                 let value = Histogram {
                     schema: 2,
                     integer: kind == "integer",
-                    reset: if kind == "gauge" { CounterReset::Gauge } else { CounterReset::Unknown },
                     zero_threshold: if kind == "float" { 1e-6 } else { 2f64.powi(-128) },
                     zero_count: f,
                     count: f + positive.iter().chain(&negative).sum::<f64>(),
@@ -240,16 +240,20 @@ fn chunks_of_a_real_prometheus_are_those_that_we_write() {
         let mut samples = ChunkSamples::default();
         tsdb::decode(*encoding, data, &mut samples).unwrap();
         let again = tsdb::encode(&samples.times, &samples.values, &samples.histograms);
-        assert_eq!(again.iter().map(|c| (c.encoding as u8, c.data.len())).collect::<Vec<_>>(), [(*encoding, data.len())], "{labels}");
+        assert_eq!(again.iter().map(|c| c.encoding as u8).collect::<Vec<_>>(), [*encoding], "{labels}");
         // What the chunk before has to say about a reset is not in the samples.
         let mut data = data.clone();
         if *encoding != 1 && data[2] == 0b0100_0000 {
             data[2] = again[0].data[2];
         }
+        // Go leaves an empty byte behind bits that end with a byte.
+        if data.len() == again[0].data.len() + 1 && data.last() == Some(&0) {
+            data.pop();
+        }
         assert_eq!(again[0].data, data, "{labels}");
         *kinds.entry(*encoding).or_default() += 1;
     }
-    assert!(kinds.get(&1) >= Some(&40) && kinds.get(&2) >= Some(&1) && kinds.get(&3) >= Some(&2), "{kinds:?}");
+    assert!(kinds.get(&1) >= Some(&40) && kinds.get(&2) >= Some(&1) && kinds.get(&3) >= Some(&1), "{kinds:?}");
     assert_eq!(sorted(&theirs), sorted(&ours), "the same samples, whoever is asked");
 }
 
