@@ -12,7 +12,7 @@ use watchfire_ingest::tsdb::{self, ChunkSamples};
 use watchfire_model::histogram::{Histogram, Span};
 use watchfire_model::labels;
 use watchfire_model::sample::{HistogramSample, Sample, stale_nan};
-use watchfire_model::time::Timestamp;
+use watchfire_model::time::{Clock, SystemClock, Timestamp};
 
 use crate::prometheus::{alike, ask, normal};
 use crate::server::{Peer, Server, escape, free_port, installed, request, until};
@@ -78,9 +78,9 @@ const QUERIES: [&str; 14] = [
     "max_over_time(rate(reads_total[2m])[20m:1m])",
 ];
 
+/// The last full second.
 fn now_ms() -> i64 {
-    let second = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    i64::try_from(second).unwrap() * 1_000
+    SystemClock::new().now().millis() / 1_000 * 1_000
 }
 
 #[test]
