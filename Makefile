@@ -6,13 +6,13 @@ UI_SOURCES := $(shell find ui/src ui/public ui/build ui/index.html ui/package.js
 # Only the real build of the page writes this file; `cargo build` alone leaves a placeholder.
 PAGE := ui/dist/third-party-notices.txt
 
-.PHONY: help build run test crash bench bench-metrics bench-stack ui-test setup setup-test lint tidy
+.PHONY: help build run test crash bench bench-metrics bench-stack bench-store ui-test setup setup-test lint tidy
 help:
 	@echo "make build   page and release binary at $(BINARY)"
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
 	@echo "make test    everything that is tested, with the real peers"
 	@echo "make crash   thousands of kill -9 (KILLS=2000)"
-	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack; MINUTES=10)"
+	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack, bench-store; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
 
 setup:
@@ -51,8 +51,13 @@ ui-test: $(PAGE)
 crash: setup
 	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) cargo test --release --locked -p watchfire-store --test crash -- --nocapture
 
-bench: bench-metrics bench-stack
-bench-metrics: setup
+bench: bench-metrics bench-stack bench-store
+# SERIES=10000 (100000, 1000000), HOURS=24, ARGS: `bench-metrics run --help` lists them. With 24 hours it takes about ten minutes.
+bench-metrics: build
+	@scripts/setup.sh bench
+	cargo build --release --locked -p bench-metrics
+	$(TARGET)/release/bench-metrics run --watchfire "$(BINARY)" --dir "$(TARGET)/bench-metrics" --series $(or $(SERIES),10000) --hours $(or $(HOURS),24) $(ARGS)
+bench-store: setup
 	cargo run --release --locked -p watchfire-store --example store_bench
 bench-stack: setup-test build
 	cargo build --release --locked -p watchfire-store --example fill

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs the system packages that a target needs, and nothing when they are there already.
-# usage: scripts/setup.sh build|test    Debian and its relatives; elsewhere it says what is missing.
+# usage: scripts/setup.sh build|test|bench    Debian and its relatives; elsewhere it says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 need_build=(cc:gcc make:make)
 need_test=(chromium:chromium prometheus:prometheus prometheus-node-exporter:prometheus-node-exporter strace:strace kill:procps setpriv:util-linux)
+need_bench=(prometheus:prometheus victoria-metrics:victoria-metrics setpriv:util-linux)
 
 missing=()
 want() { for pair in "$@"; do command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}"); done; }
@@ -14,6 +15,7 @@ if [ "${1:-build}" = test ]; then
   want "${need_test[@]}"
   [ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing+=(postgresql)
 fi
+if [ "${1:-build}" = bench ]; then want "${need_bench[@]}"; fi
 for tool in cargo node npm; do
   command -v "$tool" >/dev/null 2>&1 || { echo "setup: $tool is not installed. Watchfire needs Rust (rustup.rs) and Node 20 or newer." >&2; [ "$tool" = cargo ] && exit 1; }
 done

@@ -59,7 +59,7 @@ struct Run {
     /// Samples per second; without it as fast as the server takes them.
     #[arg(long)]
     pace: Option<f64>,
-    /// Leaves out what needs the data to be read.
+    /// Leaves out the queries.
     #[arg(long)]
     no_queries: bool,
     /// Leaves out `kill -9`.

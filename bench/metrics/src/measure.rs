@@ -48,7 +48,7 @@ pub(crate) struct Figures {
     pub(crate) wire_bytes: u64,
     pub(crate) latency: (Duration, Duration),
     pub(crate) retries: u64,
-    /// The whole data directory, when it was left alone and flushed.
+    /// The whole data directory after a stop, a start and a rest.
     pub(crate) disk_bytes: u64,
     /// At its smallest: Prometheus' blocks alone, VictoriaMetrics after a merge that was asked for.
     pub(crate) disk_bytes_least: u64,
@@ -82,7 +82,6 @@ impl Course<'_> {
         server.wait_quiet(SETTLE_MAX);
         let cpu_settled = cpu_ms(server.pid()) - cpu;
         memory.after = status_bytes(server.pid(), "VmRSS");
-        let disk_running = setup.disk_bytes();
         let blocks = if setup.kind == Kind::Prometheus { Some(snapshot_bytes(setup, &server)?) } else { None };
         server.stop()?;
 
@@ -98,8 +97,8 @@ impl Course<'_> {
         }
         let server = server.context("no start")?;
         server.wait_quiet(SETTLE_MAX);
-        // Ours moves what is in memory into segments when it stops; the others' directories stay as they were.
-        let disk_bytes = if setup.kind == Kind::Watchfire { setup.disk_bytes() } else { disk_running };
+        // A stop and a start have put on the disk what was in memory only.
+        let disk_bytes = setup.disk_bytes();
 
         let mut queries = Vec::new();
         if self.queries {

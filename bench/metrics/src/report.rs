@@ -11,9 +11,8 @@ pub(crate) fn progress(what: &str) {
     eprintln!("bench-metrics: {what}");
 }
 
-/// What was not done must be seen, in the table as well.
+/// What was not done must be seen among the tables.
 pub(crate) fn skipped(what: &str) {
-    eprintln!("SKIPPED: {what}");
     println!("SKIPPED: {what}\n");
 }
 
@@ -112,7 +111,7 @@ pub(crate) fn tables(course: &Course<'_>, results: &[Figures]) -> String {
     table.row("bytes per sample on the wire", |f| f.wire_bytes as f64 / f.samples as f64);
 
     table.head("disk");
-    table.row("bytes per sample, whole directory, left alone", |f| f.disk_bytes as f64 / f.samples as f64);
+    table.row("bytes per sample, whole directory, after a restart", |f| f.disk_bytes as f64 / f.samples as f64);
     table.row("bytes per sample, at its smallest", |f| f.disk_bytes_least as f64 / f.samples as f64);
 
     table.head("RSS, MB");

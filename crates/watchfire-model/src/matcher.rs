@@ -1,7 +1,9 @@
 //! Label matchers: `=`, `!=`, `=~`, `!~`, with Prometheus' fully anchored regular expressions, bounded in size.
 //! A missing label matches like an empty value. Not a selector parser: query languages make these.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use regex::Regex;
 
@@ -78,7 +80,8 @@ pub struct Matcher {
 enum Test {
     Is(String),
     OneOf(Vec<String>),
-    Prefix(String),
+    /// One of these beginnings, then anything.
+    Prefix(Vec<String>),
     Any,
     NonEmpty,
     Pattern(Regex),
@@ -89,10 +92,12 @@ impl Matcher {
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Matcher, MatcherError> {
         let test = match op {
             MatchOp::Equal | MatchOp::NotEqual => Test::Is(value.to_owned()),
-            MatchOp::Regex | MatchOp::NotRegex => {
-                let regex = anchored(value)?;
-                simplify(value).unwrap_or(Test::Pattern(regex))
-            }
+            MatchOp::Regex | MatchOp::NotRegex if value.len() > PATTERN_BYTES_MAX => return Err(MatcherError::TooLong(value.len())),
+            // Compiling takes longer than many a query; what can be said in plain comparisons is valid without it.
+            MatchOp::Regex | MatchOp::NotRegex => match simplify(value) {
+                Some(test) => test,
+                None => Test::Pattern(compiled(value)?),
+            },
         };
         Ok(Matcher { name: name.to_owned(), op, value: value.to_owned(), test })
     }
@@ -105,7 +110,7 @@ impl Matcher {
         let hit = match &self.test {
             Test::Is(text) => value == text,
             Test::OneOf(texts) => texts.iter().any(|t| t == value),
-            Test::Prefix(prefix) => value.starts_with(prefix.as_str()),
+            Test::Prefix(prefixes) => prefixes.iter().any(|prefix| value.starts_with(prefix.as_str())),
             Test::Any => true,
             Test::NonEmpty => !value.is_empty(),
             Test::Pattern(regex) => regex.is_match(value),
@@ -140,27 +145,60 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// Turns the patterns that people really write (`a|b`, `foo.*`, `.+`, `.*`, plain text) into plain comparisons.
+/// Compiled patterns that are kept: rules and dashboards ask the same questions again and again.
+const COMPILED_MAX: usize = 32;
+static COMPILED: Mutex<VecDeque<(String, Regex)>> = Mutex::new(VecDeque::new());
+
+/// [`anchored`], from the patterns that were compiled lately.
+fn compiled(pattern: &str) -> Result<Regex, MatcherError> {
+    let kept = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, regex)) = kept().iter().find(|(p, _)| p == pattern) {
+        return Ok(regex.clone());
+    }
+    // Not under the lock: a large pattern must not hold up the others.
+    let regex = anchored(pattern)?;
+    let mut kept = kept();
+    kept.truncate(COMPILED_MAX - 1);
+    kept.push_front((pattern.to_owned(), regex.clone()));
+    Ok(regex)
+}
+
+/// So many plain texts may stand for a pattern.
+const TEXTS_MAX: usize = 64;
+
+/// Turns the patterns that people really write (`a|b`, `foo.*`, `x_(a|b)_y.*`, `.+`, `.*`, plain text) into plain comparisons.
 fn simplify(pattern: &str) -> Option<Test> {
-    let literal = |s: &str| !s.bytes().any(|b| br"\.+*?()|[]{}^$".contains(&b));
     match pattern {
         ".*" => return Some(Test::Any),
         ".+" => return Some(Test::NonEmpty),
         _ => {}
     }
-    if literal(pattern) {
-        return Some(Test::Is(pattern.to_owned()));
+    let (body, open) = match pattern.strip_suffix(".*") {
+        // A bar outside a group would bind the end to the last alternative only.
+        Some(body) => (body, true),
+        None => (pattern, false),
+    };
+    let mut texts = vec![String::new()];
+    let mut rest = body;
+    let literal = |s: &str| !s.bytes().any(|b| br"\.+*?()|[]{}^$".contains(&b));
+    if !body.contains('(') && body.contains('|') && !open {
+        return body.split('|').all(literal).then(|| Test::OneOf(body.split('|').map(str::to_owned).collect()));
     }
-    if let Some(prefix) = pattern.strip_suffix(".*")
-        && literal(prefix)
-    {
-        return Some(Test::Prefix(prefix.to_owned()));
+    while !rest.is_empty() {
+        let (plain, after) = rest.split_once('(').unwrap_or((rest, ""));
+        let (group, next) = if plain.len() < rest.len() { after.split_once(')')? } else { ("", "") };
+        let choices: Vec<&str> = group.strip_prefix("?:").unwrap_or(group).split('|').collect();
+        if !literal(plain) || !choices.iter().all(|c| literal(c)) || texts.len() * choices.len() > TEXTS_MAX {
+            return None;
+        }
+        texts = texts.iter().flat_map(|text| choices.iter().map(move |choice| format!("{text}{plain}{choice}"))).collect();
+        rest = next;
     }
-    let inner = pattern.strip_prefix('(').and_then(|p| p.strip_suffix(')')).unwrap_or(pattern);
-    if inner.split('|').all(literal) {
-        return Some(Test::OneOf(inner.split('|').map(str::to_owned).collect()));
-    }
-    None
+    Some(match (open, texts.len()) {
+        (true, _) => Test::Prefix(texts),
+        (false, 1) => Test::Is(texts.pop()?),
+        (false, _) => Test::OneOf(texts),
+    })
 }
 
 /// Whether a label set satisfies all matchers.
@@ -189,7 +227,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shortcuts_equal_the_regex(p in r"\(?[ab|.*+]{0,6}\)?", v in "[ab\n]{0,4}") {
+        fn shortcuts_equal_the_regex(p in r"([ab]{0,2}\((\?:)?[ab|]{0,4}\)[ab+?*{]?){0,2}|\(?[ab|.*+?()]{0,7}\)?", more in "(\\.\\*)?", v in "[ab\n]{0,6}") {
+            let p = p + &more;
             if let Ok(m) = Matcher::new("l", MatchOp::Regex, &p) {
                 prop_assert_eq!(m.matches_value(&v), anchored(&p).unwrap().is_match(&v), "{} on {:?}", p, v);
             }
