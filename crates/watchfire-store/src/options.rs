@@ -39,6 +39,8 @@ pub struct Options {
     pub wal_file_bytes: u64,
     /// How many bytes of decoded segment indexes are kept for the next query.
     pub index_cache_bytes: usize,
+    /// How many bytes of unpacked blocks are kept for the next query.
+    pub block_cache_bytes: usize,
     /// On a clean stop, heads with more samples than this are flushed; smaller ones are replayed at the next start.
     pub flush_on_close_samples: u64,
     /// How many exemplars are kept; zero keeps none.
@@ -68,6 +70,7 @@ impl Options {
             series_idle: Duration::from_secs(3600),
             wal_file_bytes: 32 << 20,
             index_cache_bytes: 16 << 20,
+            block_cache_bytes: 8 << 20,
             flush_on_close_samples: 200_000,
             exemplars_max: 100_000,
             exemplars_bytes_max: 16 << 20,

@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::retention::{ClockWatch, REMOVAL_PAUSE};
-use super::{Engine, Shared, wal_dir};
+use super::{Engine, Shared, millis, wal_dir};
 use crate::file::Room;
 use crate::options::Options;
 use crate::stats::Stats;
@@ -104,12 +104,14 @@ impl Engine {
     }
 
     fn flush_is_due(&self, now: Duration) -> bool {
-        let (bytes, samples) = {
+        let (bytes, samples, span) = {
             let shared = self.read();
-            (shared.head.chunk_bytes(), shared.head.samples())
+            (shared.head.chunk_bytes(), shared.head.samples(), shared.head.range().map_or(0, |(min, max)| max.saturating_sub(min)))
         };
         let late = now >= self.schedule().flush_due;
-        bytes > self.options.memory_max / 2 || (samples > 0 && late)
+        // Old data that come in fast need not fill the memory: what spans two flushes makes good segments already.
+        let far = span >= millis(self.options.flush_interval).saturating_mul(2) && bytes > self.options.memory_max / 16;
+        far || bytes > self.options.memory_max / 2 || (samples > 0 && late)
     }
 
     fn clean_up(&self, now: Duration) {
@@ -130,6 +132,7 @@ impl Engine {
         }
         self.remove_damaged();
         let idle = now.saturating_sub(INDEX_IDLE).as_millis() as u64;
+        self.blocks.clear_if_idle(idle);
         for segment in &self.read().segments {
             if segment.used.load(Ordering::Relaxed) < idle {
                 segment.unload();

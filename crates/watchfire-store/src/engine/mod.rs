@@ -25,7 +25,7 @@ use watchfire_model::meter::Counter;
 use crate::exemplars::{Dropped, Exemplars};
 use crate::file::Disk;
 use crate::metrics::head::Head;
-use crate::metrics::segment::Segment;
+use crate::metrics::segment::{Blocks, Segment};
 use crate::metrics::tombstones::Tombstone;
 use crate::options::Options;
 use crate::stats::Replay;
@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     /// Locked before `shared`, never after.
     writer: Mutex<Writer>,
     shared: RwLock<Shared>,
+    /// Unpacked blocks of segments that queries share.
+    blocks: Arc<Blocks>,
     /// Serialises syncs of the log: who waits for it finds his write synced by the one before.
     syncing: Mutex<()>,
     /// File number and offset up to which the log is on the medium.

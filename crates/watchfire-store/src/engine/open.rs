@@ -17,7 +17,7 @@ use crate::exemplars::{Dropped, Exemplars, may_follow};
 use crate::file::{Disk, read_all, write_whole};
 use crate::metrics::head::Head;
 use crate::metrics::record::{self, Record};
-use crate::metrics::segment::{self, Segment, SegmentError};
+use crate::metrics::segment::{self, Blocks, Segment, SegmentError};
 use crate::options::Options;
 use crate::stats::Replay;
 use crate::wal::{self, Visit, Wal};
@@ -85,6 +85,7 @@ impl Engine {
             synced: Mutex::new(log.position()),
             writer: Mutex::new(Writer::new(log, sequence)),
             shared: RwLock::new(shared),
+            blocks: Arc::new(Blocks::new(options.block_cache_bytes)),
             syncing: Mutex::new(()),
             failed: Mutex::new(None),
             next_segment: Mutex::new(next_segment),

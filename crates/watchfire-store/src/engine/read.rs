@@ -53,10 +53,7 @@ impl Shared {
         for segment in self.segments.iter().filter(|s| s.overlaps(time, time)) {
             let Ok(Some(opened)) = segment.index(now) else { continue };
             let Some(number) = opened.loaded.labels.find(labels) else { continue };
-            if cache.is_none() {
-                *cache = BlockCache::new().ok();
-            }
-            let Some(cache) = cache else { continue };
+            let cache = cache.get_or_insert_with(BlockCache::alone);
             let mut found = None;
             for run in opened.loaded.runs.runs(number).filter(|r| r.min <= time && r.max >= time) {
                 let read = cache.run(&opened, number, run, (time, time), &mut |piece| {
@@ -116,6 +113,7 @@ impl Engine {
     /// See `watchfire_model::read::Source`.
     pub(crate) fn select(&self, selection: &Selection, budget: &Budget, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
         budget.check()?;
+        self.blocks.used(self.moment());
         let (opened, head) = self.look_at(selection, budget)?;
         let held: u64 = head.iter().map(|(_, s)| s.memory()).sum();
         budget.charge_memory(held)?;
@@ -129,7 +127,7 @@ impl Engine {
     fn stream(&self, selection: &Selection, budget: &Budget, opened: &[Opened], head: InHead, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
         let range = (selection.start.millis(), selection.end.millis());
         let chosen = choose(opened, selection, head);
-        let mut cache = if opened.is_empty() { None } else { Some(BlockCache::new().map_err(storage)?) };
+        let mut cache = (!opened.is_empty()).then(|| BlockCache::new(self.blocks.clone()));
         for (i, series) in chosen.into_iter().enumerate() {
             if i % SERIES_PER_CHECK == 0 {
                 budget.check()?;

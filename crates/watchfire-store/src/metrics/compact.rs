@@ -207,7 +207,7 @@ pub(crate) fn merge(place: &mut Place<'_>, inputs: &[Arc<Segment>], now: u64) ->
         log_before: inputs.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0),
         replaces: inputs.iter().map(|s| s.id).collect(),
     };
-    let mut cache = BlockCache::new()?;
+    let mut cache = BlockCache::alone();
     let mut collect = |series: usize, window: (i64, i64), out: &mut Assembly| {
         for (input, number) in &members[series] {
             let index = &opened[*input as usize];

@@ -166,6 +166,7 @@ fn open_store(settings: &Settings, clock: &SharedClock, meter: &Meter) -> Result
     options.out_of_order_window = storage.out_of_order_window;
     options.memory_max = memory::shares(settings.memory_limit).store as usize;
     options.index_cache_bytes = options.index_cache_bytes.min(options.memory_max / 8);
+    options.block_cache_bytes = options.block_cache_bytes.min(options.memory_max / 8);
     Ok(Store::open(options)?)
 }
 

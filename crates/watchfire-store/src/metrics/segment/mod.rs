@@ -1,6 +1,7 @@
 //! Segments: immutable, self-describing files. Blocks of chunks, then an index, then a footer; written under a temporary name,
 //! synced and renamed, deleted whole. Layout: `docs/formats/metrics-segment.md`.
 
+mod blocks;
 mod chunk;
 mod footer;
 mod histograms;
@@ -14,6 +15,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use blocks::Blocks;
 pub(crate) use chunk::Piece;
 pub(crate) use footer::Origin;
 pub(crate) use opened::Opened;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hashbrown::HashMap;
 use zstd::bulk::Decompressor;
 
 use super::SegmentError;
+use super::blocks::{Blocks, Key};
 use super::chunk::{ChunkDecoder, Piece};
 use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
 use super::index::{LabelIndex, Run, RunIndex};
@@ -18,8 +18,8 @@ use crate::metrics::tombstones::{Deleted, Tombstone};
 
 /// No block or index is larger when unpacked.
 const RAW_BYTES_MAX: u32 = 1 << 30;
-/// Unpacked blocks that one query keeps: enough for every time window of a month, since series come in the order of blocks.
-const CACHED_BLOCKS_MAX: usize = 256;
+/// Unpacked blocks that a merge keeps: enough for every time window of a month, since series come in the order of blocks.
+const MERGE_BLOCK_BYTES: usize = 8 << 20;
 
 /// A finished segment. The file of a doomed segment vanishes when its last user lets go.
 pub(crate) struct Segment {
@@ -177,27 +177,53 @@ fn read_section(file: &dyn File, decompressor: &mut Decompressor<'_>, section: S
     if raw.len() == section.raw as usize { Ok(raw) } else { Err(SegmentError::Damaged("length")) }
 }
 
-/// Reads runs for one query: keeps the unpacked blocks that the next series will ask for too.
+/// Reads runs for one query, out of blocks that others may have unpacked already.
 pub(crate) struct BlockCache {
-    decompressor: Decompressor<'static>,
+    blocks: Arc<Blocks>,
+    /// Made when a block has to be unpacked: it is large, and many queries need none.
+    decompressor: Option<Decompressor<'static>>,
     decoder: ChunkDecoder,
-    blocks: HashMap<(u64, u32), Arc<[u8]>>,
-    /// In the order of arrival.
-    order: std::collections::VecDeque<(u64, u32)>,
-    last: Option<(u64, u32)>,
+    /// The block that was read last, which is mostly the next one, too.
+    last: Option<(Key, Arc<Vec<u8>>)>,
     damaged: u64,
 }
 
 impl BlockCache {
-    pub(crate) fn new() -> io::Result<BlockCache> {
-        Ok(BlockCache {
-            decompressor: Decompressor::new()?,
-            decoder: ChunkDecoder::default(),
-            blocks: HashMap::new(),
-            order: std::collections::VecDeque::new(),
-            last: None,
-            damaged: 0,
-        })
+    pub(crate) fn new(blocks: Arc<Blocks>) -> BlockCache {
+        BlockCache { blocks, decompressor: None, decoder: ChunkDecoder::default(), last: None, damaged: 0 }
+    }
+
+    /// For work that reads everything once and must not push out what queries read.
+    pub(crate) fn alone() -> BlockCache {
+        BlockCache::new(Arc::new(Blocks::new(MERGE_BLOCK_BYTES)))
+    }
+
+    fn block(&mut self, key: Key, loaded: &Loaded, section: Section) -> io::Result<Arc<Vec<u8>>> {
+        if let Some((last, raw)) = &self.last
+            && *last == key
+        {
+            return Ok(raw.clone());
+        }
+        let raw = match self.blocks.get(key) {
+            Some(raw) => raw,
+            None => {
+                let decompressor = match &mut self.decompressor {
+                    Some(decompressor) => decompressor,
+                    None => self.decompressor.insert(Decompressor::new()?),
+                };
+                let raw = match read_section(&*loaded.file, decompressor, section) {
+                    Ok(raw) => Arc::new(raw),
+                    Err(SegmentError::Io(error)) => return Err(error),
+                    // An empty block in the cache saves the next reader the same work.
+                    Err(_) => Arc::default(),
+                };
+                self.blocks.put(key, raw.clone());
+                raw
+            }
+        };
+        self.decoder.next_block();
+        self.last = Some((key, raw.clone()));
+        Ok(raw)
     }
 
     /// Shows the samples of a run of a series between two times, without those that are deleted. A damaged block is counted and
@@ -212,41 +238,14 @@ impl BlockCache {
     fn whole_run(&mut self, segment: &Segment, loaded: &Loaded, run: Run, range: (i64, i64), each: &mut dyn FnMut(Piece<'_>)) -> io::Result<()> {
         let key = (segment.id, run.block);
         let Some(block) = loaded.runs.block(run.block) else { return self.lost(segment) };
-        let raw = match self.blocks.get(&key) {
-            Some(raw) => raw.clone(),
-            None => {
-                let section = Section { offset: block.offset, stored: block.stored, raw: block.raw, crc: block.crc };
-                let raw: Arc<[u8]> = match read_section(&*loaded.file, &mut self.decompressor, section) {
-                    Ok(raw) => raw.into(),
-                    Err(SegmentError::Io(error)) => return Err(error),
-                    // An empty block in the cache saves the next reader the same work.
-                    Err(_) => Arc::new([]),
-                };
-                self.keep(key, raw.clone());
-                raw
-            }
-        };
+        let raw = self.block(key, loaded, Section { offset: block.offset, stored: block.stored, raw: block.raw, crc: block.crc })?;
         if raw.is_empty() {
             return self.lost(segment);
-        }
-        if self.last != Some(key) {
-            self.decoder.next_block();
-            self.last = Some(key);
         }
         match self.decoder.run(&raw, block.base, (run.offset as usize, run.chunks), range, each) {
             Some(()) => Ok(()),
             None => self.lost(segment),
         }
-    }
-
-    fn keep(&mut self, key: (u64, u32), raw: Arc<[u8]>) {
-        if self.order.len() >= CACHED_BLOCKS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.blocks.remove(&oldest);
-        }
-        self.order.push_back(key);
-        self.blocks.insert(key, raw);
     }
 
     fn lost(&mut self, segment: &Segment) -> io::Result<()> {
