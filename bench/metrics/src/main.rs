@@ -97,8 +97,7 @@ impl Run {
         let rounds = (self.hours * 3_600_000.0 / INTERVAL_MS as f64) as usize;
         // A whole minute, and a little in the past, so that nothing is in the future of a server.
         let end_ms = (now_ms - 60_000) / 60_000 * 60_000;
-        let plan =
-            Plan { instances, rounds, start_ms: end_ms - rounds as i64 * INTERVAL_MS, churn_per_hour: self.churn / 100.0, seed: self.seed };
+        let plan = Plan { instances, rounds, start_ms: end_ms - rounds as i64 * INTERVAL_MS, churn_per_hour: self.churn / 100.0, seed: self.seed };
         let course = Course { template: &template, plan, pace: self.pace, queries: !self.no_queries, kill: !self.no_kill, hours: self.hours };
 
         let mut results = Vec::new();
