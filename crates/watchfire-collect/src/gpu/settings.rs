@@ -27,6 +27,8 @@ pub struct Settings {
     pub nvml_library: Option<OsString>,
     /// The `nvidia-smi` program; a bare name is looked up in `PATH`.
     pub nvidia_smi_program: OsString,
+    /// The value of `PATH`, by which a machine without the program is known without starting a process.
+    pub search_path: Option<OsString>,
     /// `/health` addresses of AI services, asked in this order.
     pub ai_health_urls: Vec<String>,
     /// The database that gets one row per poll.
@@ -43,6 +45,7 @@ impl Settings {
             instance: instance.to_owned(),
             nvml_library: None,
             nvidia_smi_program: OsString::from("nvidia-smi"),
+            search_path: None,
             ai_health_urls: Vec::new(),
             database: None,
         }

@@ -67,7 +67,8 @@ pub trait Fetch: Send + Sync {
 /// The request for one scrape of a target.
 pub(super) fn scrape_request(job: &ScrapeConfig, target: &Target) -> Request {
     let seconds = target.timeout_ms as f64 / 1000.0;
-    let encoding = if job.enable_compression { "gzip" } else { "identity" };
+    // On the same machine compressing and decompressing cost more than the bytes they save.
+    let encoding = if job.enable_compression && !is_loopback(&target.host_and_port().0) { "gzip" } else { "identity" };
     let headers = [
         ("Accept", accept(&job.protocols, job.escaping)),
         ("Accept-Encoding", encoding.to_owned()),
@@ -81,6 +82,11 @@ pub(super) fn scrape_request(job: &ScrapeConfig, target: &Target) -> Request {
         timeout: Duration::from_millis(target.timeout_ms),
         body_bytes_max: job.limits.body_bytes_or_default(),
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The `Accept` header: the protocols by preference, then anything.
@@ -99,6 +105,16 @@ fn accept(protocols: &[Protocol], escaping: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_hosts() {
+        for (host, expected) in [("localhost", true), ("LOCALHOST", true), ("127.0.0.1", true), ("127.9.9.9", true), ("[::1]", true), ("::1", true)] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
+        for host in ["10.0.0.1", "localhost.example.net", "127.0.0.1.example.net", "[::2]", "node-1", ""] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 
     #[test]
     fn accept_header_has_weights() {

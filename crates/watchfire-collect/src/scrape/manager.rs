@@ -21,6 +21,8 @@ use super::pool::{Desired, Pool, View};
 
 /// What scraping needs from outside.
 pub struct Surroundings {
+    /// The runtime of the scraping thread. Writing may block it, so it must not be the one that serves requests.
+    pub runtime: tokio::runtime::Handle,
     /// Where samples go.
     pub sink: Arc<dyn Sink>,
     /// The time.
@@ -117,6 +119,7 @@ struct Job {
 
 /// Keeps the jobs of a configuration running.
 pub struct Manager {
+    runtime: tokio::runtime::Handle,
     env: Arc<Env>,
     jobs: Mutex<BTreeMap<String, Job>>,
 }
@@ -125,12 +128,12 @@ impl Manager {
     /// A manager without jobs.
     pub fn new(outside: Surroundings) -> Manager {
         let meters = Meters::new(&outside.meter);
-        let Surroundings { sink, clock, meter, tasks, fetch, aliases, offset_seed } = outside;
+        let Surroundings { runtime, sink, clock, meter, tasks, fetch, aliases, offset_seed } = outside;
         let env = Env { sink, clock, meter, tasks, fetch, aliases, offset_seed, meters };
-        Manager { env: Arc::new(env), jobs: Mutex::default() }
+        Manager { runtime, env: Arc::new(env), jobs: Mutex::default() }
     }
 
-    /// Makes the running jobs those of a configuration. Returns at once; must be called within a tokio runtime.
+    /// Makes the running jobs those of a configuration. Returns at once.
     pub fn apply(&self, config: &PrometheusConfig) {
         self.apply_jobs(&config.jobs);
     }
@@ -160,6 +163,8 @@ impl Manager {
     }
 
     fn start(&self, config: &Arc<ScrapeConfig>) -> Job {
+        // All loops of the job are started by its pool, so they stay on this runtime.
+        let _here = self.runtime.enter();
         let (desired, receiver) = watch::channel(Desired::Run(config.clone()));
         let view = Arc::new(Mutex::new(View::new(config.clone())));
         let pool = Pool::new(self.env.clone(), config.clone(), view.clone());

@@ -143,6 +143,7 @@ impl Last {
 fn scrape(yaml: &str) -> (Arc<Last>, Manager) {
     let sink = Arc::new(Last::default());
     let outside = Surroundings {
+        runtime: tokio::runtime::Handle::current(),
         sink: sink.clone(),
         clock: SystemClock::shared(),
         meter: Meter::new(),

@@ -102,6 +102,7 @@ impl Rig {
         let meter = Meter::new();
         let tasks = Tasks::new(&meter);
         let outside = Surroundings {
+            runtime: tokio::runtime::Handle::current(),
             sink: sink.clone(),
             clock: Arc::new(TokioClock(Instant::now())),
             meter: meter.clone(),

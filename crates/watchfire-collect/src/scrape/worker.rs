@@ -1,6 +1,8 @@
-//! The loop of one target: wait, fetch, hand the body to a blocking thread that parses and writes, note how it went.
+//! The loop of one target: wait, fetch, parse, write, note how it went. Usual bodies are parsed and written on the scraping
+//! thread itself, which has nothing else to do; large ones on a blocking thread, so that the other targets stay on time.
 //! Scrapes of one target never overlap: a scrape that takes longer than its interval makes the next one skip.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +24,9 @@ use super::target::Target;
 const TOLERANCE_MS: u64 = 2;
 /// How long an alias is followed before the real address is tried again.
 const ALIAS_MS: u64 = 60_000;
+
+/// Bodies up to this size are parsed and written without a change of threads, which would cost as much as the work itself.
+const INLINE_BYTES_MAX: usize = 1 << 20;
 
 /// What a loop is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,13 +176,17 @@ impl Worker {
         }
     }
 
-    /// Parses and writes on a blocking thread, and notes how the scrape went.
+    /// Parses and writes, and notes how the scrape went.
     async fn take(&self, intake: Option<Box<Intake>>, (started, fetched): (Duration, Result<Answer, FetchError>), time: Timestamp) -> Box<Intake> {
         let intake = intake.unwrap_or_else(|| Box::new(Intake::new(&self.job, &self.target)));
         let scrape = Scrape { env: self.env.clone(), job: self.job.clone(), target: self.target.clone(), started, time };
-        let (intake, last) = match tokio::task::spawn_blocking(move || scrape.take(intake, fetched)).await {
-            Ok(done) => done,
-            Err(_) => {
+        let done = match fetched.as_ref().map_or(0, |answer| answer.body.len()) {
+            0..=INLINE_BYTES_MAX => std::panic::catch_unwind(AssertUnwindSafe(|| scrape.take(intake, fetched))).ok(),
+            _ => tokio::task::spawn_blocking(move || scrape.take(intake, fetched)).await.ok(),
+        };
+        let (intake, last) = match done {
+            Some(done) => done,
+            None => {
                 // The state went down with the panic; the next scrape begins anew.
                 self.env.meters.panics.inc();
                 let error = "BUG: parsing this target's answer failed".to_owned();
@@ -189,7 +198,7 @@ impl Worker {
     }
 }
 
-/// The part of a scrape that happens on a blocking thread.
+/// The part of a scrape that computes and writes.
 struct Scrape {
     env: Arc<Env>,
     job: Arc<ScrapeConfig>,

@@ -103,6 +103,11 @@ impl Recorder {
         self.registry().families()
     }
 
+    /// Whether nothing was recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.registry().series() == 0
+    }
+
     /// Writes the present values into the store, with `job="app"`, whether they changed or not, so that no series goes stale.
     pub fn flush(&self, sink: &dyn Sink) -> Result<Written, WriteError> {
         let time = self.clock.now();

@@ -4,6 +4,7 @@ mod listen;
 pub(crate) mod prometheus;
 mod receive;
 mod rooms;
+mod scraping;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) use rooms::build;
 
 /// How long a clean stop may take before we leave anyway.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
+/// Idle blocking threads stay for a little longer than the usual interval of collectors, who need one each time.
+const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How often recorded application metrics are stored.
 const RECORD_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -92,7 +95,7 @@ fn start(settings: Settings, prometheus: PrometheusConfig, flags: Flags, environ
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(32)
-        .thread_keep_alive(Duration::from_secs(5))
+        .thread_keep_alive(BLOCKING_KEEP_ALIVE)
         .thread_name("watchfire")
         .enable_all()
         .build()
@@ -126,7 +129,8 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let auth = listen::authenticate(&settings, store.state(), &clock)?;
     let own_token = auth.is_enabled().then(|| auth.own_token().clone());
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
-    let manager = start_scraping(&instance, &environment, aliases, &gate, &tasks, &clock, &meter);
+    let scraping = scraping::Thread::start()?;
+    let manager = start_scraping(scraping.runtime(), &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, manager.clone(), clock.clone(), &meter, prometheus));
     let parts = rooms::Parts {
         store: store.clone(),
@@ -152,6 +156,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
 
     let code = signals.wait(&reloader).await;
     shut_down(&manager, &tasks, &store).await;
+    drop(scraping);
     Ok(code)
 }
 
@@ -180,6 +185,7 @@ fn start_gpu(
     meter: &Meter,
 ) -> Result<GpuMonitor> {
     let mut gpu = gpu::Settings::new(instance);
+    gpu.search_path = environment.get("PATH").map(Into::into);
     let wanted = &settings.gpu;
     // What had to be moved into its limits was said when the settings were read.
     gpu.set_poll_interval_seconds(wanted.poll_interval_s);
@@ -208,6 +214,7 @@ fn start_gpu(
 }
 
 fn start_scraping(
+    runtime: tokio::runtime::Handle,
     instance: &str,
     environment: &Environment,
     aliases: scrape::Aliases,
@@ -217,6 +224,7 @@ fn start_scraping(
     meter: &Meter,
 ) -> Arc<Manager> {
     Arc::new(Manager::new(scrape::Surroundings {
+        runtime,
         sink: gate.clone(),
         clock: clock.clone(),
         meter: meter.clone(),
@@ -245,6 +253,9 @@ fn start_recording(tasks: &Tasks, recorder: Arc<Recorder>, gate: Arc<Gate>) {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if recorder.is_empty() {
+                continue;
+            }
             let (recorder, gate) = (recorder.clone(), gate.clone());
             match tokio::task::spawn_blocking(move || recorder.flush(&*gate)).await {
                 Ok(Ok(_)) => {}

@@ -32,8 +32,8 @@ pub(crate) trait GpuSource: Send + Sync {
 
 /// All sources, the best first. What is behind the last is the mock.
 pub(crate) fn in_order(settings: &Settings, fetch: Option<Arc<dyn Fetch>>) -> Vec<Box<dyn GpuSource>> {
-    let mut sources: Vec<Box<dyn GpuSource>> =
-        vec![Box::new(nvml::NvmlSource::new(settings.nvml_library.clone())), Box::new(nvidia_smi::NvidiaSmi::new(settings.nvidia_smi_program.clone()))];
+    let nvidia_smi = nvidia_smi::NvidiaSmi::new(settings.nvidia_smi_program.clone(), settings.search_path.clone());
+    let mut sources: Vec<Box<dyn GpuSource>> = vec![Box::new(nvml::NvmlSource::new(settings.nvml_library.clone())), Box::new(nvidia_smi)];
     if let (Some(fetch), false) = (fetch, settings.ai_health_urls.is_empty()) {
         sources.push(Box::new(ai_service::AiService::new(settings.ai_health_urls.clone(), settings.http_timeout, fetch)));
     }

@@ -1,6 +1,7 @@
 //! The `nvidia-smi` program as a child process: one line of CSV per GPU. Started without a shell, killed when it takes too long.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,7 @@ const OUTPUT_BYTES_MAX: u64 = 256 * 1024;
 
 pub(crate) struct NvidiaSmi {
     program: OsString,
+    search_path: Option<OsString>,
     /// Cleared when the program refuses the newer fields.
     more: AtomicBool,
     /// A child that did not even end when it was killed (a driver that hangs): no other is started beside it.
@@ -33,8 +35,8 @@ pub(crate) struct NvidiaSmi {
 }
 
 impl NvidiaSmi {
-    pub(crate) fn new(program: OsString) -> NvidiaSmi {
-        NvidiaSmi { program, more: AtomicBool::new(true), stuck: tokio::sync::Mutex::default() }
+    pub(crate) fn new(program: OsString, search_path: Option<OsString>) -> NvidiaSmi {
+        NvidiaSmi { program, search_path, more: AtomicBool::new(true), stuck: tokio::sync::Mutex::default() }
     }
 
     async fn ask(&self, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
@@ -84,7 +86,16 @@ impl NvidiaSmi {
         Err(failed(ORIGIN, "no answer within 5 s"))
     }
 
+    /// Whether the program may be there. A process that fails to start costs more than a look at some directories.
+    fn is_there(&self) -> bool {
+        let Some(path) = self.search_path.as_ref().filter(|_| Path::new(&self.program).components().count() == 1) else { return true };
+        std::env::split_paths(path).any(|dir| dir.join(&self.program).is_file())
+    }
+
     fn start(&self, query: &str) -> std::io::Result<Child> {
+        if !self.is_there() {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
         Command::new(&self.program)
             .args([query, "--format=csv,noheader,nounits"])
             .env("LC_ALL", "C")
@@ -152,6 +163,20 @@ fn value(cell: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_without_the_program_is_known_by_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("smi"), "").unwrap();
+        let check = |program: &str, path: Option<&Path>, expected| {
+            let source = NvidiaSmi::new(program.into(), path.map(|p| std::env::join_paths([Path::new("/nonexistent"), p]).unwrap()));
+            assert_eq!(source.is_there(), expected, "{program} {path:?}");
+        };
+        check("smi", Some(dir.path()), true);
+        check("other", Some(dir.path()), false);
+        check("other", None, true);
+        check("/nonexistent/smi", Some(dir.path()), true);
+    }
     use proptest::prelude::*;
 
     #[test]
