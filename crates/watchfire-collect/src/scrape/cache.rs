@@ -83,9 +83,15 @@ impl Cache {
         self.series.len()
     }
 
-    /// Looks a raw text up. The flag says whether it counts as added (new, or gone for at least one good scrape).
-    pub(super) fn find(&mut self, raw: &str, kind: MetricType) -> Option<(Known, bool)> {
-        let at = self.guess(raw, kind).or_else(|| self.search(raw, kind))?;
+    /// The text that should come next: the one that followed the last time. Empty when there is none.
+    pub(super) fn expected(&self) -> &str {
+        self.texts.get(self.next() as usize).map_or("", |text| &text.raw)
+    }
+
+    /// Looks a raw text up. `expected` says that it was compared with [`Cache::expected`] already. The flag says whether it counts
+    /// as added (new, or gone for at least one good scrape).
+    pub(super) fn find(&mut self, raw: &str, kind: MetricType, expected: bool) -> Option<(Known, bool)> {
+        let at = self.guess(raw, kind, expected).or_else(|| self.search(raw, kind))?;
         let turn = self.turn;
         let text = &mut self.texts[at as usize];
         text.turn = turn;
@@ -95,12 +101,15 @@ impl Cache {
         self.follow(at);
         Some((if series == NONE { Known::Dropped } else { Known::Series(SeriesNumber(series)) }, added))
     }
-    fn guess(&self, raw: &str, kind: MetricType) -> Option<u32> {
-        let next = match self.texts.get(self.last as usize) {
+    fn next(&self) -> u32 {
+        match self.texts.get(self.last as usize) {
             Some(text) => text.next,
             None => 0,
-        };
-        self.texts.get(next as usize).filter(|t| *t.raw == *raw && t.kind == kind).map(|_| next)
+        }
+    }
+    fn guess(&self, raw: &str, kind: MetricType, expected: bool) -> Option<u32> {
+        let next = self.next();
+        self.texts.get(next as usize).filter(|t| t.kind == kind && (expected || *t.raw == *raw)).map(|_| next)
     }
     fn search(&self, raw: &str, kind: MetricType) -> Option<u32> {
         let is = |at: &u32| {
@@ -235,7 +244,7 @@ mod tests {
     fn scrape(cache: &mut Cache, texts: &[&str], ok: bool) -> (usize, Vec<String>) {
         let mut added = 0;
         for raw in texts {
-            let (known, new) = match cache.find(raw, G) {
+            let (known, new) = match cache.find(raw, G, *raw == cache.expected()) {
                 Some(found) => found,
                 None => (cache.insert(raw, G, (!raw.starts_with('!')).then(|| labels!("__name__" => raw.trim_end_matches('\'')))), true),
             };
@@ -297,7 +306,7 @@ mod tests {
         let Known::Series(number) = one else { panic!("dropped") };
         assert!(cache.touch(number, true));
         assert!(!cache.touch(number, true));
-        assert_eq!(cache.find("a", MetricType::Histogram), None);
+        assert_eq!(cache.find("a", MetricType::Histogram, false), None);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(super) struct Facts {
 /// Turns the bodies of one target into batches.
 pub(super) struct Intake {
     cache: Cache,
-    families: HashMap<Arc<str>, Family>,
+    families: Families,
     reports: Vec<Labels>,
     origin: Origin,
     /// How many series the last batch had: the capacity of the next one.
@@ -78,7 +78,7 @@ impl Intake {
     /// Begins with a target that nothing is known about.
     pub(super) fn new(job: &ScrapeConfig, target: &Target) -> Intake {
         let origin = Origin::new(&format!("scrape/{}", job.name));
-        Intake { cache: Cache::new(), families: HashMap::new(), reports: report_labels(job, target), origin, expected: 0 }
+        Intake { cache: Cache::new(), families: Families::default(), reports: report_labels(job, target), origin, expected: 0 }
     }
     /// Goes on after the job's settings have changed: texts mean something new, series that were alive are still known.
     pub(super) fn with_new_rules(mut self, job: &ScrapeConfig, target: &Target) -> Intake {
@@ -106,7 +106,7 @@ impl Intake {
         match &read {
             Ok(()) => {
                 self.cache.commit(|labels| batch.series.push(stale(labels, time)));
-                self.take_metadata(&mut batch);
+                self.families.take(&mut batch.metadata);
             }
             Err(_) => {
                 batch.series.clear();
@@ -161,12 +161,13 @@ impl Intake {
         batch: &mut Batch,
         counts: &mut Counts,
     ) -> Result<(), IntakeError> {
-        for entry in Parser::from_bytes(format, body)? {
+        let mut entries = Parser::from_bytes(format, body)?;
+        while let Some(entry) = entries.next_expecting(self.cache.expected()) {
             match entry? {
                 Entry::Sample(sample) => self.sample(&sample, time, job, target, batch, counts)?,
-                Entry::Type { family, kind } => self.family(&family, |m| set(&mut m.kind, kind)),
-                Entry::Help { family, help } => self.family(&family, |m| set_text(&mut m.help, &help)),
-                Entry::Unit { family, unit } => self.family(&family, |m| set_text(&mut m.unit, unit)),
+                Entry::Type { family, kind } => self.families.change(&family, |m| set(&mut m.kind, kind)),
+                Entry::Help { family, help } => self.families.change(&family, |m| set_text(&mut m.help, &help)),
+                Entry::Unit { family, unit } => self.families.change(&family, |m| set_text(&mut m.unit, unit)),
             }
         }
         match job.limits.samples {
@@ -185,7 +186,7 @@ impl Intake {
         counts: &mut Counts,
     ) -> Result<(), IntakeError> {
         counts.scraped += 1;
-        let (known, added) = match self.cache.find(sample.series, sample.kind) {
+        let (known, added) = match self.cache.find(sample.series, sample.kind, sample.expected) {
             Some(found) => found,
             None => {
                 let labels = labels_of(sample, job, target)?;
@@ -209,21 +210,45 @@ impl Intake {
         counts.added += u64::from(added);
         batch.series.push(one(self.cache.labels(number).clone(), own_time.unwrap_or(time), sample.value));
     }
+}
 
-    fn family(&mut self, name: &str, change: impl FnOnce(&mut Metadata) -> bool) {
-        if let Some(family) = self.families.get_mut(name) {
-            family.changed |= change(&mut family.metadata);
-        } else if self.families.len() < FAMILIES_MAX {
+/// What a target says about its metric families. They come in the same order each time, so the next one is guessed first.
+#[derive(Default)]
+struct Families {
+    all: Vec<Family>,
+    by_name: HashMap<Arc<str>, usize>,
+    /// The family that came last.
+    last: usize,
+    changed: bool,
+}
+impl Families {
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Metadata) -> bool) {
+        let is = |at: &usize| self.all.get(*at).is_some_and(|f| *f.metadata.family == *name);
+        let known = [self.last, self.last + 1, 0].into_iter().find(is).or_else(|| self.by_name.get(name).copied());
+        if let Some(at) = known {
+            self.last = at;
+            let family = &mut self.all[at];
+            let changed = change(&mut family.metadata);
+            family.changed |= changed;
+            self.changed |= changed;
+        } else if self.all.len() < FAMILIES_MAX {
             let name: Arc<str> = name.into();
             let mut metadata = Metadata { family: name.clone(), kind: MetricType::Unknown, help: "".into(), unit: "".into() };
             change(&mut metadata);
-            self.families.insert(name, Family { metadata, changed: true });
+            self.last = self.all.len();
+            self.by_name.insert(name, self.last);
+            self.all.push(Family { metadata, changed: true });
+            self.changed = true;
         }
     }
-    fn take_metadata(&mut self, batch: &mut Batch) {
-        for family in self.families.values_mut().filter(|f| f.changed) {
+    /// What is new since the last call.
+    fn take(&mut self, metadata: &mut Vec<Metadata>) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        for family in self.all.iter_mut().filter(|f| f.changed) {
             family.changed = false;
-            batch.metadata.push(family.metadata.clone());
+            metadata.push(family.metadata.clone());
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct RawSample<'a> {
     pub time: Option<Timestamp>,
     /// Whether an exemplar followed (checked, not kept).
     pub exemplar: bool,
+    /// Whether the series is the one that the caller expected.
+    pub expected: bool,
     pub(crate) grammar: Grammar,
     pub(crate) offset: usize,
     pub(crate) text: &'a str,
@@ -179,6 +181,14 @@ impl<'a> Parser<'a> {
         match format {
             Format::PrometheusText => Parser::PrometheusText(prometheus_text::Parser::new(text)),
             Format::OpenMetrics => Parser::OpenMetrics(openmetrics::Parser::new(text)),
+        }
+    }
+    /// The next entry, as the iterator gives it. A sample of the series that the caller expects is found faster and says so.
+    #[inline]
+    pub fn next_expecting(&mut self, expected: &str) -> Option<Result<Entry<'a>, ParseError>> {
+        match self {
+            Parser::PrometheusText(parser) => parser.next_expecting(expected),
+            Parser::OpenMetrics(parser) => parser.next(),
         }
     }
     /// Parses bytes, which must be UTF-8 as a whole.

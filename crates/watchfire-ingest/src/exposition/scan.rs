@@ -192,6 +192,20 @@ impl<'a> Cursor<'a> {
         Ok(Raw { raw, escaped })
     }
 
+    /// Steps over a series that is expected here, because it stood here the last time. It was found valid then, and what follows
+    /// shows that it ends here, so it need not be read again.
+    #[inline]
+    pub(crate) fn known_series(&mut self, expected: &str) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
+        let Some(after) = rest.strip_prefix(expected.as_bytes()) else { return false };
+        // A blank and then a brace would be the labels of a longer series.
+        let ends = matches!(after, [b' ' | b'\t', next, ..] if !matches!(next, b'{' | b' ' | b'\t'));
+        if ends && !expected.is_empty() {
+            self.at += expected.len();
+        }
+        ends && !expected.is_empty()
+    }
+
     /// A whole series: `name`, `name{…}` or `{"name",…}`. Afterwards the cursor stands right behind it.
     #[inline]
     pub(crate) fn series(&mut self, grammar: Grammar, visit: &mut impl FnMut(Part<'a>)) -> Result<(), ParseError> {

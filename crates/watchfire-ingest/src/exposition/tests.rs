@@ -211,6 +211,23 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// What a caller expects changes nothing of what is found.
+    #[test]
+    fn expectations_change_nothing(text in "([ab]( |\\{x=\"[12]\"\\}| ?\\{\\})[ \\t]{0,2}[12\\{]?( 5)?\n?|# TYPE a gauge\n){0,6}", expected in "[ab]?( |\\{x=\"[12]\"\\}| ?\\{\\})?") {
+        let plain: Vec<_> = Parser::new(Format::PrometheusText, &text).map(|e| e.map(|e| show(&e))).collect();
+        let mut parser = Parser::new(Format::PrometheusText, &text);
+        let mut found = Vec::new();
+        while let Some(entry) = parser.next_expecting(&expected) {
+            if let Ok(Entry::Sample(sample)) = &entry {
+                prop_assert!(!sample.expected || sample.series == expected);
+            }
+            found.push(entry.map(|e| show(&e)));
+        }
+        prop_assert_eq!(found, plain);
+    }
+}
+
+proptest! {
     #[test]
     fn what_is_rendered_is_read_back(
         series in proptest::collection::vec((name(), proptest::collection::btree_map("[a-z][a-z0-9_]{0,6}|.{1,6}", ".{0,12}", 0..5), any::<f64>()), 0..8),

@@ -101,7 +101,7 @@ impl Gate {
     /// Whether a series may come in; if so, it counts among those of its origin from now on.
     fn admission(&self, origin: &mut Locked<'_>, labels: &Labels, from: &Origin) -> Result<(), (Reason, String)> {
         match origin.look(labels.hash_value()) {
-            Admission::Known => {}
+            Admission::Known => return Ok(()),
             Admission::New => self.limits.check(labels)?,
             Admission::Full => {
                 self.limits.check(labels)?;

@@ -112,9 +112,11 @@ pub(super) struct Locked<'a> {
     active: MutexGuard<'a, Active>,
 }
 impl Locked<'_> {
-    /// What is known about a series.
+    /// What is known about a series. One that is known counts as seen now.
     pub(super) fn look(&mut self, hash: u64) -> Admission {
-        if self.active.seen.contains_key(&hash) {
+        let now = self.active.latest;
+        if let Some(seen) = self.active.seen.get_mut(&hash) {
+            *seen = now;
             return Admission::Known;
         }
         if self.active.seen.len() < self.series_max {
@@ -125,7 +127,7 @@ impl Locked<'_> {
         }
         if self.active.seen.len() < self.series_max { Admission::New } else { Admission::Full }
     }
-    /// Notes that a series was seen now.
+    /// Notes a series that was not known.
     pub(super) fn admit(&mut self, hash: u64) {
         let now = self.active.latest;
         self.active.seen.insert(hash, now);

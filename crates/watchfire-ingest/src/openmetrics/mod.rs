@@ -85,7 +85,17 @@ impl<'a> Parser<'a> {
             }
         }
         self.line_end()?;
-        Ok(Entry::Sample(RawSample { series, kind: self.kind, value, time, exemplar, grammar: Grammar::Strict, offset, text: self.cursor.text() }))
+        Ok(Entry::Sample(RawSample {
+            series,
+            kind: self.kind,
+            value,
+            time,
+            exemplar,
+            expected: false,
+            grammar: Grammar::Strict,
+            offset,
+            text: self.cursor.text(),
+        }))
     }
 
     fn line_end(&mut self) -> Result<(), ParseError> {

@@ -40,6 +40,10 @@ pub(crate) use rooms::build;
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
 /// Idle blocking threads stay for a little longer than the usual interval of collectors, who need one each time.
 const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// By then the start is over.
+const START_UP: Duration = Duration::from_secs(20);
+/// How long code stays in memory that nobody runs any more, at most.
+const CODE_IDLE: Duration = Duration::from_secs(600);
 /// How often recorded application metrics are stored.
 const RECORD_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -147,6 +151,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let app = App::new(rooms::rooms(parts, &settings));
     start_collectors(&settings, &instance, &tasks, &gate, &meter, &clock)?;
     start_recording(&tasks, recorder, gate.clone());
+    start_forgetting(&tasks);
     let live = app.clone();
     gpu.on_sample(move |sample| live.hub.publish_gpu(sample));
     tasks.spawn("gpu_monitor", gpu.run());
@@ -244,6 +249,17 @@ fn start_collectors(settings: &Settings, instance: &str, tasks: &Tasks, gate: &A
     let own = own::Settings { instance: instance.to_owned(), interval: settings.host.interval };
     tasks.spawn("own_collector", OwnCollector::new(own, meter.clone(), clock.clone()).run(gate.clone()));
     Ok(())
+}
+
+/// Gives memory of code back that is not in use: what only the start needed, and what a rare request needed.
+fn start_forgetting(tasks: &Tasks) {
+    tasks.spawn("memory_trimmer", async {
+        tokio::time::sleep(START_UP).await;
+        loop {
+            memory::forget_idle_code();
+            tokio::time::sleep(CODE_IDLE).await;
+        }
+    });
 }
 
 /// Stores recorded application metrics now and then.
