@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use watchfire_model::time::{SharedClock, SystemClock};
 use watchfire_net::client::oauth2::{Grant, Tokens};
@@ -19,6 +20,9 @@ use super::fetch::{Answer, Fetch, FetchError, Fetching, Request};
 const CLIENTS_MAX: usize = 32;
 /// The status with which a token is refused.
 const UNAUTHORIZED: u16 = 401;
+
+/// How long an answer may collect in the kernel before we read on: many exporters write theirs in dozens of pieces.
+const SETTLE: Duration = Duration::from_millis(3);
 
 /// What clients differ in.
 #[derive(Clone, PartialEq)]
@@ -102,6 +106,7 @@ impl NetFetch {
             credentials,
             limits: Limits::both(limit),
             follow_redirects: request.options.follow_redirects,
+            settle: SETTLE,
             ..NetRequest::get(request.url, request.timeout)
         };
         let exchange = async |message: NetRequest| {

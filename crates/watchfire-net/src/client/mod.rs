@@ -75,6 +75,8 @@ pub struct Request {
     pub limits: Limits,
     /// Whether redirects are followed.
     pub follow_redirects: bool,
+    /// How long to wait after the first piece of an answer, so that the rest comes in few pieces; see [`inflate::collect_settled`].
+    pub settle: Duration,
 }
 impl Request {
     /// A GET with a deadline.
@@ -89,6 +91,7 @@ impl Request {
             timeout,
             limits: Limits::default(),
             follow_redirects: true,
+            settle: Duration::ZERO,
         }
     }
     /// The same with one more header.
@@ -240,7 +243,7 @@ impl Client {
             Some(name) => name.parse::<Encoding>()?,
             None => Encoding::Identity,
         };
-        let body = inflate::collect(body, encoding, request.limits).await?;
+        let body = inflate::collect_settled(body, encoding, request.limits, request.settle).await?;
         Ok(Response { status: parts.status, headers: parts.headers, body })
     }
 }

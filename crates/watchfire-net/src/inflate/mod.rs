@@ -9,7 +9,7 @@ mod tests;
 use std::str::FromStr;
 
 pub use decode::decode;
-pub use stream::collect;
+pub use stream::{collect, collect_settled};
 
 /// Largest body as it comes over the wire.
 pub const COMPRESSED_BYTES_MAX: usize = 16 << 20;

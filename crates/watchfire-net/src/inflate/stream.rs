@@ -1,6 +1,8 @@
 //! A body on its way → decompressed bytes. What comes over the wire is bounded at every chunk; then the decoder for whole
 //! bodies takes over, which spends no memory on a bomb. For request bodies and for answers that we fetch.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -16,8 +18,17 @@ pub async fn collect<B>(body: B, encoding: Encoding, limits: Limits) -> Result<B
 where
     B: Body<Data: Buf, Error: std::fmt::Display>,
 {
+    collect_settled(body, encoding, limits, Duration::ZERO).await
+}
+
+/// The same for somebody who has time: after the first piece it waits, so that the rest is read in few large pieces. Programs that
+/// write their answer in many small pieces would wake us for each.
+pub async fn collect_settled<B>(body: B, encoding: Encoding, limits: Limits, settle: Duration) -> Result<Bytes, InflateError>
+where
+    B: Body<Data: Buf, Error: std::fmt::Display>,
+{
     let wire_max = if encoding == Encoding::Identity { limits.compressed.min(limits.decompressed) } else { limits.compressed };
-    let taken = gather(body, wire_max).await?;
+    let taken = gather(body, wire_max, settle).await?;
     if encoding == Encoding::Identity || taken.is_empty() {
         return Ok(Bytes::from(taken));
     }
@@ -29,7 +40,7 @@ where
 }
 
 /// The buffer grows with what really came, never by a declared length.
-async fn gather<B>(body: B, max: usize) -> Result<Vec<u8>, InflateError>
+async fn gather<B>(body: B, max: usize, mut settle: Duration) -> Result<Vec<u8>, InflateError>
 where
     B: Body<Data: Buf, Error: std::fmt::Display>,
 {
@@ -50,6 +61,9 @@ where
             let length = chunk.len();
             taken.extend_from_slice(chunk);
             data.advance(length);
+        }
+        if !settle.is_zero() && !body.is_end_stream() {
+            tokio::time::sleep(std::mem::take(&mut settle)).await;
         }
     }
     Ok(taken)

@@ -15,6 +15,7 @@ use watchfire_model::time::SharedClock;
 use watchfire_net::listener::{Limits, Server, TlsFiles, bind as take};
 use watchfire_net::tasks::Tasks;
 
+use super::prometheus::Reloader;
 use crate::settings::Settings;
 
 /// Ports of replaced programs whose face is served here, with the program's name.
@@ -64,6 +65,7 @@ pub(crate) fn authenticate(settings: &Settings, state: Arc<dyn StateStore>, cloc
     Ok(Auth::start(settings.auth.clone(), server.insecure_no_auth, &server.trusted_networks, &server.data_dir, state, clock.clone())?)
 }
 
+#[expect(clippy::too_many_arguments, reason = "the rooms that meet at the door; a struct would only rename them")]
 /// Serves every address until the tasks are stopped. Gives the addresses for people.
 pub(crate) fn serve(
     bound: Bound,
@@ -73,6 +75,7 @@ pub(crate) fn serve(
     tasks: &Tasks,
     clock: &SharedClock,
     meter: &Meter,
+    reloader: &Reloader,
 ) -> Result<Vec<String>> {
     let server = &settings.server;
     let doors = Doors { hosts: Hosts::new(&super::host_name(), &server.allowed_hosts), identify: auth.clone(), meter: meter.clone(), clock: clock.clone() };
@@ -96,12 +99,14 @@ pub(crate) fn serve(
         tasks.spawn_until_done(format!("listener {address}"), one.serve(listener, service));
     }
     if let Some(files) = tls {
+        let again = files.clone();
+        reloader.also(move || again.reload().map_err(|error| format!("certificates not renewed: {error}")));
         reload_certificates(tasks, files);
     }
     Ok(addresses)
 }
 
-/// Certificates are renewed by other programs; they are read again every ten minutes.
+/// Certificates are renewed by other programs, which do not always tell us; they are read again every ten minutes.
 fn reload_certificates(tasks: &Tasks, files: Arc<TlsFiles>) {
     tasks.spawn("certificates", async move {
         let mut ticks = tokio::time::interval(std::time::Duration::from_secs(600));

@@ -156,7 +156,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     gpu.on_sample(move |sample| live.hub.publish_gpu(sample));
     tasks.spawn("gpu_monitor", gpu.run());
     tasks.spawn("system_broadcaster", watchfire_api::live::beat(app.clone()));
-    let addresses = listen::serve(bound, &settings, app, &auth, &tasks, &clock, &meter)?;
+    let addresses = listen::serve(bound, &settings, app, &auth, &tasks, &clock, &meter, &reloader)?;
     announce(&addresses, &settings);
 
     let code = signals.wait(&reloader).await;

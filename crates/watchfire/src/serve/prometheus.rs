@@ -61,7 +61,12 @@ pub(crate) struct Reloader {
     successful: Gauge,
     at: Gauge,
     current: Mutex<Current>,
+    /// What else is read again, such as certificates. A failure is the reload's.
+    also: Mutex<Vec<Box<Again>>>,
 }
+
+/// Reads something again; an error leaves what was read before in use.
+type Again = dyn Fn() -> Result<(), String> + Send + Sync;
 
 /// The configuration that runs.
 struct Current {
@@ -88,7 +93,12 @@ impl Reloader {
         at.set(loaded.secs_f64());
         let current = Mutex::new(Current { prometheus, loaded, last_went_well: true });
         let started_with = settings::load(&flags, &environment).map(|l| l.settings.sections()).unwrap_or_default();
-        Reloader { started_with, flags, environment, manager, clock, successful, at, current }
+        Reloader { started_with, flags, environment, manager, clock, successful, at, current, also: Mutex::default() }
+    }
+
+    /// Reads something else again with every reload, before anything is changed.
+    pub(crate) fn also(&self, again: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.also.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(again));
     }
 
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
@@ -123,7 +133,11 @@ impl Reloader {
         for finding in loaded.findings.iter().chain(&parsed.findings).filter(|f| f.severity == Severity::Warning) {
             tracing::warn!("{finding}");
         }
-        parsed.config.ok_or(parsed.findings)
+        let config = parsed.config.ok_or(parsed.findings)?;
+        let file: std::sync::Arc<str> = loaded.settings.file.display().to_string().into();
+        let refused = |message| Finding { severity: Severity::Error, file: file.clone(), line: 0, column: 0, message };
+        let failures: Vec<Finding> = self.also.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(|again| again().err().map(refused)).collect();
+        if failures.is_empty() { Ok(config) } else { Err(failures) }
     }
 
     /// The effective Prometheus configuration with secrets replaced.

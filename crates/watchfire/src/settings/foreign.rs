@@ -71,7 +71,13 @@ impl Foreign {
                     return None;
                 }
             },
-            Value::Scalar { text, .. } => ForeignFile::Path(base.join(&**text)),
+            Value::Scalar { text, .. } => {
+                let path = base.join(&**text);
+                if let Err(error) = std::fs::File::open(&path) {
+                    root.error_at(kind.key, format!("cannot read {}: {error}", path.display()));
+                }
+                ForeignFile::Path(path)
+            }
             Value::Map(_) => ForeignFile::Content(node.clone()),
             _ => {
                 root.error_at(kind.key, "must be a path or the content of the file");

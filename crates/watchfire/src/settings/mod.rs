@@ -238,11 +238,19 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         log: read_log(section("log"), base),
         packs: read_packs(&root),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
-        monitoring_dir: root.text("monitoring_dir").map(|p| base.join(p)),
+        monitoring_dir: read_monitoring_dir(&root, base),
         drop_in: root.bool("drop_in").unwrap_or(false),
     };
     root.finish();
     settings
+}
+
+fn read_monitoring_dir(root: &Reader<'_>, base: &Path) -> Option<PathBuf> {
+    let dir = base.join(root.text("monitoring_dir")?);
+    if let Err(error) = std::fs::read_dir(&dir) {
+        root.error_at("monitoring_dir", format!("cannot read the directory {}: {error}", dir.display()));
+    }
+    Some(dir)
 }
 
 /// Names of packs; a name that no pack has is an error.

@@ -98,6 +98,15 @@ fn the_environment_is_checked_too() {
 }
 
 #[test]
+fn files_that_are_not_there_are_named_where_they_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "w.yml", "query: {parallel: 2}\nprometheus: none.yml\nmonitoring_dir: nowhere\n");
+    let errors = load(&flags(&path), &Environment::default()).err().unwrap();
+    let places: Vec<_> = errors.iter().map(|f| (f.line, f.column, f.message.contains("No such file"))).collect();
+    assert_eq!(places, [(2, 13, true), (3, 17, true)], "{errors:?}");
+}
+
+#[test]
 fn a_monitoring_directory_is_searched_by_usual_names() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), "w.yml", "monitoring_dir: monitoring\n");
