@@ -218,6 +218,7 @@ fn start_gpu(
     Ok(GpuMonitor::new(gpu, parts))
 }
 
+#[expect(clippy::too_many_arguments, reason = "the rooms that scraping meets; a struct would only rename them")]
 fn start_scraping(
     runtime: tokio::runtime::Handle,
     instance: &str,
