@@ -99,7 +99,7 @@ mod tests {
         let check = |maps: &str, expected: &[std::ops::Range<usize>]| assert_eq!(super::code_ranges(maps), expected, "{maps}");
         let program = "1000-3000 r--p 00000000 fe:00 77   /a b/watchfire\n3000-9000 r-xp 00002000 fe:00 77   /a b/watchfire\n9000-a000 r--p 00008000 fe:00 77   /a b/watchfire\na000-b000 rw-p 00009000 fe:00 77   /a b/watchfire\nb000-c000 r-xp 00000000 fe:00 78   /lib/libc.so.6\n";
         check(program, &[0x1000..0x3000, 0x3000..0x9000]);
-        check("1000-3000 r-xp 00000000 fe:00 77 /w\n3000-9000 r--p 00002000 fe:00 77 /w\n", &[0x1000..0x3000]);
+        check("1000-3000 r-xp 00000000 fe:00 77 /w\n3000-9000 r--p 00002000 fe:00 77 /w\n", std::slice::from_ref(&(0x1000..0x3000)));
         check("1000-3000 rw-p 00000000 fe:00 77 /w\n3000-9000 r-xp 00002000 fe:00 77 /w\n", &[]);
         check("1000-3000 r--p 00000000 fe:00 77 /w\n3000-9000 r-xp 00002000 fe:00 78 /x\n", &[]);
         check("1000-3000 r-xp 00000000 00:00 0\n", &[]);
