@@ -174,9 +174,11 @@ fn open_store(settings: &Settings, clock: &SharedClock, meter: &Meter) -> Result
     options.size_max = storage.size_max;
     options.series_max = storage.series_max as usize;
     options.out_of_order_window = storage.out_of_order_window;
+    options.exemplars_max = storage.exemplars_max.map_or(options.exemplars_max, |n| n as usize);
     options.memory_max = memory::shares(settings.memory_limit).store as usize;
     options.index_cache_bytes = options.index_cache_bytes.min(options.memory_max / 8);
     options.block_cache_bytes = options.block_cache_bytes.min(options.memory_max / 8);
+    options.exemplars_bytes_max = options.exemplars_bytes_max.min(options.memory_max / 8);
     Ok(Store::open(options)?)
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct StorageSettings {
     pub(crate) out_of_order_window: Duration,
     pub(crate) series_max: u64,
     pub(crate) source_series_max: u64,
+    /// How many exemplars are kept, where `prometheus.yml` says so.
+    pub(crate) exemplars_max: Option<u64>,
     /// Whether our own file says how long and how late; else `prometheus.yml` may.
     given: (bool, bool),
 }
@@ -91,6 +93,7 @@ impl StorageSettings {
             self.out_of_order_window = millis(ms);
         }
         self.size_max = self.size_max.or(theirs.retention_bytes);
+        self.exemplars_max = theirs.max_exemplars;
     }
 }
 
@@ -356,6 +359,7 @@ fn read_storage(storage: Reader<'_>) -> StorageSettings {
         out_of_order_window: ms("out_of_order_window", 7_200_000),
         series_max: storage.u64("series_max").unwrap_or(100_000),
         source_series_max: storage.u64("source_series_max").unwrap_or(10_000),
+        exemplars_max: None,
         given,
     };
     storage.finish();

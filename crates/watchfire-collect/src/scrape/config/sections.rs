@@ -40,6 +40,8 @@ pub struct Storage {
     pub retention_bytes: Option<u64>,
     /// How far out of order a sample may come, in milliseconds.
     pub out_of_order_window_ms: Option<u64>,
+    /// How many exemplars are kept; zero keeps none.
+    pub max_exemplars: Option<u64>,
 }
 
 /// Reads `alerting`.
@@ -100,10 +102,10 @@ fn check_addresses(reader: &Reader<'_>) {
 /// Reads `storage`. `retention.time: 3d` as one key is written in real files although Prometheus refuses it.
 pub(super) fn read_storage(root: &Reader<'_>) -> Storage {
     let Some(reader) = root.map("storage") else { return Storage::default() };
-    let storage = reader.map("tsdb").map_or_else(Storage::default, read_tsdb);
+    let mut storage = reader.map("tsdb").map_or_else(Storage::default, read_tsdb);
     if let Some(exemplars) = reader.map("exemplars") {
-        exemplars.f64("max_exemplars");
-        reader.warning_at("exemplars", "is read but not carried out: exemplars are not stored here");
+        // Prometheus takes any integer; nothing below zero can be kept.
+        storage.max_exemplars = exemplars.f64("max_exemplars").map(|n| n.max(0.0) as u64);
         exemplars.finish();
     }
     reader.finish();
