@@ -17,4 +17,5 @@ pub mod read;
 pub mod sample;
 pub mod state;
 pub mod time;
+pub mod windows;
 pub mod write;

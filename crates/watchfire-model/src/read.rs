@@ -11,6 +11,7 @@ use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::sample::HistogramSample;
 use crate::time::{SharedClock, Timestamp};
+use crate::windows::{WindowSeries, reduce, window_start};
 
 /// What to read: series that satisfy all matchers, samples with `start <= time <= end`.
 #[derive(Clone, Debug)]
@@ -182,6 +183,20 @@ pub enum ReadError {
 /// The source has charged the samples to the budget; who receives them releases them when it lets go of them.
 pub type Visitor<'a> = dyn FnMut(Series) -> Result<ControlFlow<()>, ReadError> + 'a;
 
+/// The same for windows.
+pub type WindowVisitor<'a> = dyn FnMut(WindowSeries) -> Result<ControlFlow<()>, ReadError> + 'a;
+
+/// The moments that the windows cover which begin within a selection's range; `None` when there is none.
+pub fn window_range(selection: &Selection, resolution_ms: i64) -> Option<(Timestamp, Timestamp)> {
+    if resolution_ms <= 0 {
+        return None;
+    }
+    let before = window_start(selection.start.0, resolution_ms);
+    let start = if before < selection.start.0 { before.saturating_add(resolution_ms) } else { before };
+    let end = window_start(selection.end.0, resolution_ms).saturating_add(resolution_ms - 1);
+    (start <= end && start <= selection.end.0).then_some((Timestamp(start), Timestamp(end)))
+}
+
 /// Gives stored data back. Calls may block; series come in no particular order, each exactly once.
 pub trait Source: Send + Sync {
     /// Streams the selected series that have at least one sample in the time range.
@@ -219,6 +234,26 @@ pub trait Source: Send + Sync {
     /// The exemplars of the selected series in the time range, ascending by time within each series.
     fn exemplars(&self, _selection: &Selection, _budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
         Ok(Vec::new())
+    }
+
+    /// The lengths of the windows that are kept longer than samples, in milliseconds, ascending.
+    fn resolutions(&self) -> Vec<i64> {
+        Vec::new()
+    }
+
+    /// Streams the selected series of floats as windows of one length, those that begin within the range: exactly what their
+    /// samples tell, also where only the windows are left. Native histograms have none.
+    fn windows(&self, selection: &Selection, resolution_ms: i64, budget: &Budget, visit: &mut WindowVisitor<'_>) -> Result<(), ReadError> {
+        let Some((start, end)) = window_range(selection, resolution_ms) else { return Ok(()) };
+        let whole = Selection { start, end, ..selection.clone() };
+        self.select(&whole, budget, &mut |series| {
+            let cost = series.cost();
+            let windows = reduce(&series.times, &series.values, resolution_ms);
+            let found = WindowSeries { labels: series.labels, resolution_ms, windows };
+            budget.release_samples(cost);
+            budget.charge_samples(found.cost())?;
+            if found.windows.is_empty() { Ok(ControlFlow::Continue(())) } else { visit(found) }
+        })
     }
 
     /// What sources said about metric families, in ascending order of name.

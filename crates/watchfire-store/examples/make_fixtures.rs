@@ -13,7 +13,7 @@ use watchfire_model::sample::{Exemplar, HistogramSample, Sample, stale_nan};
 use watchfire_model::state::{Change, TOKENS};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::Sink;
-use watchfire_store::{Options, Store};
+use watchfire_store::{Options, Store, Tier};
 
 const START: i64 = 1_767_052_800_000;
 const HOUR: i64 = 3_600_000;
@@ -88,6 +88,17 @@ fn main() {
     store.delete_series(&[constant], Timestamp(START), Timestamp(START + 10 * HOUR - 1)).expect("room");
     write(&store, 27 * 60, 28 * 60);
     store.state().commit(&[Change::Put(TOKENS, "fixture".into(), b"value".to_vec())]).expect("room");
+    drop(store);
+    // Two weeks later the first week is written as windows.
+    let tier = Tier { resolution: Duration::from_secs(3600), after: Duration::from_secs(3600) };
+    clock.advance(Duration::from_secs(14 * 86_400));
+    let store = Store::open(Options { tiers: vec![tier], ..options() }).expect("the directory");
+    let mut batch = Batch::new(Origin::new("fixture"));
+    let later = Sample { time: Timestamp(START + 14 * 24 * HOUR), value: 1.0 };
+    batch.series.push(SeriesSamples { labels: Labels::from_pairs([("__name__", "fixture_later")]), samples: Samples::One(later) });
+    store.write(batch).expect("room");
+    store.flush().expect("room");
+    while store.downsample().expect("room") {}
     drop(store);
     // The state file is mostly zeros, which compress to nothing.
     let state = std::fs::read(dir.join("state.redb")).expect("the state file");

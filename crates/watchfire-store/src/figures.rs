@@ -45,6 +45,7 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     let mut bytes = Family::new("watchfire_storage_bytes", MetricType::Gauge, "Bytes on disk by kind.");
     bytes.point(&[("kind", "wal")], stats.wal_bytes as f64);
     bytes.point(&[("kind", "metrics")], stats.segment_bytes as f64);
+    bytes.point(&[("kind", "tiers")], stats.tier_bytes as f64);
     bytes.point(&[("kind", "state")], state.bytes() as f64);
     out.push(bytes);
     out.push(

@@ -20,7 +20,7 @@ mod tail;
 mod wal;
 
 pub use error::OpenError;
-pub use options::Options;
+pub use options::{Options, Tier};
 pub use stats::{CleanupFile, CleanupPreview, Deletion, Replay, SnapshotReport, Stats};
 pub use store::Store;
 pub use tail::{Portion, Position, Tail, TailError, TailStats, TailStop};

@@ -6,6 +6,15 @@ use std::time::Duration;
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
 
+/// Windows that are kept longer than samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// How long a window is: a whole part of a week.
+    pub resolution: Duration,
+    /// How old a week must be before it is written as windows; not less than the out-of-order window.
+    pub after: Duration,
+}
+
 /// How a store is opened. Take [`Options::new`] and change what differs.
 #[derive(Clone)]
 pub struct Options {
@@ -19,6 +28,10 @@ pub struct Options {
     pub sync_interval: Duration,
     /// How long metrics are kept; `None` is for ever.
     pub retention: Option<Duration>,
+    /// Which windows are kept longer than samples; none by default.
+    pub tiers: Vec<Tier>,
+    /// How long they are kept; `None` is for ever.
+    pub tier_retention: Option<Duration>,
     /// How many bytes all data may occupy; the oldest segments go first. `None` is without limit.
     pub size_max: Option<u64>,
     /// How many series may be active at once.
@@ -60,6 +73,8 @@ impl Options {
             meter: Meter::new(),
             sync_interval: Duration::from_secs(5),
             retention: None,
+            tiers: Vec::new(),
+            tier_retention: None,
             size_max: None,
             series_max: 100_000,
             out_of_order_window: Duration::from_secs(2 * 3600),

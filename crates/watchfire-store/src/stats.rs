@@ -38,6 +38,10 @@ pub struct Stats {
     pub segments: u64,
     /// Bytes of all segments.
     pub segment_bytes: u64,
+    /// Segments of tiers.
+    pub tiers: u64,
+    /// Their bytes.
+    pub tier_bytes: u64,
     /// Bytes of samples within the segments, without indexes.
     pub segment_sample_bytes: u64,
     /// Samples in segments.

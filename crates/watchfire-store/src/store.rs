@@ -11,7 +11,7 @@ use std::time::Duration;
 use watchfire_model::batch::{Batch, Metadata, SeriesExemplars};
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::Matcher;
-use watchfire_model::read::{Budget, ReadError, Selection, Source, Visitor};
+use watchfire_model::read::{Budget, ReadError, Selection, Source, Visitor, WindowVisitor};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::{Sink, WriteError, Written};
@@ -122,6 +122,10 @@ impl Store {
         let disk = &*self.engine.disk;
         self.engine.snapshot(into, skip_head, &|dir| self.state.copy_to(disk, &dir.join(STATE_FILE)))
     }
+    /// Writes one week that is over as windows of a tier, if one is due, as the keeper does; returns whether one was.
+    pub fn downsample(&self) -> std::io::Result<bool> {
+        self.engine.downsample()
+    }
     /// Puts everything acknowledged on the medium now.
     pub fn sync(&self) {
         self.engine.sync();
@@ -212,6 +216,12 @@ impl Source for Store {
     }
     fn exemplars(&self, selection: &Selection, budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
         self.engine.exemplars(selection, budget)
+    }
+    fn resolutions(&self) -> Vec<i64> {
+        self.engine.resolutions()
+    }
+    fn windows(&self, selection: &Selection, resolution_ms: i64, budget: &Budget, visit: &mut WindowVisitor<'_>) -> Result<(), ReadError> {
+        self.engine.windows(selection, resolution_ms, budget, visit)
     }
     fn metadata(&self) -> Vec<Metadata> {
         self.engine.metadata()

@@ -50,6 +50,35 @@ fn r63_version_2_is_read() {
     check("v2", true);
 }
 
+/// Version 3 has a week of windows.
+#[test]
+fn r63_version_3_is_read() {
+    let dir = copy_of("v3");
+    let clock = ManualClock::new(Timestamp(START + 15 * 86_400_000));
+    let store = Store::open(Options { keeper: false, min_free_bytes: 0, ..Options::new(dir.path(), clock.clone()) }).unwrap();
+    assert_eq!((store.stats().tiers, store.stats().quarantined), (1, 0));
+    assert_eq!(store.resolutions(), [3_600_000]);
+    let (mut kept, mut told) = (0, 0);
+    let selection = Selection { matchers: vec![], start: Timestamp::MIN, end: Timestamp::MAX };
+    let budget = Budget::unlimited(clock);
+    let windows = store.windows(&selection, 3_600_000, &budget, &mut |series| {
+        kept += series.windows.iter().map(|w| w.count).sum::<u32>();
+        if series.labels.metric_name() == "fixture_counter" {
+            assert_eq!(series.windows.len(), 28);
+            let first = series.windows[1];
+            assert_eq!((first.start, first.count, first.first, first.last, first.correction), (START + 3_600_000, 60, 1020.0, 2023.0, 0.0));
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    windows.unwrap();
+    let samples = store.select(&selection, &budget, &mut |series| {
+        told += series.values.iter().filter(|v| v.to_bits() != STALE_NAN_BITS).count() as u32;
+        Ok(ControlFlow::Continue(()))
+    });
+    samples.unwrap();
+    assert_eq!(kept, told);
+}
+
 fn check_histograms(series: &Series, integer: bool) {
     assert_eq!(series.histograms.len() as i64, SAMPLES);
     for (n, sample) in (0..SAMPLES).zip(&series.histograms) {

@@ -10,7 +10,7 @@ use watchfire_model::labels::Labels;
 use watchfire_model::matcher::Matcher;
 
 use super::flush::move_to_quarantine;
-use super::{Engine, metrics_dir};
+use super::{Engine, metrics_dir, tiers_dir};
 use crate::error::OpenError;
 use crate::file::{Disk, read_all, write_whole};
 use crate::metrics::postings;
@@ -33,7 +33,10 @@ impl Engine {
         if self.is_in_memory(sets, start, end) {
             self.flush_now(&mut next)?;
         }
-        let segments: Vec<_> = self.read().segments.iter().filter(|s| s.overlaps(start, end)).cloned().collect();
+        let segments: Vec<_> = {
+            let shared = self.read();
+            shared.segments.iter().chain(&shared.tiers).filter(|s| s.overlaps(start, end)).cloned().collect()
+        };
         let mut series: HashSet<Labels> = HashSet::new();
         let mut touched: HashSet<u64> = HashSet::new();
         let mut all = self.tombstones().clone();
@@ -103,6 +106,7 @@ impl Engine {
         for segment in marked {
             cleaned += u64::from(self.merge_these(&mut next, &[segment])?);
         }
+        cleaned += self.clean_tiers(&mut next)?;
         self.prune_tombstones()?;
         Ok(cleaned)
     }
@@ -112,7 +116,10 @@ impl Engine {
         if self.tombstones().is_empty() {
             return Ok(());
         }
-        let files: HashSet<u64> = self.disk.list(&metrics_dir(&self.options.dir))?.iter().filter_map(|e| segment::id_of(&e.name)).collect();
+        let mut files: HashSet<u64> = HashSet::new();
+        for dir in [metrics_dir(&self.options.dir), tiers_dir(&self.options.dir)] {
+            files.extend(self.disk.list(&dir)?.iter().filter_map(|e| segment::id_of(&e.name)));
+        }
         let mut all = self.tombstones();
         let left: Vec<_> = all.iter().filter(|t| t.segments.iter().any(|id| files.contains(id))).cloned().collect();
         if left.len() < all.len() {
@@ -124,7 +131,11 @@ impl Engine {
 }
 
 /// Reads the tombstones and tells the segments. Returns them, and whether the file was damaged: then it is in quarantine.
-pub(super) fn load_tombstones(disk: &dyn Disk, dir: &Path, segments: &[Arc<Segment>]) -> Result<(Vec<Arc<Tombstone>>, bool), OpenError> {
+pub(super) fn load_tombstones<'a>(
+    disk: &dyn Disk,
+    dir: &Path,
+    segments: impl Iterator<Item = &'a Arc<Segment>> + Clone,
+) -> Result<(Vec<Arc<Tombstone>>, bool), OpenError> {
     let path = dir.join(tombstones::FILE);
     let Ok(file) = disk.open(&path) else { return Ok((Vec::new(), false)) };
     let bytes = read_all(&*file).map_err(OpenError::io("read", &path))?;
@@ -132,7 +143,7 @@ pub(super) fn load_tombstones(disk: &dyn Disk, dir: &Path, segments: &[Arc<Segme
         Ok(found) => {
             let all: Vec<Arc<Tombstone>> = found.into_iter().map(Arc::new).collect();
             for tombstone in &all {
-                segments.iter().filter(|s| tombstone.segments.contains(&s.id)).for_each(|s| s.delete(tombstone.clone()));
+                segments.clone().filter(|s| tombstone.segments.contains(&s.id)).for_each(|s| s.delete(tombstone.clone()));
             }
             Ok((all, false))
         }

@@ -97,6 +97,10 @@ impl Engine {
             tracing::error!(%error, "cannot merge segments");
             self.schedule().merge_due = now + RETRY_PAUSE;
         }
+        if merge_due && let Err(error) = self.downsample() {
+            tracing::error!(%error, "cannot write a week of a tier");
+            self.schedule().merge_due = now + RETRY_PAUSE;
+        }
         if merge_due && let Err(error) = self.prune_tombstones() {
             tracing::warn!(%error, "cannot forget what was deleted from files that are gone");
         }
@@ -133,7 +137,8 @@ impl Engine {
         self.remove_damaged();
         let idle = now.saturating_sub(INDEX_IDLE).as_millis() as u64;
         self.blocks.clear_if_idle(idle);
-        for segment in &self.read().segments {
+        let shared = self.read();
+        for segment in shared.segments.iter().chain(&shared.tiers) {
             if segment.used.load(Ordering::Relaxed) < idle {
                 segment.unload();
             }
@@ -205,6 +210,8 @@ impl Engine {
             tombstones: self.tombstones().len() as u64,
             exemplars: exemplars as u64,
             exemplar_bytes: exemplar_bytes as u64,
+            tiers: shared.tiers.len() as u64,
+            tier_bytes: shared.tiers.iter().map(|t| t.bytes).sum(),
             segment_bytes: sum(|s| s.bytes),
             segment_sample_bytes: sum(|s| s.footer.block_bytes),
             segment_samples: sum(|s| s.footer.samples),

@@ -89,7 +89,7 @@ impl Engine {
         Ok((log_before, generation, frozen))
     }
 
-    fn open_segment(&self, dir: &Path, id: u64) -> io::Result<Arc<Segment>> {
+    pub(super) fn open_segment(&self, dir: &Path, id: u64) -> io::Result<Arc<Segment>> {
         match Segment::open(self.disk.clone(), &segment::path_of(dir, id), id) {
             Ok(segment) => Ok(Arc::new(segment)),
             Err(SegmentError::Io(error)) => Err(error),
@@ -139,16 +139,23 @@ impl Engine {
     /// Takes segments whose index cannot be read out of use.
     pub(super) fn remove_damaged(&self) {
         let _turn = self.building();
-        let damaged: Vec<_> = self.read().segments.iter().filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect();
+        let damaged: Vec<_> = {
+            let shared = self.read();
+            shared.segments.iter().chain(&shared.tiers).filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect()
+        };
         for segment in damaged {
-            self.modify().segments.retain(|s| s.id != segment.id);
+            {
+                let mut shared = self.modify();
+                shared.segments.retain(|s| s.id != segment.id);
+                shared.tiers.retain(|s| s.id != segment.id);
+            }
             self.quarantine_segment(&segment);
         }
     }
 
     fn quarantine_segment(&self, segment: &Segment) {
-        let Some(name) = segment.path.file_name().and_then(|n| n.to_str()) else { return };
-        if let Err(error) = self.quarantine(&metrics_dir(&self.options.dir), name) {
+        let (Some(dir), Some(name)) = (segment.path.parent(), segment.path.file_name().and_then(|n| n.to_str())) else { return };
+        if let Err(error) = self.quarantine(dir, name) {
             tracing::error!(%error, name, "cannot move a damaged segment into quarantine");
         }
     }

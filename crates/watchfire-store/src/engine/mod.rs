@@ -13,6 +13,7 @@ mod snapshot;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod tiers;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) head: Head,
     /// In order of precedence: of two samples of one time the one from the earlier segment counts, the head's comes last.
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// Windows of old samples, a week each, in no particular order.
+    pub(crate) tiers: Vec<Arc<Segment>>,
 }
 
 /// Metrics storage in a directory.
@@ -89,6 +92,7 @@ pub(crate) struct Counters {
     pub(crate) quarantined: Counter,
     pub(crate) flushes: Counter,
     pub(crate) merges: Counter,
+    pub(crate) downsampled: Counter,
     pub(crate) deleted: Counter,
     pub(crate) damaged_blocks: Counter,
     pub(crate) exemplars: Counter,
@@ -131,6 +135,10 @@ pub(crate) fn wal_dir(dir: &Path) -> PathBuf {
 /// The directory of metric segments.
 pub(crate) fn metrics_dir(dir: &Path) -> PathBuf {
     dir.join("metrics")
+}
+/// The directory of tiers.
+pub(crate) fn tiers_dir(dir: &Path) -> PathBuf {
+    dir.join("tiers")
 }
 /// The directory of damaged files.
 pub(crate) fn quarantine_dir(dir: &Path) -> PathBuf {

@@ -11,7 +11,8 @@ use super::delete::load_tombstones;
 use super::duties::free_bytes_min;
 use super::exemplars::load_exemplars;
 use super::flush::{move_to_quarantine, sort};
-use super::{Counters, Engine, Schedule, Shared, Writer, metrics_dir, quarantine_dir, wal_dir};
+use super::tiers::WEEK_MS;
+use super::{Counters, Engine, Schedule, Shared, Writer, metrics_dir, millis, quarantine_dir, tiers_dir, wal_dir};
 use crate::error::OpenError;
 use crate::exemplars::{Dropped, Exemplars, may_follow};
 use crate::file::{Disk, read_all, write_whole};
@@ -41,23 +42,27 @@ impl Engine {
         let began = options.clock.monotonic();
         let (logs, metrics) = (wal_dir(&options.dir), metrics_dir(&options.dir));
         check_layout(&*disk, &options.dir)?;
-        for dir in [&logs, &metrics, &quarantine_dir(&options.dir)] {
+        check_tiers(&options)?;
+        let tiers = tiers_dir(&options.dir);
+        for dir in [&logs, &metrics, &tiers, &quarantine_dir(&options.dir)] {
             disk.create_dir(dir).map_err(OpenError::io("create", dir))?;
         }
         // Nothing is changed before all versions are known to be ours.
         wal::check_versions(&*disk, &logs)?;
         let found = find_segments(&disk, &metrics)?;
+        let found_tiers = find_segments(&disk, &tiers)?;
         write_layout(&*disk, &options.dir)?;
         let counters = Counters::register(&options.meter);
-        let (segments, next_segment) = tidy(&*disk, &options.dir, found, &counters)?;
+        let (segments, next_segment) = tidy(&*disk, &options.dir, &metrics, found, &counters)?;
+        let (tiers, next_tier) = tidy(&*disk, &options.dir, &tiers, found_tiers, &counters)?;
         let log_before = segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0);
-        let (tombstones, lost_tombstones) = load_tombstones(&*disk, &options.dir, &segments)?;
+        let (tombstones, lost_tombstones) = load_tombstones(&*disk, &options.dir, segments.iter().chain(&tiers))?;
         // A tombstone must never meet a later segment of the same number.
-        let next_segment = tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment, u64::max);
+        let next_segment = tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment.max(next_tier), u64::max);
         let mut ring = Exemplars::new(options.exemplars_max, options.exemplars_bytes_max);
         let lost_exemplars = load_exemplars(&*disk, &options.dir, &mut ring)?;
         counters.quarantined.add(u64::from(lost_tombstones) + u64::from(lost_exemplars));
-        let mut shared = Shared { segments, ..Shared::default() };
+        let mut shared = Shared { segments, tiers, ..Shared::default() };
         let mut restore = Restore { head: &mut shared.head, exemplars: &mut ring, slots: HashMap::new(), epoch: 0, samples: 0, orphans: 0 };
         let report = wal::replay(&*disk, &logs, log_before, &mut |visit| restore.visit(visit))?;
         let mut replay = Replay {
@@ -112,6 +117,17 @@ impl Engine {
             tracing::error!(%error, "cannot put a damaged log file into quarantine yet; it stays in use");
         }
         Ok(engine)
+    }
+}
+
+/// Refuses windows that would cross the borders of weeks.
+fn check_tiers(options: &Options) -> Result<(), OpenError> {
+    match options.tiers.iter().find(|t| millis(t.resolution) == 0 || WEEK_MS % millis(t.resolution) != 0) {
+        Some(tier) => {
+            let reason = format!("windows of {:?} do not divide a week", tier.resolution);
+            Err(OpenError::io("keep tiers in", &options.dir)(io::Error::new(io::ErrorKind::InvalidInput, reason)))
+        }
+        None => Ok(()),
     }
 }
 
@@ -172,14 +188,13 @@ fn find_segments(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Found, OpenError> {
 }
 
 /// Removes unfinished files and segments that a merge has replaced, and moves damaged ones away.
-fn tidy(disk: &dyn Disk, root: &Path, found: Found, counters: &Counters) -> Result<(Vec<Arc<Segment>>, u64), OpenError> {
-    let dir = metrics_dir(root);
+fn tidy(disk: &dyn Disk, root: &Path, dir: &Path, found: Found, counters: &Counters) -> Result<(Vec<Arc<Segment>>, u64), OpenError> {
     for name in &found.unfinished {
         let path = dir.join(name);
         disk.remove(&path).map_err(OpenError::io("remove", &path))?;
     }
     for name in &found.damaged {
-        move_to_quarantine(disk, root, &dir, name).map_err(OpenError::io("move into quarantine", &dir.join(name)))?;
+        move_to_quarantine(disk, root, dir, name).map_err(OpenError::io("move into quarantine", &dir.join(name)))?;
         counters.quarantined.inc();
     }
     let replaced: Vec<u64> = found.segments.iter().flat_map(|s| s.footer.origin.replaces.iter().copied()).collect();
@@ -273,6 +288,7 @@ impl Counters {
             quarantined: meter.counter("watchfire_storage_quarantined_total", "Damaged files that were moved into quarantine.", &[]),
             flushes: meter.counter("watchfire_storage_flushes_total", "Moves of recent samples from memory into segments.", &[]),
             merges: meter.counter("watchfire_storage_merges_total", "Merges of segments.", &[]),
+            downsampled: meter.counter("watchfire_storage_downsampled_weeks_total", "Weeks that were written as windows of a tier.", &[]),
             deleted: meter.counter("watchfire_storage_segments_deleted_total", "Segments that retention removed.", &[]),
             damaged_blocks: meter.counter("watchfire_storage_damaged_blocks_total", "Reads that met a damaged block.", &[]),
             exemplars: meter.counter("watchfire_storage_exemplars_appended_total", "Exemplars that were kept.", &[]),

@@ -22,19 +22,19 @@ const SERIES_PER_CHECK: usize = 64;
 /// A long series is charged while it is read, not when it is in memory already.
 const SAMPLES_PER_CHARGE: u64 = 16_384;
 
-fn storage(error: impl std::fmt::Display) -> ReadError {
+pub(super) fn storage(error: impl std::fmt::Display) -> ReadError {
     ReadError::Storage(error.to_string())
 }
 
 /// Copies of chosen series from the head.
-type InHead = Vec<(Labels, Snapshot)>;
+pub(super) type InHead = Vec<(Labels, Snapshot)>;
 
 /// A chosen series: its numbers in the segments that have it, and its copy from the head.
 #[derive(Default)]
-struct Chosen {
+pub(super) struct Chosen {
     /// Index into the opened segments, and the number there.
-    members: Vec<(u32, u32)>,
-    head: Option<(Labels, Snapshot)>,
+    pub(super) members: Vec<(u32, u32)>,
+    pub(super) head: Option<(Labels, Snapshot)>,
 }
 
 impl Shared {
@@ -59,6 +59,7 @@ impl Shared {
                 let read = cache.run(&opened, number, run, (time, time), &mut |piece| {
                     found = match piece {
                         Piece::Floats(_, bits) => bits.first().map(|b| Kept::Float(*b)),
+                        Piece::Windows(_) => None,
                         Piece::Histograms(_, values) => values.into_iter().next().map(Kept::Histogram),
                     };
                 });
@@ -81,7 +82,7 @@ impl Engine {
     }
 
     /// Loads the indexes of segments. Damaged ones are left out; they say so themselves.
-    fn open_indexes(&self, segments: Vec<Arc<Segment>>, budget: &Budget) -> Result<Vec<Opened>, ReadError> {
+    pub(super) fn open_indexes(&self, segments: Vec<Arc<Segment>>, budget: &Budget) -> Result<Vec<Opened>, ReadError> {
         let mut opened = Vec::with_capacity(segments.len());
         for segment in segments {
             budget.check()?;
@@ -96,16 +97,7 @@ impl Engine {
         let (segments, head) = {
             let shared = self.read();
             let segments: Vec<_> = shared.segments.iter().filter(|s| s.overlaps(start, end)).cloned().collect();
-            let mut head = Vec::new();
-            if shared.head.overlaps(start, end) {
-                for slot in postings::select(&shared.head, &selection.matchers) {
-                    let Some(series) = shared.head.get(slot) else { continue };
-                    if let Some(copy) = series.snapshot(start, end) {
-                        head.push((series.labels.clone(), copy));
-                    }
-                }
-            }
-            (segments, head)
+            (segments, shared.in_head(selection))
         };
         Ok((self.open_indexes(segments, budget)?, head))
     }
@@ -251,7 +243,10 @@ impl Engine {
 
     /// Lets the indexes go that were not used for longest, until the rest fits into its share of memory.
     pub(super) fn trim_indexes(&self) {
-        let segments = self.read().segments.clone();
+        let segments: Vec<_> = {
+            let shared = self.read();
+            shared.segments.iter().chain(&shared.tiers).cloned().collect()
+        };
         let mut held: Vec<_> = segments.iter().map(|s| (s.used.load(Ordering::Relaxed), s.index_memory(), s)).filter(|(_, bytes, _)| *bytes > 0).collect();
         let mut total: usize = held.iter().map(|(_, bytes, _)| bytes).sum();
         if total <= self.options.index_cache_bytes {
@@ -269,6 +264,16 @@ impl Engine {
 }
 
 impl Shared {
+    /// Copies of what memory has of a selection.
+    pub(super) fn in_head(&self, selection: &Selection) -> InHead {
+        let (start, end) = (selection.start.millis(), selection.end.millis());
+        if !self.head.overlaps(start, end) {
+            return Vec::new();
+        }
+        let chosen = postings::select(&self.head, &selection.matchers).into_iter().filter_map(|slot| self.head.get(slot));
+        chosen.filter_map(|series| Some((series.labels.clone(), series.snapshot(start, end)?))).collect()
+    }
+
     fn overlapping(&self, selection: &Selection) -> Vec<Arc<Segment>> {
         self.segments.iter().filter(|s| s.overlaps(selection.start.millis(), selection.end.millis())).cloned().collect()
     }
@@ -276,7 +281,7 @@ impl Shared {
 
 /// Joins what is chosen in segments and head by label set. Series come in the order of the first segment that has them, so that
 /// neighbours are read from the same blocks.
-fn choose(opened: &[Opened], selection: &Selection, head: InHead) -> Vec<Chosen> {
+pub(super) fn choose(opened: &[Opened], selection: &Selection, head: InHead) -> Vec<Chosen> {
     let mut chosen: Vec<Chosen> = Vec::new();
     let mut by_labels: HashMap<&str, u32> = HashMap::new();
     for (at, index) in opened.iter().enumerate() {

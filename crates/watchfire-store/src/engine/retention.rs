@@ -70,14 +70,20 @@ impl ClockWatch {
 impl Engine {
     /// Segments that are due, oldest first, with the reason.
     fn due(&self, by_age: bool) -> Vec<(Arc<Segment>, &'static str)> {
-        let mut segments = self.read().segments.clone();
+        let mut segments: Vec<_> = {
+            let shared = self.read();
+            shared.segments.iter().chain(&shared.tiers).cloned().collect()
+        };
         segments.sort_by_key(|s| (s.footer.max, s.id));
+        let tiers_earliest = self.options.tier_retention.filter(|_| by_age).map(|keep| self.now().saturating_sub(millis(keep)));
         let earliest = self.options.retention.filter(|_| by_age).map(|keep| self.now().saturating_sub(millis(keep)));
         let mut total = self.total_bytes();
         let mut due = Vec::new();
         for segment in segments {
-            let reason = match (earliest, self.options.size_max) {
-                (Some(earliest), _) if segment.footer.max < earliest => "retention",
+            let of_tier = segment.footer.tier.is_some();
+            let reason = match (if of_tier { tiers_earliest } else { earliest }, self.options.size_max) {
+                // Samples wait until the tiers have them.
+                (Some(earliest), _) if segment.footer.max < earliest && (of_tier || self.is_in_tiers(&segment)) => "retention",
                 (_, Some(max)) if total > max => "size",
                 _ => continue,
             };
@@ -90,7 +96,10 @@ impl Engine {
     /// Bytes of segments and log.
     fn total_bytes(&self) -> u64 {
         let log = self.writer().wal.bytes();
-        self.read().segments.iter().map(|s| s.bytes).sum::<u64>() + log
+        {
+            let shared = self.read();
+            shared.segments.iter().chain(&shared.tiers).map(|s| s.bytes).sum::<u64>() + log
+        }
     }
 
     /// See `Store::cleanup_preview`.
@@ -120,7 +129,11 @@ impl Engine {
     pub(super) fn remove_one(&self, by_age: bool) {
         let Some((segment, reason)) = self.due(by_age).into_iter().next() else { return };
         tracing::info!(file = %segment.path.display(), bytes = segment.bytes, reason, "retention removes a segment");
-        self.modify().segments.retain(|s| s.id != segment.id);
+        {
+            let mut shared = self.modify();
+            shared.segments.retain(|s| s.id != segment.id);
+            shared.tiers.retain(|s| s.id != segment.id);
+        }
         segment.doom();
         self.counters.deleted.inc();
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use watchfire_model::batch::Metadata;
 
 use super::open::write_layout_file;
-use super::{Engine, metrics_dir, wal_dir};
+use super::{Engine, metrics_dir, tiers_dir, wal_dir};
 use crate::exemplars;
 use crate::file::{Disk, write_whole};
 use crate::metrics::record;
@@ -56,8 +56,18 @@ impl Engine {
         let (segments_dir, log_dir) = (metrics_dir(dir), wal_dir(dir));
         self.disk.create_dir(&segments_dir)?;
         self.disk.create_dir(&log_dir)?;
-        let segments = self.read().segments.clone();
+        self.disk.create_dir(&tiers_dir(dir))?;
+        let (segments, tiers) = {
+            let shared = self.read();
+            (shared.segments.clone(), shared.tiers.clone())
+        };
         let mut report = SnapshotReport::default();
+        for tier in &tiers {
+            let Some(name) = tier.path.file_name() else { continue };
+            link_or_copy(&*self.disk, &tier.path, &tiers_dir(dir).join(name))?;
+            report.bytes += tier.bytes;
+        }
+        self.disk.sync_dir(&tiers_dir(dir))?;
         for segment in &segments {
             let Some(name) = segment.path.file_name() else { continue };
             link_or_copy(&*self.disk, &segment.path, &segments_dir.join(name))?;

@@ -27,6 +27,7 @@ mod deletion;
 mod exemplars;
 mod histograms;
 mod real_life;
+mod tiers;
 
 const NOW: i64 = 1_767_089_700_000;
 const HOUR: i64 = 3_600_000;
@@ -474,9 +475,9 @@ fn r63_newer_data_are_refused_and_left_untouched() {
         bytes[32..36].copy_from_slice(&crc.to_le_bytes());
     });
     check(".seg", &|bytes| {
-        bytes[8] = 3;
+        bytes[8] = 4;
         let at = bytes.len() - 16;
-        bytes[at] = 3;
+        bytes[at] = 4;
     });
     check("/data/format", &|bytes| *bytes = b"watchfire data 2\n".to_vec());
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
+use watchfire_model::windows::Window;
 
 use super::head::{Frozen, SealedChunk, decode_xor, read_histograms};
 use super::histogram;
-use super::segment::{BlockCache, Opened, Origin, Segment, SegmentWriter};
+use super::segment::{BlockCache, Opened, Origin, Segment, SegmentWriter, Tier};
 use super::select::Assembly;
 use crate::file::Disk;
 
@@ -178,6 +179,30 @@ fn fill(writer: &mut SegmentWriter<'_>, series: usize, windows: &[(i64, i64)], c
     Ok(())
 }
 
+/// Gives the windows of a series.
+type Windows<'a> = dyn FnMut(usize) -> io::Result<Vec<Window>> + 'a;
+
+/// Writes a segment of a tier for a span of time; the labels ascend. Returns its number.
+pub(crate) fn write_tier(
+    place: &mut Place<'_>,
+    labels: &[Labels],
+    tier: Tier,
+    span: (i64, i64),
+    replaces: Vec<u64>,
+    windows: &mut Windows<'_>,
+) -> io::Result<u64> {
+    let id = place.take_id();
+    let mut writer = SegmentWriter::new(place.disk, place.dir, id, labels)?;
+    let filled = writer.begin_tier(tier, span).and_then(|()| (0..labels.len()).try_for_each(|series| writer.add_windows(series as u32, &windows(series)?)));
+    match filled {
+        Ok(()) => writer.finish(Origin { order: id, log_before: 0, replaces }).map(|_| id),
+        Err(error) => {
+            writer.abandon();
+            Err(error)
+        }
+    }
+}
+
 /// What came of a merge.
 pub(crate) enum Merged {
     /// The index of one of the segments cannot be read.
@@ -222,7 +247,7 @@ pub(crate) fn merge(place: &mut Place<'_>, inputs: &[Arc<Segment>], now: u64) ->
 }
 
 /// All series of several segments, ascending, each with its number in those that have it.
-fn union(opened: &[Opened]) -> (Vec<Labels>, Vec<Vec<(u32, u32)>>) {
+pub(crate) fn union(opened: &[Opened]) -> (Vec<Labels>, Vec<Vec<(u32, u32)>>) {
     let mut found: HashMap<&str, Vec<(u32, u32)>> = HashMap::new();
     for (input, index) in opened.iter().enumerate() {
         for number in (0..index.loaded.labels.len() as u32).filter(|number| !index.is_gone(*number)) {

@@ -34,6 +34,8 @@ impl Assembly {
                 self.times.extend_from_slice(times);
                 self.values.extend(bits.iter().map(|b| f64::from_bits(*b)));
             }
+            // Samples and windows stand in different segments.
+            Piece::Windows(_) => debug_assert!(false, "BUG: windows among samples"),
             Piece::Histograms(times, values) => {
                 self.histograms.gap();
                 times.iter().zip(values).for_each(|(time, value)| self.histograms.push(*time, value));

@@ -5,6 +5,7 @@ use std::io;
 
 use hashbrown::{HashMap, HashSet};
 use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::windows::window_start;
 
 use super::postings;
 use super::segment::Loaded;
@@ -96,12 +97,14 @@ pub(crate) struct Deleted {
 }
 
 impl Deleted {
-    /// Finds the series of tombstones in a segment.
-    pub(crate) fn resolve<'a>(tombstones: impl Iterator<Item = &'a Tombstone>, loaded: &Loaded) -> Deleted {
+    /// Finds the series of tombstones in a segment; that of a tier has windows of some length.
+    pub(crate) fn resolve<'a>(tombstones: impl Iterator<Item = &'a Tombstone>, loaded: &Loaded, resolution_ms: Option<i64>) -> Deleted {
         let mut deleted = Deleted::default();
         for tombstone in tombstones {
             for number in postings::select(&loaded.labels, &tombstone.matchers) {
-                deleted.ranges.entry(number).or_default().push((tombstone.start, tombstone.end));
+                // Of a window that is touched nothing can be taken away: it goes as a whole.
+                let start = resolution_ms.map_or(tombstone.start, |ms| window_start(tombstone.start, ms));
+                deleted.ranges.entry(number).or_default().push((start, tombstone.end));
             }
         }
         for (number, ranges) in &mut deleted.ranges {

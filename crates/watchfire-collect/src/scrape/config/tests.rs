@@ -32,7 +32,10 @@ fn a_large_file_is_read_whole() {
     assert_eq!(job.protocols, [Protocol::Text004]);
     assert_eq!(job.relabel.len(), 1);
     assert_eq!(config.global.external_labels.to_string(), r#"{cluster="x", site="hanoi-$1"}"#);
-    assert_eq!(config.storage, Storage { retention_ms: Some(259_200_000), retention_bytes: Some(500 << 20), out_of_order_window_ms: Some(600_000), max_exemplars: Some(100) });
+    assert_eq!(
+        config.storage,
+        Storage { retention_ms: Some(259_200_000), retention_bytes: Some(500 << 20), out_of_order_window_ms: Some(600_000), max_exemplars: Some(100) }
+    );
     assert_eq!(config.alerting.alertmanagers[0].addresses, ["alertmanager:9093"]);
     assert_eq!(config.rule_files, ["rules/*.yml"]);
 }
@@ -426,7 +429,10 @@ fn pis_06_three_jobs_with_their_intervals() {
 fn pis_26_the_reduced_setting_is_understood() {
     let Some(config) = seed("002_557_prometheus_reduced_memory.yml") else { return };
     assert_eq!(config.global.scrape_interval_ms, 30_000);
-    assert_eq!(config.storage, Storage { retention_ms: Some(3 * 86_400_000), retention_bytes: Some(500 << 20), out_of_order_window_ms: None, max_exemplars: None });
+    assert_eq!(
+        config.storage,
+        Storage { retention_ms: Some(3 * 86_400_000), retention_bytes: Some(500 << 20), out_of_order_window_ms: None, max_exemplars: None }
+    );
 }
 
 #[test]

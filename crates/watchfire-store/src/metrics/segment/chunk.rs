@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use watchfire_model::histogram::Histogram;
+use watchfire_model::windows::Window;
 
 use super::histograms;
 use super::ints;
 use super::values;
+use super::windows;
 use crate::encoding::{Input, put_signed, put_varint};
 
 /// The most samples of a chunk, so that a look at one moment decodes little.
@@ -27,6 +29,8 @@ pub(crate) enum Piece<'a> {
     Floats(&'a [i64], &'a [u64]),
     /// Times, and as many native histograms.
     Histograms(&'a [i64], Vec<Arc<Histogram>>),
+    /// Windows, in segments of tiers.
+    Windows(Vec<Window>),
 }
 
 /// Builds the raw content of one block.
@@ -54,6 +58,12 @@ impl BlockBuilder {
     pub(super) fn histograms(&mut self, samples: &[(i64, Arc<Histogram>)]) {
         let times: Vec<i64> = samples.iter().map(|(time, _)| *time).collect();
         self.put(&times, |body, scratch| histograms::encode(body, samples, scratch));
+    }
+
+    /// Appends a chunk of windows.
+    pub(super) fn windows(&mut self, all: &[Window]) {
+        let starts: Vec<i64> = all.iter().map(|w| w.start).collect();
+        self.put(&starts, |body, scratch| windows::encode(body, all, scratch));
     }
 
     fn put(&mut self, times: &[i64], values: impl FnOnce(&mut Vec<u8>, &mut values::Scratch)) {
@@ -158,6 +168,16 @@ impl ChunkDecoder {
             self.read_times(raw, &mut body, (first, last), count)?;
             let from = self.times.partition_point(|t| *t < start);
             let to = self.times.partition_point(|t| *t <= end);
+            if body.clone().u8()? == windows::KIND {
+                body.u8()?;
+                let mut found = windows::decode(&mut body, &self.times, &mut self.scratch)?;
+                found.truncate(to);
+                found.drain(..from.min(found.len()));
+                if !found.is_empty() {
+                    each(Piece::Windows(found));
+                }
+                continue;
+            }
             if body.clone().u8()? == histograms::KIND {
                 body.u8()?;
                 if from < to {

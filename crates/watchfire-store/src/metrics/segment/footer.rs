@@ -53,6 +53,32 @@ pub(crate) struct Footer {
     pub(crate) block_bytes: u64,
     pub(super) labels: Section,
     pub(super) runs: Section,
+    /// Segments of tiers say what they are.
+    pub(crate) tier: Option<Tier>,
+}
+
+/// What a segment of a tier is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tier {
+    /// How long its windows are.
+    pub(crate) resolution_ms: i64,
+    /// The segments whose samples are in the windows.
+    pub(crate) sources: Vec<u64>,
+}
+
+impl Tier {
+    /// Other segments end before it.
+    fn decode(input: &mut Input<'_>) -> Option<Option<Tier>> {
+        if input.remaining() == 0 {
+            return Some(None);
+        }
+        let resolution_ms = input.signed().filter(|ms| *ms > 0)?;
+        let mut sources = Vec::new();
+        for _ in 0..input.size()? {
+            sources.push(input.varint()?);
+        }
+        Some(Some(Tier { resolution_ms, sources }))
+    }
 }
 
 impl Footer {
@@ -69,6 +95,11 @@ impl Footer {
         put_varint(&mut out, self.block_bytes);
         self.labels.encode(&mut out);
         self.runs.encode(&mut out);
+        if let Some(tier) = &self.tier {
+            put_signed(&mut out, tier.resolution_ms);
+            put_varint(&mut out, tier.sources.len() as u64);
+            tier.sources.iter().for_each(|id| put_varint(&mut out, *id));
+        }
         out
     }
     pub(super) fn decode(bytes: &[u8]) -> Option<Footer> {
@@ -87,6 +118,7 @@ impl Footer {
             block_bytes: input.varint()?,
             labels: Section::decode(&mut input)?,
             runs: Section::decode(&mut input)?,
+            tier: Tier::decode(&mut input)?,
         })
     }
 }

@@ -10,6 +10,7 @@ mod ints;
 mod opened;
 mod reader;
 mod values;
+mod windows;
 mod writer;
 
 use std::io;
@@ -17,13 +18,15 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use blocks::Blocks;
 pub(crate) use chunk::Piece;
-pub(crate) use footer::Origin;
+pub(crate) use footer::{Origin, Tier};
 pub(crate) use opened::Opened;
 pub(crate) use reader::{BlockCache, Loaded, Segment};
 pub(crate) use writer::SegmentWriter;
 
 /// The newest major version of the format that we read.
-pub(crate) const MAJOR: u16 = 2;
+pub(crate) const MAJOR: u16 = 3;
+/// The version of segments with native histograms and without windows.
+const MAJOR_HISTOGRAMS: u16 = 2;
 /// The version of segments without native histograms, which older programs read.
 const MAJOR_FLOATS: u16 = 1;
 /// Raised when readers of the same major version may see something new that they can ignore.

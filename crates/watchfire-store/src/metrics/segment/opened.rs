@@ -63,6 +63,12 @@ pub(super) fn without(piece: Piece<'_>, deleted: &[(i64, i64)], each: &mut dyn F
                 each(Piece::Floats(&times[from..to], &bits[from..to]));
             }
         }
+        Piece::Windows(windows) => {
+            let left: Vec<_> = windows.into_iter().filter(|w| !holds(deleted, w.start)).collect();
+            if !left.is_empty() {
+                each(Piece::Windows(left));
+            }
+        }
         Piece::Histograms(times, values) => {
             for (from, to) in left(times, deleted) {
                 each(Piece::Histograms(&times[from..to], values[from..to].to_vec()));

@@ -137,7 +137,8 @@ impl Segment {
             return None;
         }
         let Tombstones { all, resolved } = &mut *tombstones;
-        Some(resolved.get_or_insert_with(|| Arc::new(Deleted::resolve(all.iter().map(|t| &**t), loaded))).clone())
+        let resolution_ms = self.footer.tier.as_ref().map(|t| t.resolution_ms);
+        Some(resolved.get_or_insert_with(|| Arc::new(Deleted::resolve(all.iter().map(|t| &**t), loaded, resolution_ms))).clone())
     }
 
     /// Bytes of the loaded index.

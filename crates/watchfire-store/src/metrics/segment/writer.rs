@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
+use watchfire_model::windows::Window;
 use zstd::bulk::Compressor;
 
 use super::chunk::{BlockBuilder, CHUNK_HISTOGRAMS_MAX, CHUNK_SAMPLES_MAX};
-use super::footer::{Footer, Origin, Section, Tail, header};
+use super::footer::{Footer, Origin, Section, Tail, Tier, header};
 use super::index::{Block, LabelIndex, Run, RunIndex};
-use super::{MAJOR, MAJOR_FLOATS, path_of};
+use super::{MAJOR, MAJOR_FLOATS, MAJOR_HISTOGRAMS, path_of};
 use crate::file::{Disk, File};
 
 /// A block is closed when its raw content reaches this size.
@@ -83,16 +84,37 @@ impl<'a> SegmentWriter<'a> {
     /// Adds native histograms of a series, ascending. The first time is not before that of the samples that were added before.
     pub(crate) fn add_histograms(&mut self, series: u32, samples: &[(i64, Arc<Histogram>)]) -> io::Result<()> {
         let (Some(min), Some(max)) = (samples.first().map(|s| s.0), samples.last().map(|s| s.0)) else { return Ok(()) };
-        if self.major != MAJOR {
-            self.major = MAJOR;
-            self.file.write_all_at(&header(MAJOR), 0)?;
-        }
+        self.need_major(MAJOR_HISTOGRAMS)?;
         let offset = self.builder.raw.len() as u32;
         let chunks = samples.len().div_ceil(CHUNK_HISTOGRAMS_MAX);
         let share = samples.len().div_ceil(chunks);
         samples.chunks(share).for_each(|samples| self.builder.histograms(samples));
         let chunks = samples.len().div_ceil(share) as u32;
         self.end_run(series, Run { block: self.blocks.len() as u32, offset, chunks, samples: samples.len() as u32, min, max })
+    }
+
+    /// Makes this a segment of a tier, for a span of time.
+    pub(crate) fn begin_tier(&mut self, tier: Tier, (min, max): (i64, i64)) -> io::Result<()> {
+        self.footer.tier = Some(tier);
+        (self.footer.min, self.footer.max) = (min, max);
+        self.need_major(MAJOR)
+    }
+
+    /// Adds windows of a series, ascending.
+    pub(crate) fn add_windows(&mut self, series: u32, windows: &[Window]) -> io::Result<()> {
+        let (Some(min), Some(max)) = (windows.first().map(|w| w.start), windows.last().map(|w| w.start)) else { return Ok(()) };
+        let offset = self.builder.raw.len() as u32;
+        windows.chunks(CHUNK_SAMPLES_MAX).for_each(|windows| self.builder.windows(windows));
+        let chunks = windows.len().div_ceil(CHUNK_SAMPLES_MAX) as u32;
+        self.end_run(series, Run { block: self.blocks.len() as u32, offset, chunks, samples: windows.len() as u32, min, max })
+    }
+
+    fn need_major(&mut self, major: u16) -> io::Result<()> {
+        if self.major < major {
+            self.major = major;
+            self.file.write_all_at(&header(major), 0)?;
+        }
+        Ok(())
     }
 
     fn end_run(&mut self, series: u32, run: Run) -> io::Result<()> {

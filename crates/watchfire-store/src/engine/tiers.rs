@@ -1,0 +1,251 @@
+//! Tiers: windows of old samples, kept longer than the samples themselves. A week that is over for good is read once and written
+//! as windows of each tier; the samples stay as long as their own retention says, and go only when every tier has them.
+//! A reader gets what the samples tell, whether they are still there or not.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use watchfire_model::labels::Labels;
+use watchfire_model::read::{Budget, ReadError, Selection, WindowVisitor, window_range};
+use watchfire_model::windows::{Window, WindowSeries, reduce};
+
+use super::read::{Chosen, choose, storage};
+use super::{Engine, Shared, millis, tiers_dir};
+use crate::metrics::compact::{self, DAY_MS, Place};
+use crate::metrics::head::Snapshot;
+use crate::metrics::segment::{BlockCache, Opened, Piece, Segment, Tier};
+use crate::metrics::select::Assembly;
+
+/// A segment of a tier covers a week: few files for a year, and little to write at once.
+pub(super) const WEEK_MS: i64 = 7 * DAY_MS;
+/// A segment over more weeks than this, as an import of many years makes it, stays as samples.
+const WEEKS_MAX: i64 = 520;
+
+/// The weeks that a segment touches; none when there are too many.
+fn weeks(segment: &Segment) -> std::ops::RangeInclusive<i64> {
+    let (first, last) = (segment.footer.min.div_euclid(WEEK_MS), segment.footer.max.div_euclid(WEEK_MS));
+    #[expect(clippy::reversed_empty_ranges, reason = "an empty range")]
+    if last.saturating_sub(first) > WEEKS_MAX { 1..=0 } else { first..=last }
+}
+
+fn week_of(tier: &Segment) -> i64 {
+    tier.footer.min.div_euclid(WEEK_MS)
+}
+
+/// A week of a tier to be written.
+struct Due {
+    resolution_ms: i64,
+    week: i64,
+    sources: Vec<Arc<Segment>>,
+    /// What there is of it already.
+    before: Option<Arc<Segment>>,
+}
+
+impl Shared {
+    fn tier(&self, resolution_ms: i64, week: i64) -> Option<&Arc<Segment>> {
+        self.tiers.iter().find(|t| week_of(t) == week && t.footer.tier.as_ref().is_some_and(|tier| tier.resolution_ms == resolution_ms))
+    }
+
+    /// Whether a week of a tier has all samples that there are, so that nobody needs to look at these.
+    fn is_complete(&self, tier: &Segment) -> bool {
+        let (start, end) = (tier.footer.min, tier.footer.max);
+        let sources = tier.footer.tier.as_ref().map_or(&[][..], |t| &t.sources);
+        !tier.has_deleted() && self.segments.iter().filter(|s| s.overlaps(start, end)).all(|s| sources.contains(&s.id))
+    }
+}
+
+impl Engine {
+    /// Writes one week of one tier, if one is due. Returns whether it did.
+    pub(crate) fn downsample(&self) -> io::Result<bool> {
+        let mut next = self.building();
+        let Some(due) = self.due_for_tier() else { return Ok(false) };
+        self.build_tier(&mut next, &due)
+    }
+
+    fn due_for_tier(&self) -> Option<Due> {
+        let shared = self.read();
+        let newest = shared.newest()?;
+        for tier in &self.options.tiers {
+            let resolution_ms = millis(tier.resolution);
+            let horizon = newest.saturating_sub(millis(tier.after).max(millis(self.options.out_of_order_window)));
+            let over: BTreeSet<i64> = shared.segments.iter().flat_map(|s| weeks(s)).filter(|week| (week + 1).saturating_mul(WEEK_MS) <= horizon).collect();
+            for week in over {
+                let before = shared.tier(resolution_ms, week);
+                if before.is_some_and(|tier| shared.is_complete(tier)) {
+                    continue;
+                }
+                let (start, end) = (week * WEEK_MS, (week + 1) * WEEK_MS - 1);
+                let sources: Vec<_> = shared.segments.iter().filter(|s| s.overlaps(start, end)).cloned().collect();
+                if sources.iter().all(|s| !weeks(s).is_empty()) {
+                    return Some(Due { resolution_ms, week, sources, before: before.cloned() });
+                }
+            }
+        }
+        None
+    }
+
+    fn build_tier(&self, next: &mut u64, due: &Due) -> io::Result<bool> {
+        let dir = tiers_dir(&self.options.dir);
+        let span = (due.week * WEEK_MS, (due.week + 1) * WEEK_MS - 1);
+        let mut opened = Vec::new();
+        for segment in due.sources.iter().chain(&due.before) {
+            match segment.index(self.moment())? {
+                Some(index) => opened.push(index),
+                // It goes into quarantine; the next look finds what is left.
+                None => return Ok(false),
+            }
+        }
+        let (labels, members) = compact::union(&opened);
+        let tier = Tier { resolution_ms: due.resolution_ms, sources: due.sources.iter().map(|s| s.id).collect() };
+        let mut place = Place { disk: &*self.disk, dir: &dir, next };
+        let replaces = due.before.iter().map(|s| s.id).collect();
+        let mut cache = BlockCache::new()?;
+        let mut read = |series: usize| read_windows(&opened, &members[series], None, &[span], (due.resolution_ms, span), &mut cache);
+        let id = compact::write_tier(&mut place, &labels, tier, span, replaces, &mut read)?;
+        let fresh = self.open_segment(&dir, id)?;
+        {
+            let mut shared = self.modify();
+            shared.tiers.retain(|t| Some(t.id) != due.before.as_ref().map(|b| b.id));
+            shared.tiers.push(fresh);
+        }
+        if let Some(before) = &due.before {
+            before.doom();
+        }
+        self.counters.downsampled.inc();
+        Ok(true)
+    }
+
+    /// Writes the weeks anew of which something is deleted. Returns how many there were.
+    pub(super) fn clean_tiers(&self, next: &mut u64) -> io::Result<u64> {
+        let marked: Vec<_> = self.read().tiers.iter().filter(|t| t.has_deleted()).cloned().collect();
+        let mut cleaned = 0;
+        for tier in marked {
+            let Some(resolution_ms) = tier.footer.tier.as_ref().map(|t| t.resolution_ms) else { continue };
+            let sources = self.read().segments.iter().filter(|s| s.overlaps(tier.footer.min, tier.footer.max)).cloned().collect();
+            let due = Due { resolution_ms, week: week_of(&tier), sources, before: Some(tier) };
+            cleaned += u64::from(self.build_tier(next, &due)?);
+        }
+        Ok(cleaned)
+    }
+
+    /// Whether every tier has the samples of a segment, so that they may go.
+    pub(super) fn is_in_tiers(&self, segment: &Segment) -> bool {
+        let shared = self.read();
+        let has = |resolution_ms: i64, week: i64| {
+            shared.tier(resolution_ms, week).and_then(|t| t.footer.tier.as_ref()).is_some_and(|t| t.sources.contains(&segment.id))
+        };
+        self.options.tiers.iter().all(|tier| weeks(segment).all(|week| has(millis(tier.resolution), week)))
+    }
+
+    /// The resolutions that can be read where samples have gone.
+    pub(crate) fn resolutions(&self) -> Vec<i64> {
+        let shared = self.read();
+        let kept = shared.tiers.iter().filter_map(|t| Some(t.footer.tier.as_ref()?.resolution_ms));
+        let all: BTreeSet<i64> = kept.chain(self.options.tiers.iter().map(|t| millis(t.resolution))).collect();
+        all.into_iter().collect()
+    }
+
+    /// See `watchfire_model::read::Source`.
+    pub(crate) fn windows(&self, selection: &Selection, resolution_ms: i64, budget: &Budget, visit: &mut WindowVisitor<'_>) -> Result<(), ReadError> {
+        budget.check()?;
+        let Some((start, end)) = window_range(selection, resolution_ms) else { return Ok(()) };
+        let whole = Selection { start, end, ..selection.clone() };
+        let range = (start.millis(), end.millis());
+        let (segments, gaps, head) = {
+            let shared = self.read();
+            let of_tier = |t: &&Arc<Segment>| t.footer.tier.as_ref().is_some_and(|tier| tier.resolution_ms == resolution_ms) && t.overlaps(range.0, range.1);
+            let tiers: Vec<_> = shared.tiers.iter().filter(of_tier).cloned().collect();
+            let complete = tiers.iter().filter(|t| shared.is_complete(t) && !shared.head.overlaps(t.footer.min, t.footer.max));
+            let gaps = gaps(range, complete.map(|t| (t.footer.min, t.footer.max)).collect());
+            let needed = |s: &&Arc<Segment>| gaps.iter().any(|gap| s.overlaps(gap.0, gap.1));
+            let segments: Vec<_> = shared.segments.iter().filter(needed).cloned().chain(tiers).collect();
+            (segments, gaps, shared.in_head(&whole))
+        };
+        let opened = self.open_indexes(segments, budget)?;
+        let mut cache = BlockCache::new().map_err(storage)?;
+        for (at, Chosen { members, head }) in choose(&opened, &whole, head).into_iter().enumerate() {
+            if at % 64 == 0 {
+                budget.check()?;
+            }
+            let labels = match (&head, members.first()) {
+                (Some((labels, _)), _) => Some(labels.clone()),
+                (None, Some((at, number))) => Labels::unpack(opened[*at as usize].loaded.labels.packed(*number)),
+                (None, None) => None,
+            };
+            let snapshot = head.as_ref().map(|(_, snapshot)| snapshot);
+            let windows = read_windows(&opened, &members, snapshot, &gaps, (resolution_ms, range), &mut cache).map_err(storage)?;
+            let Some(labels) = labels.filter(|_| !windows.is_empty()) else { continue };
+            let found = WindowSeries { labels, resolution_ms, windows };
+            budget.charge_samples(found.cost())?;
+            if let ControlFlow::Break(()) = visit(found)? {
+                break;
+            }
+        }
+        drop(opened);
+        self.trim_indexes();
+        Ok(())
+    }
+}
+
+/// A range without the stretches that are covered.
+fn gaps(range: (i64, i64), mut covered: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    covered.sort_unstable();
+    let mut gaps = Vec::new();
+    let mut from = range.0;
+    for (start, end) in covered {
+        if start > from {
+            gaps.push((from, (start - 1).min(range.1)));
+        }
+        from = from.max(end.saturating_add(1));
+    }
+    if from <= range.1 {
+        gaps.push((from, range.1));
+    }
+    gaps.retain(|gap| gap.0 <= gap.1);
+    gaps
+}
+
+/// Reads the windows of a series that begin in a range: those of tiers, and those of samples within the gaps.
+fn read_windows(
+    opened: &[Opened],
+    members: &[(u32, u32)],
+    head: Option<&Snapshot>,
+    gaps: &[(i64, i64)],
+    (resolution_ms, range): (i64, (i64, i64)),
+    cache: &mut BlockCache,
+) -> io::Result<Vec<Window>> {
+    let mut assembly = Assembly::default();
+    let mut kept = Vec::new();
+    for (at, number) in members {
+        let index = &opened[*at as usize];
+        let stretches = if index.segment.footer.tier.is_some() { &[range][..] } else { gaps };
+        for stretch in stretches {
+            for run in index.loaded.runs.runs(*number).filter(|r| r.min <= stretch.1 && r.max >= stretch.0) {
+                cache.run(index, *number, run, *stretch, &mut |piece| match piece {
+                    Piece::Windows(windows) => kept.extend(windows),
+                    samples => assembly.add(samples),
+                })?;
+            }
+        }
+    }
+    if let Some(head) = head {
+        gaps.iter().for_each(|gap| assembly.add_head(head, gap.0, gap.1));
+    }
+    assembly.settle(false);
+    Ok(join(reduce(&assembly.times, &assembly.values, resolution_ms), kept))
+}
+
+/// Joins windows of one series from samples and from tiers. Of two of one moment the one counts that saw more samples: the others
+/// were not there yet, or are there no longer.
+fn join(samples: Vec<Window>, tiers: Vec<Window>) -> Vec<Window> {
+    let mut all = samples;
+    all.extend(tiers);
+    // The weeks of tiers come in any order.
+    if !all.is_sorted_by(|a, b| a.start < b.start) {
+        all.sort_by(|a, b| a.start.cmp(&b.start).then(b.count.cmp(&a.count)));
+        all.dedup_by_key(|w| w.start);
+    }
+    all
+}
