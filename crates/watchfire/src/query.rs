@@ -102,10 +102,30 @@ fn series(metric: &Value) -> String {
 }
 
 fn values(row: &Value) -> String {
-    match row["values"].as_array() {
-        Some(list) => list.iter().filter_map(|p| Some(format!("{}@{}", p[1].as_str()?, p[0]))).collect::<Vec<_>>().join(" "),
-        None => row["value"][1].as_str().unwrap_or("").to_owned(),
+    let all = ["values", "histograms"].iter().filter_map(|key| row[key].as_array()).flatten();
+    let mut timed: Vec<(f64, String)> = all.map(|p| (p[0].as_f64().unwrap_or(0.0), format!("{}@{}", sample(&p[1]), p[0]))).collect();
+    if timed.is_empty() {
+        let key = if row["histogram"].is_null() { "value" } else { "histogram" };
+        return sample(&row[key][1]);
     }
+    timed.sort_by(|a, b| a.0.total_cmp(&b.0));
+    timed.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+}
+
+/// A number, or a native histogram in Prometheus' short form.
+fn sample(value: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    if !value.is_object() {
+        return text(value);
+    }
+    let mut shown = format!("{{count:{}, sum:{}", text(&value["count"]), text(&value["sum"]));
+    for bucket in value["buckets"].as_array().into_iter().flatten() {
+        let rule = bucket[0].as_u64().unwrap_or(0);
+        let (open, close) = (if matches!(rule, 1 | 3) { '[' } else { '(' }, if matches!(rule, 0 | 3) { ']' } else { ')' });
+        shown.push_str(&format!(", {open}{},{}{close}:{}", text(&bucket[1]), text(&bucket[2]), text(&bucket[3])));
+    }
+    shown.push('}');
+    shown
 }
 
 fn spark(range: &Value, metric: &Value) -> String {
@@ -132,6 +152,12 @@ mod tests {
         let lines = table(&data, &range);
         assert_eq!(lines[1], "up{job=\"bb\"}        0  ▁█");
         assert!(!lines[0].contains('\u{1b}'), "{lines:?}");
+        let histogram = json!({"count": "4", "sum": "5", "buckets": [[1, "-2", "-1", "1"], [3, "-0.1", "0.1", "1"], [0, "1", "2", "2"]]});
+        let shown = "{count:4, sum:5, [-2,-1):1, [-0.1,0.1]:1, (1,2]:2}";
+        let data = json!({"resultType": "vector", "result": [{"metric": {"__name__": "h"}, "histogram": [1, histogram]}]});
+        assert_eq!(table(&data, &Value::Null), [format!("h  {shown}")]);
+        let data = json!({"resultType": "matrix", "result": [{"metric": {"__name__": "h"}, "values": [[2, "7"]], "histograms": [[1, histogram]]}]});
+        assert_eq!(table(&data, &Value::Null), [format!("h  {shown}@1 7@2")]);
         assert_eq!(table(&json!({"resultType": "scalar", "result": [1, "2"]}), &Value::Null), ["2"]);
         assert_eq!(table(&json!({"resultType": "vector", "result": []}), &Value::Null), ["no data"]);
     }

@@ -47,6 +47,7 @@ pub(crate) fn number(app: &App, budget: &Budget, query: &str) -> Result<Option<f
     let answer = engine(app).instant(&*app.rooms.source, query, app.now(), budget)?;
     let value = match answer.value {
         Value::Scalar(point) => Some(point.value),
+        // A native histogram is no number: its value is NaN.
         Value::Vector(samples) => samples.first().map(|s| s.value),
         Value::String { .. } | Value::Matrix(_) => None,
     };

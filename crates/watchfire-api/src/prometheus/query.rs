@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, ReadError};
 use watchfire_model::time::Timestamp;
@@ -100,8 +101,16 @@ fn render(answer: Answer, limit: Option<usize>, budget: &Budget) -> Result<Succe
         Value::Vector(samples) => {
             page.list(samples.iter().take(limit), |page, sample| {
                 page.metric(&sample.labels);
-                page.raw(",\"value\":");
-                page.point(&Point { time: sample.time, value: sample.value })?;
+                match &sample.histogram {
+                    Some(histogram) => {
+                        page.raw(",\"histogram\":");
+                        page.histogram(sample.time, histogram);
+                    }
+                    None => {
+                        page.raw(",\"value\":");
+                        page.point(&Point { time: sample.time, value: sample.value })?;
+                    }
+                }
                 page.raw("}");
                 Ok(())
             })?;
@@ -110,8 +119,17 @@ fn render(answer: Answer, limit: Option<usize>, budget: &Budget) -> Result<Succe
         Value::Matrix(list) => {
             page.list(list.iter().take(limit), |page, series| {
                 page.metric(&series.labels);
-                page.raw(",\"values\":");
-                page.list(series.points.iter(), |page, point| page.point(point))?;
+                if !series.points.is_empty() {
+                    page.raw(",\"values\":");
+                    page.list(series.points.iter(), |page, point| page.point(point))?;
+                }
+                if !series.histograms.is_empty() {
+                    page.raw(",\"histograms\":");
+                    page.list(series.histograms.iter(), |page, sample| {
+                        page.histogram(sample.time, &sample.value);
+                        page.look_at_budget()
+                    })?;
+                }
                 page.raw("}");
                 Ok(())
             })?;
@@ -171,6 +189,26 @@ impl Page<'_> {
         self.raw("\"]");
         Ok(())
     }
+    /// A native histogram with its time: count, sum and the populated buckets, ascending, each as `[rule, lower, upper, count]`.
+    fn histogram(&mut self, time: Timestamp, histogram: &Histogram) {
+        self.raw("[");
+        write_time(&mut self.out, time);
+        self.raw(&format!(",{{\"count\":\"{}\",\"sum\":\"{}\"", format_value(histogram.count), format_value(histogram.sum)));
+        let mut separator = ",\"buckets\":[";
+        for bucket in histogram.all_buckets().iter().filter(|b| b.count != 0.0) {
+            // Which bounds belong to the bucket: 0 the upper one, 1 the lower one, 2 neither, 3 both.
+            let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            let [lower, upper, count] = [bucket.lower, bucket.upper, bucket.count].map(format_value);
+            self.raw(&format!("{separator}[{rule},\"{lower}\",\"{upper}\",\"{count}\"]"));
+            separator = ",";
+        }
+        self.raw(if separator == "," { "]}]" } else { "}]" });
+    }
     /// A scalar or a text with its time.
     fn pair(&mut self, time: Timestamp, text: &str) {
         self.raw("[");
@@ -184,21 +222,74 @@ impl Page<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use watchfire_model::histogram::{CUSTOM_SCHEMA, Span};
     use watchfire_model::labels;
+    use watchfire_model::sample::HistogramSample;
     use watchfire_model::time::{ManualClock, SharedClock};
-    use watchfire_query::promql::Series;
+    use watchfire_query::promql::{Sample, Series};
 
     #[test]
     fn the_text_of_an_answer_is_part_of_its_cost() {
         let render_with = |memory_max| {
             let clock: SharedClock = ManualClock::new(Timestamp(0));
             let points = (0..20_000).map(|i| Point { time: Timestamp(i), value: 0.1 + 0.2 }).collect();
-            let value = Value::Matrix(vec![Series { labels: labels!("a" => "b"), points }]);
+            let value = Value::Matrix(vec![Series { labels: labels!("a" => "b"), points, histograms: Vec::new() }]);
             let answer = Answer { value, warnings: Vec::new(), infos: Vec::new() };
             render(answer, None, &Budget::new(clock, Duration::from_secs(1), 1, memory_max))
         };
         let error = render_with(100_000).unwrap_err();
         assert_eq!(error.message, "query would need more than 100000 bytes of memory");
         assert!(render_with(1_000_000).unwrap().data.len() > 500_000);
+    }
+
+    #[test]
+    fn native_histograms_as_prometheus_writes_them() {
+        let span = |offset, length| vec![Span { offset, length }];
+        let exponential = Histogram {
+            count: 9.5,
+            sum: -2e6,
+            zero_count: 2.0,
+            zero_threshold: 0.001,
+            positive_spans: span(-1, 3),
+            positive_buckets: vec![1.0, 0.0, 3.5],
+            negative_spans: span(0, 2),
+            negative_buckets: vec![1.0, 2.0],
+            ..Histogram::default()
+        };
+        let custom = Histogram {
+            schema: CUSTOM_SCHEMA,
+            count: 6.0,
+            sum: f64::NAN,
+            positive_spans: span(0, 3),
+            positive_buckets: vec![1.0, 2.0, 3.0],
+            custom_bounds: [5.0, 10.0].into(),
+            ..Histogram::default()
+        };
+        let check = |value: Value, expected: &str| {
+            let answer = Answer { value, warnings: Vec::new(), infos: Vec::new() };
+            let budget = Budget::unlimited(ManualClock::new(Timestamp(0)));
+            assert_eq!(String::from_utf8(render(answer, None, &budget).unwrap().data).unwrap(), expected);
+        };
+        let sample =
+            |histogram: Histogram| Sample { labels: labels!("a" => "b"), time: Timestamp(1500), value: f64::NAN, histogram: Some(Arc::new(histogram)) };
+        check(
+            Value::Vector(vec![sample(exponential.clone()), sample(Histogram::default())]),
+            concat!(
+                r#"{"resultType":"vector","result":[{"metric":{"a":"b"},"histogram":[1.500,{"count":"9.5","sum":"-2000000","buckets":["#,
+                r#"[1,"-2","-1","2"],[1,"-1","-0.5","1"],[3,"-0.001","0.001","2"],[0,"0.25","0.5","1"],[0,"1","2","3.5"]]}]},"#,
+                r#"{"metric":{"a":"b"},"histogram":[1.500,{"count":"0","sum":"0"}]}]}"#
+            ),
+        );
+        let at = |ms, histogram: &Histogram| HistogramSample { time: Timestamp(ms), value: Arc::new(histogram.clone()) };
+        let series = |points| Series { labels: labels!(), points, histograms: vec![at(2000, &custom), at(3000, &Histogram::default())] };
+        let histograms = concat!(
+            r#""histograms":[[2,{"count":"6","sum":"NaN","buckets":[[3,"-Inf","5","1"],[0,"5","10","2"],[0,"10","+Inf","3"]]}],"#,
+            r#"[3,{"count":"0","sum":"0"}]]}]}"#
+        );
+        check(Value::Matrix(vec![series(Vec::new())]), &format!(r#"{{"resultType":"matrix","result":[{{"metric":{{}},{histograms}"#));
+        check(
+            Value::Matrix(vec![series(vec![Point { time: Timestamp(1000), value: 7.0 }])]),
+            &format!(r#"{{"resultType":"matrix","result":[{{"metric":{{}},"values":[[1,"7"]],{histograms}"#),
+        );
     }
 }

@@ -102,7 +102,8 @@ impl Annotations {
     }
 }
 
-fn for_metric(name: &str) -> String {
+/// The end of a message about a metric whose name is known.
+pub(super) fn for_metric(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!(" for metric name {}", quoted(name)) }
 }
 

@@ -2,16 +2,19 @@
 //! It chooses no times and formats nothing: that is the caller's business.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, Source};
+use watchfire_model::sample::HistogramSample;
 use watchfire_model::time::Timestamp;
 
 use super::annotations::Annotations;
 use super::ast::{Expr, ValueType};
 use super::error::{ParseError, QueryError};
-use super::eval::{Columns, Evaluator, Grid, Names, Output};
+use super::eval::{Column, Columns, Evaluator, Grid, Names, Output};
 use super::parser::parse;
 
 /// The most points per series that faces let a range query ask for.
@@ -113,8 +116,10 @@ pub struct Sample {
     pub labels: Labels,
     /// The evaluation time.
     pub time: Timestamp,
-    /// The value.
+    /// The value; NaN where there is a histogram instead.
     pub value: f64,
+    /// The native histogram, if it is one.
+    pub histogram: Option<Arc<Histogram>>,
 }
 
 /// One series' points.
@@ -122,8 +127,10 @@ pub struct Sample {
 pub struct Series {
     /// The series.
     pub labels: Labels,
-    /// Its points, ascending by time.
+    /// Its numbers, ascending by time.
     pub points: Vec<Point>,
+    /// Its native histograms, ascending by time, at other times than the numbers.
+    pub histograms: Vec<HistogramSample>,
 }
 
 impl Engine {
@@ -169,7 +176,7 @@ impl Engine {
             Output::Vector(columns) => series(&columns.finished()?, grid),
             Output::Scalar(numbers) if grid.count > 0 => {
                 let points = (0..grid.count).map(|i| Point { time: Timestamp(grid.time(i)), value: numbers.at(i) }).collect();
-                vec![Series { labels: Labels::empty(), points }]
+                vec![Series { labels: Labels::empty(), points, histograms: Vec::new() }]
             }
             Output::Scalar(_) | Output::String(_) => Vec::new(),
         };
@@ -199,12 +206,20 @@ fn answer(value: Value, notes: Annotations) -> Answer {
 }
 
 fn samples(columns: &Columns, time: Timestamp) -> Vec<Sample> {
-    columns.list.iter().filter_map(|c| c.at(0).map(|value| Sample { labels: c.labels.clone(), time, value })).collect()
+    let sample = |c: &Column| {
+        let histogram = c.histogram(0).cloned();
+        let value = c.at(0).or(histogram.as_ref().map(|_| f64::NAN))?;
+        Some(Sample { labels: c.labels.clone(), time, value, histogram })
+    };
+    columns.list.iter().filter_map(sample).collect()
 }
 
 fn series(columns: &Columns, grid: Grid) -> Vec<Series> {
-    let points = |column: &super::eval::Column| {
-        (0..grid.count).filter_map(|i| column.at(i).map(|value| Point { time: Timestamp(grid.time(i)), value })).collect::<Vec<_>>()
+    let points = |column: &Column| (0..grid.count).filter_map(|i| column.at(i).map(|value| Point { time: Timestamp(grid.time(i)), value })).collect::<Vec<_>>();
+    let histograms = |column: &Column| {
+        let present = (0..grid.count).filter_map(|i| Some((i, column.histogram(i)?)));
+        present.map(|(i, h)| HistogramSample { time: Timestamp(grid.time(i)), value: Arc::clone(h) }).collect::<Vec<_>>()
     };
-    columns.list.iter().map(|c| Series { labels: c.labels.clone(), points: points(c) }).filter(|s| !s.points.is_empty()).collect()
+    let of = |c: &Column| Series { labels: c.labels.clone(), points: points(c), histograms: histograms(c) };
+    columns.list.iter().map(of).filter(|s| !s.points.is_empty() || !s.histograms.is_empty()).collect()
 }

@@ -4,7 +4,7 @@
 use super::annotations::Annotations;
 use super::ast::{Call, Node, ValueType};
 use super::error::QueryError;
-use super::eval::{self, Civil, Evaluator, Grid, Output, Window};
+use super::eval::{self, Civil, Evaluator, Grid, Output, Window, native};
 
 use ValueType::{Matrix as M, Scalar as S, String as T, Vector as V};
 
@@ -52,7 +52,12 @@ pub(super) struct OverTime {
     pub(super) keeps_name: bool,
     /// Whether the argument should be a counter by its name.
     pub(super) counter: bool,
+    /// The same for a window that holds native histograms; it gets `compute` for the floats.
+    pub(super) native: Native,
 }
+
+/// What a function makes of a window with native histograms.
+type Native = fn(&Window<'_>, fn(&Window<'_>) -> Option<f64>, &mut eval::native::Remarks<'_>) -> Option<eval::native::Sampled>;
 
 const fn entry(name: &'static str, args: &'static [ValueType], returns: ValueType, code: Code) -> Function {
     Function { name, args, variadic: 0, returns, experimental: false, asks_time: false, code }
@@ -82,6 +87,13 @@ impl Function {
         }
         self
     }
+    /// Says what becomes of native histograms; without this they are left out.
+    const fn native(mut self, native: Native) -> Function {
+        if let Code::Window(ref mut over_time) = self.code {
+            over_time.native = native;
+        }
+        self
+    }
     const fn checked(mut self, check: fn(&[f64; 2], usize, &mut Annotations) -> Result<(), QueryError>) -> Function {
         if let Code::Window(ref mut over_time) = self.code {
             over_time.check = check;
@@ -96,7 +108,7 @@ const fn calendar(name: &'static str, compute: fn(&Civil) -> f64) -> Function {
     entry(name, &[V], V, Code::Calendar(compute)).variadic(1).asks_time()
 }
 const fn window(name: &'static str, args: &'static [ValueType], compute: fn(&Window<'_>) -> Option<f64>) -> Function {
-    entry(name, args, V, Code::Window(OverTime { compute, check: eval::any_parameters, keeps_name: false, counter: false }))
+    entry(name, args, V, Code::Window(OverTime { compute, check: eval::any_parameters, keeps_name: false, counter: false, native: native::ignore }))
 }
 const fn other(
     name: &'static str,
@@ -167,42 +179,42 @@ static FUNCTIONS: &[Function] = &[
     other("label_join", &[V, T, T, T], V, eval::label_join).variadic(-1),
     other("label_replace", &[V, T, T, T, T], V, eval::label_replace),
     // Windows: change.
-    window("changes", &[M], eval::changes),
-    window("delta", &[M], eval::delta),
+    window("changes", &[M], eval::changes).native(native::count_changes),
+    window("delta", &[M], eval::delta).native(native::delta),
     window("deriv", &[M], eval::deriv),
     window("double_exponential_smoothing", &[M, S, S], eval::double_exponential_smoothing).checked(eval::smoothing_factors).experimental(),
-    window("idelta", &[M], eval::idelta),
-    window("increase", &[M], eval::increase).of_counters(),
-    window("irate", &[M], eval::irate),
+    window("idelta", &[M], eval::idelta).native(native::idelta),
+    window("increase", &[M], eval::increase).native(native::increase).of_counters(),
+    window("irate", &[M], eval::irate).native(native::irate),
     window("predict_linear", &[M, S], eval::predict_linear).asks_time(),
-    window("rate", &[M], eval::rate).of_counters(),
-    window("resets", &[M], eval::resets),
+    window("rate", &[M], eval::rate).native(native::rate).of_counters(),
+    window("resets", &[M], eval::resets).native(native::count_resets),
     // Windows: aggregation over time.
-    window("avg_over_time", &[M], eval::avg_over_time),
-    window("count_over_time", &[M], eval::count_over_time),
-    window("first_over_time", &[M], eval::first_over_time).keeps_name().experimental(),
-    window("last_over_time", &[M], eval::last_over_time).keeps_name(),
+    window("avg_over_time", &[M], eval::avg_over_time).native(native::mean),
+    window("count_over_time", &[M], eval::count_over_time).native(native::either),
+    window("first_over_time", &[M], eval::first_over_time).native(native::first).keeps_name().experimental(),
+    window("last_over_time", &[M], eval::last_over_time).native(native::last).keeps_name(),
     window("mad_over_time", &[M], eval::mad_over_time).experimental(),
     window("max_over_time", &[M], eval::max_over_time),
     window("min_over_time", &[M], eval::min_over_time),
-    window("present_over_time", &[M], |_| Some(1.0)),
+    window("present_over_time", &[M], |_| Some(1.0)).native(native::either),
     window("quantile_over_time", &[S, M], eval::quantile_over_time).checked(eval::quantile_parameter),
     window("stddev_over_time", &[M], eval::stddev_over_time),
     window("stdvar_over_time", &[M], eval::stdvar_over_time),
-    window("sum_over_time", &[M], eval::sum_over_time),
-    window("ts_of_first_over_time", &[M], eval::ts_of_first_over_time).experimental(),
-    window("ts_of_last_over_time", &[M], eval::ts_of_last_over_time).experimental(),
+    window("sum_over_time", &[M], eval::sum_over_time).native(native::sum),
+    window("ts_of_first_over_time", &[M], eval::ts_of_first_over_time).native(native::either).experimental(),
+    window("ts_of_last_over_time", &[M], eval::ts_of_last_over_time).native(native::either).experimental(),
     window("ts_of_max_over_time", &[M], eval::ts_of_max_over_time).experimental(),
     window("ts_of_min_over_time", &[M], eval::ts_of_min_over_time).experimental(),
-    // Histograms. Those of native histograms find none among floats.
-    other("histogram_avg", &[V], V, eval::of_histograms),
-    other("histogram_count", &[V], V, eval::of_histograms),
+    // Histograms.
+    other("histogram_avg", &[V], V, native::histogram_avg),
+    other("histogram_count", &[V], V, native::histogram_count),
     other("histogram_fraction", &[S, S, V], V, eval::histogram_fraction),
     other("histogram_quantile", &[S, V], V, eval::histogram_quantile),
     other("histogram_quantiles", &[V, T, S, S], V, eval::histogram_quantiles).variadic(9).experimental(),
-    other("histogram_stddev", &[V], V, eval::of_histograms),
-    other("histogram_stdvar", &[V], V, eval::of_histograms),
-    other("histogram_sum", &[V], V, eval::of_histograms),
+    other("histogram_stddev", &[V], V, native::histogram_stddev),
+    other("histogram_stdvar", &[V], V, native::histogram_stdvar),
+    other("histogram_sum", &[V], V, native::histogram_sum),
 ];
 
 /// All functions, grouped by what they do.

@@ -8,8 +8,9 @@ use super::super::ast::{Aggregate, AggregateOp, Node, NodeKind};
 use super::super::error::QueryError;
 use super::super::numbers::format_plain;
 use super::column::keep;
+use super::native::Sampled;
 use super::sum::{Compensated, Mean, quantile};
-use super::{Columns, Evaluated, Evaluator, Grid, Numbers};
+use super::{Column, Columns, Evaluated, Evaluator, Grid, Numbers};
 
 /// The groups of a vector's series, in the order in which they first appear.
 pub(super) struct Groups {
@@ -19,7 +20,7 @@ pub(super) struct Groups {
 }
 
 impl Evaluator<'_> {
-    pub(super) fn aggregate(&mut self, aggregate: &Aggregate, grid: Grid) -> Evaluated<Columns> {
+    pub(super) fn aggregate(&mut self, node: &Node, aggregate: &Aggregate, grid: Grid) -> Evaluated<Columns> {
         if aggregate.op == AggregateOp::CountValues {
             return self.count_values(aggregate, grid);
         }
@@ -30,9 +31,9 @@ impl Evaluator<'_> {
         let at = aggregate.param.as_ref().map_or(0, |p| p.unwrapped().start);
         let input = self.eval_vector(&aggregate.expr, grid)?;
         let groups = group(&input, aggregate);
-        match aggregate.op {
+        let mut output = match aggregate.op {
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio => {
-                self.ranked(aggregate.op, input, &groups, &param, at, grid)
+                return self.ranked(node, aggregate.op, input, &groups, &param, at, grid);
             }
             AggregateOp::Quantile => {
                 self.note_quantiles(&param, at);
@@ -51,7 +52,12 @@ impl Evaluator<'_> {
             AggregateOp::Stdvar => self.folded(&input, &groups, grid, Variance::starting, Variance::add, Variance::value),
             AggregateOp::Stddev => self.folded(&input, &groups, grid, Variance::starting, Variance::add, |variance| variance.value().sqrt()),
             AggregateOp::Group | AggregateOp::CountValues => self.folded(&input, &groups, grid, |_| (), |(), _| {}, |()| 1.0),
+        }?;
+        self.aggregate_natives(aggregate.op, &input, &groups, &mut output, aggregate.expr.start, grid)?;
+        for (column, members) in output.list.iter_mut().zip(&groups.members) {
+            column.drops_name = any_drops_name(&input, members, column, grid);
         }
+        output.without_empty().merged()
     }
 
     fn each_group_step(&mut self, input: &Columns, groups: &Groups, grid: Grid, mut compute: impl FnMut(&[usize], usize) -> Option<f64>) -> Evaluated<Columns> {
@@ -64,9 +70,8 @@ impl Evaluator<'_> {
                     *slot = value;
                 }
             }
-            column.drops_name = any_drops_name(input, members, &column.values);
         }
-        output.without_empty().merged()
+        Ok(output)
     }
 
     /// Adds up each group with one state per step, series after series, so that every column is read once from end to end.
@@ -101,9 +106,8 @@ impl Evaluator<'_> {
                     *slot = finish(state);
                 }
             }
-            column.drops_name = any_drops_name(input, members, &column.values);
         }
-        output.without_empty().merged()
+        Ok(output)
     }
 
     /// One warning for each kind of quantile that is none.
@@ -137,11 +141,16 @@ impl Evaluator<'_> {
             input.charge.check()?;
             let mut last: Option<(u64, usize)> = None;
             for i in 0..grid.count {
-                let Some(value) = column.at(i) else { continue };
+                let Some(sample) = column.sample(i) else { continue };
+                let bits = if let Sampled::Float(value) = &sample { Some(value.to_bits()) } else { None };
                 let target = match last {
-                    Some((bits, target)) if bits == value.to_bits() => target,
+                    Some((known, target)) if bits == Some(known) => target,
                     _ => {
-                        let labels = grouped(&column.labels.with(&label, &format_plain(value)), aggregate, &label);
+                        let text = match &sample {
+                            Sampled::Float(value) => format_plain(*value),
+                            Sampled::Histogram(histogram) => histogram.to_string(),
+                        };
+                        let labels = grouped(&column.labels.with(&label, &text), aggregate, &label);
                         match known.get(&labels) {
                             Some(target) => *target,
                             None => {
@@ -152,7 +161,7 @@ impl Evaluator<'_> {
                         }
                     }
                 };
-                last = Some((value.to_bits(), target));
+                last = bits.map(|bits| (bits, target));
                 let count = output.list[target].at(i).unwrap_or(0.0) + 1.0;
                 output.list[target].put(i, count);
             }
@@ -189,8 +198,8 @@ fn group(input: &Columns, aggregate: &Aggregate) -> Groups {
 }
 
 /// A group's name goes when that of any member goes that is there when the group is last seen.
-fn any_drops_name(input: &Columns, members: &[usize], values: &[f64]) -> bool {
-    let Some(last) = values.iter().rposition(|v| !is_stale(*v)) else { return false };
+fn any_drops_name(input: &Columns, members: &[usize], group: &Column, grid: Grid) -> bool {
+    let Some(last) = (0..grid.count).rfind(|i| group.has(*i)) else { return false };
     members.iter().map(|m| &input.list[*m]).any(|c| c.drops_name && c.has(last))
 }
 
@@ -225,5 +234,5 @@ impl Variance {
 
 /// Whether any series has a value at a step.
 pub(super) fn any_present(columns: &Columns, i: usize) -> bool {
-    columns.list.iter().any(|c| c.values.get(i).is_some_and(|v| !is_stale(*v)))
+    columns.list.iter().any(|c| c.has(i))
 }

@@ -8,6 +8,7 @@ use super::super::ast::{Binary, BinaryOp, Matching, Node};
 use super::super::error::QueryError;
 use super::column::keep;
 use super::math::{arithmetic, compares};
+use super::native::{Operand, apply};
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Numbers, Output};
 
 impl Evaluator<'_> {
@@ -41,24 +42,24 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Histograms cannot be trimmed where there are only floats.
-    pub(super) fn note_trim(&mut self, node: &Node, op: BinaryOp) {
-        let symbol = op.symbol();
-        self.notes.inform(node.start, &format!("incompatible sample types encountered for binary operator \"{symbol}\": float {symbol} float"));
-    }
-
     fn vector_scalar(&mut self, node: &Node, binary: &Binary, columns: Columns, numbers: &Numbers, swapped: bool) -> Evaluated<Columns> {
         let op = binary.op;
         let mut columns = columns;
-        if op.is_trim() {
-            if !columns.list.is_empty() {
-                self.note_trim(node, op);
-            }
-            columns.list.clear();
-            return Ok(columns);
-        }
         for column in &mut columns.list {
             columns.charge.check()?;
+            column.change_histograms(|i, histogram| {
+                let (number, histogram) = (Operand::Float(numbers.at(i)), Operand::Histogram(histogram));
+                let (sample, note) = if swapped { apply(op, number, histogram) } else { apply(op, histogram, number) }.with_scalar();
+                note.tell(&mut self.notes, node.start, op);
+                sample
+            });
+            if op.is_trim() {
+                // There is nothing in a float to be trimmed.
+                for value in column.values.iter_mut().filter(|v| !is_stale(**v)) {
+                    self.notes.incompatible_operands(node.start, op, "float", "float");
+                    *value = stale_nan();
+                }
+            }
             for (i, value) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_stale(**v)) {
                 let (a, b) = if swapped { (numbers.at(i), *value) } else { (*value, numbers.at(i)) };
                 *value = if !op.is_comparison() {
@@ -84,10 +85,10 @@ impl Evaluator<'_> {
         let mut left = left;
         for column in &mut left.list {
             let partners = present.get(&signature(&column.labels, matching));
-            for (i, value) in column.values.iter_mut().enumerate() {
+            for i in 0..grid.count {
                 let found = partners.is_some_and(|p| p.get(i).copied().unwrap_or(false));
                 if found != wanted {
-                    *value = stale_nan();
+                    column.clear(i);
                 }
             }
         }
@@ -113,6 +114,9 @@ fn presence(columns: &Columns, matching: &Matching, grid: Grid) -> HashMap<Label
     let mark = |steps: &mut Vec<bool>, column: &Column| {
         for (slot, value) in steps.iter_mut().zip(&column.values) {
             *slot |= !is_stale(*value);
+        }
+        if column.has_histograms() {
+            steps.iter_mut().enumerate().for_each(|(i, slot)| *slot |= column.has(i));
         }
     };
     for column in &columns.list {

@@ -9,6 +9,7 @@ use super::super::ast::{Call, Node, NodeKind, ValueType};
 use super::super::functions::{Code, OverTime};
 use super::extended::{check_extension, extension};
 use super::math::{max, min};
+use super::native::{Remarks, Sampled};
 use super::{Columns, Evaluated, Evaluator, Grid, Numbers, Output, Window};
 
 impl Evaluator<'_> {
@@ -54,14 +55,16 @@ impl Evaluator<'_> {
         let (extension, (before, behind)) = (extension(range_arg), self.margins(range_arg));
         let mut checked: Option<[f64; 2]> = None;
         let names = self.names;
-        self.each_series(range_arg, grid, &mut |this, series, times, values| {
+        self.each_series(range_arg, grid, &mut |this, series, samples| {
+            let (times, values, histograms) = (samples.times, samples.values, samples.histograms);
             let column = columns.push_absent(series.labels.clone(), grid.count)?;
             column.drops_name = series.drops_name;
             if !over_time.keeps_name {
                 column.drop_name(names);
             }
-            let (mut low, mut high, mut any) = (0, 0, false);
-            for (i, slot) in column.values.iter_mut().enumerate() {
+            let (mut low, mut high, mut any, mut any_float) = (0, 0, false, false);
+            let (mut low_native, mut high_native) = (0, 0);
+            for i in 0..grid.count {
                 let end = reference.at(i);
                 let start = end.saturating_sub(range);
                 while times.get(high).is_some_and(|t| *t <= end.saturating_add(behind)) {
@@ -70,26 +73,40 @@ impl Evaluator<'_> {
                 while low < high && times[low] <= start.saturating_sub(before) {
                     low += 1;
                 }
-                if low == high {
+                while histograms.get(high_native).is_some_and(|h| h.time.0 <= end) {
+                    high_native += 1;
+                }
+                while low_native < high_native && histograms[low_native].time.0 <= start {
+                    low_native += 1;
+                }
+                if low == high && low_native == high_native {
                     continue;
                 }
                 let params = [params[0].at(i), params[1].at(i)];
-                if checked.is_none_or(|c| c.map(f64::to_bits) != params.map(f64::to_bits)) {
+                if low < high && checked.is_none_or(|c| c.map(f64::to_bits) != params.map(f64::to_bits)) {
                     (over_time.check)(&params, at, &mut this.notes)?;
                     checked = Some(params);
                 }
-                let window = Window { times: &times[low..high], values: &values[low..high], start, end, time: grid.time(i), params, extension };
-                if let Some(value) = (over_time.compute)(&window) {
-                    *slot = value;
-                    any = true;
+                let histograms = &histograms[low_native..high_native];
+                let window = Window { times: &times[low..high], values: &values[low..high], histograms, start, end, time: grid.time(i), params, extension };
+                if !histograms.is_empty() {
+                    let mut remarks = Remarks { notes: &mut this.notes, metric: series.labels.metric_name(), at };
+                    if let Some(sample) = (over_time.native)(&window, over_time.compute, &mut remarks) {
+                        any_float |= matches!(sample, Sampled::Float(_));
+                        column.put_sample(i, sample);
+                        any = true;
+                    }
+                } else if let Some(value) = (over_time.compute)(&window) {
+                    column.values[i] = value;
+                    (any, any_float) = (true, true);
                 }
             }
             if !any {
                 columns.pop(grid.count);
-            } else if over_time.counter {
+            } else if over_time.counter && any_float {
                 note_counter(this, series.labels, range_arg.start);
             }
-            Ok(())
+            if any { columns.charge_last_histograms() } else { Ok(()) }
         })?;
         columns.sorted().distinct()
     }
@@ -168,7 +185,7 @@ pub(in crate::promql) fn scalar(evaluator: &mut Evaluator<'_>, call: &Call, grid
 /// The time of each sample: its own for a plain selector, the evaluation time for anything else.
 pub(in crate::promql) fn timestamp(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
     if let NodeKind::Vector(selector) = &call.args[0].unwrapped().kind {
-        let columns = evaluator.instant_samples(selector, grid, |time, _| time as f64 / 1000.0)?;
+        let columns = evaluator.instant_times(selector, grid, 1000.0)?;
         return columns.mapped(|v| v).map(Output::Vector);
     }
     let mut columns = evaluator.argument(call, 0, grid)?;
@@ -176,13 +193,14 @@ pub(in crate::promql) fn timestamp(evaluator: &mut Evaluator<'_>, call: &Call, g
         for (i, value) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_stale(**v)) {
             *value = grid.time(i) as f64 / 1000.0;
         }
+        column.change_histograms(|i, _| Some(Sampled::Float(grid.time(i) as f64 / 1000.0)));
     }
     columns.mapped(|v| v).map(Output::Vector)
 }
 
 /// Applies a function of the value and up to two scalars that change with the step.
 fn with_scalars(columns: Columns, numbers: [&Numbers; 2], compute: impl Fn(f64, f64, f64) -> Option<f64>) -> Evaluated<Output> {
-    let mut columns = columns;
+    let mut columns = columns.without_histograms();
     for column in &mut columns.list {
         for (i, value) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_stale(**v)) {
             *value = compute(*value, numbers[0].at(i), numbers[1].at(i)).unwrap_or_else(watchfire_model::sample::stale_nan);
@@ -233,18 +251,12 @@ fn of_two_scalars(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid, comput
     }
 }
 
-/// Functions of native histograms: among floats they find nothing, but the argument is evaluated for its errors.
-pub(in crate::promql) fn of_histograms(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
-    evaluator.argument(call, 0, grid)?;
-    Ok(Output::Vector(evaluator.no_columns()))
-}
-
 pub(in crate::promql) fn absent(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
     let columns = evaluator.argument(call, 0, grid)?;
     let mut present = vec![false; grid.count];
     for column in &columns.list {
-        for (seen, value) in present.iter_mut().zip(&column.values) {
-            *seen |= !is_stale(*value);
+        for (i, seen) in present.iter_mut().enumerate() {
+            *seen |= column.has(i);
         }
     }
     missing(evaluator, &call.args[0], &present, grid)
@@ -255,15 +267,19 @@ pub(in crate::promql) fn absent_over_time(evaluator: &mut Evaluator<'_>, call: &
     check_extension(call, node)?;
     let mut present = vec![false; grid.count];
     let (range, reference) = evaluator.windows(node, grid)?;
-    evaluator.each_series(node, grid, &mut |_, _, times, _| {
-        let mut next = 0;
+    let mut mark = |times: &mut dyn Iterator<Item = i64>| {
+        let (mut times, mut last) = (times.peekable(), None);
         for (i, seen) in present.iter_mut().enumerate() {
             let end = reference.at(i);
-            while times.get(next).is_some_and(|t| *t <= end) {
-                next += 1;
+            while let Some(time) = times.next_if(|t| *t <= end) {
+                last = Some(time);
             }
-            *seen |= next > 0 && times[next - 1] > end.saturating_sub(range);
+            *seen |= last.is_some_and(|t| t > end.saturating_sub(range));
         }
+    };
+    evaluator.each_series(node, grid, &mut |_, _, samples| {
+        mark(&mut samples.times.iter().copied());
+        mark(&mut samples.histograms.iter().map(|h| h.time.0));
         Ok(())
     })?;
     missing(evaluator, node, &present, grid)

@@ -1,13 +1,18 @@
 //! The shape of values under way: a column is one series with one number per step, or none.
-//! "None" is the staleness marker, which no computation can produce. Histogram columns will stand beside the floats.
+//! "None" is the staleness marker, which no computation can produce. Native histograms stand beside the floats, in columns
+//! that have any.
+
+use std::sync::Arc;
 
 use hashbrown::HashMap;
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::read::Budget;
 use watchfire_model::sample::{is_stale, stale_nan};
 
 use super::super::error::QueryError;
 use super::Evaluated;
+use super::native::Sampled;
 
 /// What evaluating a node gives.
 pub(in crate::promql) enum Output {
@@ -25,6 +30,10 @@ impl Output {
                     columns.charge.add(count)?;
                     let value = column.values.first().copied().unwrap_or_else(stale_nan);
                     column.values = vec![value; count];
+                    if let Some(histogram) = column.histograms.pop() {
+                        columns.charge.add(count)?;
+                        column.histograms = vec![histogram; count];
+                    }
                 }
                 Output::Vector(columns)
             }
@@ -127,12 +136,14 @@ fn column_memory(labels: &Labels) -> u64 {
 pub(in crate::promql) struct Column {
     pub(in crate::promql) labels: Labels,
     pub(in crate::promql) values: Vec<f64>,
+    /// Native histograms, where no float stands. Empty in a series without any, which is the rule.
+    histograms: Vec<Option<Arc<Histogram>>>,
     /// Whether the metric's name, type and unit go when the query is done: until then they still tell series apart.
     pub(super) drops_name: bool,
 }
 impl Column {
     pub(super) fn absent(labels: Labels, count: usize) -> Column {
-        Column { labels, values: vec![stale_nan(); count], drops_name: false }
+        Column { labels, values: vec![stale_nan(); count], histograms: Vec::new(), drops_name: false }
     }
     /// The column is no longer the metric it was computed from: its name goes now, or at the end.
     pub(super) fn drop_name(&mut self, names: Names) {
@@ -141,19 +152,88 @@ impl Column {
             Names::DroppedAtEnd => self.drops_name = true,
         }
     }
+    /// The float at a step.
     pub(in crate::promql) fn at(&self, i: usize) -> Option<f64> {
         self.values.get(i).copied().filter(|v| !is_stale(*v))
     }
+    /// The native histogram at a step.
+    pub(in crate::promql) fn histogram(&self, i: usize) -> Option<&Arc<Histogram>> {
+        self.histograms.get(i)?.as_ref()
+    }
+    /// Whatever there is at a step.
+    pub(super) fn sample(&self, i: usize) -> Option<Sampled> {
+        self.at(i).map(Sampled::Float).or_else(|| self.histogram(i).cloned().map(Sampled::Histogram))
+    }
+    /// Whether there is a sample of either kind at a step.
     pub(super) fn has(&self, i: usize) -> bool {
-        self.at(i).is_some()
+        self.at(i).is_some() || self.histogram(i).is_some()
+    }
+    /// Whether there may be histograms at all.
+    pub(super) fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty()
     }
     pub(super) fn put(&mut self, i: usize, value: f64) {
         if let Some(slot) = self.values.get_mut(i) {
             *slot = value;
         }
+        if let Some(slot) = self.histograms.get_mut(i) {
+            *slot = None;
+        }
+    }
+    pub(super) fn put_histogram(&mut self, i: usize, histogram: Arc<Histogram>) {
+        if self.histograms.is_empty() {
+            self.histograms = vec![None; self.values.len()];
+        }
+        if let Some(slot) = self.histograms.get_mut(i) {
+            *slot = Some(histogram);
+            self.values[i] = stale_nan();
+        }
+    }
+    pub(super) fn put_sample(&mut self, i: usize, sample: Sampled) {
+        match sample {
+            Sampled::Float(value) => self.put(i, value),
+            Sampled::Histogram(histogram) => self.put_histogram(i, histogram),
+        }
+    }
+    /// Leaves nothing at a step.
+    pub(super) fn clear(&mut self, i: usize) {
+        self.put(i, stale_nan());
+    }
+    pub(super) fn drop_histograms(&mut self) {
+        self.histograms = Vec::new();
+    }
+    /// Puts a number in the place of every histogram, and drops the floats.
+    pub(super) fn read_histograms(&mut self, read: impl Fn(&Histogram) -> f64) {
+        for (i, slot) in self.values.iter_mut().enumerate() {
+            *slot = self.histograms.get(i).and_then(Option::as_deref).map_or_else(stale_nan, &read);
+        }
+        self.drop_histograms();
+    }
+    /// Every present sample through a function; where it gives nothing, nothing remains.
+    pub(super) fn change_histograms(&mut self, mut change: impl FnMut(usize, &Arc<Histogram>) -> Option<Sampled>) {
+        for i in 0..self.histograms.len() {
+            if let Some(histogram) = self.histograms[i].take() {
+                match change(i, &histogram) {
+                    Some(sample) => self.put_sample(i, sample),
+                    None => self.clear(i),
+                }
+            }
+        }
     }
     fn is_empty(&self) -> bool {
-        self.values.iter().all(|v| is_stale(*v))
+        self.values.iter().all(|v| is_stale(*v)) && self.histograms.iter().all(Option::is_none)
+    }
+    /// How many samples the histograms count for: those that follow each other are often the same one.
+    fn histogram_cost(&self) -> u64 {
+        let mut last: Option<&Arc<Histogram>> = None;
+        let mut cost = self.histograms.len() as u64;
+        for histogram in self.histograms.iter().flatten() {
+            if !last.is_some_and(|l| Arc::ptr_eq(l, histogram)) {
+                cost += histogram.cost();
+            }
+            last = Some(histogram);
+        }
+        cost
     }
 }
 
@@ -184,8 +264,41 @@ impl Columns {
             self.charge.release_column(&column.labels, count);
         }
     }
-    /// Every present value through a function; the metric's name goes.
-    pub(super) fn mapped(mut self, compute: impl Fn(f64) -> f64) -> Evaluated<Columns> {
+    /// Charges the histograms of a column that has been filled.
+    pub(super) fn charge_histograms(&mut self, column: usize) -> Evaluated<()> {
+        match self.list.get(column).filter(|c| c.has_histograms()) {
+            Some(column) => self.charge.add(usize::try_from(column.histogram_cost()).unwrap_or(usize::MAX)),
+            None => Ok(()),
+        }
+    }
+    /// The same for the column that was pushed last.
+    pub(super) fn charge_last_histograms(&mut self) -> Evaluated<()> {
+        self.charge_histograms(self.list.len().wrapping_sub(1))
+    }
+    /// Leaves only floats.
+    pub(super) fn without_histograms(mut self) -> Columns {
+        if !self.list.iter().any(Column::has_histograms) {
+            return self;
+        }
+        self.list.iter_mut().for_each(Column::drop_histograms);
+        self.without_empty()
+    }
+    /// Every float through a function; histograms and the metric's name go.
+    pub(super) fn mapped(self, compute: impl Fn(f64) -> f64) -> Evaluated<Columns> {
+        self.without_histograms().mapped_floats(compute)
+    }
+    /// Every sample with its sign turned; the metric's name goes.
+    pub(super) fn negated(mut self) -> Evaluated<Columns> {
+        for column in self.list.iter_mut().filter(|c| c.has_histograms()) {
+            column.change_histograms(|_, histogram| {
+                let mut negative = (**histogram).clone();
+                negative.scale(-1.0);
+                Some(negative.into())
+            });
+        }
+        self.mapped_floats(|v| -v)
+    }
+    fn mapped_floats(mut self, compute: impl Fn(f64) -> f64) -> Evaluated<Columns> {
         for column in &mut self.list {
             for value in column.values.iter_mut().filter(|v| !is_stale(**v)) {
                 *value = compute(*value);
@@ -249,9 +362,19 @@ impl Columns {
 }
 
 fn unite(into: &mut Column, other: &Column) -> Evaluated<()> {
-    let first = |column: &Column| column.values.iter().position(|v| !is_stale(*v));
+    let first = |column: &Column| (0..column.values.len()).find(|i| column.has(*i));
     if first(other).is_some_and(|at| first(into).is_none_or(|known| at < known)) {
         into.drops_name = other.drops_name;
+    }
+    if into.has_histograms() || other.has_histograms() {
+        for i in 0..other.values.len() {
+            let Some(sample) = other.sample(i) else { continue };
+            if into.has(i) {
+                return Err(same_labelset());
+            }
+            into.put_sample(i, sample);
+        }
+        return Ok(());
     }
     for (slot, value) in into.values.iter_mut().zip(&other.values) {
         if is_stale(*value) {

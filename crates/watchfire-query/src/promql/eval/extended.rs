@@ -2,7 +2,7 @@
 
 use super::super::ast::{Call, Extension, Node, NodeKind, VectorSelector};
 use super::super::error::QueryError;
-use super::selector::drop_markers;
+use super::selector::{check_floats, drop_markers};
 use super::{Columns, Evaluated, Evaluator, Grid, Window};
 
 /// The extension of a range vector; subqueries have none.
@@ -44,6 +44,7 @@ impl Evaluator<'_> {
         let start = reference.first().saturating_sub(lookback).saturating_add(1);
         self.each_stored(selector, start, reference.last().saturating_add(lookback), &mut |_, mut series| {
             drop_markers(&mut series);
+            check_floats(&series, selector.extension)?;
             let (times, values) = (&series.times, &series.values);
             let column = columns.push_absent(series.labels.clone(), grid.count)?;
             let (mut next, mut any) = (0, false);

@@ -1,12 +1,15 @@
-//! Classic histograms: series with a cumulative count per `le` label. Native histograms will join here.
+//! Quantiles and fractions of histograms: of classic ones, which are series with a cumulative count per `le` label, and of
+//! native ones, whose own part is in `native`.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use watchfire_model::histogram::Histogram as NativeHistogram;
 use watchfire_model::labels::Labels;
 
 use super::super::annotations::Forced;
 use super::super::ast::{Call, Node};
 use super::super::functions::text_argument;
 use super::super::numbers::{format_short, parse_float};
+use super::native::{self, NanObservations};
 use super::{Columns, Evaluated, Evaluator, Grid, Names, Numbers, Output};
 
 const BUCKET: &str = "le";
@@ -17,6 +20,21 @@ const TOLERANCE: f64 = 1e-12;
 struct Histogram {
     labels: Labels,
     buckets: Vec<(f64, usize)>,
+    /// Steps at which a native histogram has the same labels: then neither counts.
+    contested: HashSet<usize>,
+}
+impl Histogram {
+    fn is_present(&self, columns: &Columns, i: usize) -> bool {
+        self.buckets.iter().any(|(_, c)| columns.list[*c].at(i).is_some())
+    }
+}
+
+/// Where in the query things stand that remarks are about.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    vector: &'a Node,
+    monotonicity: usize,
+    nan: usize,
 }
 
 /// An upper bound with the count of all observations up to it.
@@ -32,13 +50,16 @@ impl Evaluator<'_> {
         let mut known: HashMap<Labels, usize> = HashMap::new();
         let mut histograms: Vec<Histogram> = Vec::new();
         for (i, column) in columns.list.iter().enumerate() {
+            if column.has_histograms() && !(0..column.values.len()).any(|i| column.at(i).is_some()) {
+                continue;
+            }
             let le = column.labels.get(BUCKET).unwrap_or("");
             let Some(bound) = parse_float(le) else {
                 self.notes.bad_bucket_label(node.start, le, column.labels.metric_name());
                 continue;
             };
             let at = *known.entry(column.labels.without(BUCKET)).or_insert_with_key(|labels| {
-                histograms.push(Histogram { labels: labels.clone(), buckets: Vec::new() });
+                histograms.push(Histogram { labels: labels.clone(), buckets: Vec::new(), contested: HashSet::new() });
                 histograms.len() - 1
             });
             histograms[at].buckets.push((bound, i));
@@ -49,25 +70,45 @@ impl Evaluator<'_> {
         histograms
     }
 
-    /// Evaluates something of every histogram's buckets at every step.
-    fn of_buckets(
+    /// Evaluates something of every histogram at every step: of the buckets of classic ones, and of native ones.
+    fn of_histograms(
         &mut self,
         columns: &Columns,
-        node: &Node,
+        places: Places<'_>,
         grid: Grid,
         label: impl Fn(&Labels) -> Labels,
         mut compute: impl FnMut(&mut Self, &Labels, usize, &mut Vec<Bucket>) -> f64,
+        compute_native: impl Fn(usize, &NativeHistogram) -> (f64, NanObservations),
     ) -> Evaluated<Columns> {
         let mut output = self.no_columns();
         let mut scratch = Vec::new();
-        for histogram in self.histograms(columns, node) {
+        let mut classic = self.histograms(columns, places.vector);
+        let metric_name = |labels: &Labels| if columns.names == Names::DroppedAtEnd { labels.metric_name().to_owned() } else { String::new() };
+        for column in columns.list.iter().filter(|c| c.has_histograms()) {
+            self.budget.check()?;
+            let mut rival = classic.iter_mut().find(|h| h.labels == column.labels);
+            let values = output.push_absent(label(&column.labels), grid.count)?;
+            values.drop_name(columns.names);
+            for i in 0..grid.count {
+                let Some(histogram) = column.histogram(i) else { continue };
+                if let Some(rival) = rival.as_mut().filter(|rival| rival.is_present(columns, i)) {
+                    rival.contested.insert(i);
+                    self.notes.mixed_classic_and_native(places.vector.start, &metric_name(&column.labels));
+                    continue;
+                }
+                let (value, nan) = compute_native(i, histogram);
+                self.notes.nan_observations(places.nan, nan, &metric_name(&column.labels));
+                values.put(i, value);
+            }
+        }
+        for histogram in classic {
             self.budget.check()?;
             let column = output.push_absent(label(&histogram.labels), grid.count)?;
             column.drop_name(columns.names);
             for (i, slot) in column.values.iter_mut().enumerate() {
                 scratch.clear();
                 scratch.extend(histogram.buckets.iter().filter_map(|(bound, c)| columns.list[*c].at(i).map(|count| Bucket { bound: *bound, count })));
-                if !scratch.is_empty() {
+                if !scratch.is_empty() && !histogram.contested.contains(&i) {
                     *slot = compute(self, &histogram.labels, i, &mut scratch);
                 }
             }
@@ -75,15 +116,16 @@ impl Evaluator<'_> {
         output.without_empty().merged()
     }
 
-    fn quantiles(&mut self, columns: &Columns, q: &Numbers, node: &Node, noted: usize, grid: Grid, label: impl Fn(&Labels) -> Labels) -> Evaluated<Columns> {
-        self.of_buckets(columns, node, grid, label, |this, labels, i, buckets| {
+    fn quantiles(&mut self, columns: &Columns, q: &Numbers, places: Places<'_>, grid: Grid, label: impl Fn(&Labels) -> Labels) -> Evaluated<Columns> {
+        let of_buckets = |this: &mut Self, labels: &Labels, i: usize, buckets: &mut Vec<Bucket>| {
             let (value, forced) = bucket_quantile(q.at(i), buckets);
             if let Some(forced) = forced {
                 let metric = if this.names == Names::DroppedAtEnd { labels.metric_name() } else { "" };
-                this.notes.forced_monotonicity(noted, metric, Forced { time: (grid.time(i), grid.time(i)), count: 1, ..forced });
+                this.notes.forced_monotonicity(places.monotonicity, metric, Forced { time: (grid.time(i), grid.time(i)), count: 1, ..forced });
             }
             value
-        })
+        };
+        self.of_histograms(columns, places, grid, label, of_buckets, |i, histogram| native::quantile(q.at(i), histogram))
     }
 
     fn note_quantile(&mut self, q: &Numbers, at: usize) {
@@ -101,7 +143,8 @@ pub(in crate::promql) fn histogram_quantile(evaluator: &mut Evaluator<'_>, call:
     let q = evaluator.eval_scalar(q_node, grid)?;
     let columns = evaluator.eval_vector(node, grid)?;
     evaluator.note_quantile(&q, q_node.start);
-    evaluator.quantiles(&columns, &q, node, node.start, grid, Labels::clone).map(Output::Vector)
+    let places = Places { vector: node, monotonicity: node.start, nan: q_node.start };
+    evaluator.quantiles(&columns, &q, places, grid, Labels::clone).map(Output::Vector)
 }
 
 /// Several quantiles at once, each with its value in a label.
@@ -122,7 +165,8 @@ pub(in crate::promql) fn histogram_quantiles(evaluator: &mut Evaluator<'_>, call
         }
         for value in distinct {
             let text = open_metrics_float(value);
-            let mut one = evaluator.quantiles(&columns, &Numbers::Same(value), node, call.args[1].start, grid, |labels| labels.with(name, &text))?;
+            let places = Places { vector: node, monotonicity: call.args[1].start, nan: node.start };
+            let mut one = evaluator.quantiles(&columns, &Numbers::Same(value), places, grid, |labels| labels.with(name, &text))?;
             for column in &mut one.list {
                 for i in (0..grid.count).filter(|i| q.at(*i).to_bits() != value.to_bits()) {
                     column.put(i, watchfire_model::sample::stale_nan());
@@ -139,7 +183,10 @@ pub(in crate::promql) fn histogram_fraction(evaluator: &mut Evaluator<'_>, call:
     let upper = evaluator.eval_scalar(&call.args[1], grid)?;
     let node = call.args[2].unwrapped();
     let columns = evaluator.eval_vector(node, grid)?;
-    evaluator.of_buckets(&columns, node, grid, Labels::clone, |_, _, i, buckets| bucket_fraction(lower.at(i), upper.at(i), buckets)).map(Output::Vector)
+    let places = Places { vector: node, monotonicity: node.start, nan: call.args[0].unwrapped().start };
+    let of_buckets = |_: &mut Evaluator<'_>, _: &Labels, i: usize, buckets: &mut Vec<Bucket>| bucket_fraction(lower.at(i), upper.at(i), buckets);
+    let of_native = |i: usize, histogram: &NativeHistogram| native::fraction(lower.at(i), upper.at(i), histogram);
+    evaluator.of_histograms(&columns, places, grid, Labels::clone, of_buckets, of_native).map(Output::Vector)
 }
 
 /// A number as OpenMetrics writes it in labels: always with a point or an exponent.

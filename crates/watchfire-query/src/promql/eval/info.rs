@@ -38,7 +38,7 @@ pub(in crate::promql) fn info(evaluator: &mut Evaluator<'_>, call: &Call, grid: 
         let sources = if enrichment.is_info(&column.labels) { None } else { Some(index.get(&identity(&column.labels)).map_or(&[][..], Vec::as_slice)) };
         let mut slots: HashMap<Labels, usize> = HashMap::new();
         for i in 0..grid.count {
-            let Some(value) = column.at(i) else { continue };
+            let Some(sample) = column.sample(i) else { continue };
             let labels = match sources {
                 None => Some(column.labels.clone()),
                 Some(groups) => enrichment.enriched(&column.labels, &newest(groups, &infos, i)?, &infos)?,
@@ -52,8 +52,11 @@ pub(in crate::promql) fn info(evaluator: &mut Evaluator<'_>, call: &Call, grid: 
                     output.list.len() - 1
                 }
             };
-            output.list[slot].put(i, value);
+            output.list[slot].put_sample(i, sample);
         }
+    }
+    for column in 0..output.list.len() {
+        output.charge_histograms(column)?;
     }
     output.merged().map(Output::Vector)
 }
@@ -87,7 +90,7 @@ impl Enrichment {
             }
         }
         let selector = VectorSelector { name: None, matchers, offset: None, at: None, extension: None };
-        evaluator.instant_samples(&selector, grid, |time, _| time as f64)
+        evaluator.instant_times(&selector, grid, 1.0)
     }
 
     /// The labels of a series with those of its info series; `None` when it has none and the conditions demand one.

@@ -1,6 +1,10 @@
 //! Vector matching: pairs the series of two vectors by signature, one to one or many to one, at every step.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use hashbrown::HashMap;
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::{Labels, is_classic_label_name, quoted};
 
 use super::super::ast::{Binary, Cardinality, Node};
@@ -9,6 +13,7 @@ use super::aggregate::any_present;
 use super::binary::signature;
 use super::column::{keep, without_metadata};
 use super::math::{arithmetic, compares};
+use super::native::{Applied, Note, Operand, Sampled, apply};
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Names};
 
 /// The series of both sides that share a signature, by position. `one` is the side that must be unique at each step.
@@ -16,6 +21,27 @@ use super::{Column, Columns, Evaluated, Evaluator, Grid, Names};
 struct Pairing {
     many: Vec<usize>,
     one: Vec<usize>,
+}
+
+/// What an operator gives for a pair.
+enum Outcome {
+    Value(f64),
+    Histogram(Arc<Histogram>),
+    /// A comparison that does not hold.
+    Filtered,
+}
+impl Outcome {
+    fn write(self, column: &mut Column, i: usize) {
+        match self {
+            Outcome::Value(value) => column.put(i, value),
+            Outcome::Histogram(histogram) => column.put_histogram(i, histogram),
+            Outcome::Filtered => {}
+        }
+    }
+}
+
+fn operand(column: &Column, i: usize) -> Option<Operand<'_>> {
+    column.at(i).map(Operand::Float).or_else(|| column.histogram(i).map(Operand::Histogram))
 }
 
 /// The results of one signature: where results have been seen, so that duplicates are found even when filtered out.
@@ -30,7 +56,7 @@ impl Evaluator<'_> {
     pub(super) fn matched(&mut self, node: &Node, binary: &Binary, left: Columns, right: Columns, grid: Grid) -> Evaluated<Columns> {
         let swapped = binary.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let mut job = Job { binary, swapped, many: &many, one: &one, grid, names: self.names, trimmed: false };
+        let mut job = Job { binary, swapped, many: &many, one: &one, grid, names: self.names, said: BTreeMap::new() };
         let pairings = job.pairings();
         let mut output = self.no_columns();
         for (signature, pairing) in &pairings {
@@ -40,10 +66,11 @@ impl Evaluator<'_> {
             for column in results.columns {
                 output.charge.add_column(&column.labels, grid.count)?;
                 output.list.push(column);
+                output.charge_last_histograms()?;
             }
         }
-        if job.trimmed {
-            self.note_trim(node, binary.op);
+        for (_, note) in std::mem::take(&mut job.said).into_values() {
+            note.tell(&mut self.notes, node.start, binary.op);
         }
         output.without_empty().merged()
     }
@@ -56,7 +83,8 @@ struct Job<'a> {
     one: &'a Columns,
     grid: Grid,
     names: Names,
-    trimmed: bool,
+    /// The last remark at each step, with the position of the series of the many side that caused it.
+    said: BTreeMap<usize, (usize, Note)>,
 }
 
 impl Job<'_> {
@@ -120,9 +148,10 @@ impl Job<'_> {
             // The result's labels change only with the partner, so the last one is remembered.
             let mut last: Option<(Option<usize>, usize)> = None;
             for (i, matched) in matched.iter_mut().enumerate() {
-                let Some(value) = many.at(i) else { continue };
+                let Some(value) = operand(many, i) else { continue };
                 let partner = pairing.one.iter().copied().find(|o| self.one.list[*o].has(i));
-                let Some(other) = partner.and_then(|o| self.one.list[o].at(i)).or(fill_one) else { continue };
+                let Some(other) = partner.and_then(|o| operand(&self.one.list[o], i)).or(fill_one.map(Operand::Float)) else { continue };
+                let Some(result) = self.compute(value, other, (i, *m)) else { continue };
                 let slot = match last {
                     Some((known, slot)) if known == partner => slot,
                     _ => {
@@ -133,7 +162,7 @@ impl Job<'_> {
                 last = Some((partner, slot));
                 self.claim(&mut results, slot, i, *matched)?;
                 *matched = true;
-                self.compute(&mut results.columns[slot], i, value, other);
+                result.write(&mut results.columns[slot], i);
             }
         }
         if let Some(fill) = fill_many {
@@ -141,10 +170,11 @@ impl Job<'_> {
                 let one = &self.one.list[*o];
                 let mut slot = None;
                 for i in (0..self.grid.count).filter(|i| !matched[*i]) {
-                    let Some(value) = one.at(i) else { continue };
+                    let Some(value) = operand(one, i) else { continue };
+                    let Some(result) = self.compute(Operand::Float(fill), value, (i, usize::MAX)) else { continue };
                     let slot = *slot.get_or_insert_with(|| results.slot(self.result_labels(signature, &one.labels), self.drops_name(), self.grid.count));
                     self.claim(&mut results, slot, i, false)?;
-                    self.compute(&mut results.columns[slot], i, fill, value);
+                    result.write(&mut results.columns[slot], i);
                 }
             }
         }
@@ -165,18 +195,36 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn compute(&mut self, column: &mut Column, i: usize, many: f64, one: f64) {
+    /// What the operator gives; `None` where the operands do not go together, so that they do not even count as a match.
+    /// `said_by` is the step and the series of the many side.
+    fn compute(&mut self, many: Operand<'_>, one: Operand<'_>, (i, series): (usize, usize)) -> Option<Outcome> {
         let op = self.binary.op;
         let (a, b) = if self.swapped { (one, many) } else { (many, one) };
-        if op.is_trim() {
-            self.trimmed = true;
-        } else if !op.is_comparison() {
-            column.put(i, arithmetic(op, a, b));
-        } else if self.binary.return_bool {
-            column.put(i, f64::from(u8::from(compares(op, a, b))));
-        } else if compares(op, a, b) {
-            column.put(i, a);
-        }
+        let holds = match (a, b) {
+            (Operand::Float(a), Operand::Float(b)) if op.is_comparison() => compares(op, a, b),
+            (Operand::Float(a), Operand::Float(b)) if !op.is_trim() => return Some(Outcome::Value(arithmetic(op, a, b))),
+            _ => {
+                let (applied, note) = match apply(op, a, b) {
+                    Applied::Value(sample, note) => (Some(Ok(sample)), note),
+                    Applied::Compared(holds) => (Some(Err(holds)), Note::None),
+                    Applied::Dropped(note) => (None, note),
+                };
+                if note != Note::None && self.said.get(&i).is_none_or(|(known, _)| *known <= series) {
+                    self.said.insert(i, (series, note));
+                }
+                match applied? {
+                    Ok(Sampled::Float(value)) => return Some(Outcome::Value(value)),
+                    Ok(Sampled::Histogram(histogram)) => return Some(Outcome::Histogram(histogram)),
+                    Err(holds) => holds,
+                }
+            }
+        };
+        Some(match a {
+            _ if self.binary.return_bool => Outcome::Value(f64::from(u8::from(holds))),
+            _ if !holds => Outcome::Filtered,
+            Operand::Float(a) => Outcome::Value(a),
+            Operand::Histogram(a) => Outcome::Histogram(Arc::clone(a)),
+        })
     }
 
     /// The labels of a result: those of the many side, narrowed or enriched as the modifiers say.
@@ -211,7 +259,9 @@ impl Results {
         if let Some(slot) = self.by_labels.get(&labels) {
             return *slot;
         }
-        self.columns.push(Column { drops_name, ..Column::absent(labels.clone(), count) });
+        let mut column = Column::absent(labels.clone(), count);
+        column.drops_name = drops_name;
+        self.columns.push(column);
         self.taken.push(vec![false; count]);
         self.by_labels.insert(labels, self.columns.len() - 1);
         self.columns.len() - 1

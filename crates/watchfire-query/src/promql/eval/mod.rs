@@ -1,4 +1,4 @@
-//! Evaluation. Every node is computed once, for all steps of the query, as columns: one series, one number per step.
+//! Evaluation. Every node is computed once, for all steps of the query, as columns: one series, one sample per step.
 //! Each selector reads its data exactly once per query. Nothing here parses or formats.
 
 mod aggregate;
@@ -12,6 +12,7 @@ mod label;
 mod label_hash;
 mod matching;
 mod math;
+pub(in crate::promql) mod native;
 mod order;
 mod over_time;
 mod ranking;
@@ -27,8 +28,8 @@ use super::error::QueryError;
 use super::functions::Code;
 
 pub(super) use call::{
-    absent, absent_over_time, clamp, clamp_max, clamp_min, max_of, min_of, of_histograms, pi, query_end, query_range, query_start, query_step, round, scalar,
-    time, timestamp, vector,
+    absent, absent_over_time, clamp, clamp_max, clamp_min, max_of, min_of, pi, query_end, query_range, query_start, query_step, round, scalar, time, timestamp,
+    vector,
 };
 pub(super) use column::{Charge, Column, Columns, Names, Numbers, Output};
 pub(super) use histogram::{histogram_fraction, histogram_quantile, histogram_quantiles};
@@ -106,7 +107,7 @@ impl Evaluator<'_> {
             NodeKind::Matrix(_) | NodeKind::Subquery(_) => Err(QueryError::Execution("range vector where an instant vector is needed".to_owned())),
             NodeKind::Unary(unary) => self.unary(unary, grid),
             NodeKind::Binary(binary) => self.binary(node, binary, grid),
-            NodeKind::Aggregate(aggregate) => self.aggregate(aggregate, grid).map(Output::Vector),
+            NodeKind::Aggregate(aggregate) => self.aggregate(node, aggregate, grid).map(Output::Vector),
             NodeKind::Call(call) => self.call(call, grid),
         }
     }
@@ -139,7 +140,7 @@ impl Evaluator<'_> {
         }
         match operand {
             Output::Scalar(numbers) => Ok(Output::Scalar(numbers.map(|v| -v))),
-            Output::Vector(columns) => columns.mapped(|v| -v).map(Output::Vector),
+            Output::Vector(columns) => columns.negated().map(Output::Vector),
             text @ Output::String(_) => Ok(text),
         }
     }

@@ -8,7 +8,8 @@ use super::sum::nan_first;
 use super::{Column, Evaluated, Evaluator, Grid, Output};
 
 fn by_value(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid, order: fn(f64, f64) -> Ordering) -> Evaluated<Output> {
-    let mut columns = evaluator.argument(call, 0, grid)?;
+    // Histograms have no order.
+    let mut columns = evaluator.argument(call, 0, grid)?.without_histograms();
     if grid.count == 1 {
         columns.list.sort_by(|a, b| match (a.at(0), b.at(0)) {
             // NaN goes to the end in both directions.

@@ -24,7 +24,7 @@ pub(in crate::promql) fn avg_over_time(w: &Window<'_>) -> Option<f64> {
     Some(mean.value())
 }
 pub(in crate::promql) fn count_over_time(w: &Window<'_>) -> Option<f64> {
-    Some(w.values.len() as f64)
+    Some((w.values.len() + w.histograms.len()) as f64)
 }
 pub(in crate::promql) fn first_over_time(w: &Window<'_>) -> Option<f64> {
     w.values.first().copied()
@@ -64,10 +64,12 @@ pub(in crate::promql) fn ts_of_min_over_time(w: &Window<'_>) -> Option<f64> {
     best(w, |a, b| a <= b).map(|b| b.0)
 }
 pub(in crate::promql) fn ts_of_first_over_time(w: &Window<'_>) -> Option<f64> {
-    w.times.first().map(|t| *t as f64 / 1000.0)
+    let native = w.histograms.first().map(|h| h.time.0);
+    w.times.first().copied().into_iter().chain(native).min().map(|t| t as f64 / 1000.0)
 }
 pub(in crate::promql) fn ts_of_last_over_time(w: &Window<'_>) -> Option<f64> {
-    w.times.last().map(|t| *t as f64 / 1000.0)
+    let native = w.histograms.last().map(|h| h.time.0);
+    w.times.last().copied().into_iter().chain(native).max().map(|t| t as f64 / 1000.0)
 }
 
 pub(in crate::promql) fn quantile_over_time(w: &Window<'_>) -> Option<f64> {

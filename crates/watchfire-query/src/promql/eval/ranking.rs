@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::super::ast::AggregateOp;
+use super::super::ast::{AggregateOp, Node};
 use super::super::error::QueryError;
 use super::super::numbers::format_short;
 use super::aggregate::Groups;
@@ -11,7 +11,18 @@ use super::sum::nan_first;
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Numbers};
 
 impl Evaluator<'_> {
-    pub(super) fn ranked(&mut self, op: AggregateOp, input: Columns, groups: &Groups, param: &Numbers, at: usize, grid: Grid) -> Evaluated<Columns> {
+    /// `at` is where the parameter stands in the query.
+    #[expect(clippy::too_many_arguments, reason = "an aggregation with its input")]
+    pub(super) fn ranked(
+        &mut self,
+        node: &Node,
+        op: AggregateOp,
+        input: Columns,
+        groups: &Groups,
+        param: &Numbers,
+        at: usize,
+        grid: Grid,
+    ) -> Evaluated<Columns> {
         let proceed = if op == AggregateOp::LimitRatio { self.check_ratio(param, at)? } else { check_k(param)? };
         let mut output = self.no_columns();
         if !proceed || grid.count == 0 {
@@ -23,19 +34,34 @@ impl Evaluator<'_> {
         }
         let mut chosen_order = Vec::new();
         let mut candidates: Vec<(f64, usize)> = Vec::new();
+        let of_any_kind = matches!(op, AggregateOp::Limitk | AggregateOp::LimitRatio);
         for members in &groups.members {
             input.charge.check()?;
+            let natives = members.iter().any(|m| input.list[*m].has_histograms());
             for i in 0..grid.count {
                 candidates.clear();
                 candidates.extend(members.iter().filter_map(|m| input.list[*m].at(i).map(|v| (v, *m))));
+                if natives && members.iter().any(|m| input.list[*m].histogram(i).is_some()) {
+                    if of_any_kind {
+                        candidates.clear();
+                        candidates.extend(members.iter().filter(|m| input.list[**m].has(i)).map(|m| (f64::NAN, *m)));
+                    } else {
+                        self.notes.ignored_in_aggregation(node.start, op.symbol());
+                    }
+                }
                 choose(op, &mut candidates, param.at(i), &input.list);
-                for (value, m) in &candidates {
-                    output.list[*m].put(i, *value);
+                for (_, m) in &candidates {
+                    if let Some(sample) = input.list[*m].sample(i) {
+                        output.list[*m].put_sample(i, sample);
+                    }
                 }
                 if grid.count == 1 {
                     chosen_order.extend(candidates.iter().map(|(_, m)| *m));
                 }
             }
+        }
+        for column in 0..output.list.len() {
+            output.charge_histograms(column)?;
         }
         if grid.count == 1 {
             // An instant query shows the ranking, group by group.

@@ -25,17 +25,36 @@ fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> 
             }
         }
     }
+    let observed = Change { first: w.times[0], last: w.times[last], steps: last, begins_at: w.values[0], change, counter, per_second };
+    Some(change * extrapolation(&observed, w.start, w.end))
+}
+
+/// A change between the first and the last sample of a window.
+pub(super) struct Change {
+    pub(super) first: i64,
+    pub(super) last: i64,
+    /// The number of samples less one.
+    pub(super) steps: usize,
+    /// The value of the first sample.
+    pub(super) begins_at: f64,
+    pub(super) change: f64,
+    pub(super) counter: bool,
+    pub(super) per_second: bool,
+}
+
+/// The factor that makes a change of the whole window of one between samples.
+pub(super) fn extrapolation(observed: &Change, start: i64, end: i64) -> f64 {
     let seconds = |ms: i64| ms as f64 / 1000.0;
-    let sampled = seconds(w.times[last] - w.times[0]);
-    let mean_distance = sampled / last as f64;
+    let sampled = seconds(observed.last - observed.first);
+    let mean_distance = sampled / observed.steps as f64;
     let threshold = mean_distance * 1.1;
-    let mut to_start = seconds(w.times[0] - w.start);
-    let mut to_end = seconds(w.end - w.times[last]);
+    let mut to_start = seconds(observed.first - start);
+    let mut to_end = seconds(end - observed.last);
     if to_start >= threshold {
         to_start = mean_distance / 2.0;
     }
-    if counter && change > 0.0 && w.values[0] >= 0.0 {
-        let to_zero = sampled * (w.values[0] / change);
+    if observed.counter && observed.change > 0.0 && observed.begins_at >= 0.0 {
+        let to_zero = sampled * (observed.begins_at / observed.change);
         if to_zero < to_start {
             to_start = to_zero;
         }
@@ -44,10 +63,10 @@ fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> 
         to_end = mean_distance / 2.0;
     }
     let mut factor = (sampled + to_start + to_end) / sampled;
-    if per_second {
-        factor /= seconds(w.end - w.start);
+    if observed.per_second {
+        factor /= seconds(end - start);
     }
-    Some(change * factor)
+    factor
 }
 
 pub(in crate::promql) fn rate(w: &Window<'_>) -> Option<f64> {

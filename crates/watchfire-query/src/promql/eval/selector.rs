@@ -1,10 +1,12 @@
 //! Reading: instant selectors with lookback, windows of range selectors, and subqueries. All intervals are open on the left.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Selection, Series};
-use watchfire_model::sample::is_stale;
+use watchfire_model::sample::{HistogramSample, is_stale};
 use watchfire_model::time::Timestamp;
 
 use super::super::ast::{At, Duration, Extension, Node, NodeKind, Subquery, VectorSelector};
@@ -12,7 +14,8 @@ use super::super::engine;
 use super::super::error::QueryError;
 use super::column::{same_labelset, without_metadata};
 use super::extended::{extended_samples, extension};
-use super::{Columns, Evaluated, Evaluator, Grid};
+use super::native::Sampled;
+use super::{Column, Columns, Evaluated, Evaluator, Grid};
 
 /// Where selectors look at each step: the evaluation time, or the pinned one, less the offset.
 #[derive(Clone, Copy)]
@@ -37,6 +40,8 @@ impl Reference {
 pub(in crate::promql) struct Window<'a> {
     pub(in crate::promql) times: &'a [i64],
     pub(in crate::promql) values: &'a [f64],
+    /// Native histograms beside the floats, at other times than these.
+    pub(in crate::promql) histograms: &'a [HistogramSample],
     pub(in crate::promql) start: i64,
     pub(in crate::promql) end: i64,
     /// The step's own time, which differs from `end` by offset and `@`.
@@ -55,8 +60,16 @@ pub(super) struct Of<'a> {
     pub(super) drops_name: bool,
 }
 
+/// The samples of one series: floats, and native histograms at other times, both ascending.
+#[derive(Clone, Copy)]
+pub(in crate::promql) struct Samples<'a> {
+    pub(in crate::promql) times: &'a [i64],
+    pub(in crate::promql) values: &'a [f64],
+    pub(in crate::promql) histograms: &'a [HistogramSample],
+}
+
 /// Receives the samples of one series, markers removed.
-pub(super) type SeriesVisitor<'v> = dyn FnMut(&mut Evaluator<'_>, Of<'_>, &[i64], &[f64]) -> Evaluated<()> + 'v;
+pub(super) type SeriesVisitor<'v> = dyn FnMut(&mut Evaluator<'_>, Of<'_>, Samples<'_>) -> Evaluated<()> + 'v;
 
 impl Evaluator<'_> {
     pub(super) fn duration(&self, duration: &Duration, positive: bool) -> Evaluated<i64> {
@@ -83,11 +96,22 @@ impl Evaluator<'_> {
         if selector.extension == Some(Extension::Smoothed) {
             return self.smoothed_vector(selector, grid);
         }
-        self.instant_samples(selector, grid, |_, value| value)
+        self.instant_samples(selector, grid, |_, value| value, |_, histogram| Sampled::Histogram(Arc::clone(histogram)))
     }
 
-    /// The same, but with a number made of the sample's time and value.
-    pub(super) fn instant_samples(&mut self, selector: &VectorSelector, grid: Grid, make: impl Fn(i64, f64) -> f64) -> Evaluated<Columns> {
+    /// Instead of the sample, the time at which it was taken, in units of so many milliseconds.
+    pub(super) fn instant_times(&mut self, selector: &VectorSelector, grid: Grid, unit_ms: f64) -> Evaluated<Columns> {
+        self.instant_samples(selector, grid, |time, _| time as f64 / unit_ms, |time, _| Sampled::Float(time as f64 / unit_ms))
+    }
+
+    /// The last sample, but with something else made of its time and value.
+    fn instant_samples(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+        make: impl Fn(i64, f64) -> f64,
+        make_native: impl Fn(i64, &Arc<Histogram>) -> Sampled,
+    ) -> Evaluated<Columns> {
         let mut columns = self.no_columns();
         if grid.count == 0 {
             return Ok(columns);
@@ -99,6 +123,15 @@ impl Evaluator<'_> {
             let mut next = 0;
             let column = columns.push_absent(series.labels, grid.count)?;
             let mut any = false;
+            if !series.histograms.is_empty() {
+                let steps = Steps { reference, lookback, count: grid.count };
+                steps.fill(column, &series.times, &series.values, &series.histograms, &make, &make_native);
+                if !(0..grid.count).any(|i| column.has(i)) {
+                    columns.pop(grid.count);
+                    return Ok(());
+                }
+                return columns.charge_last_histograms();
+            }
             for (i, slot) in column.values.iter_mut().enumerate() {
                 let time = reference.at(i);
                 while series.times.get(next).is_some_and(|t| *t <= time) {
@@ -131,7 +164,7 @@ impl Evaluator<'_> {
         let mut failure = None;
         source.select(&selection, budget, &mut |series| {
             budget.check()?;
-            let held = series.times.len() as u64;
+            let held = series.cost();
             let result = visit(self, series);
             budget.release_samples(held);
             match result {
@@ -167,8 +200,12 @@ impl Evaluator<'_> {
         match &node.kind {
             NodeKind::Matrix(matrix) => self.each_stored(&matrix.selector, after.saturating_add(1), last, &mut |this, mut series| {
                 drop_markers(&mut series);
+                if series.times.is_empty() && series.histograms.is_empty() {
+                    return Ok(());
+                }
+                check_floats(&series, matrix.selector.extension)?;
                 let of = Of { labels: &series.labels, drops_name: false };
-                if series.times.is_empty() { Ok(()) } else { visit(this, of, &series.times, &series.values) }
+                visit(this, of, Samples { times: &series.times, values: &series.values, histograms: &series.histograms })
             }),
             NodeKind::Subquery(subquery) => self.each_evaluated(subquery, after, last, visit),
             _ => Err(QueryError::Execution("range vector expected".to_owned())),
@@ -184,17 +221,23 @@ impl Evaluator<'_> {
         }
         let grid = Grid::between(start, end, step)?;
         let columns = self.eval_vector(&subquery.expr, grid)?;
-        let (mut times, mut values) = (Vec::new(), Vec::new());
+        let (mut times, mut values, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
         for column in &columns.list {
             self.budget.check()?;
             times.clear();
             values.clear();
+            histograms.clear();
+            if column.has_histograms() {
+                let present = (0..grid.count).filter_map(|i| Some((i, column.histogram(i)?)));
+                histograms.extend(present.map(|(i, h)| HistogramSample { time: Timestamp(grid.time(i)), value: Arc::clone(h) }));
+            }
             for (i, value) in column.values.iter().enumerate().filter(|(_, v)| !is_stale(**v)) {
                 times.push(grid.time(i));
                 values.push(*value);
             }
-            if !times.is_empty() {
-                visit(self, Of { labels: &column.labels, drops_name: column.drops_name }, &times, &values)?;
+            if !times.is_empty() || !histograms.is_empty() {
+                let of = Of { labels: &column.labels, drops_name: column.drops_name };
+                visit(self, of, Samples { times: &times, values: &values, histograms: &histograms })?;
             }
         }
         Ok(())
@@ -206,16 +249,22 @@ impl Evaluator<'_> {
         let (start, end) = (reference.first().saturating_sub(range), reference.last());
         let mut found = Vec::new();
         let mut charged = super::Charge::new(self.budget);
-        self.each_series(node, grid, &mut |_, series, times, values| {
+        self.each_series(node, grid, &mut |_, series, samples| {
+            let (times, values) = (samples.times, samples.values);
             let point = |(time, value)| engine::Point { time: Timestamp(time), value };
             let points: Vec<_> = match extension(node) {
                 Some(extension) => extended_samples(times, values, (start, end), extension).into_iter().map(point).collect(),
                 None => times.iter().copied().zip(values.iter().copied()).filter(|(t, _)| *t > start && *t <= end).map(point).collect(),
             };
             charged.add(points.len())?;
-            if !points.is_empty() {
+            let mut histograms = Vec::new();
+            for histogram in samples.histograms.iter().filter(|h| h.time.0 > start && h.time.0 <= end) {
+                charged.add(usize::try_from(histogram.value.cost()).unwrap_or(usize::MAX))?;
+                histograms.push(histogram.clone());
+            }
+            if !points.is_empty() || !histograms.is_empty() {
                 let labels = if series.drops_name { without_metadata(series.labels) } else { series.labels.clone() };
-                found.push(engine::Series { labels, points });
+                found.push(engine::Series { labels, points, histograms });
             }
             Ok(())
         })?;
@@ -233,7 +282,12 @@ fn united(series: Vec<engine::Series>) -> Evaluated<Vec<engine::Series>> {
             Some(last) => {
                 last.points.append(&mut next.points);
                 last.points.sort_by_key(|p| p.time);
-                if last.points.windows(2).any(|pair| pair[0].time == pair[1].time) {
+                last.histograms.append(&mut next.histograms);
+                last.histograms.sort_by_key(|h| h.time);
+                let twice = last.points.windows(2).any(|pair| pair[0].time == pair[1].time);
+                let twice_native = last.histograms.windows(2).any(|pair| pair[0].time == pair[1].time);
+                let both = || last.histograms.iter().any(|h| last.points.binary_search_by_key(&h.time, |p| p.time).is_ok());
+                if twice || twice_native || both() {
                     return Err(same_labelset());
                 }
             }
@@ -242,7 +296,58 @@ fn united(series: Vec<engine::Series>) -> Evaluated<Vec<engine::Series>> {
     Ok(kept)
 }
 
+/// The steps of an instant selector.
+struct Steps {
+    reference: Reference,
+    lookback: i64,
+    count: usize,
+}
+impl Steps {
+    /// Fills a column from a series that has histograms: at each step the later one of the last float and the last histogram counts.
+    fn fill(
+        &self,
+        column: &mut Column,
+        times: &[i64],
+        values: &[f64],
+        histograms: &[HistogramSample],
+        make: impl Fn(i64, f64) -> f64,
+        make_native: impl Fn(i64, &Arc<Histogram>) -> Sampled,
+    ) {
+        let (mut floats, mut natives) = (0, 0);
+        for i in 0..self.count {
+            let time = self.reference.at(i);
+            while times.get(floats).is_some_and(|t| *t <= time) {
+                floats += 1;
+            }
+            while histograms.get(natives).is_some_and(|h| h.time.0 <= time) {
+                natives += 1;
+            }
+            let within = |t: i64| time.saturating_sub(t) < self.lookback;
+            let float = floats.checked_sub(1).map(|at| (times[at], values[at]));
+            let native = natives.checked_sub(1).map(|at| &histograms[at]);
+            match (float, native) {
+                (Some((t, value)), native) if native.is_none_or(|h| h.time.0 < t) => {
+                    if within(t) && !is_stale(value) {
+                        column.put(i, make(t, value));
+                    }
+                }
+                (_, Some(h)) if within(h.time.0) && !h.value.is_stale() => column.put_sample(i, make_native(h.time.0, &h.value)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// `anchored` and `smoothed` interpolate, which cannot be done with histograms.
+pub(super) fn check_floats(series: &Series, extension: Option<Extension>) -> Evaluated<()> {
+    if extension.is_some() && !series.histograms.is_empty() {
+        return Err(QueryError::Execution("smoothed and anchored modifiers do not work with native histograms".to_owned()));
+    }
+    Ok(())
+}
+
 pub(super) fn drop_markers(series: &mut Series) {
+    series.histograms.retain(|h| !h.value.is_stale());
     if !series.values.iter().any(|v| is_stale(*v)) {
         return;
     }

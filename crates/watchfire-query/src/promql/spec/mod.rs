@@ -3,20 +3,23 @@
 //! A script is a list of commands; `script` reads them. `load` adds samples, `clear` forgets them, `eval` asks
 //! and says what must come out. Warnings and hints that are not expected are failures, so every case says them all.
 
+mod literal;
 mod script;
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 use watchfire_model::read::Budget;
-use watchfire_model::sample::is_stale;
+use watchfire_model::sample::stale_nan;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_testkit::memory::Memory;
 
 use super::{Answer, Engine, QueryError, Value, format_value, parse};
-use script::{Command, Eval, Expectation, When};
+use script::{Command, Eval, Expectation, Item, When};
 
 /// What became of one script.
 #[derive(Default)]
@@ -40,7 +43,14 @@ fn run(name: &str, text: &str) -> Report {
             Command::Clear => memory.clear(),
             Command::Load(series) => {
                 for (labels, samples) in series {
-                    memory.add_series(&labels, samples);
+                    for (time, item) in samples {
+                        match item {
+                            Item::Nothing => {}
+                            Item::Marker => memory.add(&labels, Timestamp(time), stale_nan()),
+                            Item::Float(value) => memory.add(&labels, Timestamp(time), value),
+                            Item::Histogram(literal) => memory.add_histogram(&labels, Timestamp(time), literal.histogram),
+                        }
+                    }
                 }
             }
             Command::Eval(eval) => {
@@ -92,25 +102,35 @@ fn same_texts(what: &str, got: &[String], want: &[String]) -> Result<(), String>
     if got.len() == want.len() && got.iter().zip(want).all(|(g, w)| meets(g, w)) { Ok(()) } else { Err(format!("{what} are {got:?} instead of {want:?}")) }
 }
 
-/// Labels and values, `None` where there is no sample.
-type Row = (Labels, Vec<Option<f64>>);
+/// What a result has at one step.
+enum Got {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+/// Labels and samples, `None` where there is none.
+type Row = (Labels, Vec<Option<Got>>);
 
 /// Results in one shape.
 fn rows(value: &Value, eval: &Eval) -> Vec<Row> {
+    let sample = |s: &super::Sample| s.histogram.clone().map_or(Got::Float(s.value), Got::Histogram);
     match value {
-        Value::Vector(samples) => samples.iter().map(|s| (s.labels.clone(), vec![Some(s.value)])).collect(),
+        Value::Vector(samples) => samples.iter().map(|s| (s.labels.clone(), vec![Some(sample(s))])).collect(),
         Value::Matrix(series) => series.iter().map(|s| (s.labels.clone(), steps(s, eval))).collect(),
         Value::Scalar(_) | Value::String { .. } => Vec::new(),
     }
 }
 
 /// A range result step by step; the raw samples of a range vector one after the other.
-fn steps(series: &super::Series, eval: &Eval) -> Vec<Option<f64>> {
+fn steps(series: &super::Series, eval: &Eval) -> Vec<Option<Got>> {
+    let floats = series.points.iter().map(|p| (p.time.0, Got::Float(p.value)));
+    let mut all: Vec<(i64, Got)> = floats.chain(series.histograms.iter().map(|h| (h.time.0, Got::Histogram(h.value.clone())))).collect();
+    all.sort_by_key(|(time, _)| *time);
     let When::Range { start, end, step } = eval.when else {
-        return series.points.iter().map(|p| Some(p.value)).collect();
+        return all.into_iter().map(|(_, got)| Some(got)).collect();
     };
-    let at = |time: i64| series.points.iter().find(|p| p.time.0 == time).map(|p| p.value);
-    (start..=end).step_by(step as usize).map(at).collect()
+    let mut all = all.into_iter().peekable();
+    (start..=end).step_by(step as usize).map(|time| all.next_if(|(t, _)| *t == time).map(|(_, got)| got)).collect()
 }
 
 fn compare(value: &Value, eval: &Eval) -> Result<(), String> {
@@ -124,30 +144,51 @@ fn compare(value: &Value, eval: &Eval) -> Result<(), String> {
     }
 }
 
-fn compare_rows(mut got: Vec<Row>, want: &[(Labels, Vec<f64>)], ordered: bool) -> Result<(), String> {
-    let mut want: Vec<Row> = want.iter().map(|(l, values)| (l.clone(), values.iter().map(|v| (!is_stale(*v)).then_some(*v)).collect())).collect();
+fn compare_rows(mut got: Vec<Row>, want: &[(Labels, Vec<Item>)], ordered: bool) -> Result<(), String> {
+    let mut want: Vec<_> = want.iter().collect();
     if !ordered {
         got.sort_by(|a, b| a.0.cmp(&b.0));
         want.sort_by(|a, b| a.0.cmp(&b.0));
     }
-    let same_value = |(a, b): (&Option<f64>, &Option<f64>)| match (a, b) {
-        (Some(a), Some(b)) => same(*a, *b),
-        (a, b) => a.is_none() && b.is_none(),
+    let same_value = |(got, want): (&Option<Got>, &Item)| match (got, want) {
+        (Some(Got::Float(a)), Item::Float(b)) => same(*a, *b),
+        (Some(Got::Histogram(got)), Item::Histogram(want)) => want.is(got, same),
+        (None, Item::Nothing) => true,
+        _ => false,
     };
-    let same_row = |(a, b): (&Row, &Row)| a.0 == b.0 && a.1.len() == b.1.len() && a.1.iter().zip(&b.1).all(same_value);
-    if got.len() == want.len() && got.iter().zip(&want).all(same_row) { Ok(()) } else { Err(format!("gives {} instead of {}", shown(&got), shown(&want))) }
+    let same_row = |(got, want): (&Row, &&(Labels, Vec<Item>))| got.0 == want.0 && got.1.len() == want.1.len() && got.1.iter().zip(&want.1).all(same_value);
+    if got.len() == want.len() && got.iter().zip(&want).all(same_row) {
+        return Ok(());
+    }
+    let got = got.iter().map(|(labels, steps)| (labels, steps.iter().map(shown_got).collect()));
+    let want = want.iter().map(|(labels, steps)| (labels, steps.iter().map(shown_item).collect()));
+    Err(format!("gives {} instead of {}", shown(got), shown(want)))
 }
 
 fn same(a: f64, b: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-10 * a.abs().max(b.abs())
 }
 
-fn shown(rows: &[Row]) -> String {
-    let row = |(labels, values): &Row| {
-        let values: Vec<String> = values.iter().map(|v| v.map_or_else(|| "_".to_owned(), format_value)).collect();
-        format!("\n        {labels} {}", values.join(" "))
-    };
-    if rows.is_empty() { "nothing".to_owned() } else { rows.iter().map(row).collect() }
+fn shown_got(got: &Option<Got>) -> String {
+    match got {
+        None => "_".to_owned(),
+        Some(Got::Float(value)) => format_value(*value),
+        Some(Got::Histogram(histogram)) => literal::detailed(histogram),
+    }
+}
+
+fn shown_item(item: &Item) -> String {
+    match item {
+        Item::Nothing => "_".to_owned(),
+        Item::Marker => "stale".to_owned(),
+        Item::Float(value) => format_value(*value),
+        Item::Histogram(literal) => literal::detailed(&literal.histogram),
+    }
+}
+
+fn shown<'a>(rows: impl Iterator<Item = (&'a Labels, Vec<String>)>) -> String {
+    let text: String = rows.map(|(labels, steps)| format!("\n        {labels} {}", steps.join(" "))).collect();
+    if text.is_empty() { "nothing".to_owned() } else { text }
 }
 
 #[test]
@@ -169,7 +210,7 @@ fn every_case_of_the_specification_holds() {
 
 #[test]
 fn the_runner_notices_what_is_wrong() {
-    const DATA: &str = "load 1m\n  m{a=\"x\"} 1 2 3\n\n";
+    const DATA: &str = "load 1m\n  m{a=\"x\"} 1 2 3\n  h {{count:3 sum:4 buckets:[1 2]}}\n\n";
     for (case, notice) in [
         ("eval instant at 1m m\n  m{a=\"x\"} 3\n", "instead of"),
         ("eval instant at 1m m\n", "instead of nothing"),
@@ -179,6 +220,12 @@ fn the_runner_notices_what_is_wrong() {
         ("eval instant at 2m rate(m[2m])\n  {a=\"x\"} 0.016666666666666666\n", "infos"),
         ("eval range from 0 to 2m step 1m m\n  m{a=\"x\"} 1 2 4\n", "instead of"),
         ("eval instant at 1m 1\n  2\n", "instead of"),
+        ("eval instant at 1m m\n  m{a=\"x\"} {{count:2}}\n", "instead of"),
+        ("eval instant at 1m h\n  h{} 2\n", "instead of"),
+        ("eval instant at 1m h\n  h{} {{count:3 sum:4 buckets:[1 3]}}\n", "instead of"),
+        ("eval instant at 1m h\n  h{} {{count:3 sum:4 buckets:[1 2] offset:1}}\n", "instead of"),
+        ("eval instant at 1m h\n  h{} {{count:3 sum:4 buckets:[1 2] counter_reset_hint:gauge}}\n", "instead of"),
+        ("eval instant at 1m h\n  h{} {{counts:3}}\n", "unknown key"),
         ("evaluate instant at 1m 1\n", "unknown command"),
     ] {
         let failures = run("x", &format!("{DATA}{case}")).failures;

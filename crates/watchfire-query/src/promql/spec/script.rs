@@ -12,17 +12,27 @@
 //!   {label="x"} 1 _ 3+1x2
 //! ```
 //!
-//! `a+bxn` is a, a+b, … a+nb; `axn` is a, n+1 times; `_` is no sample. Other expectations: `fail`, `info`, `ordered`, `string`.
+//! `a+bxn` is a, a+b, … a+nb; `axn` is a, n+1 times; `_` is no sample. Native histograms stand in double braces (`literal`). Other expectations: `fail`, `info`, `ordered`, `string`.
 
 use watchfire_model::duration::parse_millis;
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::matcher::MatchOp;
-use watchfire_model::sample::{is_stale, stale_nan};
 
 use super::super::parse_selector;
+use super::literal::Literal;
+
+/// One place in a series of a script.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    Nothing,
+    /// The staleness marker.
+    Marker,
+    Float(f64),
+    Histogram(Literal),
+}
 
 /// A series with its samples' times and values.
-type Stored = (Labels, Vec<(i64, f64)>);
+type Stored = (Labels, Vec<(i64, Item)>);
 
 pub(super) enum Command {
     Clear,
@@ -51,13 +61,8 @@ pub(super) enum When {
 pub(super) enum Expectation {
     Number(f64),
     Text(String),
-    /// Values by series; the staleness marker stands for "no sample".
-    Rows(Vec<(Labels, Vec<f64>)>),
-}
-
-/// A marker to be stored, told apart from "no sample" by its sign bit.
-fn stored_marker() -> f64 {
-    -stale_nan()
+    /// What each series has, step by step.
+    Rows(Vec<(Labels, Vec<Item>)>),
 }
 
 /// Reads a script; the message begins with the line.
@@ -98,9 +103,8 @@ fn load(step: &str, block: &[(usize, &str)]) -> Result<Vec<Stored>, String> {
     let mut series = Vec::new();
     for (number, line) in block {
         let (labels, values) = row(line).map_err(|e| format!("{number}: {e}"))?;
-        let timed = values.into_iter().enumerate().filter(|(_, v)| !is_stale(*v));
-        let marker = stored_marker().to_bits();
-        series.push((labels, timed.map(|(i, v)| (i as i64 * step, if v.to_bits() == marker { stale_nan() } else { v })).collect()));
+        let timed = values.into_iter().enumerate().filter(|(_, v)| !matches!(v, Item::Nothing));
+        series.push((labels, timed.map(|(i, v)| (i as i64 * step, v)).collect()));
     }
     Ok(series)
 }
@@ -168,17 +172,33 @@ fn number(text: &str) -> Result<f64, String> {
 }
 
 /// A series and its values.
-fn row(line: &str) -> Result<(Labels, Vec<f64>), String> {
-    let end = match line.rfind('}') {
+fn row(line: &str) -> Result<(Labels, Vec<Item>), String> {
+    let before_histograms = line.find(" {{").unwrap_or(line.len());
+    let end = match line.get(..before_histograms).and_then(|text| text.rfind('}')) {
         Some(at) => at + 1,
         None => line.find(' ').unwrap_or(line.len()),
     };
     let (name, tail) = line.split_at_checked(end).ok_or("series expected")?;
     let mut values = Vec::new();
-    for item in tail.split_whitespace() {
-        add_values(item, &mut values)?;
+    for item in items(tail) {
+        add_values(&item, &mut values)?;
     }
     Ok((labels(name)?, values))
+}
+
+/// Splits at spaces, but not within the braces of histograms.
+fn items(text: &str) -> Vec<String> {
+    let (mut items, mut item, mut open) = (Vec::new(), String::new(), 0i32);
+    for c in text.chars() {
+        open += i32::from(c == '{') - i32::from(c == '}');
+        if c.is_whitespace() && open == 0 {
+            items.extend(Some(std::mem::take(&mut item)).filter(|i| !i.is_empty()));
+        } else {
+            item.push(c);
+        }
+    }
+    items.extend(Some(item).filter(|i| !i.is_empty()));
+    items
 }
 
 fn labels(text: &str) -> Result<Labels, String> {
@@ -193,18 +213,38 @@ fn labels(text: &str) -> Result<Labels, String> {
     Ok(Labels::from_pairs(matchers.iter().map(|m| (m.name.as_str(), m.value.as_str()))))
 }
 
-fn add_values(item: &str, values: &mut Vec<f64>) -> Result<(), String> {
-    let (value, times) = match item.rsplit_once('x') {
+fn add_values(item: &str, values: &mut Vec<Item>) -> Result<(), String> {
+    let repeated = item.rsplit_once('x').filter(|(_, times)| !times.contains('}'));
+    let (value, times) = match repeated {
         Some((value, times)) => (value, times.parse::<usize>().map_err(|_| format!("{item}: how often?"))?),
         None => (item, 0),
     };
     match value {
-        "_" => values.extend(std::iter::repeat_n(stale_nan(), times.max(1))),
-        "stale" => values.push(stored_marker()),
+        "_" => values.extend(std::iter::repeat_n(Item::Nothing, times.max(1))),
+        "stale" => values.push(Item::Marker),
+        _ if value.starts_with("{{") => add_histograms(value, times, values)?,
         _ => {
             let (first, increment) = increment(value)?;
-            values.extend((0..=times).map(|i| first + increment * i as f64));
+            values.extend((0..=times).map(|i| Item::Float(first + increment * i as f64)));
         }
+    }
+    Ok(())
+}
+
+/// `{{…}}`, `{{…}}+{{…}}` or `{{…}}-{{…}}`.
+fn add_histograms(value: &str, times: usize, values: &mut Vec<Item>) -> Result<(), String> {
+    let (first, rest) = value.split_once("}}").map(|(a, b)| (format!("{a}}}}}"), b)).ok_or(format!("{value}: }}}} expected"))?;
+    let mut literal = Literal::read(&first)?;
+    let increment = match rest.chars().next() {
+        Some(sign @ ('+' | '-')) => Some((Literal::read(rest.trim_start_matches(sign))?, sign == '-')),
+        Some(_) => return Err(format!("{rest}: + or - expected")),
+        None => None,
+    };
+    for i in 0..=times {
+        if let Some((by, falls)) = increment.as_ref().filter(|_| i > 0) {
+            literal = literal.advanced(by, *falls)?;
+        }
+        values.push(Item::Histogram(literal.clone()));
     }
     Ok(())
 }
