@@ -1,4 +1,4 @@
-//! PromQL as Prometheus 3 speaks it, for float samples: text → `Expr` → `Engine` → `Answer`.
+//! PromQL as Prometheus 3 speaks it: text → `Expr` → `Engine` → `Answer`.
 //!
 //! The rooms: `lexer` and `parser` make the tree of `ast`, `check` finds type errors, `display` writes
 //! the tree back as text, `functions` is the registry (a function is one entry and its code), `eval`
@@ -18,6 +18,8 @@ mod numbers;
 mod parser;
 mod pretty;
 
+#[cfg(test)]
+mod histogram_tests;
 #[cfg(test)]
 mod spec;
 #[cfg(test)]

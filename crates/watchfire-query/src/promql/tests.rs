@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use watchfire_model::histogram::{CUSTOM_SCHEMA, CounterReset, Histogram, Span};
 use watchfire_model::labels;
 use watchfire_model::read::Budget;
 use watchfire_model::time::{ManualClock, Timestamp};
@@ -274,7 +275,55 @@ mod random {
                 memory.add_series(&labels, (0..40).filter(|t| (t / 5 + i as i64) % 3 != 0).map(|t| (t * 17_000, value(t))));
             }
         }
+        for (s, name) in ["a", "b", "c", "x:y"].iter().enumerate() {
+            for i in 0..3u32 {
+                let labels = labels!("__name__" => name, "i" => &i.to_string(), "le" => ["0.1", "1", "+Inf"][i as usize], "k" => "native");
+                for t in (0..40u32).filter(|t| (t / 4 + i) % 4 != 0) {
+                    if (t + i) % 13 == 5 {
+                        memory.add(&labels, Timestamp(i64::from(t) * 17_000), f64::from(t));
+                    } else {
+                        memory.add_histogram(&labels, Timestamp(i64::from(t) * 17_000), native(t + 7 * i, s));
+                    }
+                }
+            }
+        }
         memory
+    }
+    /// Histograms that change their form now and then.
+    fn native(n: u32, kind: usize) -> Histogram {
+        let counts: Vec<f64> = (0..n % 5).map(|b| f64::from((n * 3 + b) % 17)).collect();
+        let populated = counts.iter().sum::<f64>();
+        let span = Span { offset: (n / 20 % 3) as i32, length: counts.len() as u32 };
+        let resets = [CounterReset::Unknown, CounterReset::Gauge, CounterReset::NotReset, CounterReset::Reset];
+        let mut histogram = Histogram {
+            schema: [0, 1, 0, 3][kind],
+            reset: resets[(n % 11).min(3) as usize],
+            count: populated + f64::from(n % 3),
+            sum: if n.is_multiple_of(9) { f64::NAN } else { populated * 1.5 },
+            zero_count: f64::from(n % 3),
+            zero_threshold: [0.0, 0.001, 0.5][kind % 3],
+            positive_spans: vec![span],
+            positive_buckets: counts,
+            ..Histogram::default()
+        };
+        if kind == 1 && n % 7 < 5 {
+            let bounds: Vec<f64> = (0..12).filter(|b| !(n / 8 + b).is_multiple_of(4)).map(f64::from).collect();
+            histogram = Histogram { schema: CUSTOM_SCHEMA, zero_count: 0.0, zero_threshold: 0.0, custom_bounds: bounds.into(), ..histogram };
+        } else if kind == 2 {
+            (histogram.negative_spans, histogram.negative_buckets) = (histogram.positive_spans.clone(), histogram.positive_buckets.clone());
+        }
+        if n % 10 == 3 {
+            return Histogram::stale();
+        }
+        histogram
+    }
+    #[test]
+    fn the_histograms_of_random_queries_are_well_formed() {
+        for n in 0..200 {
+            for kind in 0..4 {
+                assert_eq!(native(n, kind).check(), Ok(()));
+            }
+        }
     }
 
     #[test]
@@ -345,9 +394,15 @@ mod random {
                     let Ok(Answer { value: Value::Vector(samples), .. }) = engine.instant(&memory, &expr, Timestamp(time), &small_budget()) else {
                         return Err(TestCaseError::fail("instant query fails where the range query does not"));
                     };
-                    let mut instant: Vec<(String, u64)> = samples.iter().map(|s| (s.labels.to_string(), s.value.to_bits())).collect();
-                    let at = |s: &Series| s.points.iter().find(|p| p.time.0 == time).map(|p| (s.labels.to_string(), p.value.to_bits()));
-                    let mut ranged: Vec<(String, u64)> = series.iter().filter_map(at).collect();
+                    let shown = |value: f64, histogram: Option<&Histogram>| histogram.map_or_else(|| value.to_bits().to_string(), |h| format!("{h:?}"));
+                    let mut instant: Vec<(String, String)> =
+                        samples.iter().map(|s| (s.labels.to_string(), shown(s.value, s.histogram.as_deref()))).collect();
+                    let at = |s: &Series| {
+                        let float = s.points.iter().find(|p| p.time.0 == time).map(|p| shown(p.value, None));
+                        let sample = float.or_else(|| s.histograms.iter().find(|h| h.time.0 == time).map(|h| shown(0.0, Some(&h.value))))?;
+                        Some((s.labels.to_string(), sample))
+                    };
+                    let mut ranged: Vec<(String, String)> = series.iter().filter_map(at).collect();
                     instant.sort();
                     ranged.sort();
                     prop_assert_eq!(instant, ranged, "{} at {}", text, time);

@@ -325,14 +325,16 @@ impl Steps {
             let within = |t: i64| time.saturating_sub(t) < self.lookback;
             let float = floats.checked_sub(1).map(|at| (times[at], values[at]));
             let native = natives.checked_sub(1).map(|at| &histograms[at]);
-            match (float, native) {
-                (Some((t, value)), native) if native.is_none_or(|h| h.time.0 < t) => {
-                    if within(t) && !is_stale(value) {
-                        column.put(i, make(t, value));
-                    }
+            let float_is_last = match (float, native) {
+                (Some((t, _)), Some(h)) => h.time.0 < t,
+                _ => float.is_some(),
+            };
+            if float_is_last {
+                if let Some((t, value)) = float.filter(|(t, value)| within(*t) && !is_stale(*value)) {
+                    column.put(i, make(t, value));
                 }
-                (_, Some(h)) if within(h.time.0) && !h.value.is_stale() => column.put_sample(i, make_native(h.time.0, &h.value)),
-                _ => {}
+            } else if let Some(h) = native.filter(|h| within(h.time.0) && !h.value.is_stale()) {
+                column.put_sample(i, make_native(h.time.0, &h.value));
             }
         }
     }
