@@ -73,10 +73,10 @@ impl Evaluator<'_> {
                 while low < high && times[low] <= start.saturating_sub(before) {
                     low += 1;
                 }
-                while histograms.get(high_native).is_some_and(|h| h.time.0 <= end) {
+                while histograms.get(high_native).is_some_and(|h| h.time.0 <= end.saturating_add(behind)) {
                     high_native += 1;
                 }
-                while low_native < high_native && histograms[low_native].time.0 <= start {
+                while low_native < high_native && histograms[low_native].time.0 <= start.saturating_sub(before) {
                     low_native += 1;
                 }
                 if low == high && low_native == high_native {
@@ -90,6 +90,7 @@ impl Evaluator<'_> {
                 let histograms = &histograms[low_native..high_native];
                 let window = Window { times: &times[low..high], values: &values[low..high], histograms, start, end, time: grid.time(i), params, extension };
                 if !histograms.is_empty() {
+                    this.budget.check()?;
                     let mut remarks = Remarks { notes: &mut this.notes, metric: series.labels.metric_name(), at };
                     if let Some(sample) = (over_time.native)(&window, over_time.compute, &mut remarks) {
                         any_float |= matches!(sample, Sampled::Float(_));

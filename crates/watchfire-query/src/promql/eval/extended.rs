@@ -2,7 +2,8 @@
 
 use super::super::ast::{Call, Extension, Node, NodeKind, VectorSelector};
 use super::super::error::QueryError;
-use super::selector::{check_floats, drop_markers};
+use super::native::{Remarks, Sampled, smoothed};
+use super::selector::drop_markers;
 use super::{Columns, Evaluated, Evaluator, Grid, Window};
 
 /// The extension of a range vector; subqueries have none.
@@ -34,7 +35,7 @@ impl Evaluator<'_> {
     }
 
     /// The value at each step, interpolated between the samples around it; the last one counts until a newer one comes.
-    pub(super) fn smoothed_vector(&mut self, selector: &VectorSelector, grid: Grid) -> Evaluated<Columns> {
+    pub(super) fn smoothed_vector(&mut self, node: &Node, selector: &VectorSelector, grid: Grid) -> Evaluated<Columns> {
         let mut columns = self.no_columns();
         if grid.count == 0 {
             return Ok(columns);
@@ -42,16 +43,28 @@ impl Evaluator<'_> {
         let reference = self.reference(selector.at, selector.offset.as_ref(), grid)?;
         let lookback = self.lookback;
         let start = reference.first().saturating_sub(lookback).saturating_add(1);
-        self.each_stored(selector, start, reference.last().saturating_add(lookback), &mut |_, mut series| {
+        self.each_stored(selector, start, reference.last().saturating_add(lookback), &mut |this, mut series| {
             drop_markers(&mut series);
-            check_floats(&series, selector.extension)?;
             let (times, values) = (&series.times, &series.values);
             let column = columns.push_absent(series.labels.clone(), grid.count)?;
             let (mut next, mut any) = (0, false);
-            for (i, slot) in column.values.iter_mut().enumerate() {
+            for i in 0..grid.count {
                 let time = reference.at(i);
                 while times.get(next).is_some_and(|t| *t < time) {
                     next += 1;
+                }
+                if !series.histograms.is_empty() {
+                    let mut remarks = Remarks { notes: &mut this.notes, metric: series.labels.metric_name(), at: node.start };
+                    match smoothed(&series, time, lookback, &mut remarks) {
+                        Ok(Some(histogram)) => {
+                            column.put_sample(i, Sampled::Histogram(histogram));
+                            any = true;
+                            continue;
+                        }
+                        Ok(None) => continue,
+                        // Only floats are near.
+                        Err(()) => {}
+                    }
                 }
                 let near = |at: usize| times.get(at).is_some_and(|t| t.saturating_sub(time).saturating_abs() <= lookback && *t > time.saturating_sub(lookback));
                 let value = match (next.checked_sub(1).filter(|at| near(*at)), near(next)) {
@@ -60,12 +73,13 @@ impl Evaluator<'_> {
                     (Some(before), false) => values[before],
                     (None, _) => continue,
                 };
-                *slot = value;
+                column.values[i] = value;
                 any = true;
             }
-            if !any {
-                columns.pop(grid.count);
+            if any {
+                return columns.charge_last_histograms();
             }
+            columns.pop(grid.count);
             Ok(())
         })?;
         Ok(columns.sorted())

@@ -103,7 +103,7 @@ impl Evaluator<'_> {
             NodeKind::Number { value, .. } => Ok(Output::Scalar(Numbers::Same(*value))),
             NodeKind::String(text) => Ok(Output::String(text.clone())),
             NodeKind::Paren(inner) => self.eval(inner, grid),
-            NodeKind::Vector(selector) => self.instant_vector(selector, grid).map(Output::Vector),
+            NodeKind::Vector(selector) => self.instant_vector(node, selector, grid).map(Output::Vector),
             NodeKind::Matrix(_) | NodeKind::Subquery(_) => Err(QueryError::Execution("range vector where an instant vector is needed".to_owned())),
             NodeKind::Unary(unary) => self.unary(unary, grid),
             NodeKind::Binary(binary) => self.binary(node, binary, grid),

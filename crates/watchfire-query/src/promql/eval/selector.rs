@@ -92,9 +92,9 @@ impl Evaluator<'_> {
     }
 
     /// The last sample within the lookback at every step.
-    pub(super) fn instant_vector(&mut self, selector: &VectorSelector, grid: Grid) -> Evaluated<Columns> {
+    pub(super) fn instant_vector(&mut self, node: &Node, selector: &VectorSelector, grid: Grid) -> Evaluated<Columns> {
         if selector.extension == Some(Extension::Smoothed) {
-            return self.smoothed_vector(selector, grid);
+            return self.smoothed_vector(node, selector, grid);
         }
         self.instant_samples(selector, grid, |_, value| value, |_, histogram| Sampled::Histogram(Arc::clone(histogram)))
     }
@@ -203,7 +203,6 @@ impl Evaluator<'_> {
                 if series.times.is_empty() && series.histograms.is_empty() {
                     return Ok(());
                 }
-                check_floats(&series, matrix.selector.extension)?;
                 let of = Of { labels: &series.labels, drops_name: false };
                 visit(this, of, Samples { times: &series.times, values: &series.values, histograms: &series.histograms })
             }),
@@ -257,6 +256,10 @@ impl Evaluator<'_> {
                 None => times.iter().copied().zip(values.iter().copied()).filter(|(t, _)| *t > start && *t <= end).map(point).collect(),
             };
             charged.add(points.len())?;
+            if extension(node).is_some() && !samples.histograms.is_empty() {
+                let message = "smoothed and anchored range vectors of native histograms cannot be shown; use rate, increase or delta";
+                return Err(QueryError::Execution(message.to_owned()));
+            }
             let mut histograms = Vec::new();
             for histogram in samples.histograms.iter().filter(|h| h.time.0 > start && h.time.0 <= end) {
                 charged.add(usize::try_from(histogram.value.cost()).unwrap_or(usize::MAX))?;
@@ -338,14 +341,6 @@ impl Steps {
             }
         }
     }
-}
-
-/// `anchored` and `smoothed` interpolate, which cannot be done with histograms.
-pub(super) fn check_floats(series: &Series, extension: Option<Extension>) -> Evaluated<()> {
-    if extension.is_some() && !series.histograms.is_empty() {
-        return Err(QueryError::Execution("smoothed and anchored modifiers do not work with native histograms".to_owned()));
-    }
-    Ok(())
 }
 
 pub(super) fn drop_markers(series: &mut Series) {

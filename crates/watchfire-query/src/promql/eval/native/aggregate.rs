@@ -29,6 +29,7 @@ impl Evaluator<'_> {
                 if histograms.is_empty() {
                     continue;
                 }
+                input.charge.check()?;
                 let float = output.list[group].at(i);
                 let result = match op {
                     AggregateOp::Count => Some(Sampled::Float(float.unwrap_or(0.0) + histograms.len() as f64)),

@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod binary;
+mod extended;
 mod functions;
 mod over_time;
 mod quantile;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use watchfire_model::histogram::{CounterReset, DifferentKinds, Histogram, Total};
 
 pub(super) use binary::{Applied, Note, Operand, apply};
+pub(super) use extended::smoothed;
 pub(in crate::promql) use functions::{histogram_avg, histogram_count, histogram_stddev, histogram_stdvar, histogram_sum};
 pub(in crate::promql) use over_time::{count_changes, count_resets, either, first, ignore, last, mean, sum};
 pub(super) use quantile::{NanObservations, fraction, quantile};

@@ -71,8 +71,15 @@ fn together(w: &Window<'_>, mean: bool, remarks: &mut Remarks<'_>) -> Option<Sam
 
 /// Counts neighbours in a window that satisfy a test; a change of kind always counts.
 fn count_pairs(w: &Window<'_>, floats: fn(f64, f64) -> bool, histograms: fn(&Histogram, &Histogram) -> bool) -> Option<Sampled> {
-    let mut floats_left = w.times.iter().copied().zip(w.values.iter().copied()).peekable();
-    let mut histograms_left = w.histograms.iter().peekable();
+    let mut from = i64::MIN;
+    if w.extension.is_some() {
+        // An anchored window begins with the last sample before it, of either kind, and needs one inside.
+        let before = [w.times.iter().copied().rfind(|t| *t <= w.start), w.histograms.iter().map(|h| h.time.0).rfind(|t| *t <= w.start)];
+        from = before.into_iter().flatten().max().unwrap_or(from);
+        w.times.iter().copied().chain(w.histograms.iter().map(|h| h.time.0)).find(|t| *t > w.start)?;
+    }
+    let mut floats_left = w.times.iter().copied().zip(w.values.iter().copied()).skip_while(|(t, _)| *t < from).peekable();
+    let mut histograms_left = w.histograms.iter().skip_while(|h| h.time.0 < from).peekable();
     let (mut before, mut count): (Option<Result<f64, &Histogram>>, u64) = (None, 0);
     loop {
         let float_is_next = match (floats_left.peek(), histograms_left.peek()) {

@@ -5,6 +5,7 @@ use watchfire_model::sample::HistogramSample;
 
 use super::super::Window;
 use super::super::rate::{Change, extrapolation};
+use super::extended::extended;
 use super::{Operation, Remarks, Sampled};
 
 type OfFloats = fn(&Window<'_>) -> Option<f64>;
@@ -23,6 +24,9 @@ fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool, remarks: &mut R
     if !w.values.is_empty() {
         remarks.mixed();
         return None;
+    }
+    if let Some(extension) = w.extension {
+        return extended(w, extension, counter, per_second, remarks);
     }
     let (first, rest) = w.histograms.split_first()?;
     let last = rest.last()?;
@@ -90,7 +94,7 @@ fn counter_change(first: &HistogramSample, rest: &[HistogramSample], remarks: &m
     Some(finished(total))
 }
 
-fn finished(total: Total) -> Histogram {
+pub(super) fn finished(total: Total) -> Histogram {
     let mut histogram = total.finish();
     histogram.reset = CounterReset::Gauge;
     histogram.compact();
