@@ -6,6 +6,7 @@
 pub mod exposition;
 pub mod gate;
 pub mod openmetrics;
+pub mod prometheus_proto;
 pub mod prometheus_text;
 pub mod protobuf;
 pub mod record;

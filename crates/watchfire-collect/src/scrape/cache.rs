@@ -1,8 +1,8 @@
-//! What one target's scrapes have in common: the raw text of a series → its labels after relabelling, and which series
-//! are alive. In the steady state a sample costs one comparison of its text with the one expected at this place, and no
-//! allocation. It holds no samples.
+//! What one target's scrapes have in common: the raw text of a series (or another key for it) → its labels after
+//! relabelling, and which series are alive. In the steady state a sample costs one comparison of its text with the one
+//! expected at this place, and no allocation. It holds no samples.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use hashbrown::HashTable;
 use watchfire_model::batch::MetricType;
@@ -11,13 +11,14 @@ use watchfire_model::labels::Labels;
 /// Texts that no longer appear are swept out when there are more of them than this and than the living ones.
 const SWEEP_AT: usize = 1_000;
 const NONE: u32 = u32::MAX;
+const CREATED: u32 = u32::MAX - 1;
 
 /// One raw text, known by its number.
 struct Text {
-    raw: Box<str>,
+    raw: Box<[u8]>,
     /// The type decides how bounds are written, so it belongs to the key.
     kind: MetricType,
-    /// The series it stands for, or `NONE` when relabelling drops it.
+    /// The series it stands for, `NONE` when relabelling drops it, `CREATED` when it says when counts began.
     series: u32,
     /// The text that followed it in the last scrape.
     next: u32,
@@ -25,6 +26,20 @@ struct Text {
     turn: u64,
     /// Whether a good scrape came without it: the next time it counts as added.
     forgotten: bool,
+    /// The metric whose `_created` line speaks for it, or 0.
+    group: u64,
+    /// Tells the exemplars that came with it last from others; 0 when there were none.
+    exemplars: u64,
+}
+
+impl Text {
+    fn known(&self) -> Known {
+        match self.series {
+            NONE => Known::Dropped,
+            CREATED => Known::Created(self.group),
+            series => Known::Series(SeriesNumber(series)),
+        }
+    }
 }
 
 /// One series, known by its number.
@@ -36,6 +51,10 @@ struct Series {
     tracked: u64,
     /// Whether it had a tracked sample at the last commit.
     alive: bool,
+    /// Whether its last sample was a native histogram.
+    histogram: bool,
+    /// The latest beginning of its counts that was passed on, in milliseconds.
+    created: i64,
 }
 
 /// What a raw text stands for.
@@ -45,6 +64,8 @@ pub(super) enum Known {
     Series(SeriesNumber),
     /// Nothing: relabelling drops it.
     Dropped,
+    /// When the counts of this metric began.
+    Created(u64),
 }
 
 /// A series of this cache. Valid until the next commit.
@@ -84,22 +105,22 @@ impl Cache {
     }
 
     /// The text that should come next: the one that followed the last time. Empty when there is none.
-    pub(super) fn expected(&self) -> &str {
-        self.texts.get(self.next() as usize).map_or("", |text| &text.raw)
+    pub(super) fn expected(&self) -> &[u8] {
+        self.texts.get(self.next() as usize).map_or(&[], |text| &text.raw)
     }
 
     /// Looks a raw text up. `expected` says that it was compared with [`Cache::expected`] already. The flag says whether it counts
     /// as added (new, or gone for at least one good scrape).
-    pub(super) fn find(&mut self, raw: &str, kind: MetricType, expected: bool) -> Option<(Known, bool)> {
+    pub(super) fn find(&mut self, raw: &[u8], kind: MetricType, expected: bool) -> Option<(Known, bool)> {
         let at = self.guess(raw, kind, expected).or_else(|| self.search(raw, kind))?;
         let turn = self.turn;
         let text = &mut self.texts[at as usize];
         text.turn = turn;
         let added = std::mem::take(&mut text.forgotten);
-        let series = text.series;
+        let known = text.known();
         self.forgotten -= usize::from(added);
         self.follow(at);
-        Some((if series == NONE { Known::Dropped } else { Known::Series(SeriesNumber(series)) }, added))
+        Some((known, added))
     }
     fn next(&self) -> u32 {
         match self.texts.get(self.last as usize) {
@@ -107,11 +128,11 @@ impl Cache {
             None => 0,
         }
     }
-    fn guess(&self, raw: &str, kind: MetricType, expected: bool) -> Option<u32> {
+    fn guess(&self, raw: &[u8], kind: MetricType, expected: bool) -> Option<u32> {
         let next = self.next();
         self.texts.get(next as usize).filter(|t| t.kind == kind && (expected || *t.raw == *raw)).map(|_| next)
     }
-    fn search(&self, raw: &str, kind: MetricType) -> Option<u32> {
+    fn search(&self, raw: &[u8], kind: MetricType) -> Option<u32> {
         let is = |at: &u32| {
             let text = &self.texts[*at as usize];
             *text.raw == *raw && text.kind == kind
@@ -125,15 +146,24 @@ impl Cache {
         self.last = at;
     }
 
-    /// Notes what a new raw text stands for: these labels, or nothing when they were dropped.
-    pub(super) fn insert(&mut self, raw: &str, kind: MetricType, labels: Option<Labels>) -> Known {
+    /// Notes what a new raw text stands for: these labels, or nothing when they were dropped. The group is that of its metric, or 0.
+    pub(super) fn insert(&mut self, raw: &[u8], kind: MetricType, labels: Option<Labels>, group: u64) -> Known {
         let series = labels.map_or(NONE, |labels| self.series_of(labels));
+        self.insert_text(raw, kind, series, group)
+    }
+    /// Notes a new raw text that says when the counts of a metric began.
+    pub(super) fn insert_created(&mut self, raw: &[u8], kind: MetricType, group: u64) -> Known {
+        self.insert_text(raw, kind, CREATED, group)
+    }
+    fn insert_text(&mut self, raw: &[u8], kind: MetricType, series: u32, group: u64) -> Known {
         let at = self.texts.len() as u32;
-        self.texts.push(Text { raw: raw.into(), kind, series, next: NONE, turn: self.turn, forgotten: false });
+        let text = Text { raw: raw.into(), kind, series, next: NONE, turn: self.turn, forgotten: false, group, exemplars: 0 };
+        let known = text.known();
+        self.texts.push(text);
         let (texts, hasher) = (&self.texts, &self.hasher);
         self.by_text.insert_unique(hasher.hash_one(raw), at, |i| hasher.hash_one(&*texts[*i as usize].raw));
         self.follow(at);
-        if series == NONE { Known::Dropped } else { Known::Series(SeriesNumber(series)) }
+        known
     }
     fn series_of(&mut self, labels: Labels) -> u32 {
         let hash = labels.hash_value();
@@ -141,7 +171,7 @@ impl Cache {
             return *found;
         }
         let at = self.series.len() as u32;
-        self.series.push(Series { labels, turn: 0, tracked: 0, alive: false });
+        self.series.push(Series { labels, turn: 0, tracked: 0, alive: false, histogram: false, created: i64::MIN });
         let series = &self.series;
         self.by_labels.insert_unique(hash, at, |i| series[*i as usize].labels.hash_value());
         at
@@ -152,7 +182,7 @@ impl Cache {
         &self.series[number.0 as usize].labels
     }
     /// Notes a sample of a series; `false` when the series already had one in this turn.
-    pub(super) fn touch(&mut self, number: SeriesNumber, tracked: bool) -> bool {
+    pub(super) fn touch(&mut self, number: SeriesNumber, tracked: bool, histogram: bool) -> bool {
         let turn = self.turn;
         let series = &mut self.series[number.0 as usize];
         let first = series.turn != turn;
@@ -160,15 +190,34 @@ impl Cache {
         if tracked {
             series.tracked = turn;
         }
+        series.histogram = histogram;
         first
     }
+    /// The metric of the text that was looked up last, for `_created` lines; 0 when it has none.
+    pub(super) fn group(&self) -> u64 {
+        self.texts.get(self.last as usize).map_or(0, |text| text.group)
+    }
+    /// Notes the exemplars of the text that was looked up last; says whether they are others than the last time.
+    pub(super) fn note_exemplars<'a>(&mut self, exemplars: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut hasher = self.hasher.build_hasher();
+        exemplars.for_each(|bytes| bytes.hash(&mut hasher));
+        let found = hasher.finish().max(1);
+        self.texts.get_mut(self.last as usize).is_some_and(|text| std::mem::replace(&mut text.exemplars, found) != found)
+    }
+    /// Notes when the counts of a series began; says whether that is later than what was known.
+    pub(super) fn note_created(&mut self, number: SeriesNumber, created: i64) -> bool {
+        let known = &mut self.series[number.0 as usize].created;
+        let news = created > *known;
+        *known = created.max(*known);
+        news
+    }
 
-    /// Ends a turn that went well: names every series that was alive and had no sample.
-    pub(super) fn commit(&mut self, mut ended: impl FnMut(&Labels)) {
+    /// Ends a turn that went well: names every series that was alive and had no sample, and whether it is one of histograms.
+    pub(super) fn commit(&mut self, mut ended: impl FnMut(&Labels, bool)) {
         for series in &mut self.series {
             let alive = series.tracked == self.turn;
             if series.alive && !alive {
-                ended(&series.labels);
+                ended(&series.labels, series.histogram);
             }
             series.alive = alive;
         }
@@ -176,10 +225,10 @@ impl Cache {
         self.begin();
     }
     /// Ends a turn that failed: what came in it does not count, and every series that was alive has ended.
-    pub(super) fn fail(&mut self, mut ended: impl FnMut(&Labels)) {
+    pub(super) fn fail(&mut self, mut ended: impl FnMut(&Labels, bool)) {
         for series in &mut self.series {
             if std::mem::take(&mut series.alive) {
-                ended(&series.labels);
+                ended(&series.labels, series.histogram);
             }
         }
         // Texts that only failed scrapes bring must not pile up.
@@ -222,7 +271,7 @@ impl Cache {
             }
         }
         for text in self.texts.drain(..).filter(|t| !t.forgotten) {
-            let series = numbers.get(text.series as usize).copied().unwrap_or(NONE);
+            let series = if text.series == CREATED { CREATED } else { numbers.get(text.series as usize).copied().unwrap_or(NONE) };
             let at = swept.texts.len() as u32;
             swept.by_text.insert_unique(swept.hasher.hash_one(&*text.raw), at, |i| swept.hasher.hash_one(&*swept.texts[*i as usize].raw));
             swept.texts.push(Text { series, next: NONE, ..text });
@@ -244,17 +293,17 @@ mod tests {
     fn scrape(cache: &mut Cache, texts: &[&str], ok: bool) -> (usize, Vec<String>) {
         let mut added = 0;
         for raw in texts {
-            let (known, new) = match cache.find(raw, G, *raw == cache.expected()) {
+            let (known, new) = match cache.find(raw.as_bytes(), G, raw.as_bytes() == cache.expected()) {
                 Some(found) => found,
-                None => (cache.insert(raw, G, (!raw.starts_with('!')).then(|| labels!("__name__" => raw.trim_end_matches('\'')))), true),
+                None => (cache.insert(raw.as_bytes(), G, (!raw.starts_with('!')).then(|| labels!("__name__" => raw.trim_end_matches('\''))), 0), true),
             };
             added += usize::from(new);
             if let Known::Series(number) = known {
-                cache.touch(number, true);
+                cache.touch(number, true, false);
             }
         }
         let mut ended = Vec::new();
-        let note = |l: &Labels| ended.push(l.metric_name().to_owned());
+        let note = |l: &Labels, _| ended.push(l.metric_name().to_owned());
         if ok {
             cache.commit(note)
         } else {
@@ -300,13 +349,30 @@ mod tests {
     #[test]
     fn two_texts_of_one_series_are_one_series() {
         let mut cache = Cache::new();
-        let one = cache.insert("a", G, Some(labels!("__name__" => "a")));
-        let two = cache.insert("a'", G, Some(labels!("__name__" => "a")));
+        let one = cache.insert(b"a", G, Some(labels!("__name__" => "a")), 0);
+        let two = cache.insert(b"a'", G, Some(labels!("__name__" => "a")), 0);
         assert_eq!(one, two);
         let Known::Series(number) = one else { panic!("dropped") };
-        assert!(cache.touch(number, true));
-        assert!(!cache.touch(number, true));
-        assert_eq!(cache.find("a", MetricType::Histogram, false), None);
+        assert!(cache.touch(number, true, true));
+        assert!(!cache.touch(number, true, true));
+        assert_eq!(cache.find(b"a", MetricType::Histogram, false), None);
+    }
+
+    #[test]
+    fn what_texts_and_series_remember() {
+        let mut cache = Cache::new();
+        let Known::Series(number) = cache.insert(b"a", G, Some(labels!("__name__" => "a")), 7) else { panic!("dropped") };
+        assert_eq!(cache.group(), 7);
+        let exemplars = |cache: &mut Cache, all: &[&[u8]]| cache.note_exemplars(all.iter().copied());
+        assert!(exemplars(&mut cache, &[b"x"]) && !exemplars(&mut cache, &[b"x"]) && exemplars(&mut cache, &[b"x", b"y"]));
+        assert!(cache.note_created(number, 5) && !cache.note_created(number, 5) && !cache.note_created(number, 4) && cache.note_created(number, 6));
+        assert_eq!(cache.insert_created(b"b", G, 7), Known::Created(7));
+        cache.touch(number, true, true);
+        let mut ended = Vec::new();
+        cache.commit(|_, _| {});
+        assert_eq!(cache.find(b"b", G, false), Some((Known::Created(7), false)));
+        cache.commit(|labels, histogram| ended.push((labels.metric_name().to_owned(), histogram)));
+        assert_eq!(ended, [("a".to_owned(), true)]);
     }
 
     #[test]

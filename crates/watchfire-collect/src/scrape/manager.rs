@@ -14,7 +14,7 @@ use watchfire_model::write::{Sink, WriteError};
 use watchfire_net::tasks::Tasks;
 
 use super::alias::Aliases;
-use super::config::{PrometheusConfig, ScrapeConfig};
+use super::config::{Extras, PrometheusConfig, ScrapeConfig};
 use super::fetch::Fetch;
 use super::intake::Counts;
 use super::pool::{Desired, Pool, View};
@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub fetch: Arc<dyn Fetch>,
     /// Which addresses mean ourselves.
     pub aliases: Aliases,
+    /// What is done with extras of all targets.
+    pub extras: Extras,
     /// Spreads the scrapes of several Watchfires with the same targets: a hash of the host's name, for example.
     pub offset_seed: u64,
 }
@@ -56,6 +58,7 @@ pub(super) struct Meters {
     good: Counter,
     failed: Counter,
     duplicates: Counter,
+    unconverted: Counter,
     lost: Counter,
     pub(super) invalid_targets: Counter,
     pub(super) panics: Counter,
@@ -69,6 +72,11 @@ impl Meters {
             duplicates: meter.counter(
                 "watchfire_scrape_duplicate_samples_total",
                 "Samples left out because their series already had one in the same scrape.",
+                &[],
+            ),
+            unconverted: meter.counter(
+                "watchfire_scrape_unconverted_histograms_total",
+                "Classic histograms that could not become native ones: their counts do not fit.",
                 &[],
             ),
             lost: meter.counter("watchfire_scrape_lost_samples_total", "Samples lost because nothing could be stored.", &[]),
@@ -105,6 +113,7 @@ impl Env {
             self.meters.good.inc()
         }
         self.meters.duplicates.add(counts.duplicates);
+        self.meters.unconverted.add(counts.unconverted);
     }
 }
 
@@ -121,6 +130,7 @@ struct Job {
 pub struct Manager {
     runtime: tokio::runtime::Handle,
     env: Arc<Env>,
+    extras: Extras,
     jobs: Mutex<BTreeMap<String, Job>>,
 }
 
@@ -128,9 +138,9 @@ impl Manager {
     /// A manager without jobs.
     pub fn new(outside: Surroundings) -> Manager {
         let meters = Meters::new(&outside.meter);
-        let Surroundings { runtime, sink, clock, meter, tasks, fetch, aliases, offset_seed } = outside;
+        let Surroundings { runtime, sink, clock, meter, tasks, fetch, aliases, extras, offset_seed } = outside;
         let env = Env { sink, clock, meter, tasks, fetch, aliases, offset_seed, meters };
-        Manager { runtime, env: Arc::new(env), jobs: Mutex::default() }
+        Manager { runtime, env: Arc::new(env), extras, jobs: Mutex::default() }
     }
 
     /// Makes the running jobs those of a configuration. Returns at once.
@@ -153,7 +163,7 @@ impl Manager {
                 Some(job) if job.fingerprint == Some(config.fingerprint) => {}
                 Some(job) => {
                     job.fingerprint = Some(config.fingerprint);
-                    job.desired.send_replace(Desired::Run(config.clone()));
+                    job.desired.send_replace(Desired::Run(self.with_extras(config)));
                 }
                 None => {
                     jobs.insert(config.name.clone(), self.start(config));
@@ -165,11 +175,17 @@ impl Manager {
     fn start(&self, config: &Arc<ScrapeConfig>) -> Job {
         // All loops of the job are started by its pool, so they stay on this runtime.
         let _here = self.runtime.enter();
+        let config = &self.with_extras(config);
         let (desired, receiver) = watch::channel(Desired::Run(config.clone()));
         let view = Arc::new(Mutex::new(View::new(config.clone())));
         let pool = Pool::new(self.env.clone(), config.clone(), view.clone());
         let done = self.env.supervise(format!("scrape/{}", config.name), pool.run(receiver));
         Job { desired, fingerprint: Some(config.fingerprint), view, done }
+    }
+
+    /// A job with what our own settings say about all jobs.
+    fn with_extras(&self, config: &Arc<ScrapeConfig>) -> Arc<ScrapeConfig> {
+        if self.extras == Extras::default() { config.clone() } else { Arc::new(ScrapeConfig::clone(config).with_extras(self.extras)) }
     }
 
     /// All targets, by job and address.

@@ -8,12 +8,15 @@ pub mod alias;
 mod cache;
 pub mod config;
 pub mod fetch;
+mod format;
 pub mod intake;
 mod manager;
 mod net_fetch;
 #[cfg(test)]
 mod net_tests;
 mod pool;
+#[cfg(test)]
+mod proto_tests;
 pub mod target;
 #[cfg(test)]
 mod tests;

@@ -142,24 +142,30 @@ impl Last {
 
 fn scrape(yaml: &str) -> (Arc<Last>, Manager) {
     let sink = Arc::new(Last::default());
+    (sink.clone(), scrape_into(sink, yaml))
+}
+
+/// Scrapes as a configuration says into a sink.
+pub(super) fn scrape_into(sink: Arc<dyn Sink>, yaml: &str) -> Manager {
     let outside = Surroundings {
         runtime: tokio::runtime::Handle::current(),
-        sink: sink.clone(),
+        sink,
         clock: SystemClock::shared(),
         meter: Meter::new(),
         tasks: Tasks::new(&Meter::new()),
         fetch: Arc::new(NetFetch::new()),
         aliases: no_aliases(),
+        extras: Default::default(),
         offset_seed: 1,
     };
     let manager = Manager::new(outside);
     let parsed = parse("p.yml", yaml, &Outside { environment: &|_| None, lookup: Lookup::default() });
     manager.apply(&parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.findings)));
-    (sink, manager)
+    manager
 }
 
 /// Asks until the answer is as wanted; gives the last answer when it never is.
-async fn wait_for<T>(mut ask: impl AsyncFnMut() -> T, wanted: impl Fn(&T) -> bool) -> T {
+pub(super) async fn wait_for<T>(mut ask: impl AsyncFnMut() -> T, wanted: impl Fn(&T) -> bool) -> T {
     let mut answer = ask().await;
     for _ in 0..150 {
         if wanted(&answer) {
@@ -257,7 +263,7 @@ fn differential_config(address: &str) -> String {
 }
 
 /// A running Prometheus; killed when dropped.
-struct Prometheus {
+pub(super) struct Prometheus {
     child: std::process::Child,
     url: String,
     _dir: tempfile::TempDir,
@@ -269,7 +275,8 @@ impl Drop for Prometheus {
     }
 }
 
-async fn start_prometheus(config: &str) -> Option<Prometheus> {
+/// Starts Prometheus with a configuration and further flags; `None` when it is not installed.
+pub(super) async fn start_prometheus(config: &str, flags: &[&str]) -> Option<Prometheus> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("prometheus.yml");
     std::fs::write(&file, config).unwrap();
@@ -279,6 +286,7 @@ async fn start_prometheus(config: &str) -> Option<Prometheus> {
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .args(flags)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -321,7 +329,7 @@ async fn prometheus_sees_the_same() {
     let visits = Mutex::new(HashMap::new());
     let server = serve(move |asked| exposition(asked, &mut visits.lock().unwrap())).await;
     let config = differential_config(&server.address);
-    let Some(prometheus) = start_prometheus(&config).await else {
+    let Some(prometheus) = start_prometheus(&config, &[]).await else {
         eprintln!("SKIPPED: there is no prometheus");
         return;
     };

@@ -15,6 +15,7 @@ use watchfire_net::tasks::Tasks;
 use super::alias::{Aliases, default_aliases, no_aliases};
 use super::config::{Authorization, Outside, ScrapeConfig, SecretSource, parse};
 use super::fetch::{Answer, Fetch, FetchError, Fetching, Request};
+use super::format::Encoding;
 use super::{Manager, Surroundings};
 use crate::discovery::glob::Lookup;
 
@@ -109,6 +110,7 @@ impl Rig {
             tasks: tasks.clone(),
             fetch: script.clone(),
             aliases,
+            extras: Default::default(),
             offset_seed: 7,
         };
         Rig { sink, script, meter, tasks, manager: Manager::new(outside) }
@@ -390,7 +392,7 @@ fn check_body(job: &str, text: &str, expected: &str) {
     let groups = job.discovery[0].initial(&Meter::new()).unwrap();
     let Outcome::Active(target) = build(&job, &groups[0], &groups[0].targets[0]) else { panic!("no target") };
     let mut intake = Intake::new(&job, &target);
-    let (batch, counts, read) = intake.take(text.as_bytes(), Format::PrometheusText, Timestamp(1_000), &job, &target);
+    let (batch, counts, read) = intake.take(text.as_bytes(), Encoding::Text(Format::PrometheusText), Timestamp(1_000), &job, &target);
     let outcome = match read {
         Ok(()) => format!(
             "{} dup={}",
@@ -459,7 +461,7 @@ fn metadata_is_sent_once_and_again_when_it_changes() {
     let Outcome::Active(target) = build(&job, &groups[0], &groups[0].targets[0]) else { panic!("no target") };
     let mut intake = Intake::new(&job, &target);
     let mut sent = |text: &str| {
-        let (batch, _, read) = intake.take(text.as_bytes(), Format::PrometheusText, Timestamp(1), &job, &target);
+        let (batch, _, read) = intake.take(text.as_bytes(), Encoding::Text(Format::PrometheusText), Timestamp(1), &job, &target);
         read.unwrap();
         batch.metadata.iter().map(|m| format!("{} {} {}", m.family, m.kind.name(), m.help)).collect::<Vec<_>>()
     };

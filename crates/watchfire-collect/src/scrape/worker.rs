@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
-use watchfire_ingest::exposition::Format;
 use watchfire_model::batch::Batch;
 use watchfire_model::live::LastScrape;
 use watchfire_model::time::Timestamp;
 
 use super::alias::Alias;
-use super::config::{Authorization, HttpOptions, Protocol, ScrapeConfig, SecretSource};
+use super::config::{Authorization, HttpOptions, ScrapeConfig, SecretSource};
 use super::fetch::{Answer, FetchError, Request, scrape_request};
+use super::format::encoding_of;
 use super::intake::{Counts, Facts, Intake};
 use super::manager::Env;
 use super::target::Target;
@@ -227,18 +227,10 @@ impl Scrape {
                 return (intake.nothing(self.time), Counts::default(), bytes, Some(error.to_string()));
             }
         };
-        let format = format_of(&answer.content_type, self.job.fallback_protocol);
-        let (batch, counts, taken) = intake.take(&answer.body, format, self.time, &self.job, &self.target);
+        let encoding = encoding_of(&answer.content_type, self.job.fallback_protocol);
+        let (batch, counts, taken) = intake.take(&answer.body, encoding, self.time, &self.job, &self.target);
         (batch, counts, answer.body.len() as i64, taken.err().map(|e| e.to_string()))
     }
-}
-
-/// The format of an answer. An unknown or missing type is read as the text format, as Prometheus 2 did.
-fn format_of(content_type: &str, fallback: Option<Protocol>) -> Format {
-    Format::from_content_type(content_type).unwrap_or(match fallback {
-        Some(Protocol::OpenMetrics100 | Protocol::OpenMetrics001) => Format::OpenMetrics,
-        _ => Format::PrometheusText,
-    })
 }
 
 /// The time of a scrape: when it was due if it is hardly late, else now.
@@ -285,18 +277,5 @@ mod tests {
         check(101, Some(100), 50, 101);
         // A clock that was set back is believed.
         check(-50_000, Some(1_000), 1_000, -50_000);
-    }
-
-    #[test]
-    fn formats() {
-        for (content_type, fallback, expected) in [
-            ("application/openmetrics-text; version=1.0.0", None, Format::OpenMetrics),
-            ("text/plain; version=0.0.4", Some(Protocol::OpenMetrics100), Format::PrometheusText),
-            ("", None, Format::PrometheusText),
-            ("", Some(Protocol::OpenMetrics100), Format::OpenMetrics),
-            ("text/html", None, Format::PrometheusText),
-        ] {
-            assert_eq!(format_of(content_type, fallback), expected, "{content_type}");
-        }
     }
 }

@@ -51,8 +51,8 @@ pub struct RawSample<'a> {
     pub value: f64,
     /// The time, if one was given.
     pub time: Option<Timestamp>,
-    /// Whether an exemplar followed (checked, not kept).
-    pub exemplar: bool,
+    /// The exemplar that followed, as it stands there: `{labels} value [time]`.
+    pub exemplar: Option<&'a str>,
     /// Whether the series is the one that the caller expected.
     pub expected: bool,
     pub(crate) grammar: Grammar,
@@ -63,7 +63,11 @@ pub struct RawSample<'a> {
 /// Names and values of one sample, escapes resolved, ascending by name; empty values are still there.
 #[derive(Debug)]
 pub struct SampleNames<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-impl SampleNames<'_> {
+impl<'a> SampleNames<'a> {
+    /// Names that are ascending already and stand there once.
+    pub fn from_sorted(pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> SampleNames<'a> {
+        SampleNames(pairs)
+    }
     /// The pairs.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (&**n, &**v))
@@ -185,7 +189,7 @@ impl<'a> Parser<'a> {
     }
     /// The next entry, as the iterator gives it. A sample of the series that the caller expects is found faster and says so.
     #[inline]
-    pub fn next_expecting(&mut self, expected: &str) -> Option<Result<Entry<'a>, ParseError>> {
+    pub fn next_expecting(&mut self, expected: &[u8]) -> Option<Result<Entry<'a>, ParseError>> {
         match self {
             Parser::PrometheusText(parser) => parser.next_expecting(expected),
             Parser::OpenMetrics(parser) => parser.next(),

@@ -195,9 +195,9 @@ impl<'a> Cursor<'a> {
     /// Steps over a series that is expected here, because it stood here the last time. It was found valid then, and what follows
     /// shows that it ends here, so it need not be read again.
     #[inline]
-    pub(crate) fn known_series(&mut self, expected: &str) -> bool {
+    pub(crate) fn known_series(&mut self, expected: &[u8]) -> bool {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        let Some(after) = rest.strip_prefix(expected.as_bytes()) else { return false };
+        let Some(after) = rest.strip_prefix(expected) else { return false };
         // A blank and then a brace would be the labels of a longer series.
         let ends = matches!(after, [b' ' | b'\t', next, ..] if !matches!(next, b'{' | b' ' | b'\t'));
         if ends && !expected.is_empty() {

@@ -13,7 +13,7 @@ fn show(entry: &Entry<'_>) -> String {
         Entry::Sample(s) => {
             let labels = s.labels().map_or_else(|e| format!("<{e}>"), |l| l.to_string());
             let time = s.time.map(|t| format!(" @{}", t.0)).unwrap_or_default();
-            format!("{labels} {}{time}{}", format_value(s.value), if s.exemplar { " #" } else { "" })
+            format!("{labels} {}{time}{}", format_value(s.value), if s.exemplar.is_some() { " #" } else { "" })
         }
         Entry::Type { family, kind } => format!("TYPE {family} {}", kind.name()),
         Entry::Help { family, help } => format!("HELP {family} {help:?}"),
@@ -217,7 +217,7 @@ proptest! {
         let plain: Vec<_> = Parser::new(Format::PrometheusText, &text).map(|e| e.map(|e| show(&e))).collect();
         let mut parser = Parser::new(Format::PrometheusText, &text);
         let mut found = Vec::new();
-        while let Some(entry) = parser.next_expecting(&expected) {
+        while let Some(entry) = parser.next_expecting(expected.as_bytes()) {
             if let Ok(Entry::Sample(sample)) = &entry {
                 prop_assert!(!sample.expected || sample.series == expected);
             }

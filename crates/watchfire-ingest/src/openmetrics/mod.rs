@@ -1,5 +1,5 @@
 //! OpenMetrics 1.0.0 (and 0.0.1), read as Prometheus reads it: every line by the letter, `# EOF` at the end, exemplars
-//! checked and passed over. `_created` lines are samples like others. The rules about the order of families and about
+//! checked and handed on undecoded. `_created` lines are samples like others. The rules about the order of families and about
 //! suffixes are not enforced, as they are not there.
 
 use watchfire_model::batch::MetricType;
@@ -73,15 +73,13 @@ impl<'a> Parser<'a> {
         let series = self.cursor.slice(offset, self.cursor.at);
         let value = self.number()?;
         let mut time = None;
-        let mut exemplar = false;
+        let mut exemplar = None;
         if self.cursor.eat_word(" # {") {
-            self.exemplar()?;
-            exemplar = true;
+            exemplar = Some(self.exemplar()?);
         } else if self.cursor.peek() == Some(b' ') {
             time = Some(self.time()?);
             if self.cursor.eat_word(" # {") {
-                self.exemplar()?;
-                exemplar = true;
+                exemplar = Some(self.exemplar()?);
             }
         }
         self.line_end()?;
@@ -128,7 +126,7 @@ impl<'a> Parser<'a> {
     }
 
     /// An exemplar behind its opening brace: labels, a value, perhaps a time.
-    fn exemplar(&mut self) -> Result<(), ParseError> {
+    fn exemplar(&mut self) -> Result<&'a str, ParseError> {
         let start = self.cursor.at;
         let mut bare_name = false;
         self.cursor.label_set(Grammar::Strict, &mut false, &mut |part| bare_name |= matches!(part, Part::Name(_)))?;
@@ -139,7 +137,8 @@ impl<'a> Parser<'a> {
         if self.cursor.peek() == Some(b' ') {
             self.time()?;
         }
-        Ok(())
+        // With the brace, which was stepped over.
+        Ok(self.cursor.slice(start - 1, self.cursor.at))
     }
 }
 impl<'a> Iterator for Parser<'a> {

@@ -22,7 +22,7 @@ impl<'a> Parser<'a> {
 
     /// The next entry, as the iterator gives it. A sample of the series that the caller expects is found faster and says so.
     #[inline]
-    pub fn next_expecting(&mut self, expected: &str) -> Option<Result<Entry<'a>, ParseError>> {
+    pub fn next_expecting(&mut self, expected: &[u8]) -> Option<Result<Entry<'a>, ParseError>> {
         if self.failed {
             return None;
         }
@@ -31,7 +31,7 @@ impl<'a> Parser<'a> {
         entry
     }
 
-    fn entry(&mut self, expected: &str) -> Result<Option<Entry<'a>>, ParseError> {
+    fn entry(&mut self, expected: &[u8]) -> Result<Option<Entry<'a>>, ParseError> {
         loop {
             self.cursor.blanks();
             match self.cursor.peek() {
@@ -82,7 +82,7 @@ impl<'a> Parser<'a> {
     }
 
     #[inline]
-    fn sample(&mut self, expected: &str) -> Result<Entry<'a>, ParseError> {
+    fn sample(&mut self, expected: &[u8]) -> Result<Entry<'a>, ParseError> {
         let offset = self.cursor.at;
         let known = self.cursor.known_series(expected);
         if !known {
@@ -107,7 +107,7 @@ impl<'a> Parser<'a> {
             kind: self.kind,
             value,
             time,
-            exemplar: false,
+            exemplar: None,
             expected: known,
             grammar: Grammar::Loose,
             offset,
@@ -132,6 +132,6 @@ impl<'a> Iterator for Parser<'a> {
     type Item = Result<Entry<'a>, ParseError>;
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_expecting("")
+        self.next_expecting(b"")
     }
 }

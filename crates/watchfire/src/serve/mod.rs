@@ -31,7 +31,7 @@ use watchfire_net::tls::{ClientTls, client_config};
 use watchfire_pack::catalog::Catalogs;
 use watchfire_store::{OpenError, Options, Store};
 
-use crate::settings::{self, Environment, Flags, Settings};
+use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
 use crate::{logging, memory};
 
 pub(crate) use rooms::build;
@@ -134,7 +134,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let own_token = auth.is_enabled().then(|| auth.own_token().clone());
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
     let scraping = scraping::Thread::start()?;
-    let manager = start_scraping(scraping.runtime(), &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
+    let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, manager.clone(), clock.clone(), &meter, prometheus));
     let parts = rooms::Parts {
         store: store.clone(),
@@ -223,6 +223,7 @@ fn start_gpu(
 #[expect(clippy::too_many_arguments, reason = "the rooms that scraping meets; a struct would only rename them")]
 fn start_scraping(
     runtime: tokio::runtime::Handle,
+    ingest: &IngestSettings,
     instance: &str,
     environment: &Environment,
     aliases: scrape::Aliases,
@@ -239,6 +240,7 @@ fn start_scraping(
         tasks: tasks.clone(),
         fetch: Arc::new(scrape::NetFetch::new().with_environment(&|name| environment.get(name).map(str::to_owned))),
         aliases,
+        extras: ingest.scraping(),
         offset_seed: watchfire_model::labels::Labels::from_pairs([("host", instance)]).hash_value(),
     }))
 }

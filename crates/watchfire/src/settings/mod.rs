@@ -120,6 +120,10 @@ impl IngestSettings {
         let IngestSettings { type_and_unit_labels, created_timestamps } = *self;
         watchfire_ingest::remote_write::Options { type_and_unit_labels, created_timestamps }
     }
+    pub(crate) fn scraping(&self) -> watchfire_collect::scrape::config::Extras {
+        let IngestSettings { type_and_unit_labels, created_timestamps } = *self;
+        watchfire_collect::scrape::config::Extras { type_and_unit_labels, created_timestamps }
+    }
 }
 
 /// `gpu:`, with the seeds' variables.

@@ -4,6 +4,7 @@ use watchfire_model::document::{Node, Reader, nearest};
 use watchfire_model::labels::{Labels, is_classic_label_name};
 
 use super::Outside;
+use super::histograms::{self, Histograms};
 
 /// The interval when nobody sets one.
 const INTERVAL_MS_DEFAULT: u64 = 60_000;
@@ -35,6 +36,8 @@ pub struct Global {
     pub escaping: Option<&'static str>,
     /// Whether three more series per target are written.
     pub extra_scrape_metrics: bool,
+    /// What is wanted of histograms.
+    pub histograms: Histograms,
 }
 
 /// Limits of a scrape; zero is "none" as in Prometheus (except for the body, which has our own default then).
@@ -77,7 +80,7 @@ impl Limits {
 /// A format that a target may answer in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// Delimited protocol buffers; known by name, never asked for.
+    /// Delimited protocol buffers.
     PrometheusProto,
     /// OpenMetrics 1.0.0.
     OpenMetrics100,
@@ -91,6 +94,9 @@ pub enum Protocol {
 impl Protocol {
     /// What is asked for when the file does not say, the most wanted first.
     pub const DEFAULT: [Protocol; 4] = [Protocol::OpenMetrics100, Protocol::OpenMetrics001, Protocol::Text100, Protocol::Text004];
+    /// The same where something is wanted that only protocol buffers carry.
+    pub const DEFAULT_PROTO_FIRST: [Protocol; 5] =
+        [Protocol::PrometheusProto, Protocol::OpenMetrics100, Protocol::OpenMetrics001, Protocol::Text100, Protocol::Text004];
     const NAMES: [(&'static str, Protocol); 5] = [
         ("PrometheusProto", Protocol::PrometheusProto),
         ("OpenMetricsText1.0.0", Protocol::OpenMetrics100),
@@ -153,9 +159,9 @@ pub(super) fn read(root: &Reader<'_>, outside: &Outside<'_>) -> Global {
         validation,
         escaping: read_escaping(&reader),
         extra_scrape_metrics: reader.bool("extra_scrape_metrics").unwrap_or(false),
+        histograms: histograms::read_switches(&reader, Histograms::default()),
     };
     warn_not_carried_out(&reader, &["query_log_file", "scrape_failure_log_file"]);
-    read_histogram_switches(&reader);
     reader.finish();
     global
 }
@@ -206,10 +212,7 @@ pub(super) fn read_protocols(reader: &Reader<'_>) -> Option<Vec<Protocol>> {
     if found.is_empty() && reader.list("scrape_protocols").is_empty() {
         reader.error_at("scrape_protocols", "must not be empty");
     }
-    if found == [Protocol::PrometheusProto] {
-        reader.warning_at("scrape_protocols", "the protocol buffer format is not supported here; the text formats are asked for");
-    }
-    found.retain(|p| *p != Protocol::PrometheusProto);
+    // What is wrong in the list is said already.
     Some(if found.is_empty() { Protocol::DEFAULT.to_vec() } else { found })
 }
 
@@ -228,15 +231,6 @@ pub(super) fn read_validation(reader: &Reader<'_>) -> Option<NameValidation> {
 
 pub(super) fn read_escaping(reader: &Reader<'_>) -> Option<&'static str> {
     reader.word("metric_name_escaping_scheme", &["allow-utf-8", "underscores", "dots", "values", ""]).filter(|w| !w.is_empty())
-}
-
-/// Native histograms are not stored here, so the switches about them change nothing.
-pub(super) fn read_histogram_switches(reader: &Reader<'_>) {
-    for key in ["scrape_native_histograms", "convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms"] {
-        if reader.bool(key) == Some(true) {
-            reader.warning_at(key, "has no effect: native histograms are not supported here, classic ones are always scraped");
-        }
-    }
 }
 
 /// Says of keys that Prometheus knows that nothing happens with them here.

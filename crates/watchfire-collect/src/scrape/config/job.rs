@@ -9,9 +9,9 @@ use watchfire_model::document::{Context, Node, Reader};
 use watchfire_model::meter::Meter;
 
 use super::global::{
-    Global, Limits, NameValidation, Protocol, read_escaping, read_fallback, read_histogram_switches, read_job_limits, read_protocols, read_times,
-    read_validation, warn_not_carried_out,
+    Global, Limits, NameValidation, Protocol, read_escaping, read_fallback, read_job_limits, read_protocols, read_times, read_validation, warn_not_carried_out,
 };
+use super::histograms::{self, Histograms};
 use super::{http, url_target};
 use crate::discovery::glob::Lookup;
 use crate::discovery::{Discovery, MECHANISMS, Place, UNSUPPORTED};
@@ -52,6 +52,12 @@ pub struct ScrapeConfig {
     pub escaping: &'static str,
     /// Whether three more series per target are written.
     pub extra_scrape_metrics: bool,
+    /// What is wanted of histograms.
+    pub histograms: Histograms,
+    /// What our own settings say about all jobs.
+    pub extras: Extras,
+    /// Whether the formats to ask for stand in the file.
+    protocols_given: bool,
     /// Rules for targets.
     pub relabel: Vec<RelabelConfig>,
     /// Rules for samples.
@@ -64,6 +70,15 @@ pub struct ScrapeConfig {
     pub fingerprint: u64,
     /// The job's text as a tree, for rendering.
     pub(super) source: Node,
+}
+
+/// What our own settings say about the extras that targets of all jobs show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Whether type and unit of a metric become the labels `__type__` and `__unit__`.
+    pub type_and_unit_labels: bool,
+    /// Whether the time at which a counter began becomes a sample of value 0.
+    pub created_timestamps: bool,
 }
 
 impl fmt::Debug for ScrapeConfig {
@@ -79,6 +94,8 @@ pub(super) fn read(reader: Reader<'_>, global: &Global, lookup: &Lookup) -> Scra
     let own_validation = read_validation(&reader);
     let validation = own_validation.unwrap_or(global.validation);
     let flag = |key, default| reader.bool(key).unwrap_or(default);
+    let histograms = histograms::read_job(&reader, global.histograms);
+    let protocols = read_protocols(&reader).or_else(|| global.protocols.clone());
     let mut job = ScrapeConfig {
         name,
         interval_ms,
@@ -91,11 +108,14 @@ pub(super) fn read(reader: Reader<'_>, global: &Global, lookup: &Lookup) -> Scra
         metrics_path: reader.text("metrics_path").filter(|p| !p.is_empty()).unwrap_or_else(|| "/metrics".to_owned()),
         enable_compression: flag("enable_compression", true),
         limits: read_job_limits(&reader, global),
-        protocols: read_protocols(&reader).or_else(|| global.protocols.clone()).unwrap_or_else(|| Protocol::DEFAULT.to_vec()),
+        protocols_given: protocols.is_some(),
+        protocols: protocols.unwrap_or_else(|| default_protocols(histograms.native)),
         fallback_protocol: read_fallback(&reader),
         validation,
         escaping: escaping(&reader, global, own_validation),
         extra_scrape_metrics: flag("extra_scrape_metrics", global.extra_scrape_metrics),
+        histograms,
+        extras: Extras::default(),
         relabel: relabel_rules(&reader, "relabel_configs"),
         metric_relabel: relabel_rules(&reader, "metric_relabel_configs"),
         client: Arc::new(http::read(&reader, lookup)),
@@ -103,7 +123,11 @@ pub(super) fn read(reader: Reader<'_>, global: &Global, lookup: &Lookup) -> Scra
         fingerprint: 0,
         source: reader.node().clone(),
     };
-    read_dead_keys(&reader);
+    warn_not_carried_out(&reader, &["scrape_failure_log_file"]);
+    if job.histograms.native && !job.protocols.contains(&Protocol::PrometheusProto) {
+        let key = if reader.has("scrape_protocols") { "scrape_protocols" } else { "scrape_native_histograms" };
+        reader.warning_at(key, "native histograms come by PrometheusProto only, which is not among the scrape protocols");
+    }
     url_target::check(&reader, &job);
     job.discovery = read_discovery(&reader, lookup, &job);
     warn_invalid_targets(&reader, &job);
@@ -155,23 +179,6 @@ pub(super) fn relabel_rules(reader: &Reader<'_>, key: &'static str) -> Vec<Relab
     relabel::read_list(reader.context(), reader.raw(key), &reader.path_of(key))
 }
 
-fn read_dead_keys(reader: &Reader<'_>) {
-    read_histogram_switches(reader);
-    warn_not_carried_out(reader, &["scrape_failure_log_file"]);
-    if reader.u64("native_histogram_bucket_limit").is_some_and(|n| n > 0) {
-        reader.warning_at("native_histogram_bucket_limit", "has no effect: native histograms are not supported here");
-    }
-    if reader.f64("native_histogram_min_bucket_factor").is_some_and(|n| n > 0.0) {
-        reader.warning_at("native_histogram_min_bucket_factor", "has no effect: native histograms are not supported here");
-    }
-    if reader.bool("scrape_classic_histograms").is_some() {
-        reader.warning_at(
-            "scrape_classic_histograms",
-            "was renamed to always_scrape_classic_histograms in Prometheus 3; classic histograms are always scraped here",
-        );
-    }
-}
-
 fn read_discovery(reader: &Reader<'_>, lookup: &Lookup, job: &ScrapeConfig) -> Vec<Arc<dyn Discovery>> {
     let mut found: Vec<Arc<dyn Discovery>> = Vec::new();
     for mechanism in MECHANISMS {
@@ -217,10 +224,26 @@ fn fingerprint(job: &ScrapeConfig, lookup: &Lookup) -> u64 {
     let limits = &job.limits;
     (limits.body_bytes, limits.samples, limits.targets, limits.labels, limits.label_name_bytes, limits.label_value_bytes, limits.dropped_targets)
         .hash(&mut hasher);
-    job.protocols.hash(&mut hasher);
+    (&job.protocols, job.histograms).hash(&mut hasher);
     lookup.directory.hash(&mut hasher);
     lookup.monitoring_dir.hash(&mut hasher);
     hasher.finish()
+}
+
+fn default_protocols(proto_first: bool) -> Vec<Protocol> {
+    if proto_first { Protocol::DEFAULT_PROTO_FIRST.to_vec() } else { Protocol::DEFAULT.to_vec() }
+}
+
+impl ScrapeConfig {
+    /// The same with what our own settings say. When counts began is best said in protocol buffers: they are asked for first
+    /// where the file does not say otherwise.
+    pub(crate) fn with_extras(mut self, extras: Extras) -> ScrapeConfig {
+        self.extras = extras;
+        if extras.created_timestamps && !self.protocols_given {
+            self.protocols = default_protocols(true);
+        }
+        self
+    }
 }
 
 /// A scrape configuration without any text behind it, for jobs that other rooms make up (and for tests).

@@ -4,6 +4,7 @@
 
 mod effective;
 mod global;
+mod histograms;
 mod http;
 mod job;
 mod render;
@@ -20,8 +21,9 @@ use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value,
 use crate::discovery::glob::{Lookup, is_pattern};
 
 pub use global::{Global, Limits, NameValidation, Protocol};
+pub use histograms::Histograms;
 pub use http::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
-pub use job::ScrapeConfig;
+pub use job::{Extras, ScrapeConfig};
 pub use sections::{Alerting, Alertmanager, Storage};
 
 /// At most so many scrape configurations are taken from one configuration.

@@ -154,7 +154,11 @@ fn what_is_not_carried_out_is_a_warning() {
         "only client_credentials is carried out",
     );
     check("rule_files: [/nonexistent/rules.yml]", "Prometheus would skip it without a word");
-    check("global: {scrape_protocols: [PrometheusProto]}", "protocol buffer format is not supported");
+    check(
+        "scrape_configs: [{job_name: a, scrape_native_histograms: true, scrape_protocols: [PrometheusText0.0.4]}]",
+        "native histograms come by PrometheusProto only",
+    );
+    check("scrape_configs: [{job_name: a, scrape_classic_histograms: true}]", "was renamed to always_scrape_classic_histograms");
 }
 
 #[test]
