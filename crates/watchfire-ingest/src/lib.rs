@@ -5,6 +5,7 @@
 
 pub mod exposition;
 pub mod gate;
+pub mod native;
 pub mod openmetrics;
 pub mod prometheus_proto;
 pub mod prometheus_text;

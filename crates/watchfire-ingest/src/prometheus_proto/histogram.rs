@@ -10,6 +10,7 @@ use watchfire_model::histogram::{CounterReset, Histogram, HistogramError, Span};
 use super::sample::{has_time, read_timestamp};
 use super::{ProtoError, WrongHistogram};
 use crate::exposition::{Classic, RawExemplar};
+use crate::native;
 use crate::protobuf::{Message, Value, WireError, doubles, numbers, signed};
 
 /// A classic bucket.
@@ -124,7 +125,7 @@ impl<'a> RawHistogram<'a> {
             negative_buckets: side(&self.negative),
             ..Histogram::default()
         };
-        histogram.check()?;
+        histogram = native::settled(histogram)?;
         histogram.compact();
         Ok(histogram)
     }

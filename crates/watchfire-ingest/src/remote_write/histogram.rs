@@ -11,6 +11,7 @@ use watchfire_model::histogram::{CounterReset, Histogram, Span};
 use watchfire_model::sample::HistogramSample;
 use watchfire_model::time::Timestamp;
 
+use crate::native;
 use crate::protobuf::{Message, Value, WireError, doubles, numbers, signed};
 
 /// A histogram with the time at which its counts began, or 0.
@@ -62,10 +63,8 @@ pub(super) fn read(message: &[u8], left: &mut usize) -> Result<Result<Started, S
         }
         *place = if histogram.integer { buckets.whole } else { buckets.counts };
     }
-    Ok(match histogram.check() {
-        Ok(()) => Ok((HistogramSample { time: Timestamp(time), value: Arc::new(histogram) }, start)),
-        Err(wrong) => Err(wrong.to_string()),
-    })
+    let settled = native::settled(histogram).map_err(|wrong| wrong.to_string());
+    Ok(settled.map(|histogram| (HistogramSample { time: Timestamp(time), value: Arc::new(histogram) }, start)))
 }
 
 /// A number that comes in one of two kinds.

@@ -16,8 +16,10 @@ use super::series::{Pieces, read_sample};
 use super::{DecodeError, Decoded, LABELS_MAX, Options, SYMBOLS_MAX, Version, histogram, wire};
 use crate::protobuf::{Message, Value, WireError, numbers, text};
 
-/// An exemplar whose labels are longer than this in bytes is more than an exemplar may be.
-const EXEMPLAR_BYTES_MAX: usize = 1024;
+/// An exemplar whose labels are longer than this in bytes has more than the 128 characters that it may have.
+const EXEMPLAR_BYTES_MAX: usize = 512;
+/// Help and units are cut to this length in bytes: one long text could be named by every series.
+const ABOUT_BYTES_MAX: usize = 4096;
 
 /// What is the same for all series of a message.
 struct Reading<'a, 'c> {
@@ -83,7 +85,7 @@ impl<'a> Reading<'a, '_> {
                     }
                     Err(words) => pieces.add_wrong(words),
                 },
-                (4, Value::Bytes(message)) => match self.read_exemplar(message)? {
+                (4, Value::Bytes(message)) => match self.read_exemplar(message, &mut out.label_bytes_left)? {
                     Some(exemplar) => pieces.exemplars.push(exemplar),
                     None => pieces.exemplars_refused += 1,
                 },
@@ -142,8 +144,8 @@ impl<'a> Reading<'a, '_> {
         }
     }
 
-    /// `None` for one whose labels cannot be.
-    fn read_exemplar(&self, message: &[u8]) -> Result<Option<Exemplar>, WireError> {
+    /// `None` for one whose labels cannot be. Their bytes are taken from `left`.
+    fn read_exemplar(&self, message: &[u8], left: &mut usize) -> Result<Option<Exemplar>, WireError> {
         let mut refs: Vec<u32> = Vec::new();
         let (mut value, mut time) = (0.0, 0);
         for field in Message::new(message) {
@@ -160,8 +162,9 @@ impl<'a> Reading<'a, '_> {
         }
         let (pairs, rest) = refs.as_chunks::<2>();
         let pairs: Option<Vec<(&str, &str)>> = pairs.iter().map(|[n, v]| Some((self.symbol(*n).ok()?, self.symbol(*v).ok()?))).collect();
-        let fits = |pairs: &Vec<(&str, &str)>| pairs.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>() <= EXEMPLAR_BYTES_MAX;
-        let pairs = pairs.filter(|p| rest.is_empty() && fits(p));
+        let bytes = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+        let pairs = pairs.filter(|p| rest.is_empty() && bytes(p) <= EXEMPLAR_BYTES_MAX.min(*left));
+        *left -= pairs.as_deref().map_or(0, bytes);
         Ok(pairs.map(|pairs| Exemplar { labels: Labels::from_pairs(pairs), time: Timestamp(time), value }))
     }
 
@@ -190,7 +193,8 @@ impl<'a> Reading<'a, '_> {
         if family.is_empty() || !self.families.insert(family) {
             return None;
         }
-        out.batch.metadata.push(Metadata { family: family.into(), kind: about.kind, help: about.help.into(), unit: about.unit.into() });
+        let cut = |text: &'a str| text.get(..text.floor_char_boundary(ABOUT_BYTES_MAX)).unwrap_or(text);
+        out.batch.metadata.push(Metadata { family: family.into(), kind: about.kind, help: cut(about.help).into(), unit: cut(about.unit).into() });
         Some(family)
     }
 

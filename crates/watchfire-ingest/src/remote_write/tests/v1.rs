@@ -98,6 +98,7 @@ fn histograms_of_every_form() {
     );
     check(&|h| h.schema = 200, Err("unknown schema 200"));
     check(&|h| h.schema = 61, Err("unknown schema 61"));
+    check(&|h| h.schema = 9, Ok("h h8i NotReset n=9 sum=12.5 z=2/0.001 +[0:1,1:1][4.0, 1.0] -[0:1][2.0] c[]@1"));
     check(&|h| h.positive_deltas.push(1), Err("spans need 3 buckets, have 4 buckets"));
     check(&|h| h.count_int = Some(10), Err("should equal the number of observations in its buckets: 10 is not 9"));
     check(&|h| h.positive_deltas = vec![1, -2, 8], Err("below zero"));

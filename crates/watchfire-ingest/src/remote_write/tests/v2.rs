@@ -131,6 +131,19 @@ fn texts_that_are_named_often_are_bounded() {
     let kept: usize = decoded.batch.series.iter().map(|s| s.labels.memory()).sum();
     assert!(kept <= LABEL_BYTES_PER_MESSAGE_MAX + (1 << 20), "{kept}");
     assert_eq!(decoded.refused.rejected_total() + decoded.batch.series.len() as u64, 1_000);
+    // The same by help texts and by exemplars.
+    let mut table = Table::new();
+    let help = table.symbol(&"é".repeat(1 << 20));
+    let exemplar = ExemplarV2 { refs: table.refs(&[("a", &"x".repeat(500))]), value: 1.0, timestamp: 1 };
+    let series = (0..300).map(|i| {
+        let refs = table.refs(&[("__name__", &format!("m{i}"))]);
+        SeriesV2 { refs, metadata: Some(MetadataV2 { kind: 1, help, unit: 0 }), exemplars: vec![exemplar.clone(); 500], ..SeriesV2::default() }
+    });
+    let series: Vec<SeriesV2> = series.collect();
+    let decoded = decode(Version::V2, &table.request(series)).unwrap();
+    assert!(decoded.batch.metadata.len() > 200 && decoded.batch.metadata.iter().all(|m| m.help.len() == 4096));
+    let kept: u64 = decoded.batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
+    assert!(kept * 501 <= LABEL_BYTES_PER_MESSAGE_MAX as u64 && kept + decoded.exemplars_refused == 150_000, "{kept}");
 }
 
 #[test]
