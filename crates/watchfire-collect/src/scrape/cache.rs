@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use watchfire_model::batch::MetricType;
 use watchfire_model::labels::Labels;
 
@@ -26,17 +26,16 @@ struct Text {
     turn: u64,
     /// Whether a good scrape came without it: the next time it counts as added.
     forgotten: bool,
-    /// The metric whose `_created` line speaks for it, or 0.
-    group: u64,
     /// Tells the exemplars that came with it last from others; 0 when there were none.
-    exemplars: u64,
+    exemplars: u32,
 }
 
 impl Text {
-    fn known(&self) -> Known {
+    /// What it stands for, given its metric.
+    fn known(&self, group: u64) -> Known {
         match self.series {
             NONE => Known::Dropped,
-            CREATED => Known::Created(self.group),
+            CREATED => Known::Created(group),
             series => Known::Series(SeriesNumber(series)),
         }
     }
@@ -53,8 +52,6 @@ struct Series {
     alive: bool,
     /// Whether its last sample was a native histogram.
     histogram: bool,
-    /// The latest beginning of its counts that was passed on, in milliseconds.
-    created: i64,
 }
 
 /// What a raw text stands for.
@@ -83,6 +80,10 @@ pub(super) struct Cache {
     /// The text before the one that is looked up, to learn the order and to guess by it.
     last: u32,
     forgotten: usize,
+    /// The metrics whose `_created` lines speak for texts, by their numbers; empty unless somebody wants to know.
+    groups: HashMap<u32, u64>,
+    /// The latest beginning of the counts of series that was passed on, in milliseconds; likewise.
+    created: HashMap<u32, i64>,
 }
 
 impl Cache {
@@ -96,6 +97,8 @@ impl Cache {
             turn: 1,
             last: NONE,
             forgotten: 0,
+            groups: HashMap::new(),
+            created: HashMap::new(),
         }
     }
 
@@ -117,10 +120,11 @@ impl Cache {
         let text = &mut self.texts[at as usize];
         text.turn = turn;
         let added = std::mem::take(&mut text.forgotten);
-        let known = text.known();
+        let series = text.series;
         self.forgotten -= usize::from(added);
         self.follow(at);
-        Some((known, added))
+        let group = if series == CREATED { self.group() } else { 0 };
+        Some((self.texts[at as usize].known(group), added))
     }
     fn next(&self) -> u32 {
         match self.texts.get(self.last as usize) {
@@ -157,9 +161,12 @@ impl Cache {
     }
     fn insert_text(&mut self, raw: &[u8], kind: MetricType, series: u32, group: u64) -> Known {
         let at = self.texts.len() as u32;
-        let text = Text { raw: raw.into(), kind, series, next: NONE, turn: self.turn, forgotten: false, group, exemplars: 0 };
-        let known = text.known();
+        let text = Text { raw: raw.into(), kind, series, next: NONE, turn: self.turn, forgotten: false, exemplars: 0 };
+        let known = text.known(group);
         self.texts.push(text);
+        if group != 0 {
+            self.groups.insert(at, group);
+        }
         let (texts, hasher) = (&self.texts, &self.hasher);
         self.by_text.insert_unique(hasher.hash_one(raw), at, |i| hasher.hash_one(&*texts[*i as usize].raw));
         self.follow(at);
@@ -171,7 +178,7 @@ impl Cache {
             return *found;
         }
         let at = self.series.len() as u32;
-        self.series.push(Series { labels, turn: 0, tracked: 0, alive: false, histogram: false, created: i64::MIN });
+        self.series.push(Series { labels, turn: 0, tracked: 0, alive: false, histogram: false });
         let series = &self.series;
         self.by_labels.insert_unique(hash, at, |i| series[*i as usize].labels.hash_value());
         at
@@ -195,18 +202,18 @@ impl Cache {
     }
     /// The metric of the text that was looked up last, for `_created` lines; 0 when it has none.
     pub(super) fn group(&self) -> u64 {
-        self.texts.get(self.last as usize).map_or(0, |text| text.group)
+        self.groups.get(&self.last).copied().unwrap_or(0)
     }
     /// Notes the exemplars of the text that was looked up last; says whether they are others than the last time.
     pub(super) fn note_exemplars<'a>(&mut self, exemplars: impl Iterator<Item = &'a [u8]>) -> bool {
         let mut hasher = self.hasher.build_hasher();
         exemplars.for_each(|bytes| bytes.hash(&mut hasher));
-        let found = hasher.finish().max(1);
+        let found = (hasher.finish() as u32).max(1);
         self.texts.get_mut(self.last as usize).is_some_and(|text| std::mem::replace(&mut text.exemplars, found) != found)
     }
     /// Notes when the counts of a series began; says whether that is later than what was known.
     pub(super) fn note_created(&mut self, number: SeriesNumber, created: i64) -> bool {
-        let known = &mut self.series[number.0 as usize].created;
+        let known = self.created.entry(number.0).or_insert(i64::MIN);
         let news = created > *known;
         *known = created.max(*known);
         news
@@ -241,6 +248,7 @@ impl Cache {
     pub(super) fn clear_texts(&mut self) {
         self.texts = Vec::new();
         self.by_text = HashTable::new();
+        self.groups = HashMap::new();
         self.last = NONE;
         self.forgotten = 0;
     }
@@ -268,13 +276,19 @@ impl Cache {
                 let at = swept.series_of(series.labels.clone());
                 swept.series[at as usize] = Series { labels: series.labels.clone(), ..*series };
                 numbers[i] = at;
+                if let Some(created) = self.created.get(&(i as u32)) {
+                    swept.created.insert(at, *created);
+                }
             }
         }
-        for text in self.texts.drain(..).filter(|t| !t.forgotten) {
+        for (number, text) in self.texts.drain(..).enumerate().filter(|(_, t)| !t.forgotten) {
             let series = if text.series == CREATED { CREATED } else { numbers.get(text.series as usize).copied().unwrap_or(NONE) };
             let at = swept.texts.len() as u32;
             swept.by_text.insert_unique(swept.hasher.hash_one(&*text.raw), at, |i| swept.hasher.hash_one(&*swept.texts[*i as usize].raw));
             swept.texts.push(Text { series, next: NONE, ..text });
+            if let Some(group) = self.groups.get(&(number as u32)) {
+                swept.groups.insert(at, *group);
+            }
         }
         *self = swept;
     }
@@ -373,6 +387,14 @@ mod tests {
         assert_eq!(cache.find(b"b", G, false), Some((Known::Created(7), false)));
         cache.commit(|labels, histogram| ended.push((labels.metric_name().to_owned(), histogram)));
         assert_eq!(ended, [("a".to_owned(), true)]);
+        // What is known moves along when others are swept out.
+        for round in 0..20 {
+            let texts: Vec<String> = (0..300).map(|i| format!("m{round}_{i}")).collect();
+            scrape(&mut cache, &texts.iter().map(String::as_str).chain(["a", "b"]).collect::<Vec<_>>(), true);
+        }
+        assert_eq!(cache.find(b"b", G, false), Some((Known::Created(7), false)));
+        let Some((Known::Series(number), _)) = cache.find(b"a", G, false) else { panic!("gone") };
+        assert!(cache.group() == 7 && !cache.note_created(number, 6) && cache.note_created(number, 7) && cache.texts.len() < 2_500);
     }
 
     #[test]
