@@ -17,8 +17,10 @@ use watchfire_model::write::{Sink, WriteError, Written};
 use watchfire_net::inflate::{Encoding as Compression, Limits, decode};
 
 use super::config::{Extras, ScrapeConfig};
-use super::format::Encoding;
+use super::fetch::Fetch;
+use super::format::{Encoding, encoding_of};
 use super::intake::Intake;
+use super::net_fetch::NetFetch;
 use super::net_tests::{Page, scrape_into, serve, start_prometheus, wait_for};
 use super::target::{Outcome, Target, build};
 
@@ -32,6 +34,9 @@ struct Rig {
 impl Rig {
     fn new(keys: &str, extras: Extras) -> Rig {
         let job = ScrapeConfig::from_yaml(&format!("{{job_name: j, static_configs: [{{targets: ['h:1']}}]{keys}}}")).unwrap().with_extras(extras);
+        Rig::of(job)
+    }
+    fn of(job: ScrapeConfig) -> Rig {
         let groups = job.discovery[0].initial(&Meter::new()).unwrap();
         let Outcome::Active(target) = build(&job, &groups[0], &groups[0].targets[0]) else { panic!("no target") };
         let intake = Intake::new(&job, &target);
@@ -425,6 +430,39 @@ async fn prometheus_hands_on_the_same_histograms() {
     assert_eq!(ours.iter().filter(|l| l.contains("} h")).count(), 3, "{ours:#?}");
     // Prometheus 2.42 takes the first exemplar of a histogram only.
     assert!(theirs.is_subset(&ours) && theirs.iter().any(|l| l.contains(" # ")), "{theirs:#?}");
+}
+
+/// The real node exporter shows the same series in both formats, with the same types.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_node_exporter_says_the_same_in_both_formats() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let mut exporter = std::process::Command::new("prometheus-node-exporter");
+    exporter.arg(format!("--web.listen-address=127.0.0.1:{port}")).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let Ok(mut child) = exporter.spawn() else {
+        eprintln!("SKIPPED: there is no prometheus-node-exporter");
+        return;
+    };
+    let fetch = |protocol: &'static str| async move {
+        let job = format!("{{job_name: j, scrape_protocols: [{protocol}], static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}");
+        let mut rig = Rig::of(ScrapeConfig::from_yaml(&job).unwrap());
+        let request = super::fetch::scrape_request(&rig.job, &rig.target);
+        let answer = NetFetch::new().get(request).await.ok()?;
+        let encoding = encoding_of(&answer.content_type, None);
+        let (batch, counts, read) = rig.intake.take(&answer.body, encoding, Timestamp(1), &rig.job, &rig.target);
+        read.unwrap();
+        assert_eq!(counts.kept, counts.added);
+        let series: Items = batch.series.iter().map(|s| s.labels.to_string()).collect();
+        let families: Items = batch.metadata.iter().map(|m| format!("{} {} {}", m.family, m.kind.name(), m.help)).collect();
+        Some((encoding, series, families))
+    };
+    // The second of each is compared: the exporter counts its own answers, and lists what it has counted.
+    let ask = async || (fetch("PrometheusText0.0.4").await, fetch("PrometheusProto").await);
+    let (text, proto) = wait_for(ask, |(text, proto)| text.is_some() && proto.is_some() && text.as_ref().map(|t| &t.1) == proto.as_ref().map(|p| &p.1)).await;
+    child.kill().ok();
+    child.wait().ok();
+    let (text, proto) = (text.unwrap(), proto.unwrap());
+    assert_eq!((text.0, proto.0), (Encoding::Text(Format::PrometheusText), Encoding::Protobuf));
+    assert_eq!((text.1.len() > 300, &proto.1, &proto.2), (true, &text.1, &text.2));
 }
 
 /// Keeps every item that was ever written, without its time.
