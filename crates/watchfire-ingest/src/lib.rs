@@ -8,6 +8,7 @@ pub mod gate;
 pub mod native;
 pub mod openmetrics;
 pub mod prometheus_proto;
+pub mod otlp;
 pub mod prometheus_text;
 pub mod protobuf;
 pub mod record;

@@ -11,7 +11,7 @@ const SERIES_MAX: usize = 1 << 17;
 
 /// The memory.
 #[derive(Debug, Default)]
-pub(super) struct Created(Mutex<Generations>);
+pub(crate) struct Created(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
@@ -21,12 +21,12 @@ struct Generations {
 
 impl Created {
     /// Whether a beginning is later than the one that is known of a series.
-    pub(super) fn is_news(&self, series: u64, at: i64) -> bool {
+    pub(crate) fn is_news(&self, series: u64, at: i64) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.newer.get(&series).or_else(|| known.older.get(&series)).is_none_or(|last| at > *last)
     }
     /// Remembers beginnings.
-    pub(super) fn note(&self, zeros: &[(u64, i64)]) {
+    pub(crate) fn note(&self, zeros: &[(u64, i64)]) {
         if zeros.is_empty() {
             return;
         }

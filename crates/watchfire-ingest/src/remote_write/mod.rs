@@ -6,7 +6,7 @@
 //! series costs the allocation of its labels and nothing else. What is wrong with one series refuses that series alone;
 //! what is no protobuf refuses the message.
 
-mod created;
+pub(crate) mod created;
 mod histogram;
 mod series;
 #[cfg(test)]

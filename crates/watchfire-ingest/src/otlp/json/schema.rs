@@ -1,0 +1,193 @@
+//! The messages of OTLP metrics as tables: names, numbers and types of their fields. A further signal is a further table.
+
+/// A message.
+pub(crate) type Schema = [Field];
+
+/// A field of a message.
+pub(crate) struct Field {
+    /// Its name in lower camel case.
+    pub(super) name: &'static str,
+    pub(super) number: u32,
+    pub(super) kind: Kind,
+    pub(super) repeated: bool,
+}
+
+/// The type of a field.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Double,
+    Int64,
+    Uint64,
+    Fixed64,
+    Sfixed64,
+    Uint32,
+    Sint32,
+    Bool,
+    Text,
+    Bytes,
+    /// Bytes of this length in hexadecimal.
+    Id(usize),
+    /// Names and numbers.
+    Enum(&'static [(&'static str, u64)]),
+    /// A function, because messages contain each other.
+    Message(fn() -> &'static Schema),
+}
+impl Kind {
+    /// What a value must be, for people.
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Kind::Double => "a number, \"NaN\", \"Infinity\" or \"-Infinity\"",
+            Kind::Int64 | Kind::Sfixed64 => "a whole number of 64 bits",
+            Kind::Uint64 | Kind::Fixed64 => "a whole number of 64 bits, not negative",
+            Kind::Uint32 => "a whole number of 32 bits, not negative",
+            Kind::Sint32 => "a whole number of 32 bits",
+            Kind::Bool => "true or false",
+            Kind::Text => "text",
+            Kind::Bytes => "bytes in base64",
+            Kind::Id(_) => "an id in hexadecimal",
+            Kind::Enum(_) => "a number or a name of the enumeration",
+            Kind::Message(_) => "an object",
+        }
+    }
+}
+
+impl Field {
+    const fn one(name: &'static str, number: u32, kind: Kind) -> Field {
+        Field { name, number, kind, repeated: false }
+    }
+    const fn many(name: &'static str, number: u32, kind: Kind) -> Field {
+        Field { name, number, kind, repeated: true }
+    }
+    const fn message(name: &'static str, number: u32, schema: fn() -> &'static Schema) -> Field {
+        Field::one(name, number, Kind::Message(schema))
+    }
+    const fn messages(name: &'static str, number: u32, schema: fn() -> &'static Schema) -> Field {
+        Field::many(name, number, Kind::Message(schema))
+    }
+
+    /// Whether a key names this field: as it is, or in snake case.
+    pub(super) fn is_named(&self, key: &str) -> bool {
+        if key == self.name {
+            return true;
+        }
+        let mut snake = key.bytes();
+        for c in self.name.bytes() {
+            let same =
+                if c.is_ascii_uppercase() { snake.next() == Some(b'_') && snake.next() == Some(c.to_ascii_lowercase()) } else { snake.next() == Some(c) };
+            if !same {
+                return false;
+            }
+        }
+        snake.next().is_none()
+    }
+}
+
+/// ExportMetricsServiceRequest.
+pub(crate) static METRICS_REQUEST: [Field; 1] = [Field::messages("resourceMetrics", 1, || &RESOURCE_METRICS)];
+
+/// AnyValue.
+pub(crate) static ANY_VALUE: [Field; 7] = [
+    Field::one("stringValue", 1, Kind::Text),
+    Field::one("boolValue", 2, Kind::Bool),
+    Field::one("intValue", 3, Kind::Int64),
+    Field::one("doubleValue", 4, Kind::Double),
+    Field::message("arrayValue", 5, || &ARRAY_VALUE),
+    Field::message("kvlistValue", 6, || &KEY_VALUE_LIST),
+    Field::one("bytesValue", 7, Kind::Bytes),
+];
+static ARRAY_VALUE: [Field; 1] = [Field::messages("values", 1, || &ANY_VALUE)];
+static KEY_VALUE_LIST: [Field; 1] = [Field::messages("values", 1, || &KEY_VALUE)];
+static KEY_VALUE: [Field; 2] = [Field::one("key", 1, Kind::Text), Field::message("value", 2, || &ANY_VALUE)];
+static RESOURCE: [Field; 2] = [Field::messages("attributes", 1, || &KEY_VALUE), Field::one("droppedAttributesCount", 2, Kind::Uint32)];
+static SCOPE: [Field; 4] = [
+    Field::one("name", 1, Kind::Text),
+    Field::one("version", 2, Kind::Text),
+    Field::messages("attributes", 3, || &KEY_VALUE),
+    Field::one("droppedAttributesCount", 4, Kind::Uint32),
+];
+
+static RESOURCE_METRICS: [Field; 3] =
+    [Field::message("resource", 1, || &RESOURCE), Field::messages("scopeMetrics", 2, || &SCOPE_METRICS), Field::one("schemaUrl", 3, Kind::Text)];
+static SCOPE_METRICS: [Field; 3] = [Field::message("scope", 1, || &SCOPE), Field::messages("metrics", 2, || &METRIC), Field::one("schemaUrl", 3, Kind::Text)];
+static METRIC: [Field; 9] = [
+    Field::one("name", 1, Kind::Text),
+    Field::one("description", 2, Kind::Text),
+    Field::one("unit", 3, Kind::Text),
+    Field::message("gauge", 5, || &GAUGE),
+    Field::message("sum", 7, || &SUM),
+    Field::message("histogram", 9, || &HISTOGRAM),
+    Field::message("exponentialHistogram", 10, || &EXPONENTIAL_HISTOGRAM),
+    Field::message("summary", 11, || &SUMMARY),
+    Field::messages("metadata", 12, || &KEY_VALUE),
+];
+const TEMPORALITY: Field = Field::one(
+    "aggregationTemporality",
+    2,
+    Kind::Enum(&[("AGGREGATION_TEMPORALITY_UNSPECIFIED", 0), ("AGGREGATION_TEMPORALITY_DELTA", 1), ("AGGREGATION_TEMPORALITY_CUMULATIVE", 2)]),
+);
+static GAUGE: [Field; 1] = [Field::messages("dataPoints", 1, || &NUMBER_POINT)];
+static SUM: [Field; 3] = [Field::messages("dataPoints", 1, || &NUMBER_POINT), TEMPORALITY, Field::one("isMonotonic", 3, Kind::Bool)];
+pub(super) static HISTOGRAM: [Field; 2] = [Field::messages("dataPoints", 1, || &HISTOGRAM_POINT), TEMPORALITY];
+static EXPONENTIAL_HISTOGRAM: [Field; 2] = [Field::messages("dataPoints", 1, || &EXPONENTIAL_POINT), TEMPORALITY];
+static SUMMARY: [Field; 1] = [Field::messages("dataPoints", 1, || &SUMMARY_POINT)];
+
+const START: Field = Field::one("startTimeUnixNano", 2, Kind::Fixed64);
+const TIME: Field = Field::one("timeUnixNano", 3, Kind::Fixed64);
+
+static NUMBER_POINT: [Field; 7] = [
+    START,
+    TIME,
+    Field::one("asDouble", 4, Kind::Double),
+    Field::messages("exemplars", 5, || &EXEMPLAR),
+    Field::one("asInt", 6, Kind::Sfixed64),
+    Field::messages("attributes", 7, || &KEY_VALUE),
+    Field::one("flags", 8, Kind::Uint32),
+];
+static HISTOGRAM_POINT: [Field; 11] = [
+    START,
+    TIME,
+    Field::one("count", 4, Kind::Fixed64),
+    Field::one("sum", 5, Kind::Double),
+    Field::many("bucketCounts", 6, Kind::Fixed64),
+    Field::many("explicitBounds", 7, Kind::Double),
+    Field::messages("exemplars", 8, || &EXEMPLAR),
+    Field::messages("attributes", 9, || &KEY_VALUE),
+    Field::one("flags", 10, Kind::Uint32),
+    Field::one("min", 11, Kind::Double),
+    Field::one("max", 12, Kind::Double),
+];
+pub(super) static EXPONENTIAL_POINT: [Field; 14] = [
+    Field::messages("attributes", 1, || &KEY_VALUE),
+    START,
+    TIME,
+    Field::one("count", 4, Kind::Fixed64),
+    Field::one("sum", 5, Kind::Double),
+    Field::one("scale", 6, Kind::Sint32),
+    Field::one("zeroCount", 7, Kind::Fixed64),
+    Field::message("positive", 8, || &BUCKETS),
+    Field::message("negative", 9, || &BUCKETS),
+    Field::one("flags", 10, Kind::Uint32),
+    Field::messages("exemplars", 11, || &EXEMPLAR),
+    Field::one("min", 12, Kind::Double),
+    Field::one("max", 13, Kind::Double),
+    Field::one("zeroThreshold", 14, Kind::Double),
+];
+static BUCKETS: [Field; 2] = [Field::one("offset", 1, Kind::Sint32), Field::many("bucketCounts", 2, Kind::Uint64)];
+static SUMMARY_POINT: [Field; 7] = [
+    START,
+    TIME,
+    Field::one("count", 4, Kind::Fixed64),
+    Field::one("sum", 5, Kind::Double),
+    Field::messages("quantileValues", 6, || &QUANTILE),
+    Field::messages("attributes", 7, || &KEY_VALUE),
+    Field::one("flags", 8, Kind::Uint32),
+];
+static QUANTILE: [Field; 2] = [Field::one("quantile", 1, Kind::Double), Field::one("value", 2, Kind::Double)];
+static EXEMPLAR: [Field; 6] = [
+    Field::one("timeUnixNano", 2, Kind::Fixed64),
+    Field::one("asDouble", 3, Kind::Double),
+    Field::one("spanId", 4, Kind::Id(8)),
+    Field::one("traceId", 5, Kind::Id(16)),
+    Field::one("asInt", 6, Kind::Sfixed64),
+    Field::messages("filteredAttributes", 7, || &KEY_VALUE),
+];
