@@ -67,6 +67,8 @@ pub struct Rooms {
     pub exposition: Ask<Vec<Family>>,
     /// Takes a remote-write message, which is already decompressed: decodes and stores it. May block.
     pub remote_write: TakeRemoteWrite,
+    /// Takes OTLP metrics.
+    pub otlp: Arc<watchfire_ingest::otlp::Otlp>,
     /// Takes the items of `POST /api/metrics/record`. May block.
     pub recorder: Arc<dyn Recorder>,
     /// The effective configuration, secrets already replaced.

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod live;
 pub mod native;
 pub mod openapi;
+pub mod otlp;
 pub mod page;
 pub mod prometheus;
 pub mod server;
@@ -24,6 +25,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(live::routes());
     all.extend(openapi::routes());
     all.extend(prometheus::routes());
+    all.extend(otlp::routes());
     all.extend(page::routes());
     all
 }

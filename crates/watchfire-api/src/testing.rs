@@ -10,6 +10,8 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
+use watchfire_ingest::gate::{Gate, Limits};
+use watchfire_ingest::otlp::Otlp;
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesSamples};
 use watchfire_model::labels::Labels;
@@ -354,11 +356,14 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         size_max: None,
         failure: None,
     };
+    let meter = Meter::new();
+    let gate = Arc::new(Gate::new(house.clone(), clock.clone(), &meter, Limits::default()));
     Rooms {
+        otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
         source: house.clone(),
         sink: house.clone(),
         state: house.clone(),
-        meter: Meter::new(),
+        meter,
         clock: clock.clone(),
         gpu: house.clone(),
         targets: Arc::new(move || targets.held().targets.clone()),

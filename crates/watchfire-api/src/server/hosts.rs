@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 use watchfire_net::listener::Peer;
 
 /// Names under which unchanged programs reach the components that we replace.
-const REPLACED: [&str; 30] = [
+const REPLACED: [&str; 34] = [
     "alertmanager",
     "alloy",
     "backend",
@@ -19,6 +19,7 @@ const REPLACED: [&str; 30] = [
     "jaeger",
     "host.containers.internal",
     "host.docker.internal",
+    "influxdb",
     "json-exporter",
     "json_exporter",
     "kibana",
@@ -27,11 +28,14 @@ const REPLACED: [&str; 30] = [
     "nemotron-backend",
     "node-exporter",
     "node_exporter",
+    "opentelemetry-collector",
+    "otel-collector",
     "pisovereign",
     "postgres-exporter",
     "postgres_exporter",
     "prometheus",
     "promtail",
+    "pushgateway",
     "pyroscope",
     "redis-exporter",
     "redis_exporter",

@@ -497,13 +497,13 @@ async fn head_is_answered_like_get() {
 
 /// Serves the door on a real socket.
 async fn listening(door: &Door) -> (std::net::SocketAddr, watchfire_net::tasks::Tasks) {
-    use watchfire_net::listener::{Limits, Server, bind};
+    use watchfire_net::listener::{Limits, Protocol, Server, bind};
     let tasks = watchfire_net::tasks::Tasks::new(&door.meter);
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let second = Duration::from_millis(400);
     let limits = Limits { head: second, idle: second, body_grace: second, ..Limits::default() };
-    let server = Server { limits, tls: None, meter: door.meter.clone(), tasks: tasks.clone() };
+    let server = Server { protocol: Protocol::Http1, limits, tls: None, meter: door.meter.clone(), tasks: tasks.clone() };
     tasks.spawn_until_done("listener", server.serve(listener, door.router.clone()));
     (address, tasks)
 }

@@ -108,6 +108,19 @@ impl Received {
     }
 }
 
+/// A `google.rpc.Status`: what a request that was not taken is answered with. The code is one of gRPC's.
+pub fn status(format: Format, code: u16, message: &str) -> Vec<u8> {
+    match format {
+        Format::Protobuf => {
+            let mut out = Vec::new();
+            protobuf::push_number(&mut out, 1, code.into());
+            protobuf::push_bytes(&mut out, 2, message.as_bytes());
+            out
+        }
+        Format::Json => serde_json::json!({"code": code, "message": message}).to_string().into_bytes(),
+    }
+}
+
 /// Takes OTLP metrics. Share it in an `Arc`; every method may be called from any thread and may block.
 pub struct Otlp {
     gate: Arc<Gate>,

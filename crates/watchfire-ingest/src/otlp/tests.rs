@@ -36,7 +36,8 @@ impl House {
     }
     /// Everything stored: `series time value`, times in seconds after `T`.
     fn lines(&self) -> Vec<String> {
-        let selection = Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()], start: Timestamp(i64::MIN), end: Timestamp(i64::MAX) };
+        let selection =
+            Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()], start: Timestamp(i64::MIN), end: Timestamp(i64::MAX) };
         let mut lines = Vec::new();
         let since = |ms: i64| (ms - T_MS) as f64 / 1000.0;
         self.memory

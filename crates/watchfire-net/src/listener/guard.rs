@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -38,10 +38,21 @@ pub(super) struct Shared {
     since_ms: AtomicU64,
     body_bytes: AtomicU64,
     born: Instant,
+    /// Whether several requests may be under way at once. Single heads are then not watched, only the whole connection.
+    multiplexed: bool,
+    /// Requests under way.
+    under_way: AtomicUsize,
 }
 impl Shared {
-    pub(super) fn new() -> Arc<Shared> {
-        Arc::new(Shared { phase: AtomicU8::new(Phase::Head as u8), since_ms: AtomicU64::new(0), body_bytes: AtomicU64::new(0), born: Instant::now() })
+    pub(super) fn new(multiplexed: bool) -> Arc<Shared> {
+        Arc::new(Shared {
+            phase: AtomicU8::new(Phase::Head as u8),
+            since_ms: AtomicU64::new(0),
+            body_bytes: AtomicU64::new(0),
+            born: Instant::now(),
+            multiplexed,
+            under_way: AtomicUsize::new(0),
+        })
     }
     pub(super) fn enter(&self, phase: Phase) {
         if self.phase.load(Ordering::Relaxed) == Phase::Upgraded as u8 {
@@ -75,11 +86,29 @@ impl Shared {
     }
     fn took(&self, bytes: usize) {
         match self.phase() {
+            // With HTTP/2 these are the preface, settings, pings: signs of life, and no request yet.
+            Phase::Idle | Phase::Head if self.multiplexed => self.enter(Phase::Idle),
             Phase::Idle => self.enter(Phase::Head),
             Phase::Body => {
                 self.body_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             }
             _ => {}
+        }
+    }
+}
+
+/// A request under way. When the last one of a connection is over, however it ends, the connection is idle.
+pub(super) struct Turn(Arc<Shared>);
+impl Turn {
+    pub(super) fn new(shared: &Arc<Shared>) -> Turn {
+        shared.under_way.fetch_add(1, Ordering::Relaxed);
+        Turn(shared.clone())
+    }
+}
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.0.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.enter(Phase::Idle);
         }
     }
 }
@@ -233,7 +262,8 @@ impl Drop for GuardedBody {
 /// An answer's body that tells when it has been handed over: the connection is idle then.
 pub(super) struct AnswerBody<B> {
     pub(super) inner: B,
-    pub(super) shared: Arc<Shared>,
+    /// Ends with the body.
+    pub(super) _turn: Turn,
 }
 impl<B: Body + Unpin> Body for AnswerBody<B> {
     type Data = B::Data;
@@ -246,10 +276,5 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
     }
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-impl<B> Drop for AnswerBody<B> {
-    fn drop(&mut self) {
-        self.shared.enter(Phase::Idle);
     }
 }

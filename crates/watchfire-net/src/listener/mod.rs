@@ -1,5 +1,5 @@
-//! Our own accept loop: HTTP/1.1 with limits on connections, heads, bodies and patience, TLS from files, upgrades, and an
-//! orderly end. It knows no route; the service gets the request with a [`Peer`] in its extensions.
+//! Our own accept loop: HTTP/1.1, or HTTP/2 where it is asked for, with limits on connections, heads, bodies and patience,
+//! TLS from files, upgrades, and an orderly end. It knows no route; the service gets the request with a [`Peer`] in its extensions.
 
 mod guard;
 mod peer;
@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http::{Request, Response, StatusCode};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
@@ -34,7 +35,7 @@ use crate::tls::{TlsError, server_config};
 pub use guard::GuardedBody;
 pub use peer::Peer;
 
-use guard::{AnswerBody, GuardedSocket, Phase, Shared};
+use guard::{AnswerBody, GuardedSocket, Phase, Shared, Turn};
 use places::{Place, Places};
 
 /// What one listener allows.
@@ -151,8 +152,25 @@ impl Meters {
     }
 }
 
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 and 1.0.
+    #[default]
+    Http1,
+    /// HTTP/2 only, with prior knowledge or by ALPN: what gRPC needs.
+    Http2,
+}
+
+/// Requests under way at once on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 64;
+/// Bytes of bodies that one connection of HTTP/2 may send before somebody reads them.
+const WINDOW_BYTES: u32 = 512 << 10;
+
 /// A listener that is ready to serve.
 pub struct Server {
+    /// What it speaks.
+    pub protocol: Protocol,
     /// What it allows.
     pub limits: Limits,
     /// TLS, when it is wanted.
@@ -168,7 +186,7 @@ impl Server {
     pub async fn serve<S, B>(self, listener: TcpListener, service: S)
     where
         S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
+        S::Future: Send + 'static,
         B: Body + Send + Unpin + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -201,7 +219,7 @@ impl Server {
                 continue;
             };
             meters.accepted.inc();
-            let one = Connection { limits: self.limits.clone(), meters: meters.clone(), stop: self.tasks.stop(), place };
+            let one = Connection { protocol: self.protocol, limits: self.limits.clone(), meters: meters.clone(), stop: self.tasks.stop(), place };
             connections.spawn(one.run(stream, remote, self.tls.clone(), service.clone()));
         }
         drop(listener);
@@ -229,6 +247,7 @@ impl Drop for Open {
 
 /// One connection.
 struct Connection {
+    protocol: Protocol,
     limits: Limits,
     meters: Meters,
     stop: Stop,
@@ -239,7 +258,7 @@ impl Connection {
     async fn run<S, B>(self, stream: TcpStream, remote: SocketAddr, tls: Option<Arc<TlsFiles>>, service: S)
     where
         S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
+        S::Future: Send + 'static,
         B: Body + Send + Unpin + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -251,7 +270,7 @@ impl Connection {
             let peer = Peer::new(remote, local, tls.is_some());
             match tls.and_then(|files| files.current.load_full()) {
                 None => self.speak(stream, peer, service).await,
-                Some(config) => match tokio::time::timeout(self.limits.head, TlsAcceptor::from(config).accept(stream)).await {
+                Some(config) => match tokio::time::timeout(self.limits.head, TlsAcceptor::from(self.offer(config)).accept(stream)).await {
                     Ok(Ok(stream)) => self.speak(stream, peer, service).await,
                     _ => self.meters.tls_errors.inc(),
                 },
@@ -259,33 +278,66 @@ impl Connection {
         }
     }
 
-    async fn speak<T, S, B>(mut self, stream: T, peer: Peer, service: S)
+    /// The configuration of TLS with what we speak in it.
+    fn offer(&self, config: Arc<rustls::ServerConfig>) -> Arc<rustls::ServerConfig> {
+        match self.protocol {
+            Protocol::Http1 => config,
+            Protocol::Http2 => {
+                let mut config = (*config).clone();
+                config.alpn_protocols = vec![b"h2".to_vec()];
+                Arc::new(config)
+            }
+        }
+    }
+
+    async fn speak<T, S, B>(self, stream: T, peer: Peer, service: S)
     where
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
+        S::Future: Send + 'static,
         B: Body + Send + Unpin + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let shared = Shared::new();
-        let socket = GuardedSocket::new(stream, shared.clone(), self.limits.clone());
+        let shared = Shared::new(self.protocol == Protocol::Http2);
+        let socket = TokioIo::new(GuardedSocket::new(stream, shared.clone(), self.limits.clone()));
         let limits = self.limits.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let (shared, mut service) = (shared.clone(), service.clone());
             let refused = refused_head(&request, &limits);
             async move { Ok::<_, Infallible>(answer(request, peer, shared, &mut service, refused).await) }
         });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.limits.idle + self.limits.head);
-        builder.max_headers(self.limits.headers).max_buf_size(self.limits.head_bytes.max(8192));
-        let connection = builder.serve_connection(TokioIo::new(socket), answer).with_upgrades();
-        let mut connection = std::pin::pin!(connection);
-        let outcome = tokio::select! {
-            outcome = connection.as_mut() => outcome,
-            () = self.stop.requested() => {
-                connection.as_mut().graceful_shutdown();
-                connection.as_mut().await
+        let mut stop = self.stop;
+        let outcome = match self.protocol {
+            Protocol::Http1 => {
+                let mut builder = http1::Builder::new();
+                builder.timer(TokioTimer::new()).header_read_timeout(self.limits.idle + self.limits.head);
+                builder.max_headers(self.limits.headers).max_buf_size(self.limits.head_bytes.max(8192));
+                let connection = builder.serve_connection(socket, answer).with_upgrades();
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    outcome = connection.as_mut() => outcome,
+                    () = stop.requested() => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.as_mut().await
+                    }
+                }
+            }
+            Protocol::Http2 => {
+                // Streams that are opened and reset, and headers without end, are bounded by h2's own defaults.
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+                builder.initial_stream_window_size(WINDOW_BYTES / 2).initial_connection_window_size(WINDOW_BYTES);
+                builder.max_header_list_size(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX)).max_send_buf_size(64 << 10);
+                let connection = builder.serve_connection(socket, answer);
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    outcome = connection.as_mut() => outcome,
+                    () = stop.requested() => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.as_mut().await
+                    }
+                }
             }
         };
         if let Err(error) = outcome
@@ -298,8 +350,9 @@ impl Connection {
 }
 
 fn is_timeout(error: &hyper::Error) -> bool {
-    let io = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
-    error.is_timeout() || io.is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
+    // HTTP/2 wraps what the socket said once more.
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    error.is_timeout() || causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut))
 }
 
 type Answer<B> = Response<Either<AnswerBody<B>, Empty<<B as Body>::Data>>>;
@@ -321,12 +374,18 @@ where
     S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible>,
     B: Body,
 {
+    let turn = Turn::new(&shared);
     let mut request = request.map(|body| GuardedBody::new(body, shared.clone()));
     if let Some(status) = refused {
         let mut refusal = Response::new(Either::Right(Empty::new()));
         *refusal.status_mut() = status;
-        shared.enter(Phase::Idle);
         return refusal;
+    }
+    // In HTTP/2 the host stands in the target; whoever judges it looks into the header.
+    if request.version() == Version::HTTP_2
+        && let Some(host) = request.uri().authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok())
+    {
+        request.headers_mut().insert(HOST, host);
     }
     request.extensions_mut().insert(peer);
     let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
@@ -341,5 +400,5 @@ where
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         shared.enter(Phase::Upgraded);
     }
-    response.map(|inner| Either::Left(AnswerBody { inner, shared }))
+    response.map(|inner| Either::Left(AnswerBody { inner, _turn: turn }))
 }

@@ -26,7 +26,7 @@ async fn serving(limits: Limits) -> (SocketAddr, Tasks, Meter) {
         }
         Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(text))))
     });
-    let server = Server { limits, tls: None, meter: meter.clone(), tasks: tasks.clone() };
+    let server = Server { protocol: Protocol::Http1, limits, tls: None, meter: meter.clone(), tasks: tasks.clone() };
     tasks.spawn_until_done("listener", server.serve(listener, service));
     (address, tasks, meter)
 }
@@ -159,7 +159,7 @@ async fn r46_whoever_does_not_read_is_cut_off() {
     let address = listener.local_addr().unwrap();
     let service =
         tower::service_fn(|_: Request<GuardedBody>| async { Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(vec![b'x'; 32 << 20])))) });
-    let server = Server { limits: hasty(), tls: None, meter: meter.clone(), tasks: tasks.clone() };
+    let server = Server { protocol: Protocol::Http1, limits: hasty(), tls: None, meter: meter.clone(), tasks: tasks.clone() };
     tasks.spawn_until_done("listener", server.serve(listener, service));
     let ask = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
@@ -195,7 +195,7 @@ async fn a_body_that_is_not_asked_for_makes_nobody_slow() {
         let read = request.into_body().collect().await.is_ok();
         Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(read.to_string()))))
     });
-    let server = Server { limits: hasty(), tls: None, meter: meter.clone(), tasks: tasks.clone() };
+    let server = Server { protocol: Protocol::Http1, limits: hasty(), tls: None, meter: meter.clone(), tasks: tasks.clone() };
     tasks.spawn_until_done("listener", server.serve(listener, service));
     let answer = talk(address, &[("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc", 600), ("def", 0)]).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("true"), "{answer}");
@@ -216,4 +216,82 @@ async fn odd_requests() {
     check("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 400").await;
     check("GET / HTTP/1.1\r\nHost : x\r\n\r\n", "HTTP/1.1 400").await;
     check("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "HTTP/1.1 400").await;
+}
+
+/// A listener of HTTP/2 whose service waits a little at `/slow`.
+async fn serving_http2(limits: Limits) -> (SocketAddr, Tasks, Meter) {
+    let meter = Meter::new();
+    let tasks = Tasks::new(&meter);
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = tower::service_fn(|request: Request<GuardedBody>| async move {
+        let host = request.headers().get(HOST).map_or(String::new(), |h| h.to_str().unwrap().to_owned());
+        if request.uri().path() == "/slow" {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+        }
+        let text = match request.into_body().collect().await {
+            Ok(body) => format!("host={host} len={}", body.to_bytes().len()),
+            Err(_) => "broken".to_owned(),
+        };
+        Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(text))))
+    });
+    let server = Server { protocol: Protocol::Http2, limits, tls: None, meter: meter.clone(), tasks: tasks.clone() };
+    tasks.spawn_until_done("listener", server.serve(listener, service));
+    (address, tasks, meter)
+}
+
+type Sender = hyper::client::conn::http2::SendRequest<Full<bytes::Bytes>>;
+
+async fn connect_http2(address: SocketAddr) -> (Sender, tokio::task::JoinHandle<()>) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let ended = tokio::spawn(async move { drop(connection.await) });
+    (sender, ended)
+}
+
+async fn ask_http2(sender: &mut Sender, path: &str, body: &'static [u8]) -> Result<String, hyper::Error> {
+    let request = Request::post(format!("http://watch.test:4317{path}")).body(Full::new(bytes::Bytes::from_static(body))).unwrap();
+    let answer = sender.send_request(request).await?;
+    Ok(String::from_utf8(answer.into_body().collect().await?.to_bytes().to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn http2_requests_share_a_connection_and_carry_their_host() {
+    let (address, tasks, _) = serving_http2(Limits::default()).await;
+    let (sender, ended) = connect_http2(address).await;
+    let all = (0..20).map(|_| {
+        let mut sender = sender.clone();
+        async move { ask_http2(&mut sender, "/a", b"12345").await.unwrap() }
+    });
+    for text in futures_util::future::join_all(all).await {
+        assert_eq!(text, "host=watch.test:4317 len=5");
+    }
+    drop(sender);
+    assert!(tasks.shut_down(Duration::from_secs(5)).await.is_empty(), "an idle connection does not hold up the end");
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn r46_http2_connections_that_rest_or_say_nothing_are_cut_off() {
+    let (address, _tasks, meter) = serving_http2(hasty()).await;
+    // Without a preface nothing comes but our own settings, and the end.
+    assert!(talk(address, &[]).await.len() < 100);
+    let (mut sender, ended) = connect_http2(address).await;
+    // A request that takes longer than an idle connection may rest is no idle connection.
+    assert_eq!(ask_http2(&mut sender, "/slow", b"").await.unwrap(), "host=watch.test:4317 len=0");
+    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("an idle connection is closed").unwrap();
+    assert!(ask_http2(&mut sender, "/a", b"").await.is_err());
+    let slow = meter.counter("watchfire_http_connections_refused_total", "", &[("reason", "too_slow")]);
+    assert!(slow.get() >= 1, "{}", slow.get());
+}
+
+#[tokio::test]
+async fn http2_streams_that_are_given_up_leave_the_connection_idle() {
+    let (address, _tasks, _) = serving_http2(hasty()).await;
+    let (mut sender, ended) = connect_http2(address).await;
+    for _ in 0..10 {
+        let asked = ask_http2(&mut sender, "/slow", b"");
+        assert!(tokio::time::timeout(Duration::from_millis(5), asked).await.is_err());
+    }
+    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("nothing is under way any more").unwrap();
 }

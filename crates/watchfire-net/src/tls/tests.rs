@@ -12,7 +12,7 @@ use watchfire_model::meter::Meter;
 
 use super::*;
 use crate::client::{Client, ClientError, Request};
-use crate::listener::{GuardedBody, Limits, Peer, Server, TlsFiles, bind};
+use crate::listener::{GuardedBody, Limits, Peer, Protocol, Server, TlsFiles, bind};
 use crate::tasks::Tasks;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -54,7 +54,7 @@ fn serving(dir: &Path) -> Serving {
         Ok::<_, Infallible>(http::Response::new(Full::new(bytes::Bytes::from(format!("tls={tls}")))))
     });
     let limits = Limits { head: Duration::from_millis(400), ..Limits::default() };
-    let server = Server { limits, tls: Some(files.clone()), meter: meter.clone(), tasks: tasks.clone() };
+    let server = Server { protocol: Protocol::Http1, limits, tls: Some(files.clone()), meter: meter.clone(), tasks: tasks.clone() };
     tasks.spawn_until_done("listener", server.serve(listener, service));
     Serving { port, files, meter, _tasks: tasks }
 }

@@ -52,6 +52,8 @@ pub struct PrometheusConfig {
     pub alerting: Alerting,
     /// Retention and the out-of-order window, where the file sets them.
     pub storage: Storage,
+    /// How OTLP metrics are translated.
+    pub otlp: watchfire_ingest::otlp::Settings,
     /// Where the paths of the configuration are looked up.
     pub lookup: Lookup,
     /// The effective configuration as YAML, defaults filled in and secrets replaced, as `/api/v1/status/config` shows it.
@@ -120,10 +122,11 @@ fn read(context: &Context, root: &Node, outside: &Outside<'_>) -> Reading {
     }
     let alerting = sections::read_alerting(&reader, &outside.lookup);
     let storage = sections::read_storage(&reader);
+    let otlp = sections::read_otlp(&reader, global.validation);
     sections::read_others(&reader, &outside.lookup);
     reader.finish();
     let rendered = render::yaml(&effective::of(root, &global, &jobs.list));
-    let config = PrometheusConfig { global, jobs: jobs.list, rule_files, alerting, storage, lookup: outside.lookup.clone(), rendered };
+    let config = PrometheusConfig { global, jobs: jobs.list, rule_files, alerting, storage, otlp, lookup: outside.lookup.clone(), rendered };
     Reading { config, findings }
 }
 

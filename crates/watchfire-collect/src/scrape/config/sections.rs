@@ -1,9 +1,11 @@
 //! The sections beside `global` and `scrape_configs`: alerting, storage, and those that are checked for their shape and
-//! carried out by nobody here yet (remote write and read, tracing, OTLP, runtime).
+//! carried out by nobody here yet (remote write and read, tracing, runtime).
 
+use watchfire_ingest::otlp;
 use watchfire_ingest::relabel::RelabelConfig;
 use watchfire_model::document::{Node, Reader, Value};
 
+use super::global::NameValidation;
 use super::http;
 use super::job::{relabel_rules, warn_unsupported_discovery};
 use crate::discovery::glob::Lookup;
@@ -155,7 +157,6 @@ pub(super) fn read_others(root: &Reader<'_>, lookup: &Lookup) {
         root.warning_at("runtime", "has no effect: it tunes the garbage collector of Go");
     }
     read_tracing(root, lookup);
-    read_otlp(root);
 }
 
 fn read_remote_write(reader: Reader<'_>, lookup: &Lookup) {
@@ -266,30 +267,50 @@ fn read_tracing(root: &Reader<'_>, lookup: &Lookup) {
     root.warning_at("tracing", "is read but not carried out yet");
 }
 
-fn read_otlp(root: &Reader<'_>) {
-    let Some(reader) = root.map("otlp") else { return };
+/// Reads `otlp`.
+pub(super) fn read_otlp(root: &Reader<'_>, validation: NameValidation) -> otlp::Settings {
+    let mut settings = otlp::Settings::default();
+    let Some(reader) = root.map("otlp") else { return settings };
     let all = reader.bool("promote_all_resource_attributes") == Some(true);
-    let promoted = reader.texts("promote_resource_attributes", false);
-    let ignored = reader.texts("ignore_resource_attributes", false);
+    let promoted = attributes(&reader, "promote_resource_attributes");
+    let ignored = attributes(&reader, "ignore_resource_attributes");
     if all && !promoted.is_empty() {
         reader.error_at("promote_resource_attributes", "must not stand beside promote_all_resource_attributes: true");
     }
     if !all && !ignored.is_empty() {
         reader.error_at("ignore_resource_attributes", "needs promote_all_resource_attributes: true");
     }
-    let strategies = ["UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes", "NoUTF8EscapingWithSuffixes", "NoTranslation", ""];
-    reader.word("translation_strategy", &strategies);
-    for key in [
-        "keep_identifying_resource_attributes",
-        "convert_histograms_to_nhcb",
-        "promote_scope_metadata",
-        "label_name_underscore_sanitization",
-        "label_name_preserve_multiple_underscores",
+    settings.promoted = if all { otlp::Promoted::AllBut(ignored) } else { otlp::Promoted::Only(promoted) };
+    let names = otlp::TranslationStrategy::NAMES.map(|(name, _)| name);
+    let strategy = reader.word("translation_strategy", &[names[0], names[1], names[2], names[3], ""]);
+    settings.strategy = strategy.and_then(otlp::TranslationStrategy::from_name).unwrap_or_default();
+    if !settings.strategy.escapes() && validation == NameValidation::Legacy {
+        reader.error_at("translation_strategy", "keeps names as they are, which metric_name_validation_scheme: legacy does not allow");
+    }
+    for (key, setting) in [
+        ("keep_identifying_resource_attributes", &mut settings.keep_identifying),
+        ("convert_histograms_to_nhcb", &mut settings.convert_to_custom_buckets),
+        ("promote_scope_metadata", &mut settings.promote_scope),
+        ("label_name_underscore_sanitization", &mut settings.label_underscore_prefix),
+        ("label_name_preserve_multiple_underscores", &mut settings.label_keep_underscores),
     ] {
-        reader.bool(key);
+        *setting = reader.bool(key).unwrap_or(*setting);
     }
     reader.finish();
-    root.warning_at("otlp", "is read but not carried out yet");
+    settings
+}
+
+/// Names of resource attributes: none empty, none twice.
+fn attributes(reader: &Reader<'_>, key: &'static str) -> Vec<String> {
+    let names = reader.texts(key, false);
+    for (at, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            reader.error_at(key, "must not hold an empty name");
+        } else if names[..at].contains(name) {
+            reader.error_at(key, format!("holds {name:?} twice"));
+        }
+    }
+    names
 }
 
 /// A whole number that may be negative.
