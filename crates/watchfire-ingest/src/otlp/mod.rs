@@ -112,10 +112,10 @@ impl Received {
 pub fn status(format: Format, code: u16, message: &str) -> Vec<u8> {
     match format {
         Format::Protobuf => {
-            let mut out = Vec::new();
-            protobuf::push_number(&mut out, 1, code.into());
-            protobuf::push_bytes(&mut out, 2, message.as_bytes());
-            out
+            let mut out = Writer::new();
+            out.uint(1, code.into());
+            out.text(2, message);
+            out.into_bytes()
         }
         Format::Json => serde_json::json!({"code": code, "message": message}).to_string().into_bytes(),
     }

@@ -1,4 +1,4 @@
-//! Addresses: the main one, and with `--drop-in` the ports of the faces that take over somebody's port. A default port that
+//! Addresses: the main one, those of OTLP, and with `--drop-in` the ports of the faces that take over somebody's port. A default port that
 //! is taken is told and passed over; one that was asked for is fatal.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,24 +8,32 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, build};
-use watchfire_api::{App, page, routes};
+use watchfire_api::{App, otlp, page, routes};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
-use watchfire_net::listener::{Limits, Server, TlsFiles, bind as take};
+use watchfire_net::listener::{GuardedBody, Limits, Protocol, Server, TlsFiles, bind as take};
 use watchfire_net::tasks::Tasks;
 
 use super::prometheus::Reloader;
 use crate::settings::Settings;
+use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
 const DROP_IN: [(u16, &str); 2] = [(9090, "Prometheus"), (3002, "Grafana")];
+
+/// OTLP's own ports.
+const OTLP_GRPC: u16 = 4317;
+const OTLP_HTTP: u16 = 4318;
+/// How long a connection of gRPC may rest: senders keep theirs from one export to the next.
+const GRPC_IDLE: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// What we listen on.
 pub(crate) struct Bound {
     main: TcpListener,
     address: SocketAddr,
     more: Vec<TcpListener>,
+    grpc: Option<TcpListener>,
 }
 impl Bound {
     /// Where we reach ourselves.
@@ -47,7 +55,8 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
     };
     let main = main.context("cannot start")?;
     let address = main.local_addr().context("cannot start")?;
-    let mut more = Vec::new();
+    let grpc = beside(settings.otlp.grpc, SocketAddr::new(wanted.ip(), OTLP_GRPC), "OTLP over gRPC")?;
+    let mut more: Vec<_> = beside(settings.otlp.http, SocketAddr::new(wanted.ip(), OTLP_HTTP), "OTLP over HTTP")?.into_iter().collect();
     if settings.drop_in {
         for (port, program) in DROP_IN {
             match take(SocketAddr::new(wanted.ip(), port)) {
@@ -56,7 +65,16 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
             }
         }
     }
-    Ok(Bound { main, address, more })
+    Ok(Bound { main, address, more, grpc })
+}
+
+/// Takes an address beside the main one.
+fn beside(listen: Listen, usual: SocketAddr, what: &str) -> Result<Option<TcpListener>> {
+    match listen {
+        Listen::Off => Ok(None),
+        Listen::At(address) => take(address).map(Some).with_context(|| format!("cannot start: no {what}")),
+        Listen::Usual => Ok(take(usual).inspect_err(|error| eprintln!("watchfire: no {what}: {error}")).ok()),
+    }
 }
 
 /// Reads who may do what. Blocks.
@@ -87,16 +105,32 @@ pub(crate) fn serve(
     let tls = server.tls.as_ref().map(|(certificate, key)| TlsFiles::load(certificate.clone(), key.clone())).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut addresses = Vec::new();
-    for listener in std::iter::once(bound.main).chain(bound.more) {
+    let serve = |listener: TcpListener, protocol: Protocol| -> Result<SocketAddr> {
         let address = listener.local_addr().context("cannot start")?;
-        addresses.push(format!("{scheme}://{address}"));
-        let one = Server { limits: Limits::default(), tls: tls.clone(), meter: meter.clone(), tasks: tasks.clone() };
+        let limits = match protocol {
+            Protocol::Http1 => Limits::default(),
+            Protocol::Http2 => Limits { idle: GRPC_IDLE, ..Limits::default() },
+        };
+        let one = Server { protocol, limits, tls: tls.clone(), meter: meter.clone(), tasks: tasks.clone() };
         let router = router.clone();
-        let service = tower::service_fn(move |request: http::Request<watchfire_net::listener::GuardedBody>| {
+        let service = tower::service_fn(move |request: http::Request<GuardedBody>| {
             let mut router = router.clone();
-            async move { tower::Service::call(&mut router, request.map(axum::body::Body::new)).await }
+            let request = request.map(axum::body::Body::new);
+            async move {
+                match protocol {
+                    Protocol::Http1 => tower::Service::call(&mut router, request).await,
+                    Protocol::Http2 => Ok(otlp::grpc::serve(router, request).await),
+                }
+            }
         });
         tasks.spawn_until_done(format!("listener {address}"), one.serve(listener, service));
+        Ok(address)
+    };
+    for listener in std::iter::once(bound.main).chain(bound.more) {
+        addresses.push(format!("{scheme}://{}", serve(listener, Protocol::Http1)?));
+    }
+    if let Some(listener) = bound.grpc {
+        tracing::info!(address = %serve(listener, Protocol::Http2)?, "OTLP over gRPC");
     }
     if let Some(files) = tls {
         let again = files.clone();

@@ -2,6 +2,7 @@
 
 mod listen;
 pub(crate) mod prometheus;
+mod protocols;
 mod receive;
 mod rooms;
 mod scraping;
@@ -60,9 +61,11 @@ pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
         }
     };
     let server = &settings.server;
-    if let Err(refused) = check_bind(server.listen, &settings.auth, server.insecure_no_auth) {
-        eprintln!("watchfire: {refused}");
-        return ExitCode::from(2);
+    for address in settings.addresses() {
+        if let Err(refused) = check_bind(address, &settings.auth, server.insecure_no_auth) {
+            eprintln!("watchfire: {refused}");
+            return ExitCode::from(2);
+        }
     }
     match start(settings, prometheus, flags, environment) {
         Ok(code) => code,
@@ -136,6 +139,10 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let scraping = scraping::Thread::start()?;
     let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, manager.clone(), clock.clone(), &meter, prometheus));
+    let manager = start_scraping(&instance, &environment, aliases, &gate, &tasks, &clock, &meter);
+    let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, &clock, &meter));
+    let running = prometheus::Running { manager: manager.clone(), protocols: protocols.clone() };
+    let reloader = Arc::new(prometheus::Reloader::start(flags, environment, running, clock.clone(), &meter, prometheus));
     let parts = rooms::Parts {
         store: store.clone(),
         gate: gate.clone(),
@@ -143,6 +150,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
         gpu: gpu.clone(),
         manager: manager.clone(),
         reloader: reloader.clone(),
+        protocols,
         tasks: tasks.clone(),
         meter: meter.clone(),
         clock: clock.clone(),

@@ -11,6 +11,7 @@ use watchfire_model::document::{Finding, Node, Severity};
 use watchfire_model::meter::Gauge;
 use watchfire_model::time::{SharedClock, Timestamp};
 
+use super::protocols::Protocols;
 use crate::settings::{self, Environment, Flags, ForeignFile, Settings};
 
 /// Reads the Prometheus configuration that the settings name; an empty one when they name none.
@@ -50,13 +51,25 @@ fn outside<'a>(path: &Path, monitoring_dir: Option<&Path>, environment: &'a dyn 
     Outside { environment, lookup: Lookup::beside(path, monitoring_dir) }
 }
 
+/// What a configuration is handed to.
+pub(crate) struct Running {
+    pub(crate) manager: Arc<Manager>,
+    pub(crate) protocols: Arc<Protocols>,
+}
+impl Running {
+    fn apply(&self, config: &PrometheusConfig) {
+        self.manager.apply(config);
+        self.protocols.apply(config);
+    }
+}
+
 /// What runs, and how to change it.
 pub(crate) struct Reloader {
     /// The settings of the start, which a reload does not change, section by section.
     started_with: Vec<(&'static str, String)>,
     flags: Flags,
     environment: Environment,
-    manager: Arc<Manager>,
+    running: Running,
     clock: SharedClock,
     successful: Gauge,
     at: Gauge,
@@ -80,14 +93,14 @@ impl Reloader {
     pub(crate) fn start(
         flags: Flags,
         environment: Environment,
-        manager: Arc<Manager>,
+        running: Running,
         clock: SharedClock,
         meter: &watchfire_model::meter::Meter,
         prometheus: PrometheusConfig,
     ) -> Reloader {
         let successful = meter.gauge("watchfire_config_last_reload_successful", "Whether the last attempt to load the configuration went well.", &[]);
         let at = meter.gauge("watchfire_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded.", &[]);
-        manager.apply(&prometheus);
+        running.apply(&prometheus);
         let loaded = clock.now();
         successful.set(1.0);
         at.set(loaded.secs_f64());
@@ -99,6 +112,7 @@ impl Reloader {
     /// Reads something else again with every reload, before anything is changed.
     pub(crate) fn also(&self, again: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.also.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(again));
+        Reloader { started_with, flags, environment, running, clock, successful, at, current }
     }
 
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
@@ -109,7 +123,7 @@ impl Reloader {
         self.successful.set(f64::from(u8::from(outcome.is_ok())));
         match outcome {
             Ok(prometheus) => {
-                self.manager.apply(&prometheus);
+                self.running.apply(&prometheus);
                 current.prometheus = prometheus;
                 current.loaded = self.clock.now();
                 self.at.set(current.loaded.secs_f64());

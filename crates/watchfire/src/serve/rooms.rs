@@ -27,6 +27,7 @@ pub(crate) struct Parts {
     pub(crate) gpu: GpuMonitor,
     pub(crate) manager: Arc<Manager>,
     pub(crate) reloader: Arc<Reloader>,
+    pub(crate) protocols: Arc<super::protocols::Protocols>,
     pub(crate) tasks: Tasks,
     pub(crate) meter: Meter,
     pub(crate) clock: SharedClock,
@@ -35,7 +36,7 @@ pub(crate) struct Parts {
 
 /// Makes the faces' view.
 pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
-    let Parts { store, gate, recorder, gpu, manager, reloader, tasks, meter, clock, quit } = parts;
+    let Parts { store, gate, recorder, gpu, manager, reloader, protocols, tasks, meter, clock, quit } = parts;
     let lifecycle = settings.server.enable_lifecycle;
     let retention = settings.storage.metrics_retention;
     let started_at = clock.now();
@@ -58,6 +59,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             let receiver = super::receive::RemoteWrite::new(gate.clone(), &meter, settings.ingest.remote_write());
             Arc::new(move |version, message, origin| receiver.take(version, message, origin))
         },
+        otlp: protocols.otlp.clone(),
         recorder: Arc::new(super::receive::Recording(recorder)),
         config_yaml: {
             let reloader = reloader.clone();

@@ -43,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) memory_limit: u64,
     pub(crate) query: QuerySettings,
     pub(crate) ingest: IngestSettings,
+    pub(crate) otlp: OtlpSettings,
     pub(crate) gpu: GpuSettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
@@ -107,6 +108,24 @@ pub(crate) struct QuerySettings {
     pub(crate) lookback: Duration,
 }
 
+/// `otlp:`
+#[derive(Debug)]
+pub(crate) struct OtlpSettings {
+    pub(crate) grpc: Listen,
+    pub(crate) http: Listen,
+}
+
+/// An address beside the main one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// The usual port on the main address; when it is taken, there is none.
+    Usual,
+    /// This one was asked for: when it is taken, we do not start.
+    At(SocketAddr),
+    /// None.
+    Off,
+}
+
 /// `ingest:`, what is done with extras that data bring along.
 #[derive(Debug)]
 pub(crate) struct IngestSettings {
@@ -159,6 +178,12 @@ pub(crate) struct Loaded {
 }
 
 impl Settings {
+    /// The addresses that were asked for.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let more = [self.otlp.grpc, self.otlp.http];
+        let asked = more.into_iter().filter_map(|listen| if let Listen::At(address) = listen { Some(address) } else { None });
+        std::iter::once(self.server.listen).chain(asked).collect()
+    }
     /// What the process takes at its start, as texts to compare.
     pub(crate) fn sections(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -168,6 +193,7 @@ impl Settings {
             ("memory", self.memory_limit.to_string()),
             ("query", format!("{:?}", self.query)),
             ("ingest", format!("{:?}", self.ingest)),
+            ("otlp", format!("{:?}", self.otlp)),
             ("gpu", format!("{:?}", self.gpu)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
@@ -240,6 +266,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         memory_limit: read_memory(section("memory")),
         query: read_query(section("query")),
         ingest: read_ingest(section("ingest")),
+        otlp: read_otlp(section("otlp")),
         gpu: read_gpu(section("gpu")),
         host: read_host(section("host")),
         log: read_log(section("log"), base),
@@ -393,6 +420,27 @@ fn read_query(query: Reader<'_>) -> QuerySettings {
     }
     query.finish();
     settings
+}
+
+fn read_otlp(otlp: Reader<'_>) -> OtlpSettings {
+    let settings = OtlpSettings { grpc: read_listen(&otlp, "grpc_listen"), http: read_listen(&otlp, "http_listen") };
+    otlp.finish();
+    settings
+}
+
+/// `off`, an address, or nothing.
+fn read_listen(reader: &Reader<'_>, key: &'static str) -> Listen {
+    match reader.text(key).as_deref() {
+        None => Listen::Usual,
+        Some("off") => Listen::Off,
+        Some(text) => parse_listen(text).map_or_else(
+            |error| {
+                reader.error_at(key, format!("{error}; or \"off\""));
+                Listen::Off
+            },
+            Listen::At,
+        ),
+    }
 }
 
 fn read_ingest(ingest: Reader<'_>) -> IngestSettings {

@@ -1,0 +1,104 @@
+//! The real OpenTelemetry SDK of Python against the real binary: protobuf over HTTP and gRPC, both temporalities.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::server::{Server, free_port, installed, request, until};
+
+/// A Python with the SDK, kept beside the build. `None`, loudly, where it cannot be had.
+fn python() -> Option<PathBuf> {
+    if !installed("python3") {
+        return None;
+    }
+    // Beside the binary, so that it lives as long as the build and is made once.
+    let home = Path::new(crate::server::BINARY).parent()?.parent()?.join("otel-python");
+    let python = home.join("bin/python");
+    let ready = home.join("ready");
+    if !ready.is_file() {
+        let packages = ["opentelemetry-sdk==1.38.0", "opentelemetry-exporter-otlp-proto-http==1.38.0", "opentelemetry-exporter-otlp-proto-grpc==1.38.0"];
+        let made = Command::new("python3").args(["-m", "venv"]).arg(&home).output().is_ok_and(|o| o.status.success())
+            && Command::new(&python)
+                .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
+                .args(packages)
+                .output()
+                .is_ok_and(|o| o.status.success());
+        if !made || std::fs::write(&ready, "").is_err() {
+            eprintln!("SKIPPED: the OpenTelemetry SDK for Python cannot be installed");
+            return None;
+        }
+    }
+    Some(python)
+}
+
+const PROGRAM: &str = r#"
+import sys
+kind, endpoint, temporality, token = sys.argv[1:5]
+from opentelemetry.sdk.metrics import MeterProvider, Counter, Histogram
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader, AggregationTemporality
+from opentelemetry.sdk.metrics.view import View, ExponentialBucketHistogramAggregation
+from opentelemetry.sdk.resources import Resource
+if kind == "grpc":
+    import grpc
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    extra = {"insecure": True, "compression": grpc.Compression.Gzip, "headers": (("authorization", "Bearer " + token),)}
+else:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter, Compression
+    extra = {"compression": Compression.Gzip, "headers": {"authorization": "Bearer " + token}}
+chosen = AggregationTemporality.DELTA if temporality == "delta" else AggregationTemporality.CUMULATIVE
+exporter = OTLPMetricExporter(endpoint=endpoint, preferred_temporality={Counter: chosen, Histogram: chosen}, **extra)
+reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3600000)
+resource = Resource.create({"service.name": "shop-" + kind, "service.namespace": "eu", "service.instance.id": temporality, "host.name": "h1"})
+views = [View(instrument_name="payload.size", aggregation=ExponentialBucketHistogramAggregation())]
+provider = MeterProvider(resource=resource, metric_readers=[reader], views=views)
+meter = provider.get_meter("test")
+orders = meter.create_counter("orders", unit="{order}", description="Orders taken")
+latency = meter.create_histogram("latency", unit="ms")
+size = meter.create_histogram("payload.size", unit="By")
+for round in range(2):
+    orders.add(3, {"payment.kind": "card"})
+    latency.record(7)
+    size.record(1000)
+    assert provider.force_flush(10000), "not taken"
+provider.shutdown()
+"#;
+
+#[test]
+fn otlp_from_the_python_sdk() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (grpc, http) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+    let config = dir.path().join("watchfire.yml");
+    let otlp = "prometheus: {otlp: {promote_resource_attributes: [host.name]}}\nauth: {enabled: true}\n";
+    std::fs::write(&config, format!("{otlp}otlp: {{grpc_listen: '{grpc}', http_listen: '{http}'}}\n")).unwrap();
+    let server = Server::start(&dir.path().join("data"), &["--config", config.to_str().unwrap()], &[]);
+    let token = std::fs::read_to_string(server.data.join("admin.token")).unwrap().trim().to_owned();
+    let send = |kind: &str, endpoint: &str, temporality: &str, token: &str| {
+        let output = Command::new(&python).args(["-c", PROGRAM, kind, endpoint, temporality, token]).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let http_endpoint = format!("http://{http}/v1/metrics");
+    for (kind, endpoint) in [("http", http_endpoint.as_str()), ("grpc", grpc.as_str())] {
+        for temporality in ["cumulative", "delta"] {
+            let (taken, said) = send(kind, endpoint, temporality, &token);
+            assert!(taken && said.is_empty(), "{kind} {temporality}: {said}");
+        }
+        let (_, said) = send(kind, endpoint, "cumulative", "wrong");
+        assert!(said.contains("401") || said.contains("UNAUTHENTICATED"), "{kind}: {said}");
+    }
+    let query = |expression: &str| {
+        let headers = [("Authorization", &*format!("Bearer {token}"))];
+        let path = format!("/api/v1/query?query={}", crate::server::escape(expression));
+        let answer = request(server.address, "GET", &path, &headers, b"").unwrap().json();
+        answer["data"]["result"].as_array().map_or(0, |all| all.iter().filter(|s| s["value"][1] != "0").count())
+    };
+    for (expression, series) in [
+        (r#"orders_total{job=~"eu/shop-(http|grpc)", instance=~"delta|cumulative", payment_kind="card", host_name="h1"} == 6"#, 4),
+        (r#"latency_milliseconds_bucket{le="10"} == 2"#, 4),
+        (r#"latency_milliseconds_sum == 14"#, 4),
+        ("histogram_count(payload_size_bytes) == 2", 4),
+        ("histogram_sum(payload_size_bytes) == 2000", 4),
+        (r#"target_info{host_name="h1", telemetry_sdk_language="python"}"#, 4),
+    ] {
+        until(expression, || query(expression), |found| *found == series);
+    }
+}
