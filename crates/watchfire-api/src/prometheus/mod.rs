@@ -106,8 +106,5 @@ fn other_routes() -> Vec<Route<Arc<App>>> {
         Route::get("/graph", Level::Public, status::graph).hidden(),
         Route::post("/api/v1/write", Level::Ingest, write::write).takes(Content::Any).telemetry_body().summary("Remote write 1.0 and 2.0"),
         Route::post("/api/v1/read", Level::Read, read::read).takes(Content::Any).summary("Remote read: samples, or a stream of chunks").time_limit(None),
-        Route::post("/api/v1/otlp/v1/metrics", Level::Ingest, status::otlp).takes(Content::Any).hidden(),
-        Route::post("/api/v1/write", Level::Ingest, write::write).takes(Content::Any).telemetry_body().summary("Remote write 1.0"),
-        Route::post("/api/v1/read", Level::Read, status::read).takes(Content::Any).summary("Remote read: not served yet"),
     ]
 }

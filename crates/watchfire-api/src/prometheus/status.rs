@@ -216,11 +216,3 @@ pub(crate) async fn graph(request: Request) -> Response {
 pub(crate) fn not_found() -> Response {
     text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
-
-/// `POST /api/v1/otlp/v1/metrics`.
-pub(crate) async fn otlp() -> ApiError {
-    ApiError::new(super::answer::ErrorKind::NotFound, "OTLP is not served yet; use remote write or a scrape")
-/// `POST /api/v1/read`.
-pub(crate) async fn read() -> ApiError {
-    ApiError::new(super::answer::ErrorKind::NotFound, "remote read is not served yet; use /api/v1/query_range or /federate")
-}

@@ -138,8 +138,6 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
     let scraping = scraping::Thread::start()?;
     let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
-    let reloader = Arc::new(prometheus::Reloader::start(flags, environment, manager.clone(), clock.clone(), &meter, prometheus));
-    let manager = start_scraping(&instance, &environment, aliases, &gate, &tasks, &clock, &meter);
     let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, &clock, &meter));
     let running = prometheus::Running { manager: manager.clone(), protocols: protocols.clone() };
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, running, clock.clone(), &meter, prometheus));

@@ -106,13 +106,12 @@ impl Reloader {
         at.set(loaded.secs_f64());
         let current = Mutex::new(Current { prometheus, loaded, last_went_well: true });
         let started_with = settings::load(&flags, &environment).map(|l| l.settings.sections()).unwrap_or_default();
-        Reloader { started_with, flags, environment, manager, clock, successful, at, current, also: Mutex::default() }
+        Reloader { started_with, flags, environment, running, clock, successful, at, current, also: Mutex::default() }
     }
 
     /// Reads something else again with every reload, before anything is changed.
     pub(crate) fn also(&self, again: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.also.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(again));
-        Reloader { started_with, flags, environment, running, clock, successful, at, current }
     }
 
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
