@@ -41,6 +41,8 @@ pub enum RemoteWriteError {
 pub struct Rooms {
     /// Where stored data are read.
     pub source: Arc<dyn Source>,
+    /// What queries read: the same, and what other places have beside it.
+    pub query_source: Arc<dyn Source>,
     /// Where received data go: the gate.
     pub sink: Arc<dyn Sink>,
     /// Small durable state.

@@ -361,6 +361,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
     Rooms {
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
         source: house.clone(),
+        query_source: house.clone(),
         sink: house.clone(),
         state: house.clone(),
         meter,

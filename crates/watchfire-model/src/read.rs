@@ -2,8 +2,8 @@
 //! It selects by matchers and time and streams series; it knows no query language.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::batch::{Metadata, SeriesExemplars};
@@ -44,6 +44,9 @@ impl Series {
     }
 }
 
+/// How many warnings one query remembers.
+const WARNINGS_MAX: usize = 100;
+
 /// What a read may cost, shared by all parts of one query. Cheap to clone.
 #[derive(Clone)]
 pub struct Budget(Arc<BudgetInner>);
@@ -54,6 +57,7 @@ struct BudgetInner {
     memory: AtomicU64,
     pool: Option<MemoryPool>,
     cancelled: AtomicBool,
+    warnings: Mutex<Vec<String>>,
     clock: SharedClock,
     deadline: Duration,
     timeout: Duration,
@@ -108,6 +112,7 @@ impl Budget {
             memory: AtomicU64::new(0),
             pool,
             cancelled: AtomicBool::new(false),
+            warnings: Mutex::default(),
             clock,
             deadline,
             timeout,
@@ -130,6 +135,17 @@ impl Budget {
             return Err(ReadError::Timeout(self.0.timeout));
         }
         Ok(())
+    }
+    /// Notes what the asker should know although the read goes on: a part of the data could not be had. Each text once.
+    pub fn warn(&self, text: String) {
+        let mut warnings = self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < WARNINGS_MAX && !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+    /// What was noted so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     /// Charges samples that were read into memory.
     pub fn charge_samples(&self, count: u64) -> Result<(), ReadError> {
@@ -265,6 +281,15 @@ pub trait Source: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_is_noted_once_by_all_parts_of_a_query() {
+        let budget = Budget::unlimited(crate::time::ManualClock::new(crate::time::Timestamp::from_millis(0)));
+        for text in ["a", "b", "a"] {
+            budget.clone().warn(text.to_owned());
+        }
+        assert_eq!(budget.warnings(), ["a", "b"]);
+    }
 
     #[test]
     fn queries_share_a_pool_and_give_back_what_they_held() {

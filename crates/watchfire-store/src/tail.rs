@@ -60,6 +60,8 @@ pub struct Tail {
     reader: LogReader,
     /// Frames up to here were passed on by an earlier run: only their definitions are of use.
     known: Position,
+    /// Where the log stood when this tail was opened.
+    opened_at: Position,
     pending: Portion,
     saved: Option<Position>,
     saved_at: Duration,
@@ -85,9 +87,9 @@ impl Tail {
     /// Goes on where the reader of this name stopped; a new one begins with what is written from now on.
     pub(crate) fn open(engine: Arc<Engine>, state: Arc<dyn StateStore>, name: &str, state_reset: bool) -> Result<Tail, TailError> {
         let progress = engine.progress();
+        let written = progress.get();
         let position = {
             let mut holds = engine.holds();
-            let written = progress.get();
             let known = holds.by_name.get(name).map(|hold| hold.acknowledged);
             let position = match known {
                 Some(position) if position.file <= written.file => position,
@@ -105,6 +107,7 @@ impl Tail {
             name: name.to_owned(),
             progress,
             known: position,
+            opened_at: written,
             pending: Portion::default(),
             saved: None,
             saved_at: engine.options.clock.monotonic(),
@@ -113,6 +116,12 @@ impl Tail {
         };
         tail.save()?;
         Ok(tail)
+    }
+
+    /// Where the log stood when this tail was opened: what stands before it may have been passed on by an earlier run that did not
+    /// live to keep it in mind.
+    pub fn opened_at(&self) -> Position {
+        self.opened_at
     }
 
     /// What ends the waiting.

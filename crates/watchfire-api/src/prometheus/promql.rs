@@ -44,7 +44,7 @@ pub(crate) fn selectors<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<
 
 /// The present value of a query that gives one number, if it gives one.
 pub(crate) fn number(app: &App, budget: &Budget, query: &str) -> Result<Option<f64>, ApiError> {
-    let answer = engine(app).instant(&*app.rooms.source, query, app.now(), budget)?;
+    let answer = engine(app).instant(&*app.rooms.query_source, query, app.now(), budget)?;
     let value = match answer.value {
         Value::Scalar(point) => Some(point.value),
         // A native histogram is no number: its value is NaN.

@@ -57,7 +57,7 @@ pub(crate) async fn instant(State(app): State<Arc<App>>, request: Request) -> Re
     let asked = Asked::read(&app, &params)?;
     let expr = asked.parse()?;
     run(&app, asked.timeout, move |app, budget| {
-        let answer = asked.engine.instant(&*app.rooms.source, &expr, time, budget)?;
+        let answer = asked.engine.instant(&*app.rooms.query_source, &expr, time, budget)?;
         render(answer, asked.limit, budget)
     })
     .await
@@ -78,7 +78,7 @@ pub(crate) async fn range(State(app): State<Arc<App>>, request: Request) -> Resu
     let expr = asked.parse()?;
     run(&app, asked.timeout, move |app, budget| {
         let step = Duration::from_millis(step_ms.unsigned_abs());
-        let answer = asked.engine.range(&*app.rooms.source, &expr, start, end, step, budget)?;
+        let answer = asked.engine.range(&*app.rooms.query_source, &expr, start, end, step, budget)?;
         render(answer, asked.limit, budget)
     })
     .await

@@ -1,50 +1,23 @@
-//! The real fetcher: `watchfire_net`'s client behind the `Fetch` trait. Secrets in files are read at each request, so that
-//! a changed password needs no reload; clients are kept by their TLS options.
+//! The real fetcher: `watchfire_net`'s caller behind the `Fetch` trait.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::time::{SharedClock, SystemClock};
-use watchfire_net::client::oauth2::{Grant, Tokens};
-use watchfire_net::client::{Client, ClientError, Credentials, Proxies, Request as NetRequest};
+use watchfire_model::time::SystemClock;
+use watchfire_net::client::{CallError, Caller, ClientError, Request as NetRequest};
 use watchfire_net::inflate::Limits;
-use watchfire_net::secret::Secret;
-use watchfire_net::tls::ClientTls;
 
-use super::config::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions, read_text};
 use super::fetch::{Answer, Fetch, FetchError, Fetching, Request};
-
-/// Clients with different TLS options or proxies that are kept; beyond that the oldest goes.
-const CLIENTS_MAX: usize = 32;
-/// The status with which a token is refused.
-const UNAUTHORIZED: u16 = 401;
 
 /// How long an answer may collect in the kernel before we read on: many exporters write theirs in dozens of pieces.
 const SETTLE: Duration = Duration::from_millis(3);
 
-/// What clients differ in.
-#[derive(Clone, PartialEq)]
-struct Way {
-    tls: ClientTls,
-    proxies: Proxies,
-}
-
-/// The tokens of each job, by the place of its options in memory. The weak reference keeps the place from being used
-/// again, and tells when the job is gone.
-type Jobs = HashMap<usize, (Weak<HttpOptions>, Arc<Tokens>)>;
-
 /// Makes requests over the network.
-pub struct NetFetch {
-    clients: Mutex<Vec<(Way, Client)>>,
-    tokens: Mutex<Jobs>,
-    clock: SharedClock,
-    environment: Proxies,
-}
+pub struct NetFetch(Arc<Caller>);
+
 impl Default for NetFetch {
     fn default() -> NetFetch {
-        NetFetch { clients: Mutex::default(), tokens: Mutex::default(), clock: SystemClock::shared(), environment: Proxies::default() }
+        NetFetch(Arc::new(Caller::new(SystemClock::shared())))
     }
 }
 
@@ -53,81 +26,17 @@ impl NetFetch {
     pub fn new() -> NetFetch {
         NetFetch::default()
     }
-    /// The same with the proxies of an environment, for `proxy_from_environment`.
-    pub fn with_environment(self, environment: &dyn Fn(&str) -> Option<String>) -> NetFetch {
-        NetFetch { environment: Proxies::from_environment(environment), ..self }
-    }
-    /// The same with another clock for the ends of tokens.
-    pub fn with_clock(self, clock: SharedClock) -> NetFetch {
-        NetFetch { clock, ..self }
-    }
-
-    fn client(&self, way: Way) -> Client {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = clients.iter().find(|(known, _)| *known == way) {
-            return client.clone();
-        }
-        if clients.len() >= CLIENTS_MAX {
-            clients.remove(0);
-        }
-        let client = Client::with_proxies(way.tls.clone(), way.proxies.clone());
-        clients.push((way, client.clone()));
-        client
-    }
-
-    fn proxies(&self, options: &ProxyOptions) -> Result<Proxies, FetchError> {
-        if !options.from_environment {
-            return Ok(options.proxies.clone());
-        }
-        let proxies = self.environment.clone().with_connect_headers(options.connect_headers.clone());
-        proxies.map_err(|e| FetchError::Other(e.to_string()))
-    }
-
-    /// The tokens of one job.
-    fn tokens(&self, options: &Arc<HttpOptions>) -> Arc<Tokens> {
-        let mut jobs = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = Arc::as_ptr(options).addr();
-        if let Some((_, tokens)) = jobs.get(&place) {
-            return tokens.clone();
-        }
-        jobs.retain(|_, (job, _)| job.strong_count() > 0);
-        let tokens = Arc::new(Tokens::new(self.clock.clone()));
-        jobs.insert(place, (Arc::downgrade(options), tokens.clone()));
-        tokens
+    /// A fetcher that makes its requests through a caller.
+    pub fn through(caller: Arc<Caller>) -> NetFetch {
+        NetFetch(caller)
     }
 
     async fn send(&self, request: Request) -> Result<Answer, FetchError> {
-        let Resolved { credentials, oauth2, secret_headers, tls } = resolve(request.options.clone()).await?;
         let limit = usize::try_from(request.body_bytes_max).unwrap_or(usize::MAX);
-        let client = self.client(Way { tls, proxies: self.proxies(&request.options.proxy)? });
-        let message = NetRequest {
-            headers: request.headers,
-            secret_headers,
-            credentials,
-            limits: Limits::both(limit),
-            follow_redirects: request.options.follow_redirects,
-            settle: SETTLE,
-            ..NetRequest::get(request.url, request.timeout)
-        };
-        let exchange = async |message: NetRequest| {
-            let response = client.send(message).await.map_err(|e| fetch_error(e, request.body_bytes_max))?;
-            let content_type = response.header("content-type").unwrap_or("").to_owned();
-            Ok(Answer { status: response.status.as_u16(), content_type, body: response.body })
-        };
-        let Some((grant, way)) = oauth2 else { return exchange(message).await };
-        let way = Way { tls: way.0, proxies: self.proxies(&way.1)? };
-        let (tokens, asked) = (self.tokens(&request.options), self.client(way));
-        let failed = |e: watchfire_net::client::oauth2::OauthError| FetchError::Other(e.to_string());
-        let held = tokens.credentials(&asked, &grant, request.timeout).await.map_err(failed)?;
-        let answer = exchange(NetRequest { credentials: (*held).clone(), ..message.clone() }).await?;
-        if answer.status != UNAUTHORIZED {
-            return Ok(answer);
-        }
-        // The token may have been withdrawn before its end: one other is tried.
-        match tokens.renewed(&asked, &grant, &held, request.timeout).await.map_err(failed)? {
-            Some(other) => exchange(NetRequest { credentials: (*other).clone(), ..message }).await,
-            None => Ok(answer),
-        }
+        let message = NetRequest { headers: request.headers, limits: Limits::both(limit), settle: SETTLE, ..NetRequest::get(request.url, request.timeout) };
+        let response = self.0.send(&request.options, message).await.map_err(|e| fetch_error(e, request.body_bytes_max))?;
+        let content_type = response.header("content-type").unwrap_or("").to_owned();
+        Ok(Answer { status: response.status.as_u16(), content_type, body: response.body })
     }
 }
 
@@ -137,7 +46,8 @@ impl Fetch for NetFetch {
     }
 }
 
-fn fetch_error(error: ClientError, limit: u64) -> FetchError {
+fn fetch_error(error: CallError, limit: u64) -> FetchError {
+    let CallError::Client(error) = error else { return FetchError::Other(error.to_string()) };
     match error {
         ClientError::Connect { host, reason } => FetchError::Connect(format!("{host}: {reason}")),
         ClientError::Timeout(after) => FetchError::Timeout(after),
@@ -147,101 +57,15 @@ fn fetch_error(error: ClientError, limit: u64) -> FetchError {
     }
 }
 
-/// Options with every secret read.
-struct Resolved {
-    credentials: Credentials,
-    /// How a token is asked for, and by which way.
-    oauth2: Option<(Grant, (ClientTls, ProxyOptions))>,
-    secret_headers: Vec<(String, Secret)>,
-    tls: ClientTls,
-}
-
-async fn resolve(options: Arc<HttpOptions>) -> Result<Resolved, FetchError> {
-    if !has_files(&options) {
-        return read(&options);
-    }
-    tokio::task::spawn_blocking(move || read(&options)).await.map_err(|_| FetchError::Other("BUG: reading secrets failed".to_owned()))?
-}
-
-fn file(source: &SecretSource) -> bool {
-    matches!(source, SecretSource::File(_))
-}
-fn tls_files(tls: &TlsOptions) -> bool {
-    [&tls.ca, &tls.cert, &tls.key].into_iter().flatten().any(file)
-}
-fn has_files(options: &HttpOptions) -> bool {
-    let authorization = match &options.authorization {
-        Authorization::None => false,
-        Authorization::Basic { user, password } => file(user) || password.as_ref().is_some_and(file),
-        Authorization::Header { credentials, .. } => file(credentials),
-        Authorization::Oauth2(oauth2) => oauth2.client_secret.as_ref().is_some_and(file) || tls_files(&oauth2.tls),
-    };
-    authorization || tls_files(&options.tls) || options.headers.iter().any(|(_, source)| file(source))
-}
-
-fn read(options: &HttpOptions) -> Result<Resolved, FetchError> {
-    let credentials = match &options.authorization {
-        Authorization::None | Authorization::Oauth2(_) => Credentials::None,
-        Authorization::Basic { user, password } => {
-            let password = password.as_ref().map_or_else(|| Ok(Secret::default()), secret)?;
-            Credentials::Basic { user: secret(user)?, password }
-        }
-        Authorization::Header { scheme, credentials } => Credentials::Header { scheme: scheme.clone(), value: secret(credentials)? },
-    };
-    let secret_headers = options.headers.iter().map(|(name, source)| Ok((name.clone(), secret(source)?))).collect::<Result<_, FetchError>>()?;
-    let oauth2 = match &options.authorization {
-        Authorization::Oauth2(oauth2) => Some((grant(oauth2)?, (read_tls(&oauth2.tls)?, oauth2.proxy.clone()))),
-        _ => None,
-    };
-    Ok(Resolved { credentials, oauth2, secret_headers, tls: read_tls(&options.tls)? })
-}
-
-fn grant(oauth2: &Oauth2Options) -> Result<Grant, FetchError> {
-    Ok(Grant {
-        token_url: oauth2.token_url.clone(),
-        client_id: oauth2.client_id.clone(),
-        client_secret: oauth2.client_secret.as_ref().map(secret).transpose()?.unwrap_or_default(),
-        scopes: oauth2.scopes.clone(),
-        params: oauth2.params.clone(),
-    })
-}
-
-fn read_tls(tls: &TlsOptions) -> Result<ClientTls, FetchError> {
-    let identity = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some((pem(cert)?, pem(key)?)),
-        _ => None,
-    };
-    Ok(ClientTls {
-        ca_pem: tls.ca.as_ref().map(pem).transpose()?,
-        identity_pem: identity,
-        server_name: tls.server_name.clone(),
-        insecure_skip_verify: tls.insecure_skip_verify,
-    })
-}
-
-fn secret(source: &SecretSource) -> Result<Secret, FetchError> {
-    match source {
-        SecretSource::Inline(secret) => Ok(secret.clone()),
-        SecretSource::File(path) => Secret::from_file(path).map_err(|e| FetchError::Other(e.to_string())),
-    }
-}
-
-/// Bundles of authorities are larger than secrets may be.
-fn pem(source: &SecretSource) -> Result<Secret, FetchError> {
-    let text = |path: &Path| read_text(path).map(Secret::new).map_err(FetchError::Other);
-    match source {
-        SecretSource::Inline(secret) => Ok(secret.clone()),
-        SecretSource::File(path) => text(path),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::config::{Authorization, HttpOptions, SecretSource};
     use super::super::net_tests::{Page, serve};
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
     use watchfire_model::time::ManualClock;
+    use watchfire_net::secret::Secret;
 
     fn request(url: String, options: HttpOptions) -> Request {
         Request {
@@ -317,7 +141,7 @@ mod tests {
         .await;
         let address = &server.address;
         let clock = ManualClock::new(watchfire_model::time::Timestamp(0));
-        let fetch = NetFetch::new().with_clock(clock.clone());
+        let fetch = NetFetch::through(Arc::new(Caller::new(clock.clone())));
         let job = |secret: &str| options(&format!("oauth2: {{client_id: i, client_secret: {secret}, token_url: 'http://{address}/token'}}"));
         let (one, two) = (job("canary"), job("canary"));
         let get = async |path: &str, options: &Arc<HttpOptions>| {
@@ -339,7 +163,7 @@ mod tests {
         drop((one, two));
         let three = job("canary");
         assert_eq!(get("/a", &three).await, bearer("t4"));
-        assert_eq!(fetch.tokens.lock().unwrap().len(), 1);
+        assert_eq!(fetch.0.token_holders(), 1);
     }
 
     #[tokio::test]
@@ -348,7 +172,7 @@ mod tests {
         let proxy = serve(|asked| Page::text(&asked.path)).await;
         let direct = serve(|asked| Page::text(&format!("direct {}", asked.path))).await;
         let address = format!("http://{}", proxy.address);
-        let fetch = NetFetch::new().with_environment(&|name| (name == "http_proxy").then(|| address.clone()));
+        let fetch = NetFetch::through(Arc::new(Caller::new(SystemClock::shared()).with_environment(&|name| (name == "http_proxy").then(|| address.clone()))));
         let get = async |url: &str, keys: &str| String::from_utf8_lossy(&fetch.get(at(url.to_owned(), &options(keys))).await.unwrap().body).into_owned();
         let proxied = format!("proxy_url: '{address}'");
         let here = format!("http://{}/m", direct.address);

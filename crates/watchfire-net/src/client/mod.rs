@@ -1,9 +1,12 @@
 //! The HTTP client of the house: HTTP/1.1 over TCP or TLS with a deadline, a limit for the answer, careful redirects and
 //! credentials that never follow to another host, directly or through a proxy. It reads no configuration and retries nothing.
 
+mod caller;
 pub mod oauth2;
+mod options;
 mod proxy;
 mod redirect;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -11,17 +14,21 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::ServerName;
 
+pub use self::caller::{CallError, Caller};
+pub use self::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 use self::proxy::connector::Connector;
 pub use self::proxy::{Proxies, ProxyError};
-use crate::inflate::{self, Encoding, InflateError, Limits};
+pub use self::stream::Stream;
+use crate::inflate::{InflateError, Limits};
 use crate::secret::Secret;
 use crate::tls::{ClientTls, client_config};
 
@@ -205,17 +212,25 @@ impl Client {
 
     /// Makes one request, redirects included.
     pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
-        let timeout = request.timeout;
-        tokio::time::timeout(timeout, self.follow(request)).await.unwrap_or(Err(ClientError::Timeout(timeout)))
+        let limits = request.limits;
+        self.stream(request).await?.collect(limits).await
     }
 
-    async fn follow(&self, mut request: Request) -> Result<Response, ClientError> {
+    /// Makes one request, redirects included; the answer's body is read by who asked, before the request's deadline.
+    pub async fn stream(&self, request: Request) -> Result<Stream, ClientError> {
+        let (timeout, settle) = (request.timeout, request.settle);
+        let deadline = tokio::time::Instant::now() + timeout;
+        let answer = tokio::time::timeout_at(deadline, self.follow(request)).await.unwrap_or(Err(ClientError::Timeout(timeout)))?;
+        Ok(Stream::new(answer, deadline, timeout, settle))
+    }
+
+    async fn follow(&self, mut request: Request) -> Result<http::Response<Incoming>, ClientError> {
         for _ in 0..=REDIRECTS_MAX {
             let response = self.exchange(&request).await?;
             if !request.follow_redirects {
                 return Ok(response);
             }
-            match redirect::next(&request, &response)? {
+            match redirect::next(&request, response.status(), response.headers())? {
                 Some(next) => request = next,
                 None => return Ok(response),
             }
@@ -223,7 +238,7 @@ impl Client {
         Err(ClientError::Redirect(format!("stopped after {REDIRECTS_MAX} redirects")))
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Response, ClientError> {
+    async fn exchange(&self, request: &Request) -> Result<http::Response<Incoming>, ClientError> {
         let mut message = message(request)?;
         if let Some(authorization) = self.0.proxies.authorization(message.uri()) {
             let refused = |_| ClientError::Request { url: message.uri().to_string(), reason: "the proxy's credentials cannot be sent".to_owned() };
@@ -234,18 +249,16 @@ impl Client {
         let host = message.uri().authority().map(ToString::to_string).unwrap_or_default();
         let secure = message.uri().scheme_str() == Some("https");
         let sent = if secure { self.secure()?.request(message).await } else { self.0.plain.request(message).await };
-        let response = sent.map_err(|e| {
+        sent.map_err(|e| {
             let reason = chain(&e);
-            if e.is_connect() { ClientError::Connect { host: host.clone(), reason } } else { ClientError::Exchange { host: host.clone(), reason } }
-        })?;
-        let (parts, body) = response.into_parts();
-        let encoding = match parts.headers.get(CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?")) {
-            Some(name) => name.parse::<Encoding>()?,
-            None => Encoding::Identity,
-        };
-        let body = inflate::collect_settled(body, encoding, request.limits, request.settle).await?;
-        Ok(Response { status: parts.status, headers: parts.headers, body })
+            if e.is_connect() { ClientError::Connect { host, reason } } else { ClientError::Exchange { host, reason } }
+        })
     }
+}
+
+/// A URL as it may be shown: without user name and password.
+pub fn without_credentials(url: &str) -> String {
+    redirect::without_userinfo(url).0
 }
 
 /// All messages of an error and its causes.

@@ -1,18 +1,18 @@
 //! Where a redirect leads, and what may go along: credentials never leave the host that they were meant for.
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::{ClientError, Credentials, Request, Response};
+use super::{ClientError, Credentials, Request};
 
 /// The next request, if the answer is a redirect that is to be followed.
-pub(super) fn next(request: &Request, response: &Response) -> Result<Option<Request>, ClientError> {
-    let keeps_method = matches!(response.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-    let turns_into_get = matches!(response.status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER);
+pub(super) fn next(request: &Request, status: StatusCode, headers: &HeaderMap) -> Result<Option<Request>, ClientError> {
+    let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    let turns_into_get = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER);
     if !keeps_method && !turns_into_get {
         return Ok(None);
     }
-    let Some(location) = response.header("location") else { return Ok(None) };
+    let Some(location) = headers.get(http::header::LOCATION).and_then(|l| l.to_str().ok()) else { return Ok(None) };
     let here = Url::parse(&request.url).map_err(|e| ClientError::Redirect(e.to_string()))?;
     let there = here.join(location).map_err(|e| ClientError::Redirect(e.to_string()))?;
     if !matches!(there.scheme(), "http" | "https") {

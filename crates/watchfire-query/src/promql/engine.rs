@@ -148,7 +148,7 @@ impl Engine {
                 Output::Vector(columns) => Value::Vector(samples(&columns.finished()?, time)),
             }
         };
-        Ok(answer(value, evaluator.notes))
+        Ok(answer(value, evaluator.notes, budget))
     }
 
     /// Evaluates a query at `start`, `start + step`, … up to `end`.
@@ -181,7 +181,7 @@ impl Engine {
             Output::Scalar(_) | Output::String(_) => Vec::new(),
         };
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(answer(Value::Matrix(series), evaluator.notes))
+        Ok(answer(Value::Matrix(series), evaluator.notes, budget))
     }
 
     fn evaluator<'a>(&self, source: &'a dyn Source, budget: &'a Budget, text: &str, span: (Timestamp, Timestamp), step: i64) -> Evaluator<'a> {
@@ -200,8 +200,10 @@ impl Engine {
     }
 }
 
-fn answer(value: Value, notes: Annotations) -> Answer {
-    let (warnings, infos) = notes.into_texts();
+fn answer(value: Value, notes: Annotations, budget: &Budget) -> Answer {
+    let (mut warnings, infos) = notes.into_texts();
+    // What the sources could not do comes first.
+    warnings.splice(0..0, budget.warnings());
     Answer { value, warnings, infos }
 }
 

@@ -21,12 +21,14 @@ use watchfire_collect::host::{self, HostCollector};
 use watchfire_collect::own::{self, OwnCollector};
 use watchfire_collect::scrape::config::PrometheusConfig;
 use watchfire_collect::scrape::{self, Manager};
+use watchfire_forward::read::{Parts as ReadParts, RemoteSource};
+use watchfire_forward::write::{Forwarder, Parts as WriteParts};
 use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::record::Recorder;
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::{SharedClock, SystemClock};
-use watchfire_net::client::Client;
+use watchfire_net::client::{Caller, Client};
 use watchfire_net::tasks::Tasks;
 use watchfire_net::tls::{ClientTls, client_config};
 use watchfire_pack::catalog::Catalogs;
@@ -101,7 +103,7 @@ fn start(settings: Settings, prometheus: PrometheusConfig, flags: Flags, environ
     // Two workers serve an edge box; blocking threads are for file and query work and go away when idle.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(32)
+        .max_blocking_threads(32 + settings.query.parallel)
         .thread_keep_alive(BLOCKING_KEEP_ALIVE)
         .thread_name("watchfire")
         .enable_all()
@@ -139,10 +141,14 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let scraping = scraping::Thread::start()?;
     let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
     let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, &clock, &meter));
-    let running = prometheus::Running { manager: manager.clone(), protocols: protocols.clone() };
-    let reloader = Arc::new(prometheus::Reloader::start(flags, environment, running, clock.clone(), &meter, prometheus));
+    store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max));
+    let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
+    let carried_out_by =
+        prometheus::CarriedOutBy { manager: manager.clone(), protocols: protocols.clone(), forwarder: forwarder.clone(), remote: remote.clone() };
+    let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, prometheus));
     let parts = rooms::Parts {
         store: store.clone(),
+        query_source: remote,
         gate: gate.clone(),
         recorder: recorder.clone(),
         gpu: gpu.clone(),
@@ -166,7 +172,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     announce(&addresses, &settings);
 
     let code = signals.wait(&reloader).await;
-    shut_down(&manager, &tasks, &store).await;
+    shut_down(&manager, &tasks, forwarder, &store).await;
     drop(scraping);
     Ok(code)
 }
@@ -244,11 +250,31 @@ fn start_scraping(
         clock: clock.clone(),
         meter: meter.clone(),
         tasks: tasks.clone(),
-        fetch: Arc::new(scrape::NetFetch::new().with_environment(&|name| environment.get(name).map(str::to_owned))),
+        fetch: Arc::new(scrape::NetFetch::through(caller(environment, clock))),
         aliases,
         extras: ingest.scraping(),
         offset_seed: watchfire_model::labels::Labels::from_pairs([("host", instance)]).hash_value(),
     }))
+}
+
+/// What sends on what is stored, and what queries read beside it.
+fn start_forwarding(store: &Arc<Store>, environment: &Environment, clock: &SharedClock, meter: &Meter) -> (Arc<Forwarder>, Arc<RemoteSource>) {
+    let (caller, runtime) = (caller(environment, clock), tokio::runtime::Handle::current());
+    let begin = store.clone();
+    let read = ReadParts {
+        local: store.clone(),
+        local_begin: Arc::new(move || begin.stats().oldest),
+        caller: caller.clone(),
+        meter: meter.clone(),
+        runtime: runtime.clone(),
+    };
+    let write = WriteParts { store: store.clone(), caller, clock: clock.clone(), meter: meter.clone(), runtime };
+    (Arc::new(Forwarder::new(write)), Arc::new(RemoteSource::new(read)))
+}
+
+/// What makes requests as configuration says.
+fn caller(environment: &Environment, clock: &SharedClock) -> Arc<Caller> {
+    Arc::new(Caller::new(clock.clone()).with_environment(&|name| environment.get(name).map(str::to_owned)))
 }
 
 fn start_collectors(settings: &Settings, instance: &str, tasks: &Tasks, gate: &Arc<Gate>, meter: &Meter, clock: &SharedClock) -> Result<()> {
@@ -310,7 +336,7 @@ fn announce(addresses: &[String], settings: &Settings) {
     }
 }
 
-async fn shut_down(manager: &Manager, tasks: &Tasks, store: &Arc<Store>) {
+async fn shut_down(manager: &Manager, tasks: &Tasks, forwarder: Arc<Forwarder>, store: &Arc<Store>) {
     tracing::info!("stopping");
     let late = async {
         manager.shutdown().await;
@@ -322,7 +348,11 @@ async fn shut_down(manager: &Manager, tasks: &Tasks, store: &Arc<Store>) {
         Err(_) => tracing::warn!("not everything ended in time"),
     }
     let store = store.clone();
-    if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+    let close = move || {
+        forwarder.stop();
+        store.close();
+    };
+    if let Err(error) = tokio::task::spawn_blocking(close).await {
         tracing::error!(%error, "closing the store panicked");
     }
 }

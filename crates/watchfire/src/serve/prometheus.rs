@@ -1,5 +1,5 @@
-//! The part of the configuration that is a `prometheus.yml`: read it, hand it to the scrape manager, and do so again on
-//! reload. All or nothing: an error leaves what runs as it is.
+//! The part of the configuration that is a `prometheus.yml`: read it, hand it to those who carry it out, and do so
+//! again on reload. All or nothing: an error leaves what runs as it is.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::scrape::Manager;
 use watchfire_collect::scrape::config::{Outside, Parsed, PrometheusConfig, parse, parse_node};
+use watchfire_forward::read::RemoteSource;
+use watchfire_forward::write::Forwarder;
 use watchfire_model::document::{Finding, Node, Severity};
 use watchfire_model::meter::Gauge;
 use watchfire_model::time::{SharedClock, Timestamp};
@@ -51,15 +53,21 @@ fn outside<'a>(path: &Path, monitoring_dir: Option<&Path>, environment: &'a dyn 
     Outside { environment, lookup: Lookup::beside(path, monitoring_dir) }
 }
 
-/// What a configuration is handed to.
-pub(crate) struct Running {
+/// Who does what the configuration says.
+pub(crate) struct CarriedOutBy {
     pub(crate) manager: Arc<Manager>,
     pub(crate) protocols: Arc<Protocols>,
+    pub(crate) forwarder: Arc<Forwarder>,
+    pub(crate) remote: Arc<RemoteSource>,
 }
-impl Running {
+impl CarriedOutBy {
     fn apply(&self, config: &PrometheusConfig) {
         self.manager.apply(config);
         self.protocols.apply(config);
+        self.remote.apply(&config.remote_read, &config.global.external_labels);
+        if let Err(error) = self.forwarder.apply(&config.remote_write, &config.global.external_labels) {
+            tracing::error!(%error, "remote_write is not carried out; the next reload tries again");
+        }
     }
 }
 
@@ -69,7 +77,7 @@ pub(crate) struct Reloader {
     started_with: Vec<(&'static str, String)>,
     flags: Flags,
     environment: Environment,
-    running: Running,
+    carried_out_by: CarriedOutBy,
     clock: SharedClock,
     successful: Gauge,
     at: Gauge,
@@ -93,20 +101,20 @@ impl Reloader {
     pub(crate) fn start(
         flags: Flags,
         environment: Environment,
-        running: Running,
+        carried_out_by: CarriedOutBy,
         clock: SharedClock,
         meter: &watchfire_model::meter::Meter,
         prometheus: PrometheusConfig,
     ) -> Reloader {
         let successful = meter.gauge("watchfire_config_last_reload_successful", "Whether the last attempt to load the configuration went well.", &[]);
         let at = meter.gauge("watchfire_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded.", &[]);
-        running.apply(&prometheus);
+        carried_out_by.apply(&prometheus);
         let loaded = clock.now();
         successful.set(1.0);
         at.set(loaded.secs_f64());
         let current = Mutex::new(Current { prometheus, loaded, last_went_well: true });
         let started_with = settings::load(&flags, &environment).map(|l| l.settings.sections()).unwrap_or_default();
-        Reloader { started_with, flags, environment, running, clock, successful, at, current, also: Mutex::default() }
+        Reloader { started_with, flags, environment, carried_out_by, clock, successful, at, current, also: Mutex::default() }
     }
 
     /// Reads something else again with every reload, before anything is changed.
@@ -117,12 +125,14 @@ impl Reloader {
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
     pub(crate) fn reload(&self) -> Result<(), String> {
         let outcome = self.try_reload();
+        if let Ok(prometheus) = &outcome {
+            self.carried_out_by.apply(prometheus);
+        }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.last_went_well = outcome.is_ok();
         self.successful.set(f64::from(u8::from(outcome.is_ok())));
         match outcome {
             Ok(prometheus) => {
-                self.running.apply(&prometheus);
                 current.prometheus = prometheus;
                 current.loaded = self.clock.now();
                 self.at.set(current.loaded.secs_f64());

@@ -12,6 +12,7 @@ use watchfire_ingest::gate::Gate;
 use watchfire_ingest::record::Recorder;
 use watchfire_model::live::ServiceStatus;
 use watchfire_model::meter::Meter;
+use watchfire_model::read::Source;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
 use watchfire_store::Store;
@@ -22,6 +23,7 @@ use crate::settings::Settings;
 /// The running parts of the house.
 pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
+    pub(crate) query_source: Arc<dyn Source>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) gpu: GpuMonitor,
@@ -36,12 +38,13 @@ pub(crate) struct Parts {
 
 /// Makes the faces' view.
 pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
-    let Parts { store, gate, recorder, gpu, manager, reloader, protocols, tasks, meter, clock, quit } = parts;
+    let Parts { store, query_source, gate, recorder, gpu, manager, reloader, protocols, tasks, meter, clock, quit } = parts;
     let lifecycle = settings.server.enable_lifecycle;
     let retention = settings.storage.metrics_retention;
     let started_at = clock.now();
     Rooms {
         source: store.clone(),
+        query_source,
         sink: gate.clone(),
         state: store.state(),
         targets: {

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 43] = [
+const KEYS: [(&str, bool); 44] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -38,6 +38,7 @@ const KEYS: [(&str, bool); 43] = [
     ("ingest.created_timestamps", false),
     ("otlp.grpc_listen", false),
     ("otlp.http_listen", false),
+    ("forward.buffer_max", false),
     ("gpu.poll_interval_seconds", false),
     ("gpu.stats_history_minutes", false),
     ("gpu.http_timeout", false),

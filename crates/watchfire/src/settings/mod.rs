@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) query: QuerySettings,
     pub(crate) ingest: IngestSettings,
     pub(crate) otlp: OtlpSettings,
+    pub(crate) forward: ForwardSettings,
     pub(crate) gpu: GpuSettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
@@ -145,6 +146,19 @@ impl IngestSettings {
     }
 }
 
+/// `forward:`
+#[derive(Debug)]
+pub(crate) struct ForwardSettings {
+    /// How many bytes of the log may stay for places that are away, if that is set.
+    buffer_max: Option<u64>,
+}
+impl ForwardSettings {
+    /// The same with the default: 1 GiB, but not more than a quarter of what all data may take.
+    pub(crate) fn buffer_max(&self, size_max: Option<u64>) -> u64 {
+        self.buffer_max.unwrap_or_else(|| size_max.map_or(u64::MAX, |max| max / 4).min(1 << 30))
+    }
+}
+
 /// `gpu:`, with the seeds' variables.
 #[derive(Debug)]
 pub(crate) struct GpuSettings {
@@ -194,6 +208,7 @@ impl Settings {
             ("query", format!("{:?}", self.query)),
             ("ingest", format!("{:?}", self.ingest)),
             ("otlp", format!("{:?}", self.otlp)),
+            ("forward", format!("{:?}", self.forward)),
             ("gpu", format!("{:?}", self.gpu)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
@@ -267,6 +282,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         query: read_query(section("query")),
         ingest: read_ingest(section("ingest")),
         otlp: read_otlp(section("otlp")),
+        forward: read_forward(section("forward")),
         gpu: read_gpu(section("gpu")),
         host: read_host(section("host")),
         log: read_log(section("log"), base),
@@ -447,6 +463,12 @@ fn read_ingest(ingest: Reader<'_>) -> IngestSettings {
     let flag = |key| ingest.bool(key).unwrap_or(false);
     let settings = IngestSettings { type_and_unit_labels: flag("type_and_unit_labels"), created_timestamps: flag("created_timestamps") };
     ingest.finish();
+    settings
+}
+
+fn read_forward(forward: Reader<'_>) -> ForwardSettings {
+    let settings = ForwardSettings { buffer_max: forward.bytes("buffer_max") };
+    forward.finish();
     settings
 }
 

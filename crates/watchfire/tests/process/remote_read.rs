@@ -112,6 +112,46 @@ fn a_real_prometheus_reads_from_us() {
     }
 }
 
+/// The other way round: what a Prometheus keeps is in our answers, ours first, and when it goes away the answers say so.
+#[test]
+fn we_read_from_a_real_prometheus() {
+    if !installed("prometheus") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (other, peer) = prometheus(dir.path(), "{}\n", &["--web.enable-remote-write-receiver"]);
+    let now = now_ms();
+    let mut message = samples(now);
+    let theirs = Sample { time: Timestamp(now - 60_000), value: 2.0 };
+    let both = labels!("__name__" => "both", "job" => "test");
+    message.series(&Series::floats(&both, &[theirs]));
+    write(other, &message);
+    let ours = dir.path().join("ours.yml");
+    let config = format!("prometheus: {{remote_read: [{{url: 'http://{other}/api/v1/read', read_recent: true, remote_timeout: 5s}}]}}\n");
+    std::fs::write(&ours, config).unwrap();
+    let server = Server::start(&dir.path().join("data"), &["--config", ours.to_str().unwrap()], &[("WATCHFIRE_HOST_ROOT", "/nonexistent")]);
+    let mut message = v1::Request::new();
+    message.series(&Series::floats(&both, &[Sample { value: 1.0, ..theirs }, Sample { time: Timestamp(now - 30_000), value: 3.0 }]));
+    write(server.address, &message);
+    let time = now as f64 / 1000.0 - 20.0;
+    for query in QUERIES.into_iter().filter(|q| !q.contains("site")) {
+        let path = format!("/api/v1/query_range?query={}&start={:.3}&end={time:.3}&step=47", escape(query), time - 1800.0);
+        let (theirs, ours) = (ask(other, &path), ask(server.address, &path));
+        assert_eq!(ours["status"], "success", "{query}: {ours}");
+        assert!(query.starts_with("count") || alike(&normal(&theirs), &normal(&ours)), "{query}\n  theirs {theirs}\n  ours   {ours}");
+        assert!(ours.get("warnings").is_none(), "{ours}");
+    }
+    let raw = |server: &Server| server.query("both[10m]", Some(time))[0]["values"].as_array().map(Vec::len);
+    assert_eq!(raw(&server), Some(2));
+    assert_eq!(server.query("min_over_time(both[10m])", Some(time))[0]["value"][1], "1", "our sample counts");
+    let metrics = server.get("/metrics").unwrap().text();
+    assert!(metrics.contains("prometheus_remote_storage_read_queries_total{code=\"200\""), "{metrics}");
+    drop(peer);
+    let answer = server.json(&format!("/api/v1/query?query=both&time={time}"));
+    assert_eq!(answer["data"]["result"][0]["value"][1], "3");
+    assert!(answer["warnings"][0].as_str().unwrap().contains(&format!("remote_read http://{other}/api/v1/read")), "{answer}");
+}
+
 fn without_site(answer: &Value) -> Value {
     let mut answer = answer.clone();
     for row in answer["data"]["result"].as_array_mut().into_iter().flatten() {

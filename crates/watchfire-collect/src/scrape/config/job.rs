@@ -63,7 +63,7 @@ pub struct ScrapeConfig {
     /// Rules for samples.
     pub metric_relabel: Vec<RelabelConfig>,
     /// How requests are made.
-    pub client: Arc<http::HttpOptions>,
+    pub client: Arc<watchfire_net::client::HttpOptions>,
     /// Where targets come from.
     pub discovery: Vec<Arc<dyn Discovery>>,
     /// Tells whether two configurations are the same: a hash over the text of the job (secrets included) and what it inherits.

@@ -7,6 +7,7 @@ mod global;
 mod histograms;
 mod http;
 mod job;
+mod remote;
 mod render;
 mod sections;
 #[cfg(test)]
@@ -22,9 +23,10 @@ use crate::discovery::glob::{Lookup, is_pattern};
 
 pub use global::{Global, Limits, NameValidation, Protocol};
 pub use histograms::Histograms;
-pub use http::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 pub use job::{Extras, ScrapeConfig};
+pub use remote::{RemoteMetadata, RemoteQueue, RemoteRead, RemoteWrite, WriteProtocol};
 pub use sections::{Alerting, Alertmanager, Storage};
+pub use watchfire_net::client::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 
 /// At most so many scrape configurations are taken from one configuration.
 pub const JOBS_MAX: usize = 10_000;
@@ -54,6 +56,10 @@ pub struct PrometheusConfig {
     pub storage: Storage,
     /// How OTLP metrics are translated.
     pub otlp: watchfire_ingest::otlp::Settings,
+    /// Where copies of everything go.
+    pub remote_write: Vec<Arc<RemoteWrite>>,
+    /// Where queries read from as well.
+    pub remote_read: Vec<Arc<RemoteRead>>,
     /// Where the paths of the configuration are looked up.
     pub lookup: Lookup,
     /// The effective configuration as YAML, defaults filled in and secrets replaced, as `/api/v1/status/config` shows it.
@@ -123,10 +129,13 @@ fn read(context: &Context, root: &Node, outside: &Outside<'_>) -> Reading {
     let alerting = sections::read_alerting(&reader, &outside.lookup);
     let storage = sections::read_storage(&reader);
     let otlp = sections::read_otlp(&reader, global.validation);
+    let remote_write = remote::read_writes(&reader, &outside.lookup);
+    let remote_read = remote::read_reads(&reader, &outside.lookup);
     sections::read_others(&reader, &outside.lookup);
     reader.finish();
     let rendered = render::yaml(&effective::of(root, &global, &jobs.list));
-    let config = PrometheusConfig { global, jobs: jobs.list, rule_files, alerting, storage, otlp, lookup: outside.lookup.clone(), rendered };
+    let lookup = outside.lookup.clone();
+    let config = PrometheusConfig { global, jobs: jobs.list, rule_files, alerting, storage, otlp, remote_write, remote_read, lookup, rendered };
     Reading { config, findings }
 }
 

@@ -1,5 +1,5 @@
 //! The sections beside `global` and `scrape_configs`: alerting, storage, and those that are checked for their shape and
-//! carried out by nobody here yet (remote write and read, tracing, runtime).
+//! carried out by nobody here yet (tracing, runtime).
 
 use watchfire_ingest::otlp;
 use watchfire_ingest::relabel::RelabelConfig;
@@ -140,17 +140,6 @@ fn read_tsdb(reader: Reader<'_>) -> Storage {
 
 /// Reads the sections that nothing here acts on.
 pub(super) fn read_others(root: &Reader<'_>, lookup: &Lookup) {
-    for item in root.maps("remote_write") {
-        read_remote_write(item, lookup);
-    }
-    for item in root.maps("remote_read") {
-        read_remote_read(item, lookup);
-    }
-    for key in ["remote_write", "remote_read"] {
-        if !root.list(key).is_empty() {
-            root.warning_at(key, "is read but not carried out yet");
-        }
-    }
     if let Some(runtime) = root.map("runtime") {
         integer(&runtime, "gogc");
         runtime.finish();
@@ -159,46 +148,7 @@ pub(super) fn read_others(root: &Reader<'_>, lookup: &Lookup) {
     read_tracing(root, lookup);
 }
 
-fn read_remote_write(reader: Reader<'_>, lookup: &Lookup) {
-    require_url(&reader);
-    reader.duration_ms("remote_timeout");
-    check_headers(&reader);
-    relabel_rules(&reader, "write_relabel_configs");
-    reader.text("name");
-    for key in ["send_exemplars", "send_native_histograms", "round_robin_dns"] {
-        reader.bool(key);
-    }
-    reader.word("protobuf_message", &["prometheus.WriteRequest", "io.prometheus.write.v2.Request"]);
-    http::read(&reader, lookup);
-    if let Some(queue) = reader.map("queue_config") {
-        for key in ["capacity", "max_shards", "min_shards", "max_samples_per_send"] {
-            queue.u64(key);
-        }
-        for key in ["batch_send_deadline", "min_backoff", "max_backoff", "sample_age_limit"] {
-            queue.duration_ms(key);
-        }
-        queue.bool("retry_on_http_429");
-        queue.finish();
-    }
-    if let Some(metadata) = reader.map("metadata_config") {
-        metadata.bool("send");
-        metadata.duration_ms("send_interval");
-        metadata.u64("max_samples_per_send");
-        metadata.finish();
-    }
-    read_sigv4(&reader);
-    if let Some(azure) = reader.map("azuread") {
-        azure.allow(&["cloud", "managed_identity", "oauth", "sdk", "workload_identity", "scope", "certificate"]);
-        azure.finish();
-    }
-    if let Some(google) = reader.map("google_iam") {
-        google.text("credentials_file");
-        google.finish();
-    }
-    reader.finish();
-}
-
-fn read_sigv4(reader: &Reader<'_>) {
+pub(super) fn read_sigv4(reader: &Reader<'_>) {
     if let Some(sigv4) = reader.map("sigv4") {
         for key in ["region", "access_key", "secret_key", "profile", "role_arn", "external_id", "service_name"] {
             sigv4.text(key);
@@ -208,28 +158,8 @@ fn read_sigv4(reader: &Reader<'_>) {
     }
 }
 
-fn read_remote_read(reader: Reader<'_>, lookup: &Lookup) {
-    require_url(&reader);
-    reader.duration_ms("remote_timeout");
-    reader.u64("chunked_read_limit");
-    check_headers(&reader);
-    reader.bool("read_recent");
-    reader.text("name");
-    http::read(&reader, lookup);
-    reader.text_map("required_matchers");
-    reader.bool("filter_external_labels");
-    reader.finish();
-}
-
-fn require_url(reader: &Reader<'_>) {
-    let url = reader.required_text("url");
-    if !url.is_empty() && !url.contains("://") {
-        reader.error_at("url", "must be a URL such as http://host:port/path");
-    }
-}
-
-/// Headers that a request sets itself must not be set by hand.
-fn check_headers(reader: &Reader<'_>) {
+/// Headers that are set by hand; those that a request sets itself must not be among them.
+pub(super) fn read_headers(reader: &Reader<'_>) -> Vec<(String, String)> {
     const RESERVED: [&str; 14] = [
         "authorization",
         "host",
@@ -246,11 +176,13 @@ fn check_headers(reader: &Reader<'_>) {
         "x-prometheus-remote-write-version",
         "x-prometheus-remote-read-version",
     ];
-    for (name, _) in reader.text_map("headers") {
+    let headers = reader.text_map("headers");
+    for (name, _) in &headers {
         if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
             reader.error_at("headers", format!("the header {name:?} is reserved and must not be set here"));
         }
     }
+    headers
 }
 
 fn read_tracing(root: &Reader<'_>, lookup: &Lookup) {
@@ -259,7 +191,7 @@ fn read_tracing(root: &Reader<'_>, lookup: &Lookup) {
     reader.required_text("endpoint");
     reader.f64("sampling_fraction");
     reader.bool("insecure");
-    check_headers(&reader);
+    read_headers(&reader);
     reader.word("compression", &["gzip", ""]);
     reader.duration_ms("timeout");
     http::read_tls(&reader, lookup);

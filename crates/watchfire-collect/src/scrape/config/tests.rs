@@ -107,6 +107,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("alerting:\n  alertmanagers:\n    - static_configs:\n        - targets: [»'http://x:9093']", "is not a valid hostname"),
     ("remote_write:\n  - »remote_timeout: 5s", "url is missing"),
     ("remote_write:\n  - url: http://x\n    headers: »{Host: a}", "is reserved"),
+    ("remote_write:\n  - {url: 'http://x', name: a}\n  - {url: 'http://y', name: »a}", "more than one with the name"),
+    ("remote_write:\n  - url: http://x\n    write_relabel_configs: [{action: »kep}]", "did you mean \"keep\"?"),
+    ("remote_write:\n  - url: http://x\n    queue_config: {»max_shard: 3}", "did you mean \"max_shards\"?"),
+    ("remote_read:\n  - {url: 'http://x', read_recent: »maybe}", "must be true or false"),
+    ("remote_read:\n  - {url: 'http://x', name: a}\n  - {url: 'http://y', name: »a}", "more than one with the name"),
     ("storage:\n  tsdb:\n    »retention.tim: 3d", "did you mean"),
     ("tracing:\n  »sampling_fraction: 1", "endpoint is missing"),
     ("otlp:\n  ignore_resource_attributes: »[a]", "needs promote_all_resource_attributes"),
@@ -136,8 +141,10 @@ fn what_is_not_carried_out_is_a_warning() {
         assert_eq!(errors(&parsed), [""; 0], "{text}");
         assert!(parsed.findings.iter().any(|f| f.message.contains(words)), "{text}\n{:#?}", parsed.findings);
     };
-    check("remote_write: [{url: 'http://x/api/v1/write'}]", "read but not carried out yet");
-    check("remote_read: [{url: 'http://x/api/v1/read'}]", "read but not carried out yet");
+    check("remote_write: [{url: 'http://x/api/v1/write', sigv4: {region: x}}]", "requests are sent without it");
+    check("remote_write: [{url: 'http://x/api/v1/write', queue_config: {max_samples_per_send: 0}}]", "2000 is used");
+    check("remote_write: [{url: 'http://x/api/v1/write', round_robin_dns: true}]", "not carried out");
+    check("remote_read: [{url: 'ftp://x/api/v1/read'}]", "only http and https");
     check("scrape_configs: [{job_name: a, consul_sd_configs: [{server: 'x:1'}]}]", "this kind of discovery is not supported here");
     check("scrape_configs: [{job_name: a}]", "has no targets");
     check("storage: {tsdb: {retention.time: 3d}}", "Prometheus refuses a file with this key");
@@ -239,6 +246,32 @@ remote_write:
     assert_eq!(again.jobs.len(), 4);
     assert_eq!(again.rendered, shown);
     assert!(!format!("{:?}", good(text)).contains("canary"));
+}
+
+#[test]
+fn remote_sections_are_read_with_the_defaults_of_prometheus() {
+    let config = good(
+        "remote_write:
+  - url: http://u:canary@x/w
+  - {name: two, url: 'https://y/w', remote_timeout: 5s, protobuf_message: io.prometheus.write.v2.Request, send_exemplars: true,
+     queue_config: {max_shards: 3, min_shards: 7, retry_on_http_429: true, sample_age_limit: 1h}, metadata_config: {send: false}}
+remote_read:
+  - {url: 'http://x/r', required_matchers: {job: a}}
+",
+    );
+    let [one, two] = &config.remote_write[..] else { panic!("{:?}", config.remote_write) };
+    assert_eq!(
+        (one.timeout_ms, one.protocol, one.queue.capacity, one.queue.max_shards, one.queue.max_samples_per_send),
+        (30_000, WriteProtocol::V1, 10_000, 50, 2_000)
+    );
+    assert_eq!((one.queue.batch_send_deadline_ms, one.queue.min_backoff_ms, one.queue.max_backoff_ms), (5_000, 30, 5_000));
+    assert_eq!((two.timeout_ms, two.protocol, two.queue.min_shards, two.queue.sample_age_limit_ms), (5_000, WriteProtocol::V2, 3, 3_600_000));
+    assert!(two.send_exemplars && !two.send_native_histograms && two.queue.retry_on_http_429 && !two.metadata.send && one.metadata.send);
+    assert_ne!(one.identity, two.identity);
+    let read = &config.remote_read[0];
+    assert_eq!((read.timeout_ms, read.read_recent, read.filter_external_labels, read.chunked_read_limit), (60_000, false, true, 50_000_000));
+    assert_eq!(read.required_matchers, [("job".to_owned(), "a".to_owned())]);
+    assert!(!format!("{:?}", config.remote_write).contains("canary"));
 }
 
 #[test]
