@@ -16,6 +16,9 @@ use watchfire_model::batch::Origin;
 use crate::app::App;
 use crate::server::{Content, Level, Route};
 
+/// Takes a request and gives the answer in the same format.
+type Take = fn(&App, &[u8], Format, Origin) -> Result<Vec<u8>, OtlpError>;
+
 /// A kind of telemetry.
 struct Signal {
     /// Where it is taken over HTTP. The first path is OTLP's own.
@@ -25,7 +28,7 @@ struct Signal {
     /// One line of documentation.
     summary: &'static str,
     /// Takes a request, already decompressed, and gives the answer in the same format. Blocks.
-    take: fn(&App, &[u8], Format, Origin) -> Result<Vec<u8>, OtlpError>,
+    take: Take,
 }
 
 /// Every signal that is taken.

@@ -101,7 +101,7 @@ impl Engine {
         let tier = Tier { resolution_ms: due.resolution_ms, sources: due.sources.iter().map(|s| s.id).collect() };
         let mut place = Place { disk: &*self.disk, dir: &dir, next };
         let replaces = due.before.iter().map(|s| s.id).collect();
-        let mut cache = BlockCache::new(self.blocks.clone());
+        let mut cache = BlockCache::alone();
         let mut read = |series: usize| read_windows(&opened, &members[series], None, &[span], (due.resolution_ms, span), &mut cache);
         let id = compact::write_tier(&mut place, &labels, tier, span, replaces, &mut read)?;
         let fresh = self.open_segment(&dir, id)?;
