@@ -16,7 +16,6 @@ use watchfire_net::listener::{GuardedBody, Limits, Protocol, Server, TlsFiles, b
 use watchfire_net::tasks::Tasks;
 
 use super::prometheus::Reloader;
-use crate::settings::Settings;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
