@@ -95,7 +95,6 @@ pub(crate) fn shares(limit: u64) -> Shares {
 #[cfg(test)]
 mod tests {
     #[test]
-    #[expect(clippy::single_range_in_vec_init, reason = "these are lists of ranges")]
     fn only_what_stands_before_the_end_of_the_code_is_given_back() {
         let check = |maps: &str, expected: &[std::ops::Range<usize>]| assert_eq!(super::code_ranges(maps), expected, "{maps}");
         let program = "1000-3000 r--p 00000000 fe:00 77   /a b/watchfire\n3000-9000 r-xp 00002000 fe:00 77   /a b/watchfire\n9000-a000 r--p 00008000 fe:00 77   /a b/watchfire\na000-b000 rw-p 00009000 fe:00 77   /a b/watchfire\nb000-c000 r-xp 00000000 fe:00 78   /lib/libc.so.6\n";

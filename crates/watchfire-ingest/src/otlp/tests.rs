@@ -66,6 +66,7 @@ impl House {
 const T_MS: i64 = NOW.0 - 60_000;
 
 /// A request of one resource and scope; times in the metrics are `T+seconds`.
+#[expect(clippy::string_slice, reason = "the requests of these tests are ASCII")]
 fn request(resource: &str, metrics: &str) -> String {
     let attributes = |text: &str| -> String {
         let pairs = text.split(',').filter(|p| !p.is_empty()).map(|pair| {
