@@ -29,6 +29,7 @@ impl Engine {
         if sets.is_empty() || start > end {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing is selected: give matchers, and a start that is not after the end"));
         }
+        self.still_open()?;
         let mut next = self.building();
         if self.is_in_memory(sets, start, end) {
             self.flush_now(&mut next)?;
@@ -100,6 +101,7 @@ impl Engine {
 
     /// See `Store::clean_tombstones`.
     pub(crate) fn clean_tombstones(&self) -> io::Result<u64> {
+        self.still_open()?;
         let mut next = self.building();
         let marked: Vec<_> = self.read().segments.iter().filter(|s| s.has_deleted()).cloned().collect();
         let mut cleaned = 0;

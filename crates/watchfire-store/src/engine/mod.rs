@@ -16,8 +16,9 @@ mod tests;
 mod tiers;
 mod write;
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub(crate) struct Engine {
     pub(crate) holds_unknown: AtomicBool,
     /// The content of log files before this number is in segments.
     flushed_before: AtomicU64,
+    /// One snapshot at a time.
+    snapshots: Mutex<()>,
     /// Locked after everything else.
     exemplars: Mutex<Exemplars>,
     /// What is deleted and still in files. Changed only by who holds `next_segment`.
@@ -119,6 +122,10 @@ impl Engine {
         if self.failure().is_none() {
             self.fail(reason.to_owned());
         }
+    }
+    /// Refuses what changes files once the store is closed.
+    fn still_open(&self) -> io::Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(io::Error::other("the store is closed")) } else { Ok(()) }
     }
     fn failure(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -103,6 +103,7 @@ impl Engine {
             holds: Mutex::default(),
             holds_unknown: AtomicBool::new(holds_unknown),
             flushed_before: AtomicU64::new(log_before),
+            snapshots: Mutex::default(),
             exemplars: Mutex::new(ring),
             tombstones: Mutex::new(tombstones),
             counters,

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 use watchfire_model::batch::Metadata;
 
@@ -11,12 +12,24 @@ use super::{Engine, metrics_dir, tiers_dir, wal_dir};
 use crate::exemplars;
 use crate::file::{Disk, write_whole};
 use crate::metrics::record;
-use crate::metrics::tombstones;
+use crate::metrics::segment::Segment;
+use crate::metrics::tombstones::{self, Tombstone};
 use crate::stats::SnapshotReport;
 use crate::wal::{AppendError, SIGNAL_METRICS, Wal};
 
 /// How much is copied at once where a link is not possible.
 const COPY_BYTES: usize = 1 << 20;
+
+/// What a snapshot consists of, all of one moment.
+struct Content {
+    segments: Vec<Arc<Segment>>,
+    tiers: Vec<Arc<Segment>>,
+    tombstones: Vec<Arc<Tombstone>>,
+    exemplars: Option<Vec<u8>>,
+    metadata: Vec<Metadata>,
+    /// The number of a log file that no segment speaks of as flushed.
+    log: u64,
+}
 
 impl Engine {
     /// See `Store::snapshot`; `also` adds what is not the engine's.
@@ -24,20 +37,18 @@ impl Engine {
         let (Some(name), Some(parent)) = (into.file_name(), into.parent()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a snapshot needs a directory of its own"));
         };
-        // Neither flush nor merge moves anything until the snapshot is complete.
-        let mut next = self.building();
+        self.still_open()?;
+        let _turn = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         self.disk.create_dir(parent)?;
         if self.disk.exists(into)? {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists already", into.display())));
         }
-        if !skip_head && self.read().head.samples() > 0 {
-            self.flush_now(&mut next)?;
-        }
+        let content = self.content(skip_head)?;
         let mut temporary = name.to_owned();
         temporary.push(".tmp");
         let temporary = parent.join(temporary);
         self.disk.remove_dir(&temporary)?;
-        let done = self.fill(&temporary, skip_head).and_then(|report| {
+        let done = self.fill(&temporary, &content).and_then(|report| {
             also(&temporary)?;
             self.disk.sync_dir(&temporary)?;
             self.disk.rename(&temporary, into)?;
@@ -52,53 +63,60 @@ impl Engine {
         done
     }
 
-    fn fill(&self, dir: &Path, skip_head: bool) -> io::Result<SnapshotReport> {
-        let (segments_dir, log_dir) = (metrics_dir(dir), wal_dir(dir));
-        self.disk.create_dir(&segments_dir)?;
-        self.disk.create_dir(&log_dir)?;
-        self.disk.create_dir(&tiers_dir(dir))?;
-        let (segments, tiers) = {
-            let shared = self.read();
-            (shared.segments.clone(), shared.tiers.clone())
-        };
-        let mut report = SnapshotReport::default();
-        for tier in &tiers {
-            let Some(name) = tier.path.file_name() else { continue };
-            link_or_copy(&*self.disk, &tier.path, &tiers_dir(dir).join(name))?;
-            report.bytes += tier.bytes;
+    /// Holds on to everything. Files of segments that are replaced meanwhile stay until the snapshot lets go of them, so copying
+    /// is in nobody's way.
+    fn content(&self, skip_head: bool) -> io::Result<Content> {
+        // Neither flush nor merge nor deletion may come between.
+        let mut next = self.building();
+        if !skip_head && self.read().head.samples() > 0 {
+            self.flush_now(&mut next)?;
         }
-        self.disk.sync_dir(&tiers_dir(dir))?;
-        for segment in &segments {
-            let Some(name) = segment.path.file_name() else { continue };
-            link_or_copy(&*self.disk, &segment.path, &segments_dir.join(name))?;
-            report.segments += 1;
-            report.bytes += segment.bytes;
-            report.samples += segment.footer.samples;
+        let (log, _) = self.writer().wal.position();
+        let exemplars = if skip_head { None } else { Some(exemplars::encode(&self.exemplar_ring())?) };
+        let shared = self.read();
+        Ok(Content {
+            segments: shared.segments.clone(),
+            tiers: shared.tiers.clone(),
+            tombstones: self.tombstones().clone(),
+            exemplars,
+            metadata: shared.head.metadata().cloned().collect(),
+            log,
+        })
+    }
+
+    fn fill(&self, dir: &Path, content: &Content) -> io::Result<SnapshotReport> {
+        let (segments_dir, tiers_dir, log_dir) = (metrics_dir(dir), tiers_dir(dir), wal_dir(dir));
+        for inner in [&segments_dir, &tiers_dir, &log_dir] {
+            self.disk.create_dir(inner)?;
         }
-        self.disk.sync_dir(&segments_dir)?;
-        let deleted = self.tombstones().clone();
-        if !deleted.is_empty() {
-            write_whole(&*self.disk, dir, tombstones::FILE, &tombstones::encode(deleted.iter().map(|t| &**t))?)?;
+        let mut report = SnapshotReport { segments: content.segments.len() as u64, ..SnapshotReport::default() };
+        for (segments, target) in [(&content.segments, &segments_dir), (&content.tiers, &tiers_dir)] {
+            for segment in segments {
+                let Some(name) = segment.path.file_name() else { continue };
+                link_or_copy(&*self.disk, &segment.path, &target.join(name))?;
+                report.bytes += segment.bytes;
+            }
+            self.disk.sync_dir(target)?;
         }
-        if !skip_head {
-            let bytes = exemplars::encode(&self.exemplar_ring())?;
-            write_whole(&*self.disk, dir, exemplars::FILE, &bytes)?;
+        report.samples = content.segments.iter().map(|s| s.footer.samples).sum();
+        if !content.tombstones.is_empty() {
+            write_whole(&*self.disk, dir, tombstones::FILE, &tombstones::encode(content.tombstones.iter().map(|t| &**t))?)?;
         }
-        self.log_metadata(log_dir)?;
+        if let Some(exemplars) = &content.exemplars {
+            write_whole(&*self.disk, dir, exemplars::FILE, exemplars)?;
+        }
+        self.log_metadata(log_dir, content)?;
         write_layout_file(&*self.disk, dir)?;
         Ok(report)
     }
 
     /// What is known of metric families is in the log only.
-    fn log_metadata(&self, dir: PathBuf) -> io::Result<()> {
-        let metadata: Vec<Metadata> = self.read().head.metadata().cloned().collect();
-        if metadata.is_empty() {
+    fn log_metadata(&self, dir: PathBuf, content: &Content) -> io::Result<()> {
+        if content.metadata.is_empty() {
             return Ok(());
         }
-        // A number that no segment speaks of as flushed.
-        let (sequence, _) = self.writer().wal.position();
-        let mut log = Wal::new(self.disk.clone(), &dir, sequence, self.now(), self.options.wal_file_bytes);
-        log.frame(SIGNAL_METRICS, |out| record::encode(out, &[], &metadata.iter().collect::<Vec<_>>(), &[]));
+        let mut log = Wal::new(self.disk.clone(), &dir, content.log, self.now(), self.options.wal_file_bytes);
+        log.frame(SIGNAL_METRICS, |out| record::encode(out, &[], &content.metadata.iter().collect::<Vec<_>>(), &[]));
         log.close().map_err(|error| match error {
             AppendError::Full(error) | AppendError::Poisoned(error) => error,
         })
