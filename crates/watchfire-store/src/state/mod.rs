@@ -29,6 +29,9 @@ impl RedbState {
     /// Opens or makes the file. A file that does not check out is an error, never a wrong value later.
     pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<RedbState, OpenStateError> {
         let io = |error: io::Error| OpenStateError::Io(error);
+        if !disk.exists(path).map_err(io)? {
+            make(disk, path).map_err(io)?;
+        }
         let file = disk.open_write(path).map_err(io)?;
         if let Some(dir) = path.parent() {
             disk.sync_dir(dir).map_err(io)?;
@@ -49,7 +52,7 @@ impl RedbState {
     /// Writes everything into a new file.
     pub(crate) fn copy_to(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
         let copy = || -> Result<(), redb::Error> {
-            let file = disk.create(path)?;
+            let file = disk.open_write(path)?;
             let copy = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(Backend(file))?;
             let (from, mut to) = (self.database.begin_read()?, copy.begin_write()?);
             to.set_durability(Durability::Immediate)?;
@@ -78,6 +81,16 @@ pub(crate) enum OpenStateError {
     Io(io::Error),
     /// The content is not what was written.
     Damaged(String),
+}
+
+/// Makes an empty database under another name first: a process that dies meanwhile must not leave something that looks damaged.
+fn make(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let temporary = path.with_extension("redb.tmp");
+    let file = disk.open_write(&temporary)?;
+    file.set_len(0)?;
+    drop(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(Backend(file.clone())).map_err(io::Error::other)?);
+    file.sync()?;
+    disk.rename(&temporary, path)
 }
 
 /// Opens the database and verifies all its checksums.

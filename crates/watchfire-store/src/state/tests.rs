@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::file::RealDisk;
+use crate::file::simulated::SimulatedDisk;
 use watchfire_model::state::{TOKENS, USERS};
 
 #[test]
@@ -20,6 +21,23 @@ fn commits_survive_reopening() {
     assert_eq!(state.scan(TOKENS, "a").unwrap(), [("a/1".to_owned(), b"x".to_vec())]);
     assert_eq!(state.scan(TOKENS, "").unwrap().len(), 2);
     assert_eq!(state.scan(USERS, "").unwrap(), []);
+}
+
+#[test]
+fn r02_a_death_while_the_file_is_made_is_no_damage() {
+    let path = Path::new("/data/state.redb");
+    let whole = SimulatedDisk::default();
+    drop(RedbState::open(&whole, path).unwrap());
+    let steps = whole.changes();
+    assert!(steps > 5, "{steps}");
+    for step in 0..steps {
+        let disk = SimulatedDisk::default();
+        disk.die_after(step);
+        drop(RedbState::open(&disk, path));
+        let state = RedbState::open(&disk.copy(), path).unwrap_or_else(|e| panic!("step {step}: {e:?}"));
+        state.commit(&[Change::Put(TOKENS, "a".into(), b"x".to_vec())]).unwrap();
+        assert_eq!(state.get(TOKENS, "a").unwrap(), Some(b"x".to_vec()), "step {step}");
+    }
 }
 
 #[test]
