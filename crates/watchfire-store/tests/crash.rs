@@ -16,6 +16,7 @@ use std::time::Duration;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesHistograms, SeriesSamples};
 use watchfire_model::histogram::{CounterReset, Histogram, Span};
 use watchfire_model::labels::Labels;
+use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, Selection, Source};
 use watchfire_model::sample::{HistogramSample, Sample, stale_nan};
 use watchfire_model::time::{Clock, SystemClock, Timestamp};
@@ -25,6 +26,10 @@ use watchfire_store::{Options, Store};
 const START: i64 = 1_700_000_000_000;
 const STEP: i64 = 1000;
 const SERIES: u64 = 20;
+/// Before every batch of a multiple of this, old samples of one series are deleted.
+const DELETE_EVERY: u64 = 100;
+/// So many batches before the present one are not deleted.
+const KEPT: u64 = 20;
 /// Then a new directory begins, because checking grows with what was written.
 const KILLS_PER_DIRECTORY: u64 = 10;
 
@@ -49,9 +54,29 @@ fn batch(n: u64) -> Vec<(Labels, i64, Value)> {
     samples.push((series("histogram", 0), time, histogram(n, true)));
     let late = if n % 10 == 9 { time - 5 * STEP } else { time };
     samples.push((series("histogram", 1 + n % 10 / 9), late, histogram(n, false)));
+    samples.push((series("deleted", 0), time, float(n as f64)));
     // A series that is a float now and a histogram then.
     samples.push((series("mixed", 0), time, if n % 20 < 10 { float(n as f64) } else { histogram(n, true) }));
     samples
+}
+
+/// The first batch whose sample of the series with deletions is there when batch `n` is acknowledged.
+fn first_kept(n: u64) -> u64 {
+    (n / DELETE_EVERY * DELETE_EVERY).saturating_sub(KEPT)
+}
+
+/// Deletes what batch `n` asks for. A deletion that was not acknowledged is done again.
+fn delete(store: &Store, n: u64) -> std::io::Result<()> {
+    if n == 0 || n % DELETE_EVERY != 0 {
+        return Ok(());
+    }
+    let matchers = vec![Matcher::equal("__name__", "crash_deleted")];
+    let end = START + (first_kept(n) as i64 - 1) * STEP;
+    store.delete_series(&[matchers], Timestamp::MIN, Timestamp(end))?;
+    if n % (3 * DELETE_EVERY) == 0 {
+        store.clean_tombstones()?;
+    }
+    Ok(())
 }
 
 fn histogram(n: u64, integer: bool) -> Value {
@@ -107,6 +132,10 @@ fn writer(dir: &str, first: u64) -> ExitCode {
     };
     let mut out = std::io::stdout().lock();
     for n in first.. {
+        if let Err(error) = delete(&store, n) {
+            println!("error cannot delete before batch {n}: {error}");
+            return ExitCode::FAILURE;
+        }
         let mut request = Batch::new(Origin::new("crash"));
         for (labels, time, value) in batch(n) {
             let time = Timestamp(time);
@@ -217,8 +246,13 @@ fn verify(dir: &Path, acknowledged: u64) -> Result<u64, String> {
     store.close();
     for n in 0..acknowledged {
         for (labels, time, value) in batch(n) {
+            // Deleted for good, or by a deletion that nobody has heard of yet.
+            let deleted = labels == series("deleted", 0) && n < first_kept(acknowledged.saturating_sub(1));
+            let perhaps = labels == series("deleted", 0) && n < first_kept(acknowledged);
             match found.get_mut(&labels).and_then(|s| s.remove(&time)) {
+                Some(_) if deleted => return Err(format!("not deleted: {labels} at {time}, batch {n} of {acknowledged}")),
                 Some(found) if found == value => {}
+                None if deleted || perhaps => {}
                 Some(found) => return Err(format!("changed: {labels} at {time}: {value:?} became {found:?}")),
                 None => return Err(format!("lost: {labels} at {time}, batch {n} of {acknowledged}")),
             }
