@@ -67,13 +67,13 @@ fn first_kept(n: u64) -> u64 {
 
 /// Deletes what batch `n` asks for. A deletion that was not acknowledged is done again.
 fn delete(store: &Store, n: u64) -> std::io::Result<()> {
-    if n == 0 || n % DELETE_EVERY != 0 {
+    if n == 0 || !n.is_multiple_of(DELETE_EVERY) {
         return Ok(());
     }
     let matchers = vec![Matcher::equal("__name__", "crash_deleted")];
     let end = START + (first_kept(n) as i64 - 1) * STEP;
     store.delete_series(&[matchers], Timestamp::MIN, Timestamp(end))?;
-    if n % (3 * DELETE_EVERY) == 0 {
+    if n.is_multiple_of(3 * DELETE_EVERY) {
         store.clean_tombstones()?;
     }
     Ok(())

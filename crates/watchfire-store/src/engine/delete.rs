@@ -115,7 +115,11 @@ impl Engine {
 
     /// Forgets tombstones of files that are gone. Those that a reader still holds are looked at again.
     pub(super) fn prune_tombstones(&self) -> io::Result<()> {
-        if self.tombstones().is_empty() {
+        let in_use: HashSet<u64> = {
+            let shared = self.read();
+            shared.segments.iter().chain(&shared.tiers).map(|s| s.id).collect()
+        };
+        if self.tombstones().iter().all(|t| t.segments.iter().any(|id| in_use.contains(id))) {
             return Ok(());
         }
         let mut files: HashSet<u64> = HashSet::new();
