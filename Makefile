@@ -6,11 +6,12 @@ UI_SOURCES := $(shell find ui/src ui/public ui/build ui/index.html ui/package.js
 # Only the real build of the page writes this file; `cargo build` alone leaves a placeholder.
 PAGE := ui/dist/third-party-notices.txt
 
-.PHONY: help build run test crash bench bench-metrics bench-stack bench-store ui-test setup setup-test lint tidy
+.PHONY: help build run test conformance crash bench bench-metrics bench-stack bench-store ui-test setup setup-test lint tidy
 help:
 	@echo "make build   page and release binary at $(BINARY)"
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
 	@echo "make test    everything that is tested, with the real peers"
+	@echo "make conformance  every PromQL script in memory, on the store and over HTTP, as a table"
 	@echo "make crash   thousands of kill -9 (KILLS=2000)"
 	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack, bench-store; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
@@ -47,6 +48,10 @@ canary:
 ui-test: $(PAGE)
 	cargo build --locked -p watchfire
 	cd ui && WATCHFIRE_BIN="$(abspath $(DEBUG_BINARY))" npm test --silent
+
+conformance: setup
+	cargo build --locked -p watchfire -p watchfire-conformance
+	$(TARGET)/debug/watchfire-conformance $(DEBUG_BINARY)
 
 crash: setup
 	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) cargo test --release --locked -p watchfire-store --test crash -- --nocapture

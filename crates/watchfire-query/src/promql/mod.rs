@@ -21,8 +21,6 @@ mod pretty;
 #[cfg(test)]
 mod histogram_tests;
 #[cfg(test)]
-mod spec;
-#[cfg(test)]
 mod tests;
 
 pub use ast::{

@@ -5,14 +5,16 @@ use watchfire_model::histogram::{CounterReset, Histogram, Span, Total};
 
 /// A histogram as written; the hint counts in comparisons only where it is written.
 #[derive(Clone, Debug)]
-pub(super) struct Literal {
-    pub(super) histogram: Histogram,
-    pub(super) hint_given: bool,
+pub struct Literal {
+    /// The histogram.
+    pub histogram: Histogram,
+    /// Whether its hint is written.
+    pub hint_given: bool,
 }
 
 impl Literal {
     /// Reads what stands between the double braces, these included.
-    pub(super) fn read(text: &str) -> Result<Literal, String> {
+    pub fn read(text: &str) -> Result<Literal, String> {
         let inner = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).ok_or(format!("{text} is no histogram"))?;
         let mut literal = Literal { histogram: Histogram::default(), hint_given: false };
         let (mut offset, mut n_offset) = (0, 0);
@@ -64,7 +66,7 @@ impl Literal {
     }
 
     /// The next one in a series that rises, or falls, by another.
-    pub(super) fn advanced(&self, by: &Literal, falls: bool) -> Result<Literal, String> {
+    pub fn advanced(&self, by: &Literal, falls: bool) -> Result<Literal, String> {
         let mut total = Total::of(&self.histogram);
         let step = if falls { total.subtract(&by.histogram) } else { total.add(&by.histogram) };
         step.map_err(|e| e.to_string())?;
@@ -72,7 +74,7 @@ impl Literal {
     }
 
     /// Whether a result is this histogram, but for rounding and empty buckets.
-    pub(super) fn is(&self, got: &Histogram, same: impl Fn(f64, f64) -> bool) -> bool {
+    pub fn is(&self, got: &Histogram, same: impl Fn(f64, f64) -> bool) -> bool {
         let compact = |h: &Histogram| {
             let mut h = h.clone();
             h.compact();
@@ -93,7 +95,7 @@ impl Literal {
 }
 
 /// Every detail of a histogram, for messages.
-pub(super) fn detailed(h: &Histogram) -> String {
+pub fn detailed(h: &Histogram) -> String {
     format!(
         "{h} schema {} zero ±{} bounds {:?} {:?} buckets {:?}/{:?}",
         h.schema, h.zero_threshold, h.custom_bounds, h.reset, h.positive_buckets, h.negative_buckets

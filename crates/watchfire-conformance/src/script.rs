@@ -18,55 +18,70 @@ use watchfire_model::duration::parse_millis;
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::matcher::MatchOp;
 
-use super::super::parse_selector;
-use super::literal::Literal;
+use watchfire_query::promql::parse_selector;
+
+use crate::literal::Literal;
 
 /// One place in a series of a script.
 #[derive(Clone, Debug)]
-pub(super) enum Item {
+pub enum Item {
+    /// No sample.
     Nothing,
     /// The staleness marker.
     Marker,
+    /// A number.
     Float(f64),
+    /// A native histogram.
     Histogram(Literal),
 }
 
 /// A series with its samples' times and values.
-type Stored = (Labels, Vec<(i64, Item)>);
+pub type Stored = (Labels, Vec<(i64, Item)>);
 
-pub(super) enum Command {
+/// One command of a script.
+pub enum Command {
+    /// Forget everything.
     Clear,
+    /// Take samples in.
     Load(Vec<Stored>),
+    /// Ask, and compare.
     Eval(Eval),
 }
 
-pub(super) struct Eval {
-    pub(super) line: usize,
-    pub(super) query: String,
-    pub(super) when: When,
-    pub(super) expected: Expectation,
-    pub(super) fail: Option<String>,
-    pub(super) warnings: Vec<String>,
-    pub(super) infos: Vec<String>,
-    pub(super) ordered: bool,
+/// A question with its expected answer.
+#[expect(missing_docs, reason = "named after the words of the language")]
+pub struct Eval {
+    pub line: usize,
+    pub query: String,
+    pub when: When,
+    pub expected: Expectation,
+    pub fail: Option<String>,
+    pub warnings: Vec<String>,
+    pub infos: Vec<String>,
+    pub ordered: bool,
 }
 
+/// At which times, in milliseconds.
 #[derive(Clone, Copy)]
-pub(super) enum When {
+#[expect(missing_docs, reason = "named after the words of the language")]
+pub enum When {
     Instant(i64),
     Range { start: i64, end: i64, step: u64 },
 }
 
+/// What must come out.
 #[derive(Debug)]
-pub(super) enum Expectation {
+pub enum Expectation {
+    /// A scalar.
     Number(f64),
+    /// A string.
     Text(String),
     /// What each series has, step by step.
     Rows(Vec<(Labels, Vec<Item>)>),
 }
 
 /// Reads a script; the message begins with the line.
-pub(super) fn read(text: &str) -> Result<Vec<Command>, String> {
+pub fn read(text: &str) -> Result<Vec<Command>, String> {
     let mut commands = Vec::new();
     let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line)).filter(|(_, line)| !line.trim_start().starts_with('#')).peekable();
     while let Some((number, line)) = lines.next() {

@@ -1,0 +1,31 @@
+//! What a script can be run on.
+
+use watchfire_query::promql::Answer;
+
+use crate::script::{Eval, Stored};
+
+/// Something that keeps samples and answers queries.
+pub trait Subject {
+    /// What the table calls it.
+    fn name(&self) -> &'static str;
+    /// Forgets everything.
+    fn clear(&mut self) -> Result<(), String>;
+    /// Takes samples in.
+    fn load(&mut self, series: &[Stored]) -> Result<(), String>;
+    /// Answers a query; `query` is that of `eval` or another with the same times.
+    fn ask(&mut self, eval: &Eval, query: &str) -> Outcome;
+    /// Whether printed queries are asked again, to see that they mean the same.
+    fn asks_twice(&self) -> bool {
+        false
+    }
+}
+
+/// What came of a question.
+pub enum Outcome {
+    /// An answer.
+    Answered(Answer),
+    /// An error with its message.
+    Failed(String),
+    /// It cannot be asked this way.
+    Skipped,
+}
