@@ -35,8 +35,9 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.child.kill().is_ok() {
+            self.child.wait().ok();
+        }
     }
 }
 

@@ -161,6 +161,7 @@ static FUNCTIONS: &[Function] = &[
     calendar("year", |t| t.year),
     other("time", &[], S, eval::time).asks_time(),
     other("timestamp", &[V], V, eval::timestamp).asks_time(),
+    other("start_timestamp", &[V], V, eval::start_timestamp).asks_time().experimental(),
     other("start", &[], S, eval::query_start).experimental(),
     other("end", &[], S, eval::query_end).experimental(),
     other("step", &[], S, eval::query_step).experimental(),

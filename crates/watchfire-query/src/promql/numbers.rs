@@ -26,7 +26,14 @@ pub(super) fn parse_number(text: &str) -> Option<f64> {
     if let Ok(n) = digits.parse::<i64>() {
         return Some(n as f64);
     }
-    if lower.contains('_') { None } else { lower.parse().ok() }
+    separators_well_placed(&lower).then(|| digits.parse().ok()).flatten()
+}
+
+/// Whether every `_` stands between two digits.
+fn separators_well_placed(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_digit);
+    bytes.iter().enumerate().all(|(i, b)| *b != b'_' || (digit(i.checked_sub(1)) && digit(Some(i + 1))))
 }
 
 /// Reads a bucket bound (`le`) or another float in a label: Go's forms, so `+Inf`, `inf` and `infinity` too.
@@ -100,7 +107,12 @@ mod tests {
             ("08", Some(8.0)),
             ("0x1F", Some(31.0)),
             ("1_000", Some(1000.0)),
-            ("1_000.5", None),
+            ("1_000.5", Some(1000.5)),
+            ("1_23.50_0_0e+1_2", Some(1.235e14)),
+            ("123_.5", None),
+            ("123._5", None),
+            ("1__2.5", None),
+            ("1.5_", None),
             (".5", Some(0.5)),
             ("1e3", Some(1000.0)),
             ("5.", Some(5.0)),

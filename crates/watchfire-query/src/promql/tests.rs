@@ -230,7 +230,11 @@ mod random {
             prop::sample::select(vec!["''", "'1'", "'a|b'", "\".*\"", "`.+`", "'a\\n\"'"]),
         );
         let braces = prop::collection::vec(matcher, 0..3).prop_map(|m| m.into_iter().map(|(n, o, v)| format!("{n}{o}{v}")).collect::<Vec<_>>().join(","));
-        (prop::option::of(name()), braces, prop::sample::select(vec!["", "", "", " offset 1m", " offset -2m", " @ 60", " @ end()", " @ start() offset 5"]))
+        (
+            prop::option::of(name()),
+            braces,
+            prop::sample::select(vec!["", "", "", " offset 1m", " offset -2m", " @ 60", " @ end()", " @ start() offset 5", " smoothed", " anchored offset 1m"]),
+        )
             .prop_map(|(name, braces, modifier)| match name {
                 Some(name) if braces.is_empty() => format!("{name}{modifier}"),
                 name => format!("{}{{{braces}}}{modifier}", name.unwrap_or_default()),

@@ -42,6 +42,9 @@ fn differs_in_3(query: &str) -> Option<&'static str> {
     if CALENDAR.iter().any(|call| query.starts_with(call)) {
         return Some("numbers that are no time become whatever the processor makes of them");
     }
+    if ["stdvar_over_time(odd", "stddev_over_time(odd"].iter().any(|call| query.contains(call)) {
+        return Some("where squares overflow 2.42 says NaN, 3.x +Inf");
+    }
     match query {
         "requests_total * on (instance) group_left requests_total" | "requests_total + on (instance) requests_total" => {
             Some("which duplicates the message names is chance")
@@ -201,6 +204,12 @@ fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
+/// A number from the environment: how many random questions, and which, can be chosen for a longer run.
+#[expect(clippy::disallowed_methods, reason = "a test is asked for more by its environment")]
+fn on_demand(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual)
+}
+
 #[test]
 fn answers_equal_those_of_prometheus() {
     if !prometheus::installed() {
@@ -230,11 +239,12 @@ fn answers_equal_those_of_prometheus() {
         bench.range(query, BASE + 7_000, BASE + 7_200_000, 7_000);
     }
     bench.random = true;
-    for query in queries::random(1500) {
+    let (count, seed) = (on_demand("WATCHFIRE_DIFFERENTIAL_QUERIES", 4_000), on_demand("WATCHFIRE_DIFFERENTIAL_SEED", 0));
+    for query in queries::random(count as usize, seed).into_iter().filter(|q| !q.contains("_over_time(odd") || differs_in_3(q).is_none()) {
         bench.instant(&query, late);
         bench.range(&query, BASE - 593_000, BASE + 7_807_000, 480_000);
     }
-    assert!(bench.compared > 3_000, "only {} comparisons", bench.compared);
+    assert!(bench.compared > 8_000, "only {} comparisons", bench.compared);
     assert!(bench.failures.is_empty(), "{} of {} differ:\n{}", bench.failures.len(), bench.compared, bench.failures.join("\n"));
 }
 

@@ -102,8 +102,8 @@ pub(crate) fn all() -> Vec<String> {
 }
 
 /// Random expressions of instant vectors. Subqueries are not nested and have odd steps, so that none of them touches a border.
-pub(crate) fn random(count: usize) -> Vec<String> {
-    let mut random = Random::new(0x0dd_ba11_5eed);
+pub(crate) fn random(count: usize, seed: u64) -> Vec<String> {
+    let mut random = Random::new(0x0dd_ba11_5eed ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     (0..count).map(|_| vector(&mut random, 4)).collect()
 }
 
@@ -132,7 +132,7 @@ fn grouping(random: &mut Random) -> String {
 
 fn vector(random: &mut Random, depth: usize) -> String {
     let leaf = depth == 0;
-    match if leaf { random.below(3) } else { random.below(16) } {
+    match if leaf { random.below(4) } else { random.below(25) } {
         0 => format!("{}{}", selector(random), modifier(random)),
         1 => {
             let function = pick(
@@ -158,7 +158,8 @@ fn vector(random: &mut Random, depth: usize) -> String {
             format!("{function}({}[{}]{})", selector(random), pick(random, &["2m", "5m", "11m", "90s"]), modifier(random))
         }
         2 => pick(random, &["vector(1)", "vector(time())", "vector(scalar(constant))", "vector(-2.5)"]).to_owned(),
-        3 => format!("({})", vector(random, depth - 1)),
+        3 => with_parameter(random),
+        16 => format!("({})", vector(random, depth - 1)),
         4 => format!("-{}", vector(random, depth - 1)),
         5 => format!("{}({})", pick(random, &["abs", "ceil", "floor", "round", "sgn", "sqrt", "absent", "timestamp", "deg"]), vector(random, depth - 1)),
         6 | 7 => format!("{} {} ({})", pick(random, &["sum", "avg", "min", "max", "count", "group"]), grouping(random), vector(random, depth - 1)),
@@ -195,9 +196,50 @@ fn vector(random: &mut Random, depth: usize) -> String {
             let matching = pick(random, &["", "", "on (instance)", "ignoring (zone)", "on ()"]);
             format!("({}) {operator} {matching} ({})", vector(random, depth - 1), vector(random, depth - 1))
         }
+        17 => {
+            let (source, template) = (pick(random, &["instance", "zone", "method", "__name__"]), pick(random, &["$1", "x-$1", "", "${1}$1"]));
+            let pattern = pick(random, &["(.*)", "(a|b)", "([a-z]).*", "nothing", ""]);
+            format!("label_replace({}, 'new', '{template}', '{source}', '{pattern}')", vector(random, depth - 1))
+        }
+        18 => format!("label_join({}, '{}', '-', 'instance', 'zone')", vector(random, depth - 1), pick(random, &["new", "zone"])),
+        19 => format!("clamp({}, {}, {})", vector(random, depth - 1), pick(random, &["-10", "0", "NaN"]), pick(random, &["5", "Inf", "30"])),
+        20 => format!("round({}, {})", vector(random, depth - 1), pick(random, &["1", "0.5", "10", "-3"])),
+        // Equal values would be ranked by chance, so only what has none is ranked.
+        21 => format!(
+            "{} {} ({}, {}{})",
+            pick(random, &["topk", "bottomk"]),
+            grouping(random),
+            random.below(5),
+            pick(random, &["temperature", "limit", "sparse", "requests_total"]),
+            modifier(random)
+        ),
+        22 => format!("count_values {} ('v', {}{})", grouping(random), pick(random, &["state", "odd", "build_info", "constant"]), modifier(random)),
+        23 => format!("scalar({}) {} vector(time())", vector(random, depth - 1), pick(random, &["+", "*", "<", "== bool"])),
+        // Of a single value that is no number 2.42 says 0, 3.x NaN.
+        24 => {
+            let finite = pick(random, &["temperature", "limit", "state", "sparse", "requests_total{zone=''}", "latency_seconds_bucket"]);
+            format!("{} {} ({finite}{})", pick(random, &["stddev", "stdvar"]), grouping(random), modifier(random))
+        }
         14 => {
             format!("{}(({})[11m13s:47s])", pick(random, &["max_over_time", "sum_over_time", "count_over_time", "delta", "last_over_time"]), vector(random, 1))
         }
         _ => format!("histogram_quantile(0.{}, {})", random.below(10), vector(random, depth - 1)),
+    }
+}
+
+/// A function of a window that takes numbers, or looks at the time, or is about absence.
+fn with_parameter(random: &mut Random) -> String {
+    let (selector, length, modifier) = (selector(random), pick(random, &["2m", "5m", "11m", "90s"]), modifier(random));
+    match random.below(8) {
+        0 => format!("quantile_over_time(0.{}, {selector}[{length}]{modifier})", random.below(10)),
+        1 => format!("absent_over_time({selector}[{length}]{modifier})"),
+        2 => format!("present_over_time({selector}[{length}]{modifier})"),
+        3 => format!("stdvar_over_time({selector}[{length}]{modifier})"),
+        4 => format!("double_exponential_smoothing({selector}[{length}]{modifier}, 0.{}, 0.{})", 1 + random.below(9), 1 + random.below(9)),
+        // Pinned, most steps are lost there.
+        5 => format!("predict_linear({selector}[{length}], {})", pick(random, &["60", "-600", "3600"])),
+        // Numbers that are no time become whatever the processor makes of them.
+        6 if !selector.contains("odd") => format!("{}({selector})", pick(random, &["hour", "minute", "day_of_week"])),
+        _ => format!("{}({selector})", pick(random, &["exp", "ln", "absent"])),
     }
 }

@@ -199,6 +199,12 @@ pub(in crate::promql) fn timestamp(evaluator: &mut Evaluator<'_>, call: &Call, g
     columns.mapped(|v| v).map(Output::Vector)
 }
 
+/// When each series began. No start times are kept, so this finds none, as in Prometheus where they are not switched on.
+pub(in crate::promql) fn start_timestamp(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Evaluated<Output> {
+    evaluator.argument(call, 0, grid)?;
+    Ok(Output::Vector(evaluator.no_columns()))
+}
+
 /// Applies a function of the value and up to two scalars that change with the step.
 fn with_scalars(columns: Columns, numbers: [&Numbers; 2], compute: impl Fn(f64, f64, f64) -> Option<f64>) -> Evaluated<Output> {
     let mut columns = columns.without_histograms();

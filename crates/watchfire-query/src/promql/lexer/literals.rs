@@ -19,6 +19,9 @@ impl Lexer<'_> {
     /// for a duration to go on from there.
     fn scan_number(&mut self) -> bool {
         let hex = self.accept(b'0') && (self.accept(b'x') || self.accept(b'X'));
+        if hex {
+            self.accept(b'_');
+        }
         let digit = |b: u8| if hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() };
         let (mut dot, mut exponent) = (false, false);
         loop {

@@ -34,9 +34,14 @@ impl Parser<'_> {
                 if operators > super::NESTING_MAX {
                     return Err(p.error(p.peek().start, format!("duration expression has more than {} operators", super::NESTING_MAX)));
                 }
-                p.at += 1;
+                let operator = p.next();
                 let next = if op == BinaryOp::Pow { op.precedence() } else { op.precedence() + 1 };
                 let right = p.duration_expression(next)?;
+                match op {
+                    BinaryOp::Div if right == Duration::Literal(0) => return Err(p.error(operator.start, "division by zero")),
+                    BinaryOp::Mod if right == Duration::Literal(0) => return Err(p.error(operator.start, "modulo by zero")),
+                    _ => {}
+                }
                 left = Duration::Binary(op, Box::new(left), Box::new(right));
             }
             Ok(left)
@@ -95,11 +100,12 @@ impl Parser<'_> {
     fn duration_number(&mut self) -> Parsed<Duration> {
         let start = self.peek().start;
         let (seconds, _) = self.number_or_duration()?;
-        let ms = (seconds * 1000.0).trunc();
-        if !ms.is_finite() || ms.abs() > DURATION_MS_MAX as f64 {
+        // Prometheus rounds to nanoseconds and then cuts to milliseconds: 1.001 is 1001 ms, although 1.001 * 1000 is a little less.
+        let nanos = (seconds * 1e9).round();
+        if !nanos.is_finite() || nanos.abs() > i64::MAX as f64 {
             return Err(self.error(start, "duration out of range"));
         }
-        Ok(Duration::Literal(ms as i64))
+        Ok(Duration::Literal((nanos as i64) / 1_000_000))
     }
 
     fn duration_call(&mut self, value: Duration) -> Parsed<Duration> {
