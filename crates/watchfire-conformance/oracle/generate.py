@@ -7,6 +7,7 @@ import datetime
 import math
 import os
 import random
+import re
 
 import semantics as s
 from semantics import INF, NAN, STALE, Fail
@@ -34,6 +35,8 @@ def plain(value):
 def series(labels):
     name = labels.get("__name__", "")
     pairs = ", ".join(f'{n}="{v}"' for n, v in sorted(labels.items()) if n != "__name__" and v != "")
+    if name and not re.fullmatch("[a-zA-Z_:][a-zA-Z0-9_:]*", name):
+        return "{" + ", ".join([f'"{name}"'] + ([pairs] if pairs else [])) + "}"
     return f"{name}{{{pairs}}}" if pairs else name or "{}"
 
 
@@ -64,7 +67,7 @@ class Script:
         try:
             steps = [answer(t) for t in times]
         except Fail as fail:
-            rows = [f"expect fail {fail}".rstrip()]
+            rows = ["expect fail"] if self.family == "compositions" else [f"expect fail {fail}".rstrip()]
         else:
             if isinstance(at, int) and isinstance(steps[0], float):
                 rows = [text(steps[0])]
@@ -465,6 +468,110 @@ def classic_histograms():
     script.write()
 
 
+def distinct(vector):
+    if len({s.key(labels) for labels, _, _ in vector}) < len(vector):
+        raise Fail("")
+    return vector
+
+
+def compositions():
+    """Expressions of everything, nested: names that are still there until the end, labels made of them, groups by them."""
+    script = Script("compositions", 10)
+    for _ in range(4):
+        step, length = script.pick(10_000, 15_000), 40
+        # Whole numbers keep the order of summation from mattering.
+        script.load(random_series(script, 7, length, step, ["counter", "gauge", "constant"]), step)
+        data, last = script.data, (length + 6) * step
+
+        def leaf():
+            if script.random.random() < 0.3:
+                name, tests = script.pick(('{zone="a"}', [("zone", lambda v: v == "a")]), ('{__name__=~"counter.*|gauge.*"}', [("__name__", lambda v: v[:5] in ("count", "gauge"))]))
+            else:
+                name, tests = matchers_of(script, ["counter_total", "gauge_total", "constant_total", "nothing_total"])
+            if script.random.random() < 0.45:
+                return name, lambda t: s.instant(data, tests, t)
+            function = script.pick("rate", "increase", "max_over_time", "last_over_time", "count_over_time", "changes", "sum_over_time", "first_over_time")
+            size = script.pick(30_000, 60_000, 90_001)
+            return f"{function}({name}[{duration(size)}])", lambda t: s.over_time(function, data, tests, size, t, t)
+
+        def relabelled(text_of, vector):
+            target, source = script.pick("new", "zone", "__name__"), script.pick("__name__", "zone", "i", "nothing")
+            pattern, template = script.pick(("(.*)_total", "$1"), ("([a-z]+).*", "x${1}"), (".*", "fixed"), ("(.)(.*)", "$2$1"), ("a|1", ""))
+
+            def compute(t):
+                found = []
+                for labels, drops, value in vector(t):
+                    match = re.fullmatch(pattern, labels.get(source, ""), re.S)
+                    if match:
+                        filled = re.sub(r"\$\{?(\d)\}?", lambda m: match.group(int(m.group(1))), template)
+                        labels, drops = {**labels, target: filled}, drops and target != "__name__"
+                    found.append((labels, drops, value))
+                return distinct(found)
+            return f'label_replace({text_of}, "{target}", "{template}", "{source}", "{pattern}")', compute
+
+        def expression(depth):
+            if depth == 0:
+                return leaf()
+            kind = script.random.randint(0, 11)
+            inner, vector = expression(depth - 1)
+            if kind == 0:
+                return f"-({inner})", lambda t: [(l, True, -v) for l, _, v in vector(t)]
+            if kind == 1:
+                op, scalar, swapped = script.pick("+", "*", ">", "<=", "=="), float(script.random.randint(-3, 60)), script.random.random() < 0.4
+                as_bool = op in s.COMPARISONS and script.random.random() < 0.4
+                middle = f" {op}{' bool' if as_bool else ''} "
+                query = f"{literal(scalar)}{middle}({inner})" if swapped else f"({inner}){middle}{literal(scalar)}"
+                return query, lambda t: s.scalar_binary(op, vector(t), scalar, swapped, as_bool)
+            if kind in (2, 3):
+                return relabelled(inner, vector)
+            if kind == 4:
+                target, sources = script.pick("new", "__name__", "i"), script.random.sample(["__name__", "i", "zone"], script.random.randint(1, 2))
+
+                def joined(t):
+                    return distinct([({**l, target: "-".join(l.get(n, "") for n in sources)}, d and target != "__name__", v) for l, d, v in vector(t)])
+                quoted = ", ".join(f'"{n}"' for n in sources)
+                return f'label_join({inner}, "{target}", "-", {quoted})', joined
+            if kind in (5, 6, 7):
+                operator, is_without = script.pick("sum", "max", "min", "count", "group", "avg"), script.random.random() < 0.35
+                names = script.random.sample(["i", "zone", "new"] + ["__name__"] * (not is_without), script.random.randint(0, 3))
+                grouping = "" if not names and not is_without else f" {'without' if is_without else 'by'} ({', '.join(names)})"
+                return f"{operator}{grouping} ({inner})", lambda t: s.aggregate(operator, vector(t), names, is_without)
+            if kind == 8:
+                outer, size, every = script.pick("last_over_time", "max_over_time", "count_over_time"), script.pick(40_000, 61_000), script.pick(10_000, 25_000)
+
+                def over(t):
+                    first = every * math.floor((t - size) / every)
+                    while first <= t - size:
+                        first += every
+                    rows = {}
+                    for time in range(first, t + 1, every):
+                        for labels, drops, value in vector(time):
+                            known = rows.setdefault(s.key(labels), [labels, drops, []])
+                            known[2].append((time, value))
+                    return [(l, d or outer not in s.KEEP_NAMES, s.WINDOWS[outer](samples, t - size, t, t)) for l, d, samples in rows.values()]
+                return f"{outer}(({inner})[{duration(size)}:{duration(every)}])", over
+            other, theirs = expression(script.random.randint(0, depth - 1))
+            on = script.random.random() < 0.6
+            names = script.random.sample(["i", "zone", "new", "__name__"], script.random.randint(0, 2))
+            matching = f" {'on' if on else 'ignoring'} ({', '.join(names)})" if on or names else ""
+            if kind == 9:
+                op = script.pick("and", "or", "unless")
+                return f"({inner}) {op}{matching} ({other})", lambda t: s.sets(op, vector(t), theirs(t), on, names)
+            op, group, modifier = script.pick("+", "*", ">", "!="), None, ""
+            if matching and script.random.random() < 0.5:
+                group = script.pick("left", "right")
+                modifier = f" group_{group} ()"
+            fills = {}
+            if script.random.random() < 0.2:
+                fills, modifier = {"fill_right": 0.0}, modifier + " fill_right (0)"
+            return f"({inner}) {op}{matching}{modifier} ({other})", lambda t: s.binary(op, vector(t), theirs(t), on, names, group, (), **fills)
+        for _ in range(170):
+            query, vector = expression(script.random.randint(1, 3))
+            at = when(script, last)[0]
+            script.ask(query, at, lambda t: s.finished(vector(t)))
+    script.write()
+
+
 if __name__ == "__main__":
     operators()
     functions()
@@ -475,3 +582,4 @@ if __name__ == "__main__":
     matching()
     subqueries()
     classic_histograms()
+    compositions()

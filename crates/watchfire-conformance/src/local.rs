@@ -63,7 +63,7 @@ impl Subject for InMemory {
     fn ask(&mut self, eval: &Eval, query: &str) -> Outcome {
         ask(&self.memory, eval, query)
     }
-    fn asks_twice(&self) -> bool {
+    fn is_exact(&self) -> bool {
         true
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! # A comment.
 //! clear
+//! memory-only
 //! load 1m
 //!   metric{label="x"} 1 2+3x4 7x2 _ _x3 stale NaN -Inf
 //! eval instant at 5m <query>
@@ -44,11 +45,14 @@ pub enum Command {
     Clear,
     /// Take samples in.
     Load(Vec<Stored>),
+    /// From here to the next `clear` stores would refuse or change the samples.
+    MemoryOnly,
     /// Ask, and compare.
     Eval(Eval),
 }
 
 /// A question with its expected answer.
+#[derive(Clone)]
 #[expect(missing_docs, reason = "named after the words of the language")]
 pub struct Eval {
     pub line: usize,
@@ -70,7 +74,7 @@ pub enum When {
 }
 
 /// What must come out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Expectation {
     /// A scalar.
     Number(f64),
@@ -96,6 +100,7 @@ pub fn read(text: &str) -> Result<Vec<Command>, String> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         commands.push(match word {
             "clear" => Command::Clear,
+            "memory-only" => Command::MemoryOnly,
             "load" => Command::Load(load(rest.trim(), &block)?),
             "eval" => Command::Eval(eval(number, rest.trim(), &block).map_err(at)?),
             _ => return Err(at(format!("unknown command {word}"))),

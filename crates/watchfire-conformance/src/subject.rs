@@ -14,8 +14,9 @@ pub trait Subject {
     fn load(&mut self, series: &[Stored]) -> Result<(), String>;
     /// Answers a query; `query` is that of `eval` or another with the same times.
     fn ask(&mut self, eval: &Eval, query: &str) -> Outcome;
-    /// Whether printed queries are asked again, to see that they mean the same.
-    fn asks_twice(&self) -> bool {
+    /// Whether it keeps everything as it is given. Stores refuse histograms that cannot be, and judge anew where counters were reset.
+    /// What is exact is also asked the printed query, to see that it means the same.
+    fn is_exact(&self) -> bool {
         false
     }
 }

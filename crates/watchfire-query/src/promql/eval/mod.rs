@@ -28,8 +28,8 @@ use super::error::QueryError;
 use super::functions::Code;
 
 pub(super) use call::{
-    absent, absent_over_time, clamp, clamp_max, clamp_min, max_of, min_of, pi, query_end, query_range, query_start, query_step, round, scalar,
-    start_timestamp, time, timestamp, vector,
+    absent, absent_over_time, clamp, clamp_max, clamp_min, max_of, min_of, pi, query_end, query_range, query_start, query_step, round, scalar, start_timestamp,
+    time, timestamp, vector,
 };
 pub(super) use column::{Charge, Column, Columns, Names, Numbers, Output};
 pub(super) use histogram::{histogram_fraction, histogram_quantile, histogram_quantiles};
