@@ -9,6 +9,7 @@ use watchfire_model::batch::{Batch, SeriesExemplars};
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, ReadError, Selection};
 use watchfire_model::sample::Exemplar;
+use watchfire_model::write::Written;
 
 use super::flush::move_to_quarantine;
 use super::{Engine, Shared, Writer, millis};
@@ -32,7 +33,7 @@ impl Engine {
     }
 
     /// The exemplars that are to be kept. The samples of the batch have been judged, so it is known which series there are.
-    pub(super) fn judge_exemplars(&self, writer: &mut Writer, shared: &Shared, batch: &Batch) -> Vec<Accepted> {
+    pub(super) fn judge_exemplars(&self, writer: &mut Writer, shared: &Shared, batch: &Batch, written: &mut Written) -> Vec<Accepted> {
         if batch.exemplars.is_empty() {
             return Vec::new();
         }
@@ -59,7 +60,10 @@ impl Engine {
                         newest = Some(exemplar);
                         accepted.push((slot, labels.clone(), exemplar.clone()));
                     }
-                    Err(reason) => self.dropped(reason, 1),
+                    Err(reason) => {
+                        written.exemplars += u64::from(reason == Dropped::Duplicate);
+                        self.dropped(reason, 1);
+                    }
                 }
             }
             let undefined = known.and_then(|slot| shared.head.get(slot)).is_some_and(|series| series.defined_in != writer.epoch);
@@ -71,7 +75,7 @@ impl Engine {
     }
 
     /// Keeps exemplars that the log has.
-    pub(super) fn keep_exemplars(&self, accepted: Vec<Accepted>) {
+    pub(super) fn keep_exemplars(&self, accepted: Vec<Accepted>, written: &mut Written) {
         if accepted.is_empty() {
             return;
         }
@@ -80,10 +84,14 @@ impl Engine {
             // A series that stands twice in a batch was judged without its other half.
             match may_follow(ring.newest(&labels), &exemplar) {
                 Ok(()) => {
+                    written.exemplars += 1;
                     self.counters.exemplars.inc();
                     ring.push(&labels, exemplar);
                 }
-                Err(reason) => self.dropped(reason, 1),
+                Err(reason) => {
+                    written.exemplars += u64::from(reason == Dropped::Duplicate);
+                    self.dropped(reason, 1);
+                }
             }
         }
     }

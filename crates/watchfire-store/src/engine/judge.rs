@@ -129,7 +129,9 @@ impl Engine {
         writer.batch.entries = entries;
         if !writer.batch.histograms.is_empty() {
             let mut histograms = std::mem::take(&mut writer.batch.histograms);
+            let duplicates = written.duplicates;
             judge_all(writer, shared, &limits, &mut histograms, written);
+            written.histograms += written.duplicates - duplicates;
             writer.batch.histograms = histograms;
         }
         writer.lookup.cache = None;
@@ -239,6 +241,8 @@ fn place(writer: &mut Writer, shared: &Shared, labels: &Labels) -> (u32, bool) {
 fn settle_repeats(batch: &mut Judged, shared: &Shared, written: &mut Written) {
     let mut entries = std::mem::take(&mut batch.entries);
     let mut histograms = std::mem::take(&mut batch.histograms);
+    // Histograms among the duplicates.
+    let mut repeats = 0;
     let mut settle = |slot: u32, time: i64, same: bool| {
         if same {
             written.duplicates += 1;
@@ -258,7 +262,9 @@ fn settle_repeats(batch: &mut Judged, shared: &Shared, written: &mut Written) {
     histograms.dedup_by(|later, earlier| {
         let repeated = (later.slot, later.time) == (earlier.slot, earlier.time);
         if repeated {
-            settle(later.slot, later.time, same_content(&earlier.value, &later.value));
+            let same = same_content(&earlier.value, &later.value);
+            repeats += u64::from(same);
+            settle(later.slot, later.time, same);
         }
         repeated
     });
@@ -266,13 +272,16 @@ fn settle_repeats(batch: &mut Judged, shared: &Shared, written: &mut Written) {
         let floats: HashMap<(u32, i64), u64> = entries.iter().map(|e| ((e.slot, e.time), e.bits)).collect();
         histograms.retain(|e| match floats.get(&(e.slot, e.time)) {
             Some(bits) => {
-                settle(e.slot, e.time, Kept::Float(*bits).is_histogram(&e.value));
+                let same = Kept::Float(*bits).is_histogram(&e.value);
+                repeats += u64::from(same);
+                settle(e.slot, e.time, same);
                 false
             }
             None => true,
         });
     }
     (batch.entries, batch.histograms) = (entries, histograms);
+    written.histograms += repeats;
 }
 
 fn judge_one(batch: &mut Judged, lookup: &mut Lookup, shared: &Shared, limits: &Limits, item: &mut impl Item) -> ControlFlow<Verdict> {

@@ -56,7 +56,7 @@ impl Engine {
             }
             gather(writer, shared, batch, &mut written);
             self.judge(writer, shared, &mut written);
-            let exemplars = self.judge_exemplars(writer, shared, batch);
+            let exemplars = self.judge_exemplars(writer, shared, batch, &mut written);
             let metadata: Vec<&Metadata> = batch.metadata.iter().filter(|m| !shared.head.knows(m)).collect();
             (definitions(writer, shared), metadata, exemplars)
         };
@@ -65,7 +65,7 @@ impl Engine {
         }
         log(writer, &known, &metadata, &exemplars).map_err(|error| self.append_failed(error))?;
         self.show(writer, &metadata, &mut written);
-        self.keep_exemplars(exemplars);
+        self.keep_exemplars(exemplars, &mut written);
         if self.options.sync_interval.is_zero() {
             let position = writer.wal.position();
             drop(guard);
@@ -127,6 +127,7 @@ impl Engine {
         }
         let stored = (batch.entries.len() + batch.histograms.len()) as u64;
         written.stored += stored;
+        written.histograms += batch.histograms.len() as u64;
         written.new_series += batch.created.len() as u64;
         self.counters.appended.add(stored);
         // Queries would share them, and memory would not be given back.

@@ -5,6 +5,7 @@
 
 mod basics;
 mod forward;
+mod native;
 mod otlp;
 mod prometheus;
 mod remote_read;

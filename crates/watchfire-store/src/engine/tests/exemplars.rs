@@ -71,17 +71,17 @@ fn exemplars_are_kept_across_restarts_and_flushes() {
 fn exemplars_that_are_not_kept_are_counted_and_refuse_nothing() {
     let disk = SimulatedDisk::default();
     let engine = open(&disk);
-    let send = |exemplars: &[(Labels, Exemplar)]| engine.write(&with_exemplars(&[], exemplars)).unwrap();
+    let send = |exemplars: &[(Labels, Exemplar)]| engine.write(&with_exemplars(&[], exemplars)).unwrap().exemplars;
     engine.write(&batch(&[(series(1), NOW, 1.0)])).unwrap();
-    send(&[(series(1), exemplar(NOW, 1.0))]);
-    send(&[(series(1), exemplar(NOW, 1.0))]);
-    send(&[(series(1), exemplar(NOW - 1, 1.0))]);
+    assert_eq!(send(&[(series(1), exemplar(NOW, 1.0))]), 1);
+    assert_eq!(send(&[(series(1), exemplar(NOW, 1.0))]), 1, "it is there");
+    assert_eq!(send(&[(series(1), exemplar(NOW - 1, 1.0))]), 0);
     send(&[(series(2), exemplar(NOW, 1.0))]);
     send(&[(series(1), exemplar(NOW + HOUR, 1.0))]);
     send(&[(series(1), Exemplar { labels: Labels::from_pairs([("a", "x".repeat(200))]), ..exemplar(NOW + 1, 1.0) })]);
     let mut many = batch(&[]);
     many.exemplars.push(SeriesExemplars { labels: series(1), exemplars: (0..20).rev().map(|n| exemplar(NOW + 10 + n, 1.0)).collect() });
-    engine.write(&many).unwrap();
+    assert_eq!(engine.write(&many).unwrap().exemplars, 16);
     let expected =
         [("duplicate", 1), ("labels_too_long", 1), ("out_of_order", 1), ("too_far_future", 1), ("too_many", 4), ("unknown_series", 1)].into_iter().collect();
     assert_eq!(dropped(&engine), expected);

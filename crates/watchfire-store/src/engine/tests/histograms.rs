@@ -4,6 +4,7 @@ use super::*;
 
 fn written(engine: &Engine, labels: Labels, time: i64, value: Histogram) -> (u64, u64, Vec<(Reason, u64)>) {
     let written = engine.write(&with_histogram(batch(&[]), labels, time, value)).expect("room");
+    assert_eq!(written.histograms, written.stored + written.duplicates);
     (written.stored, written.duplicates, written.rejected)
 }
 
@@ -42,6 +43,7 @@ fn histograms_are_judged_as_floats_are() {
     let both = with_histogram(both, series(2), NOW + 1, counter(2));
     let outcome = engine.write(&both).unwrap();
     assert_eq!((outcome.stored, outcome.duplicates, outcome.rejected), (2, 1, vec![(Reason::DuplicateConflict, 2)]));
+    assert_eq!(outcome.histograms, 2, "one stored, one repeated");
     let limited = Engine::open(Arc::new(SimulatedDisk::default()), Options { series_max: 1, ..options(&ManualClock::new(Timestamp(NOW))) }).unwrap();
     assert_eq!(written(&limited, series(1), NOW, counter(1)), (1, 0, vec![]));
     assert_eq!(written(&limited, series(2), NOW, counter(1)), refused(Reason::SeriesLimit));
