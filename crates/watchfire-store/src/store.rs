@@ -145,7 +145,7 @@ impl Store {
 
 /// Lets the log know who still needs its files.
 fn hold_log(engine: &Engine, state: &RedbState) -> Result<(), TailError> {
-    let by_name = tail::load(state)?;
+    let by_name = tail::load(engine, state)?;
     {
         let mut holds = engine.holds();
         holds.bytes_max = u64::MAX;

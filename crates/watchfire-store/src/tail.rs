@@ -90,11 +90,9 @@ impl Tail {
         let written = progress.get();
         let position = {
             let mut holds = engine.holds();
-            let known = holds.by_name.get(name).map(|hold| hold.acknowledged);
-            let position = match known {
-                Some(position) if position.file <= written.file => position,
-                // A log that began anew (restored, emptied), or a forgotten position: twice is better than never.
-                Some(_) => engine.oldest_position()?,
+            let position = match holds.by_name.get(name) {
+                Some(hold) => hold.acknowledged,
+                // The positions were lost: twice is better than never.
                 None if state_reset => engine.oldest_position()?,
                 None => written,
             };
@@ -258,10 +256,12 @@ pub enum TailError {
     State(#[from] StateError),
 }
 
-/// Reads the positions that were kept.
-pub(crate) fn load(state: &dyn StateStore) -> Result<BTreeMap<String, Hold>, StateError> {
-    let kept = state.scan(LOG_POSITIONS, "")?;
-    Ok(kept.into_iter().filter_map(|(name, bytes)| Some((name, Hold::new(Position::from_bytes(&bytes)?)))).collect())
+/// Reads the positions that earlier runs kept. One that lies where no earlier run can have been belongs to another log (restored, or
+/// begun anew): then the whole log counts as unread, because twice is better than never.
+pub(crate) fn load(engine: &Engine, state: &dyn StateStore) -> Result<BTreeMap<String, Hold>, TailError> {
+    let (begin, oldest) = (engine.progress().get(), engine.oldest_position()?);
+    let hold = |bytes: &[u8]| Position::from_bytes(bytes).map(|kept| Hold::new(if kept <= begin { kept } else { oldest }));
+    Ok(state.scan(LOG_POSITIONS, "")?.into_iter().filter_map(|(name, bytes)| Some((name, hold(&bytes)?))).collect())
 }
 
 /// Forgets all readers but these.

@@ -115,6 +115,31 @@ fn what_was_acknowledged_does_not_come_again() {
     assert_eq!(store.tail("b").unwrap().next(Duration::ZERO).unwrap().map(|_| ()), None, "another reader begins now");
 }
 
+/// A position from another log, as after restoring an older copy of the data: nothing of the new log is taken for known.
+#[test]
+fn a_position_in_another_log_hides_nothing() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clock = clock();
+    {
+        let store = open(old.path(), &clock);
+        let mut tail = store.tail("a").unwrap();
+        write(&store, 0..50, 0);
+        store.flush().unwrap();
+        write(&store, 0..50, 1);
+        let position = Seen::default().drain(&mut tail, 9).unwrap();
+        tail.acknowledge(position).unwrap();
+    }
+    drop(open(new.path(), &clock));
+    std::fs::copy(old.path().join("state.redb"), new.path().join("state.redb")).unwrap();
+    let store = open(new.path(), &clock);
+    write(&store, 0..3, 2);
+    store.flush().unwrap();
+    write(&store, 0..3, 3);
+    let mut seen = Seen::default();
+    seen.drain(&mut store.tail("a").unwrap(), 9);
+    assert!(seen.times.keys().any(|(_, time)| *time == 3), "{:?}", seen.times);
+}
+
 #[test]
 fn files_stay_for_who_needs_them() {
     let dir = tempfile::tempdir().unwrap();

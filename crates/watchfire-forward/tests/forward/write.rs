@@ -9,10 +9,11 @@ use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::scrape::config::{Outside, PrometheusConfig, parse};
 use watchfire_forward::write::{Forwarder, Parts};
 use watchfire_ingest::remote_write::{self as wire, Decoded, Decoder, Version};
-use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
+use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesHistograms, SeriesSamples};
+use watchfire_model::histogram::{CUSTOM_SCHEMA, Histogram, Span};
 use watchfire_model::labels::Labels;
 use watchfire_model::meter::Meter;
-use watchfire_model::sample::{STALE_NAN_BITS, Sample, stale_nan};
+use watchfire_model::sample::{Exemplar, HistogramSample, STALE_NAN_BITS, Sample, stale_nan};
 use watchfire_model::time::{SystemClock, Timestamp};
 use watchfire_model::write::Sink;
 use watchfire_net::client::Caller;
@@ -102,6 +103,9 @@ fn count(receiver: &Receiver) -> usize {
     arrived(&receiver.taken()).values().map(Vec::len).sum()
 }
 
+/// What a receiver of version 2.0 says when it took everything.
+const WRITTEN: &str =
+    "X-Prometheus-Remote-Write-Samples-Written: 9\r\nX-Prometheus-Remote-Write-Histograms-Written: 9\r\nX-Prometheus-Remote-Write-Exemplars-Written: 9\r\n";
 const QUICK: &str = "queue_config: {batch_send_deadline: 50ms, min_backoff: 10ms, max_backoff: 50ms}, metadata_config: {send: false}";
 
 #[test]
@@ -335,6 +339,123 @@ fn who_does_not_understand_version_2_gets_version_1() {
         assert_eq!(receiver.count(), 3, "version 2 is tried once");
         house.close();
     }
+}
+
+/// One series with a float, a native histogram, one with bounds of its own, and an exemplar.
+fn of_every_kind(house: &House) -> Batch {
+    let labels = Labels::from_pairs([("__name__", "kinds"), ("a", "b")]);
+    let time = |ms: i64| Timestamp(house.time + ms);
+    let histogram = Histogram {
+        integer: true,
+        schema: 3,
+        count: 6.0,
+        sum: 2.5,
+        zero_threshold: 1e-128,
+        zero_count: 1.0,
+        positive_spans: vec![Span { offset: -2, length: 2 }, Span { offset: 3, length: 1 }],
+        positive_buckets: vec![2.0, 1.0, 2.0],
+        ..Histogram::default()
+    };
+    let custom = Histogram {
+        schema: CUSTOM_SCHEMA,
+        count: 1.5,
+        sum: 3.0,
+        positive_spans: vec![Span { offset: 0, length: 1 }],
+        positive_buckets: vec![1.5],
+        custom_bounds: [0.5, 1.0].into(),
+        ..Histogram::default()
+    };
+    let mut batch = Batch::new(Origin::new("test"));
+    batch.series.push(SeriesSamples { labels: labels.clone(), samples: Samples::One(Sample { time: time(1), value: -0.0 }) });
+    let samples = [(2, histogram), (3, custom)].map(|(ms, h)| HistogramSample { time: time(ms), value: Arc::new(h) }).to_vec();
+    batch.histograms.push(SeriesHistograms { labels: labels.clone(), samples });
+    let exemplar = Exemplar { labels: Labels::from_pairs([("trace_id", "abc")]), time: time(1), value: 0.25 };
+    batch.exemplars.push(SeriesExemplars { labels, exemplars: vec![exemplar] });
+    batch
+}
+
+#[test]
+fn histograms_and_exemplars_go_along_when_asked() {
+    for (version, message) in [(Version::V1, "prometheus.WriteRequest"), (Version::V2, "io.prometheus.write.v2.Request")] {
+        let dir = tempfile::tempdir().unwrap();
+        let (all, floats) = (Receiver::start(|_, _| Some((200, WRITTEN))), Receiver::start(|_, _| Some((200, WRITTEN))));
+        let house = House::open(dir.path());
+        house.apply(&format!(
+            "remote_write: [{{url: '{}', protobuf_message: {message}, send_exemplars: true, send_native_histograms: true, {QUICK}}}, {{url: '{}', protobuf_message: {message}, {QUICK}}}]",
+            all.url(),
+            floats.url()
+        ));
+        let sent = of_every_kind(&house);
+        assert_eq!(house.store.write(sent.clone()).unwrap().stored, 3);
+        let taken = |receiver: &Receiver| {
+            let mut batch = Batch::new(Origin::new("all"));
+            for asked in receiver.taken() {
+                let message = decode(Encoding::Snappy, &asked.body, Limits::default()).unwrap();
+                let more = Decoder::new(wire::Options::default()).decode(version, &message, Origin::new("x")).unwrap().batch;
+                batch.series.extend(more.series);
+                batch.histograms.extend(more.histograms);
+                batch.exemplars.extend(more.exemplars);
+            }
+            batch
+        };
+        let histograms = if version == Version::V1 { 1 } else { 2 };
+        let count = |batch: &Batch| (batch.series.len(), batch.histograms.iter().map(|h| h.samples.len()).sum::<usize>(), batch.exemplars.len());
+        let found = until("all kinds are there", || taken(&all), |batch| count(batch) == (1, histograms, 1));
+        assert_eq!((&found.series, &found.exemplars), (&sent.series, &sent.exemplars));
+        let found: Vec<_> = found.histograms.into_iter().flat_map(|h| h.samples).collect();
+        assert_eq!(found, sent.histograms[0].samples[..histograms]);
+        until("floats are there", || count(&taken(&floats)), |count| *count == (1, 0, 0));
+        let bounds_dropped = house.figure("prometheus_remote_storage_histograms_dropped_total", "nhcb_in_rw1");
+        assert_eq!(bounds_dropped, if version == Version::V1 { 1.0 } else { 0.0 });
+        assert_eq!(house.figure("prometheus_remote_storage_exemplars_total", &all.address.to_string()), 1.0);
+        house.close();
+    }
+}
+
+/// A receiver that fails in every way at random, more targets than one, other numbers of shards, restarts: everything arrives, and the
+/// first arrivals of a series are in order.
+#[test]
+fn nothing_is_lost_in_a_storm() {
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(|n, _| match n.wrapping_mul(0x9e37_79b9) >> 7 & 15 {
+        0 | 1 => Some((500, "")),
+        2 => Some((429, "Retry-After: 0\r\n")),
+        3 => Some((503, "")),
+        _ => OK,
+    });
+    let mut written = 0;
+    for round in 1..=4 {
+        let mut house = House::open(dir.path());
+        // The clock of a fast machine must not give two rounds the same times.
+        house.time += 500 * round;
+        let queue = format!(
+            "queue_config: {{min_shards: {round}, capacity: 50, max_samples_per_send: 17, batch_send_deadline: 20ms, min_backoff: 1ms, max_backoff: 5ms, retry_on_http_429: true}}"
+        );
+        house.apply(&format!("remote_write: [{{name: one, url: '{}', {queue}, metadata_config: {{send: false}}}}]", receiver.url()));
+        for n in 0..20 {
+            house.write(0..40);
+            written += 40;
+            if n % 7 == 3 {
+                house.store.flush().unwrap();
+            }
+        }
+        house.close();
+    }
+    let house = House::open(dir.path());
+    let patient = QUICK.replace("queue_config: {", "queue_config: {retry_on_http_429: true, ");
+    house.apply(&format!("remote_write: [{{name: one, url: '{}', {patient}}}]", receiver.url().replace("write", "other")));
+    let distinct = || {
+        let mut arrived = arrived(&receiver.taken());
+        for times in arrived.values_mut() {
+            let mut seen = std::collections::HashSet::new();
+            times.retain(|time| seen.insert(*time));
+            assert!(times.is_sorted(), "{times:?}");
+        }
+        arrived.values().map(Vec::len).sum::<usize>()
+    };
+    until("all are there", distinct, |n| *n >= written);
+    assert_eq!(house.figure("prometheus_remote_storage_samples_failed_total", ""), 0.0);
+    house.close();
 }
 
 #[test]
