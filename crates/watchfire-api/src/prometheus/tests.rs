@@ -8,9 +8,11 @@ use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use watchfire_model::batch::MetricType;
+use watchfire_model::histogram::{Histogram, Span};
 use watchfire_model::labels;
 use watchfire_model::live::{LastScrape, TargetStatus};
-use watchfire_model::sample::stale_nan;
+use watchfire_model::sample::{HistogramSample, stale_nan};
+use watchfire_model::time::Timestamp;
 use watchfire_model::write::WriteError;
 
 use crate::testing::{Answered, Faces, NOW, metadata};
@@ -424,6 +426,44 @@ async fn a_late_query_is_503_timeout() {
     faces.house.held().stuck = true;
     let answer = faces.get("/api/v1/query?query=up&timeout=20ms").await;
     assert_eq!((answer.status, &answer.json()["errorType"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("timeout")), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn native_histograms_are_answered_as_the_original_does() {
+    let faces = Faces::new();
+    let histogram = |n: f64| Histogram {
+        count: 4.0 * n,
+        sum: 5.5 * n,
+        zero_count: n,
+        zero_threshold: 0.25,
+        positive_spans: vec![Span { offset: 0, length: 2 }],
+        positive_buckets: vec![n, 2.0 * n],
+        ..Histogram::default()
+    };
+    let labels = labels!("__name__" => "h", "job" => "node");
+    faces.house.put(labels.clone(), &[(60, 1.0)]);
+    let sample = |ago: i64, n: f64| HistogramSample { time: Timestamp(NOW.millis() - ago * 1000), value: Arc::new(histogram(n)) };
+    faces.house.held().histograms.insert(labels, vec![sample(30, 1.0), sample(0, 2.0)]);
+    let now = NOW.millis() / 1000;
+    let shown = |n: i64| {
+        json!({"count": (4 * n).to_string(), "sum": (5.5 * n as f64).to_string(), "buckets": [
+            [3, "-0.25", "0.25", n.to_string()], [0, "0.5", "1", n.to_string()], [0, "1", "2", (2 * n).to_string()]
+        ]})
+    };
+    let ask = async |path: &str| faces.get(path).await.json()["data"].clone();
+    let metric = json!({"__name__": "h", "job": "node"});
+    let data = ask(&format!("/api/v1/query?query=h&time={now}")).await;
+    assert_eq!(data, json!({"resultType": "vector", "result": [{"metric": metric, "histogram": [now, shown(2)]}]}));
+    let data = ask(&format!("/api/v1/query?query=h%5B2m%5D&time={now}")).await;
+    let both = json!({"metric": metric, "values": [[now - 60, "1"]], "histograms": [[now - 30, shown(1)], [now, shown(2)]]});
+    assert_eq!(data, json!({"resultType": "matrix", "result": [both]}));
+    let data = ask(&format!("/api/v1/query_range?query=h&start={}&end={now}&step=30", now - 60)).await;
+    assert_eq!(data, json!({"resultType": "matrix", "result": [both]}));
+    let data = ask(&format!("/api/v1/query_range?query=histogram_count(h)&start={}&end={now}&step=30", now - 60)).await;
+    assert_eq!(data, json!({"resultType": "matrix", "result": [{"metric": {"job": "node"}, "values": [[now - 30, "4"], [now, "8"]]}]}));
+    let answer = faces.get(&format!("/api/v1/query?query=h%2B1&time={now}")).await.json();
+    assert_eq!(answer["data"]["result"], json!([]));
+    assert_eq!(answer["infos"], json!(["PromQL info: incompatible sample types encountered for binary operator \"+\": histogram + float (1:1)"]));
 }
 
 /// What the original's own tool makes of our answers.

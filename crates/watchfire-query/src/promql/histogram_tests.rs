@@ -19,6 +19,31 @@ fn ask(memory: &Memory, query: &str) -> Vec<Sample> {
     }
 }
 
+#[test]
+fn histograms_count_in_budgets_as_what_they_hold() {
+    let memory = Memory::new();
+    for i in 0..10 {
+        for minute in 0..10 {
+            let labels = labels!("__name__" => "h", "i" => &i.to_string());
+            memory.add_histogram(&labels, Timestamp(minute * 60_000), filled(0, 0, &[minute as u32; 100], &[]));
+        }
+    }
+    let ask = |query: &str, samples_max: u64| {
+        let budget = Budget::new(ManualClock::new(Timestamp(0)), std::time::Duration::from_secs(1), samples_max, u64::MAX);
+        let answer = Engine::default().range(&memory, query, Timestamp(0), AT, std::time::Duration::from_secs(60), &budget);
+        answer.map(|_| ()).map_err(|e| e.to_string())
+    };
+    // 10 series with 10 histograms of 100 buckets, 8 bytes each.
+    let too_many = |max: u64| Err(format!("query would load more than {max} samples into memory"));
+    assert_eq!(ask("h", 4_000), too_many(4_000));
+    assert_eq!(ask("h", 20_000), Ok(()));
+    assert_eq!(ask("histogram_count(h)", 4_000), too_many(4_000));
+    // Windows are read one series at a time.
+    assert_eq!(ask("count_over_time(h[10m])", 2_000), Ok(()));
+    assert_eq!(ask("sum_over_time(h[10m])", 4_000), too_many(4_000));
+    assert_eq!(ask("sum_over_time(h{i='1'}[10m])", 4_000), Ok(()));
+}
+
 fn number(memory: &Memory, query: &str) -> f64 {
     let samples = ask(memory, query);
     assert_eq!(samples.len(), 1, "{query}");
