@@ -16,8 +16,7 @@ mod tests;
 use watchfire_model::batch::MetricType;
 use watchfire_model::histogram::Histogram;
 
-use crate::exposition::RawExemplar;
-use crate::exposition::{Classic, ClassicError};
+use crate::exposition::{Classic, ClassicError, RawExemplar};
 use crate::protobuf::{Message, Value, WireError, text};
 use histogram::RawHistogram;
 
