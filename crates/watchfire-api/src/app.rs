@@ -10,6 +10,7 @@ use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuView, ServiceStatus, TargetStatus};
+use watchfire_model::matcher::Matcher;
 use watchfire_model::meter::{Family, Meter};
 use watchfire_model::read::{Budget, MemoryPool, Source};
 use watchfire_model::state::StateStore;
@@ -71,6 +72,12 @@ pub struct Rooms {
     pub remote_write: TakeRemoteWrite,
     /// Takes OTLP metrics.
     pub otlp: Arc<watchfire_ingest::otlp::Otlp>,
+    /// The same for an import: samples of any age are taken.
+    pub import: TakeRemoteWrite,
+    /// Work on what is stored.
+    pub maintenance: Arc<dyn Maintenance>,
+    /// Whether `/api/v1/admin/tsdb/*` is enabled.
+    pub admin_api: bool,
     /// Takes the items of `POST /api/metrics/record`. May block.
     pub recorder: Arc<dyn Recorder>,
     /// The effective configuration, secrets already replaced.
@@ -249,6 +256,32 @@ pub enum RecordError {
 pub trait Recorder: Send + Sync {
     /// Records what is good in a JSON list of `{name, labels, value}` and says what is not. May block.
     fn record(&self, body: &[u8], origin: Origin) -> Result<Recorded, RecordError>;
+}
+
+/// Why a part of a backup was not given.
+#[derive(Debug)]
+pub enum BackupError {
+    /// There is no such backup, or no such file in it.
+    Unknown,
+    /// The file system refused something.
+    Failed(String),
+}
+
+/// Work on what is stored. All of it may block, and errors are sentences.
+pub trait Maintenance: Send + Sync {
+    /// Deletes what the series of any of the sets have between two moments, both inclusive.
+    fn delete_series(&self, sets: &[Vec<Matcher>], start: Timestamp, end: Timestamp) -> Result<(), String>;
+    /// Gives back the room of what was deleted.
+    fn clean_tombstones(&self) -> Result<(), String>;
+    /// Makes a snapshot, with recent samples or without them, and gives its name.
+    fn snapshot(&self, skip_head: bool) -> Result<String, String>;
+    /// Makes a snapshot to be fetched and gives its name and its files: paths and sizes in bytes. The admin token is in it only
+    /// when secrets are wanted.
+    fn begin_backup(&self, secrets: bool) -> Result<(String, Vec<(String, u64)>), BackupError>;
+    /// The next bytes of one of its files, as many as fit into one answer; none at the end.
+    fn read_backup(&self, name: &str, path: &str, offset: u64) -> Result<Vec<u8>, BackupError>;
+    /// Removes it.
+    fn end_backup(&self, name: &str) -> Result<(), BackupError>;
 }
 
 /// What every handler gets.

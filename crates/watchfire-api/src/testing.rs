@@ -16,7 +16,7 @@ use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesSamples};
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ServiceStatus, TargetStatus, ViewFuture};
-use watchfire_model::matcher::matches_all;
+use watchfire_model::matcher::{Matcher, matches_all};
 use watchfire_model::meter::{Family, Meter};
 use watchfire_model::read::{Budget, ReadError, Selection, Series, Source, Visitor};
 use watchfire_model::sample::{HistogramSample, Sample};
@@ -25,7 +25,10 @@ use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
 
-use crate::app::{App, Build, CleanupPreview, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, RemoteWriteError, Rooms, SignalStats, StorageStats};
+use crate::app::{
+    App, BackupError, Build, CleanupPreview, Maintenance, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, RemoteWriteError, Rooms, SignalStats,
+    StorageStats,
+};
 use crate::auth::{Caller, Rights, Via};
 use crate::server::{Doors, Hosts, Identify, Refusal, build};
 
@@ -139,6 +142,39 @@ impl Sink for House {
             }
         }
         Ok(written)
+    }
+}
+
+/// Snapshots have fixed names, and one backup has two files.
+impl Maintenance for House {
+    fn delete_series(&self, sets: &[Vec<Matcher>], start: Timestamp, end: Timestamp) -> Result<(), String> {
+        let mut held = self.held();
+        for (labels, samples) in &mut held.series {
+            if sets.iter().any(|set| matches_all(set, labels)) {
+                samples.retain(|time, _| !(start..=end).contains(&Timestamp(*time)));
+            }
+        }
+        held.series.retain(|_, samples| !samples.is_empty());
+        Ok(())
+    }
+    fn clean_tombstones(&self) -> Result<(), String> {
+        Ok(())
+    }
+    fn snapshot(&self, skip_head: bool) -> Result<String, String> {
+        Ok(if skip_head { "segments" } else { "whole" }.to_owned())
+    }
+    fn begin_backup(&self, secrets: bool) -> Result<(String, Vec<(String, u64)>), BackupError> {
+        let token = secrets.then(|| ("admin.token".to_owned(), 3));
+        Ok(("backup-1".to_owned(), token.into_iter().chain([("format".to_owned(), 5)]).collect()))
+    }
+    fn read_backup(&self, name: &str, path: &str, offset: u64) -> Result<Vec<u8>, BackupError> {
+        if (name, path) != ("backup-1", "format") {
+            return Err(BackupError::Unknown);
+        }
+        Ok(b"hello".iter().skip(offset as usize).take(3).copied().collect())
+    }
+    fn end_backup(&self, name: &str) -> Result<(), BackupError> {
+        if name == "backup-1" { Ok(()) } else { Err(BackupError::Unknown) }
     }
 }
 
@@ -382,6 +418,12 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
             let house = house.clone();
             Arc::new(move |version, body, origin| take(&house, version, body, origin))
         },
+        import: {
+            let house = house.clone();
+            Arc::new(move |version, body, origin| take(&house, version, body, origin))
+        },
+        maintenance: house.clone(),
+        admin_api: false,
         recorder: house.clone(),
         config_yaml: Arc::new(|| "global: {}\n".to_owned()),
         flags: BTreeMap::from([("query.timeout".to_owned(), "30s".to_owned())]),

@@ -91,6 +91,10 @@ impl Store {
     pub fn cleanup_preview(&self) -> CleanupPreview {
         self.engine.cleanup_preview()
     }
+    /// Takes a batch whose samples may be of any age that retention allows, older than the newest of their series, too.
+    pub fn backfill(&self, batch: Batch) -> Result<Written, WriteError> {
+        self.engine.write_within(&batch, i64::MAX)
+    }
     /// Does what is due now; the keeper calls this by itself.
     pub fn tick(&self) {
         self.engine.tick();

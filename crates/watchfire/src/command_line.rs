@@ -28,6 +28,12 @@ pub(crate) enum Command {
     Check(CheckFlags),
     /// Ask a running server a PromQL query
     Query(QueryFlags),
+    /// Copy everything that is kept into a directory or a tar file, while the server runs
+    Backup(BackupFlags),
+    /// Make a data directory of a backup
+    Restore(RestoreFlags),
+    /// Take over blocks of Prometheus or OpenMetrics text
+    Import(ImportFlags),
     /// Print the version
     Version,
 }
@@ -89,4 +95,44 @@ pub(crate) struct QueryFlags {
     /// Print the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Flags of `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupFlags {
+    /// The directory to make, or the file if it ends in .tar
+    pub(crate) target: PathBuf,
+    /// The server to ask
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// Back up a data directory that no server uses
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Put the admin token into the backup, too
+    #[arg(long)]
+    pub(crate) include_secrets: bool,
+}
+
+/// Flags of `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreFlags {
+    /// The backup: a directory or a tar file
+    pub(crate) source: PathBuf,
+    /// The data directory to make; it must be empty or not exist
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportFlags {
+    /// Blocks, directories with blocks, or files of OpenMetrics text with timestamps
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The server to send to
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// Write into a data directory that no server uses
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub(crate) data_dir: Option<PathBuf>,
 }

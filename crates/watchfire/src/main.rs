@@ -1,10 +1,13 @@
 //! The binary: command line, configuration, wiring, supervision, shutdown. Everything else is in the rooms below.
 
+mod backup;
 mod check;
 mod command_line;
+mod import;
 mod logging;
 mod memory;
 mod query;
+mod remote;
 mod serve;
 mod settings;
 
@@ -23,6 +26,9 @@ fn main() -> ExitCode {
         Some(Command::Serve(flags)) => serve::run(flags.into_flags(), environment),
         Some(Command::Check(flags)) => check::run(flags, &environment),
         Some(Command::Query(flags)) => query::run(&flags, &environment),
+        Some(Command::Backup(flags)) => backup::run(&flags, &environment),
+        Some(Command::Restore(flags)) => backup::restore(&flags),
+        Some(Command::Import(flags)) => import::run(&flags, &environment),
         Some(Command::Version) => {
             let build = serve::build();
             println!("watchfire {} (revision {}, {})", build.version, build.revision, build.compiler);

@@ -11,6 +11,7 @@ use watchfire_net::client::{Client, Credentials, Request};
 use watchfire_net::tls::ClientTls;
 
 use crate::command_line::QueryFlags;
+use crate::remote::form_encode;
 use crate::settings::Environment;
 
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -74,10 +75,6 @@ async fn ask(flags: &QueryFlags, environment: &Environment) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn form_encode(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// One line per series: labels, value, spark.

@@ -14,5 +14,5 @@ mod throttle;
 pub use caller::{Caller, Via};
 pub use level::{Level, Rights};
 pub use routes::routes;
-pub use service::{ADMIN_TOKEN, Auth, AuthError};
+pub use service::{ADMIN_TOKEN, Auth, AuthError, TOKEN_FILE};
 pub use settings::{BindRefused, ConfiguredUser, PasswordSource, SESSION_IDLE, Settings, check_bind};

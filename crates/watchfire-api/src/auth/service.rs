@@ -37,6 +37,8 @@ pub(super) const COOKIE_NAME: &str = "watchfire_session";
 const SEEN_EVERY_MS: i64 = 5 * 60_000;
 /// Sessions at once; the one that has been idle longest makes room.
 const SESSIONS_MAX: usize = 1_000;
+/// The file in the data directory that holds the first admin token, for its owner alone.
+pub const TOKEN_FILE: &str = "admin.token";
 /// Tokens and users at once.
 pub(super) const NAMES_MAX: usize = 1_000;
 
@@ -127,7 +129,7 @@ impl Auth {
         auth.load_tokens()?;
         // The token waits for the day on which authentication is switched on.
         if !auth.tokens().iter().any(|(name, _)| name == ADMIN_TOKEN) {
-            auth.make_admin_token(&data_dir.join("admin.token"))?;
+            auth.make_admin_token(&data_dir.join(TOKEN_FILE))?;
         }
         if auth.settings.enabled {
             password::warm_up();

@@ -1,6 +1,7 @@
 //! The native face: `/api/system/*`, `/health`, `/metrics`, `/api/metrics/record`, in the shapes that the replaced
 //! programs' clients know. Shapes live here and are derived for the description; facts come from the rooms below.
 
+mod backup;
 mod gpu;
 pub(crate) mod health;
 mod metrics;
@@ -19,7 +20,7 @@ pub(crate) use gpu::GpuJson;
 
 use crate::app::App;
 use crate::prometheus::answer::{ApiError, ErrorKind};
-use crate::server::{Level, Parameter, Place, Refusal, Route};
+use crate::server::{Content, Level, Parameter, Place, Refusal, Route};
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Refusal {
@@ -28,6 +29,7 @@ impl From<ApiError> for Refusal {
             ErrorKind::Execution => Refusal::unprocessable(error.message),
             ErrorKind::Canceled => Refusal::unavailable(error.message, 1),
             ErrorKind::Timeout => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", error.message),
+            ErrorKind::Unavailable => Refusal::unavailable(error.message, 30),
             ErrorKind::Overloaded => Refusal::too_many(error.message, 1),
             ErrorKind::NotFound => Refusal::not_found(error.message),
             ErrorKind::Internal => {
@@ -44,7 +46,33 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
     all.extend(health_routes());
     all.extend(stats_routes());
     all.extend(metrics_routes());
+    all.extend(data_routes());
     all
+}
+
+fn data_routes() -> Vec<Route<Arc<App>>> {
+    let text = |name, description| Parameter { name, place: Place::Query, required: true, kind: "string", description };
+    let all = [
+        Route::post("/api/system/backup", Level::Admin, backup::begin)
+            .summary("Makes a snapshot to be fetched")
+            .query_parameter("secrets", "true: with the admin token")
+            .answers::<backup::BackupJson>(200, "The snapshot and its files"),
+        Route::get("/api/system/backup/{name}/file", Level::Admin, backup::piece)
+            .summary("A piece of a file of a snapshot, 4 MiB at most")
+            .path_parameter("name", "The snapshot")
+            .parameter(text("path", "The file"))
+            .parameter(integer("offset", "Where the piece begins"))
+            .answers_with(200, "application/octet-stream", "Bytes; none at the end of the file"),
+        Route::delete("/api/system/backup/{name}", Level::Admin, backup::end)
+            .summary("Removes a snapshot that was fetched")
+            .path_parameter("name", "The snapshot"),
+        Route::post("/api/system/import", Level::Admin, backup::import)
+            .takes(Content::Any)
+            .telemetry_body()
+            .summary("Takes samples of any age, as remote write 1.0 without compression")
+            .answers::<backup::ImportedJson>(200, "What became of them"),
+    ];
+    all.into_iter().map(|route| route.tag("data").time_limit(None)).collect()
 }
 
 fn integer(name: &'static str, description: &'static str) -> Parameter {

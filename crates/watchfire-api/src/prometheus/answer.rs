@@ -15,6 +15,8 @@ pub(crate) enum ErrorKind {
     Canceled,
     Timeout,
     Internal,
+    /// It is switched off.
+    Unavailable,
     /// Too much is under way: the queue of queries is full, or their memory is used up.
     Overloaded,
     NotFound,
@@ -27,7 +29,7 @@ impl ErrorKind {
             ErrorKind::Canceled => "canceled",
             ErrorKind::Timeout => "timeout",
             ErrorKind::Internal => "internal",
-            ErrorKind::Overloaded => "unavailable",
+            ErrorKind::Overloaded | ErrorKind::Unavailable => "unavailable",
             ErrorKind::NotFound => "not_found",
         }
     }
@@ -35,7 +37,7 @@ impl ErrorKind {
         match self {
             ErrorKind::BadData => StatusCode::BAD_REQUEST,
             ErrorKind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorKind::Canceled | ErrorKind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Canceled | ErrorKind::Timeout | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,

@@ -1,6 +1,7 @@
 //! The Prometheus face: `/api/v1/*`, `/-/*`, `/federate`, `/graph`, remote write. It speaks version 3 of the interface
 //! with the formatting of the original; the query language itself is computed in `watchfire-query`.
 
+mod admin;
 pub(crate) mod answer;
 mod exemplars;
 mod federate;
@@ -48,6 +49,7 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
     all.extend(target_routes());
     all.extend(status_routes());
     all.extend(other_routes());
+    all.extend(admin_routes());
     all.into_iter().map(|route| route.errors(envelope).tag("prometheus")).collect()
 }
 
@@ -88,6 +90,18 @@ fn status_routes() -> Vec<Route<Arc<App>>> {
         Route::get("/api/v1/status/walreplay", Level::Read, status::walreplay).summary("Progress of reading the log at start"),
         Route::get("/api/v1/notifications", Level::Read, status::notifications).summary("Notices for the page: none"),
     ]
+}
+
+fn admin_routes() -> Vec<Route<Arc<App>>> {
+    let action = [Method::POST, Method::PUT];
+    let all = [
+        Route::new(&action, "/api/v1/admin/tsdb/delete_series", Level::Admin, admin::delete_series).summary("Deletes series, when enabled"),
+        Route::new(&action, "/api/v1/admin/tsdb/clean_tombstones", Level::Admin, admin::clean_tombstones)
+            .summary("Removes deleted samples from files, when enabled"),
+        Route::new(&action, "/api/v1/admin/tsdb/snapshot", Level::Admin, admin::snapshot).summary("Makes a snapshot, when enabled"),
+    ];
+    // Files are rewritten and linked: that may take longer than other requests may.
+    all.into_iter().map(|route| route.takes(Content::Form).time_limit(None)).collect()
 }
 
 fn other_routes() -> Vec<Route<Arc<App>>> {

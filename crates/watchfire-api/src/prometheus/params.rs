@@ -25,7 +25,7 @@ impl Params {
         let (parts, body) = request.into_parts();
         let mut pairs = Vec::new();
         let is_form = parts.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        if parts.method == Method::POST && is_form {
+        if matches!(parts.method, Method::POST | Method::PUT) && is_form {
             let body = axum::body::to_bytes(body, FORM_BYTES_MAX)
                 .await
                 .map_err(|_| ApiError::bad_data(format!("error parsing form values: the body is larger than {FORM_BYTES_MAX} bytes or broke off")))?;

@@ -264,14 +264,11 @@ pub fn chunk(bytes: &[u8]) -> Result<(u8, &[u8]), BlockError> {
 pub fn tombstones(bytes: &[u8]) -> Result<Vec<Tombstone>, BlockError> {
     const WHAT: &str = "the file of tombstones";
     let mut head = Cursor { rest: bytes, what: WHAT };
-    if head.be32()? != TOMBSTONES_MAGIC {
+    if head.be32()? != TOMBSTONES_MAGIC || head.take(1)? != [1] {
         return Err(BlockError::Format(WHAT));
     }
     let len = head.rest.len().checked_sub(4).ok_or(BlockError::Truncated(WHAT))?;
     let mut stones = checked(head.rest, len, WHAT)?;
-    if stones.take(1)? != [1] {
-        return Err(BlockError::Format(WHAT));
-    }
     let mut all = Vec::new();
     while !stones.rest.is_empty() {
         all.push(Tombstone { series: stones.uvarint()?, start: stones.varint()?, end: stones.varint()? });

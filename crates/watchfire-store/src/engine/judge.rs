@@ -115,12 +115,12 @@ impl Judged {
 
 impl Engine {
     /// Keeps the samples that are to be stored and gives new series their slots.
-    pub(super) fn judge(&self, writer: &mut Writer, shared: &Shared, written: &mut Written) {
+    pub(super) fn judge(&self, writer: &mut Writer, shared: &Shared, window: i64, written: &mut Written) {
         let now = self.now();
         let limits = Limits {
             latest: now.saturating_add(millis(self.options.future_max)),
             earliest: self.options.retention.map_or(i64::MIN, |keep| now.saturating_sub(millis(keep))),
-            window: millis(self.options.out_of_order_window),
+            window,
             series_max: self.options.series_max,
         };
         writer.lookup.now = self.moment();

@@ -10,7 +10,7 @@ use watchfire_model::write::{WriteError, Written};
 
 use super::exemplars::Accepted;
 use super::judge::{Judged, Lookup, gather};
-use super::{Engine, Shared};
+use super::{Engine, Shared, millis};
 use crate::metrics::record;
 use crate::wal::{AppendError, SIGNAL_EXEMPLARS, SIGNAL_HISTOGRAMS, SIGNAL_METRICS, Wal};
 
@@ -44,6 +44,11 @@ impl Writer {
 impl Engine {
     /// Takes a batch. See `watchfire_model::write::Sink`.
     pub(crate) fn write(&self, batch: &Batch) -> Result<Written, WriteError> {
+        self.write_within(batch, millis(self.options.out_of_order_window))
+    }
+
+    /// The same for samples that may be so much older, in milliseconds, than the newest of their series.
+    pub(crate) fn write_within(&self, batch: &Batch, window: i64) -> Result<Written, WriteError> {
         let mut guard = self.writer();
         let writer = &mut *guard;
         self.ready_to_write()?;
@@ -55,7 +60,7 @@ impl Engine {
                 return Err(WriteError::Busy("recent samples fill the memory they may use and are being written out".into()));
             }
             gather(writer, shared, batch, &mut written);
-            self.judge(writer, shared, &mut written);
+            self.judge(writer, shared, window, &mut written);
             let exemplars = self.judge_exemplars(writer, shared, batch, &mut written);
             let metadata: Vec<&Metadata> = batch.metadata.iter().filter(|m| !shared.head.knows(m)).collect();
             (definitions(writer, shared), metadata, exemplars)

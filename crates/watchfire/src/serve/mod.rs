@@ -1,6 +1,7 @@
 //! `watchfire serve`: puts the rooms together, runs them, takes them apart in order. It decides nothing that a room decides.
 
 mod listen;
+mod maintenance;
 pub(crate) mod prometheus;
 mod protocols;
 mod receive;
@@ -37,6 +38,7 @@ use watchfire_store::{OpenError, Options, Store};
 use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
 use crate::{logging, memory};
 
+pub(crate) use maintenance::{Backfill, files_below};
 pub(crate) use rooms::build;
 
 /// How long a clean stop may take before we leave anyway.

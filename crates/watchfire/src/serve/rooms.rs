@@ -8,7 +8,7 @@ use std::time::Duration;
 use watchfire_api::app::{Build, CleanupPreview, QueryLimits, Rooms, SignalStats, StorageStats, WorkerStatus};
 use watchfire_collect::gpu::GpuMonitor;
 use watchfire_collect::scrape::Manager;
-use watchfire_ingest::gate::Gate;
+use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::record::Recorder;
 use watchfire_model::live::ServiceStatus;
 use watchfire_model::meter::Meter;
@@ -17,6 +17,7 @@ use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
 use watchfire_store::Store;
 
+use super::maintenance::Keeper;
 use super::prometheus::Reloader;
 use crate::settings::Settings;
 
@@ -56,13 +57,21 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         gpu: Arc::new(gpu),
         workers: Arc::new(move || tasks.statuses().into_iter().map(|t| WorkerStatus { name: t.name, running: t.running, message: t.message }).collect()),
         storage: storage(store.clone(), settings.server.data_dir.clone(), retention, settings.storage.size_max),
-        cleanup_preview: cleanup(store, clock.clone(), retention),
+        cleanup_preview: cleanup(store.clone(), clock.clone(), retention),
         exposition: exposition(meter.clone(), recorder.clone()),
         remote_write: {
             let receiver = super::receive::RemoteWrite::new(gate.clone(), &meter, settings.ingest.remote_write());
             Arc::new(move |version, message, origin| receiver.take(version, message, origin))
         },
         otlp: protocols.otlp.clone(),
+        import: {
+            let limits = Limits { series_per_origin_max: usize::MAX, ..Limits::default() };
+            let gate = Arc::new(Gate::new(Arc::new(super::Backfill(store.clone())), clock.clone(), &meter, limits));
+            let receiver = super::receive::RemoteWrite::new(gate, &meter, watchfire_ingest::remote_write::Options::default());
+            Arc::new(move |version, message, origin| receiver.take(version, message, origin))
+        },
+        maintenance: Arc::new(Keeper { store: store.clone(), data_dir: settings.server.data_dir.clone(), clock: clock.clone() }),
+        admin_api: settings.server.enable_admin_api,
         recorder: Arc::new(super::receive::Recording(recorder)),
         config_yaml: {
             let reloader = reloader.clone();
@@ -166,7 +175,7 @@ fn flags(settings: &Settings) -> BTreeMap<String, String> {
         ("config.file", settings.file.display().to_string()),
         ("web.listen-address", settings.server.listen.to_string()),
         ("web.enable-lifecycle", settings.server.enable_lifecycle.to_string()),
-        ("web.enable-admin-api", "false".to_owned()),
+        ("web.enable-admin-api", settings.server.enable_admin_api.to_string()),
         ("web.enable-remote-write-receiver", "true".to_owned()),
         ("storage.tsdb.path", settings.server.data_dir.display().to_string()),
         ("storage.tsdb.retention.time", duration(settings.storage.metrics_retention)),

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 44] = [
+const KEYS: [(&str, bool); 45] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -16,6 +16,7 @@ const KEYS: [(&str, bool); 44] = [
     ("server.tls.cert_file", false),
     ("server.tls.key_file", false),
     ("server.enable_lifecycle", false),
+    ("server.enable_admin_api", false),
     ("server.insecure_no_auth", false),
     ("auth.enabled", false),
     ("auth.session_idle", false),

@@ -66,6 +66,7 @@ pub(crate) struct ServerSettings {
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) enable_lifecycle: bool,
+    pub(crate) enable_admin_api: bool,
     pub(crate) insecure_no_auth: bool,
 }
 
@@ -354,6 +355,7 @@ fn read_server(server: Reader<'_>, base: &Path) -> ServerSettings {
         allowed_hosts: server.texts("allowed_hosts", true),
         tls,
         enable_lifecycle: server.bool("enable_lifecycle").unwrap_or(false),
+        enable_admin_api: server.bool("enable_admin_api").unwrap_or(false),
         insecure_no_auth: server.bool("insecure_no_auth").unwrap_or(false),
     };
     server.finish();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod basics;
+mod data;
 mod forward;
 mod native;
 mod otlp;

@@ -22,9 +22,14 @@ pub(crate) fn prometheus(dir: &std::path::Path, config: &str, arguments: &[&str]
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let file = dir.join(format!("prometheus-{}.yml", address.port()));
     std::fs::write(&file, config).unwrap();
+    // One that is to work on a directory of somebody else's says so.
+    let own_storage = arguments
+        .iter()
+        .all(|a| !a.starts_with("--storage.tsdb.path"))
+        .then(|| format!("--storage.tsdb.path={}", dir.join(format!("prom-{}", address.port())).display()));
     let child = Command::new("prometheus")
         .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.tsdb.path={}", dir.join(format!("prom-{}", address.port())).display()))
+        .args(own_storage)
         .arg(format!("--web.listen-address={address}"))
         .args(arguments)
         .stdout(Stdio::null())
@@ -45,7 +50,7 @@ pub(crate) fn write(address: SocketAddr, message: &v1::Request) {
 }
 
 /// Some series of the last hour, as of a fixed second.
-fn samples(now_ms: i64) -> v1::Request {
+pub(crate) fn samples(now_ms: i64) -> v1::Request {
     let mut message = v1::Request::new();
     for series in 0..20 {
         let labels = labels!("__name__" => if series % 2 == 0 { "reads_total" } else { "temperature" }, "n" => &series.to_string(), "job" => "test");
@@ -61,7 +66,7 @@ fn samples(now_ms: i64) -> v1::Request {
     message
 }
 
-const QUERIES: [&str; 14] = [
+pub(crate) const QUERIES: [&str; 14] = [
     "reads_total",
     "temperature{n=\"3\"}",
     "temperature{n!=\"3\"}",
@@ -79,7 +84,7 @@ const QUERIES: [&str; 14] = [
 ];
 
 /// The last full second.
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemClock::new().now().millis() / 1_000 * 1_000
 }
 
@@ -163,7 +168,7 @@ fn without_site(answer: &Value) -> Value {
 }
 
 /// Asks for chunks of all series of a job and cuts the stream into `(labels, encoding, data)`.
-fn chunks(address: SocketAddr, start: i64, end: i64) -> Vec<(String, u8, Vec<u8>)> {
+pub(crate) fn chunks(address: SocketAddr, start: i64, end: i64) -> Vec<(String, u8, Vec<u8>)> {
     let mut message = Writer::new();
     message.message(1, |query| {
         query.int(1, start);
@@ -230,7 +235,7 @@ fn read_series(message: &[u8], found: &mut Vec<(String, u8, Vec<u8>)>) {
     }
 }
 
-fn histograms(now_ms: i64) -> v1::Request {
+pub(crate) fn histograms(now_ms: i64) -> v1::Request {
     let mut message = v1::Request::new();
     // 2.42 cannot give gauge histograms back in this way.
     for kind in ["integer", "float"] {
@@ -298,7 +303,7 @@ fn chunks_of_a_real_prometheus_are_those_that_we_write() {
 }
 
 /// All samples of each series, however they were cut.
-fn sorted(chunks: &[(String, u8, Vec<u8>)]) -> Vec<(String, Vec<String>)> {
+pub(crate) fn sorted(chunks: &[(String, u8, Vec<u8>)]) -> Vec<(String, Vec<String>)> {
     let mut all = std::collections::BTreeMap::<String, ChunkSamples>::new();
     for (labels, encoding, data) in chunks {
         tsdb::decode(*encoding, data, all.entry(labels.clone()).or_default()).unwrap();
