@@ -33,7 +33,7 @@ pub(super) struct Target {
 }
 enum Place {
     Server(Remote),
-    Store(Arc<Store>, Gate),
+    Store(Arc<Store>, Box<Gate>),
 }
 
 fn new_batch() -> Batch {
@@ -56,7 +56,7 @@ impl Target {
                     opened => Arc::new(opened?),
                 };
                 let limits = Limits { series_per_origin_max: usize::MAX, ..Limits::default() };
-                let gate = Gate::new(Arc::new(Backfill(store.clone())), clock, &Meter::new(), limits);
+                let gate = Box::new(Gate::new(Arc::new(Backfill(store.clone())), clock, &Meter::new(), limits));
                 Place::Store(store, gate)
             }
         };
