@@ -65,7 +65,8 @@ impl Target {
 
     /// Adds samples of one series.
     pub(super) fn add(&mut self, labels: &Labels, floats: Vec<Sample>, histograms: Vec<HistogramSample>, counts: &mut Counts) -> Result<()> {
-        self.cost += floats.len() as u64 + histograms.iter().map(|h| h.value.cost()).sum::<u64>();
+        // Labels count by their size, as samples do: 16 bytes each.
+        self.cost += labels.memory() as u64 / 16 + floats.len() as u64 + histograms.iter().map(|h| h.value.cost()).sum::<u64>();
         if !floats.is_empty() {
             self.batch.series.push(SeriesSamples { labels: labels.clone(), samples: Samples::Many(floats) });
         }

@@ -240,3 +240,59 @@ fn a_real_prometheus_federates_from_us() {
     let bare = |answer: &Value| -> Vec<(String, f64)> { normal(answer).into_iter().map(|(labels, values)| (labels, values[1])).collect() };
     assert_eq!(bare(&theirs), bare(&ours), "no instance and no job of the scrape");
 }
+
+/// What 2.42 and we write alike, short and over several lines.
+const FORMATTED: [&str; 8] = [
+    "sum(up)by(job)",
+    "topk without(a,b)(3,-(up>bool up))",
+    "histogram_quantile(0.9, sum by (le, instance, job) (rate(a_metric_with_a_long_name_for_a_query_duration_seconds_bucket{job=~\"a|b\"}[5m])))",
+    "max_over_time(deriv(a_metric_with_a_long_name_for_a_query{a=\"b\"}[5m])[30m:1m] offset 5m) / on (instance, job, another_label) group_left (x) count(up)",
+    "a_metric_with_a_long_name_for_a_query{a=\"b\"} @ end() + a_metric_with_a_long_name_for_a_query{a!~\"b\"} @ 1.5 unless ignoring (c) -up",
+    "label_replace(a_metric_with_a_long_name_for_a_query_and_then_some_more_of_it, \"destination\", \"$1\", \"source\", \"(.*):.*\")",
+    "(((a_metric_with_a_long_name_for_a_query_and_then_some_more_of_it)) * 100) ^ 2 % 7 == bool 3 and a_metric_with_a_long_name or vector(1e3)",
+    "1e6 + 0x1f - .5",
+];
+
+#[test]
+fn exemplars_and_formatted_queries_are_those_of_a_real_prometheus() {
+    if !installed("prometheus") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (theirs, _peer) = prometheus(dir.path(), "{}\n", &["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"]);
+    let server = Server::start(&dir.path().join("data"), &[], &ALONE);
+    let now = now_ms();
+    let at = |seconds: i64| watchfire_model::time::Timestamp(now - seconds * 1_000);
+    let mut message = watchfire_ingest::remote_write::wire::v1::Request::new();
+    for (n, job) in [(1, "b"), (2, "a")] {
+        let labels = watchfire_model::labels!("__name__" => "requests_total", "job" => job);
+        let exemplar = |seconds: i64, id: &str, value: f64| watchfire_model::sample::Exemplar {
+            labels: watchfire_model::labels!("trace_id" => id),
+            time: at(seconds),
+            value,
+        };
+        message.series(&watchfire_ingest::remote_write::wire::Series {
+            labels: &labels,
+            samples: &[watchfire_model::sample::Sample { time: at(5), value: f64::from(n) }],
+            histograms: &[],
+            exemplars: &[exemplar(40, "first", 0.25), exemplar(20, "second", 1e-7)],
+        });
+    }
+    for address in [theirs, server.address] {
+        write(address, &message);
+    }
+    for (query, series) in [("rate(requests_total[5m])", 2), ("requests_total{job=\"a\"} / requests_total{job=\"b\"}", 2), ("requests_total{job=\"c\"}", 0)] {
+        for start in [now / 1000 - 60, now / 1000 - 30] {
+            let path = format!("/api/v1/query_exemplars?query={}&start={start}&end={}", escape(query), now / 1000);
+            let answers = [ask(theirs, &path), ask(server.address, &path)];
+            assert_eq!(answers[0], answers[1], "{query}");
+            assert_eq!(answers[0]["data"].as_array().map_or(0, Vec::len), series, "{query}: {}", answers[0]);
+        }
+    }
+    for query in FORMATTED {
+        let path = format!("/api/v1/format_query?query={}", escape(query));
+        let answers = [ask(theirs, &path), ask(server.address, &path)];
+        assert_eq!(answers[0], answers[1], "{query}");
+        assert_eq!(answers[0]["status"], "success", "{query}");
+    }
+}
