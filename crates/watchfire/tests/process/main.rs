@@ -6,6 +6,7 @@
 mod basics;
 mod data;
 mod forward;
+mod late;
 mod native;
 mod otlp;
 mod prometheus;
