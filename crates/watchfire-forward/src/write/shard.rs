@@ -93,8 +93,9 @@ impl Shard {
         }
     }
 
-    /// After a crash the begin of the log may be on the other side already. Prometheus before 2.55 refuses a whole request for one
-    /// sample that it has, and everything new in it would be lost. So such a batch goes in slices of one time each, in order.
+    /// After a crash the begin of the log may be on the other side already. Some receivers (Prometheus 2.42 is one) refuse a whole
+    /// request for one sample that they have, and everything new in it would be lost. So such a batch goes in slices of one time
+    /// each, in order.
     async fn send_what_is_new(&mut self, refused: Refused) {
         let Refused { items, status, why } = refused;
         let mut times: Vec<i64> = items.iter().map(|i| i.value.time_ms()).collect();

@@ -255,7 +255,7 @@ fn a_restart_goes_on_where_the_other_side_is() {
     house.close();
 }
 
-/// A receiver as Prometheus was before 2.55: one sample that is not newer than its series makes it refuse the whole request.
+/// A receiver like Prometheus 2.42: one sample that is not newer than its series makes it refuse the whole request.
 #[test]
 fn what_was_sent_before_a_crash_does_not_take_new_samples_with_it() {
     let dir = tempfile::tempdir().unwrap();

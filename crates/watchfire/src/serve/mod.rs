@@ -143,7 +143,8 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let scraping = scraping::Thread::start()?;
     let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
     let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, &clock, &meter));
-    store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max));
+    let disk_bytes = rustix::fs::statvfs(&settings.server.data_dir).map(|s| s.f_blocks * s.f_frsize).ok();
+    store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max, disk_bytes));
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
     let carried_out_by =
         prometheus::CarriedOutBy { manager: manager.clone(), protocols: protocols.clone(), forwarder: forwarder.clone(), remote: remote.clone() };

@@ -154,9 +154,10 @@ pub(crate) struct ForwardSettings {
     buffer_max: Option<u64>,
 }
 impl ForwardSettings {
-    /// The same with the default: 1 GiB, but not more than a quarter of what all data may take.
-    pub(crate) fn buffer_max(&self, size_max: Option<u64>) -> u64 {
-        self.buffer_max.unwrap_or_else(|| size_max.map_or(u64::MAX, |max| max / 4).min(1 << 30))
+    /// The same with the default: 1 GiB, but not more than a quarter of what all data may take, nor a tenth of the file system.
+    pub(crate) fn buffer_max(&self, size_max: Option<u64>, disk_bytes: Option<u64>) -> u64 {
+        let shares = [size_max.map(|max| max / 4), disk_bytes.map(|all| all / 10), Some(1 << 30)];
+        self.buffer_max.or(shares.into_iter().flatten().min()).unwrap_or(1 << 30)
     }
 }
 

@@ -117,3 +117,17 @@ fn a_monitoring_directory_is_searched_by_usual_names() {
     assert_eq!(loaded.findings.len(), 1);
     assert!(loaded.findings[0].message.contains("alertmanager"));
 }
+
+#[test]
+fn the_log_of_places_that_are_away_is_bounded_by_what_there_is() {
+    let check = |text: &str, size_max: Option<u64>, disk: Option<u64>, expected: u64| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write(dir.path(), "w.yml", text);
+        let settings = load(&flags(&path), &Environment::default()).ok().unwrap().settings;
+        assert_eq!(settings.forward.buffer_max(size_max, disk), expected, "{text} {size_max:?} {disk:?}");
+    };
+    check("", None, None, 1 << 30);
+    check("", Some(400 << 20), Some(1 << 40), 100 << 20);
+    check("", Some(1 << 40), Some(1000), 100);
+    check("forward: {buffer_max: 5GB}", Some(1000), Some(1000), 5 << 30);
+}
