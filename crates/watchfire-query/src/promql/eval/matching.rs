@@ -31,6 +31,7 @@ enum Outcome {
     Filtered,
 }
 impl Outcome {
+    #[inline]
     fn write(self, column: &mut Column, i: usize) {
         match self {
             Outcome::Value(value) => column.put(i, value),
@@ -40,6 +41,7 @@ impl Outcome {
     }
 }
 
+#[inline]
 fn operand(column: &Column, i: usize) -> Option<Operand<'_>> {
     column.at(i).map(Operand::Float).or_else(|| column.histogram(i).map(Operand::Histogram))
 }
@@ -149,8 +151,8 @@ impl Job<'_> {
             let mut last: Option<(Option<usize>, usize)> = None;
             for (i, matched) in matched.iter_mut().enumerate() {
                 let Some(value) = operand(many, i) else { continue };
-                let partner = pairing.one.iter().copied().find(|o| self.one.list[*o].has(i));
-                let Some(other) = partner.and_then(|o| operand(&self.one.list[o], i)).or(fill_one.map(Operand::Float)) else { continue };
+                let found = pairing.one.iter().find_map(|o| Some((Some(*o), operand(&self.one.list[*o], i)?)));
+                let Some((partner, other)) = found.or(fill_one.map(|fill| (None, Operand::Float(fill)))) else { continue };
                 let Some(result) = self.compute(value, other, (i, *m)) else { continue };
                 let slot = match last {
                     Some((known, slot)) if known == partner => slot,
@@ -197,34 +199,40 @@ impl Job<'_> {
 
     /// What the operator gives; `None` where the operands do not go together, so that they do not even count as a match.
     /// `said_by` is the step and the series of the many side.
-    fn compute(&mut self, many: Operand<'_>, one: Operand<'_>, (i, series): (usize, usize)) -> Option<Outcome> {
+    #[inline]
+    fn compute(&mut self, many: Operand<'_>, one: Operand<'_>, said_by: (usize, usize)) -> Option<Outcome> {
         let op = self.binary.op;
         let (a, b) = if self.swapped { (one, many) } else { (many, one) };
-        let holds = match (a, b) {
-            (Operand::Float(a), Operand::Float(b)) if op.is_comparison() => compares(op, a, b),
-            (Operand::Float(a), Operand::Float(b)) if !op.is_trim() => return Some(Outcome::Value(arithmetic(op, a, b))),
-            _ => {
-                let (applied, note) = match apply(op, a, b) {
-                    Applied::Value(sample, note) => (Some(Ok(sample)), note),
-                    Applied::Compared(holds) => (Some(Err(holds)), Note::None),
-                    Applied::Dropped(note) => (None, note),
-                };
-                if note != Note::None && self.said.get(&i).is_none_or(|(known, _)| *known <= series) {
-                    self.said.insert(i, (series, note));
-                }
-                match applied? {
-                    Ok(Sampled::Float(value)) => return Some(Outcome::Value(value)),
-                    Ok(Sampled::Histogram(histogram)) => return Some(Outcome::Histogram(histogram)),
-                    Err(holds) => holds,
-                }
-            }
+        match (a, b) {
+            (Operand::Float(x), Operand::Float(y)) if op.is_comparison() => Some(self.compared(a, compares(op, x, y))),
+            (Operand::Float(x), Operand::Float(y)) if !op.is_trim() => Some(Outcome::Value(arithmetic(op, x, y))),
+            _ => self.compute_native(a, b, said_by),
+        }
+    }
+
+    /// The same for histograms, out of the way of floats.
+    #[cold]
+    fn compute_native(&mut self, a: Operand<'_>, b: Operand<'_>, (i, series): (usize, usize)) -> Option<Outcome> {
+        let (outcome, note) = match apply(self.binary.op, a, b) {
+            Applied::Value(Sampled::Float(value), note) => (Some(Outcome::Value(value)), note),
+            Applied::Value(Sampled::Histogram(histogram), note) => (Some(Outcome::Histogram(histogram)), note),
+            Applied::Compared(holds) => (Some(self.compared(a, holds)), Note::None),
+            Applied::Dropped(note) => (None, note),
         };
-        Some(match a {
+        if note != Note::None && self.said.get(&i).is_none_or(|(known, _)| *known <= series) {
+            self.said.insert(i, (series, note));
+        }
+        outcome
+    }
+
+    #[inline]
+    fn compared(&self, left: Operand<'_>, holds: bool) -> Outcome {
+        match left {
             _ if self.binary.return_bool => Outcome::Value(f64::from(u8::from(holds))),
             _ if !holds => Outcome::Filtered,
-            Operand::Float(a) => Outcome::Value(a),
-            Operand::Histogram(a) => Outcome::Histogram(Arc::clone(a)),
-        })
+            Operand::Float(value) => Outcome::Value(value),
+            Operand::Histogram(histogram) => Outcome::Histogram(Arc::clone(histogram)),
+        }
     }
 
     /// The labels of a result: those of the many side, narrowed or enriched as the modifiers say.
