@@ -89,8 +89,6 @@ impl Piece {
                     note(&mut self.families, &family).unit = unit.into();
                     continue;
                 }
-                #[expect(unreachable_patterns, reason = "text has floats alone")]
-                _ => continue,
             };
             let Some(time) = sample.time else {
                 counts.refuse("no timestamp", 1, || sample.series.to_owned());
