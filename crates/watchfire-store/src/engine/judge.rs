@@ -69,6 +69,8 @@ pub(super) struct Judged {
     pub(super) created: Vec<u32>,
     /// Known series that the current epoch of the log does not define yet.
     pub(super) redefined: Vec<u32>,
+    /// Known series whose labels came as another copy, which takes the place of the one in memory.
+    pub(super) adopted: Vec<(u32, Labels)>,
 }
 
 /// A series that the head does not have yet.
@@ -87,6 +89,7 @@ impl Judged {
         self.new_by_hash.clear();
         self.created.clear();
         self.redefined.clear();
+        self.adopted.clear();
     }
     /// The labels of a series, known or new.
     fn labels<'a>(&'a self, shared: &'a Shared, slot: u32) -> Option<&'a Labels> {
@@ -229,7 +232,13 @@ pub(super) fn gather(writer: &mut Writer, shared: &Shared, batch: &Batch, writte
 /// The number of a series, and whether the batch has spoken of it before.
 fn place(writer: &mut Writer, shared: &Shared, labels: &Labels) -> (u32, bool) {
     match shared.head.find(labels) {
-        Some(slot) => (slot, std::mem::replace(&mut writer.stamps[slot as usize], writer.batch_number) == writer.batch_number),
+        Some(slot) => {
+            // After a restart the log's copy of the labels stands here; the sender's copy comes with every batch.
+            if shared.head.get(slot).is_some_and(|series| !series.labels.is_copy_of(labels)) {
+                writer.batch.adopted.push((slot, labels.clone()));
+            }
+            (slot, std::mem::replace(&mut writer.stamps[slot as usize], writer.batch_number) == writer.batch_number)
+        }
         None => {
             let at = writer.batch.new_series(labels);
             (at | NEW, std::mem::replace(&mut writer.batch.new[at as usize].seen, true))

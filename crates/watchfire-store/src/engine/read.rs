@@ -217,7 +217,7 @@ impl Engine {
     /// See `watchfire_model::read::Source`.
     pub(crate) fn label_values(&self, name: &str, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
         budget.check()?;
-        let mut values = BTreeSet::new();
+        let mut values = HashSet::new();
         let filtered = !selection.matchers.is_empty();
         let segments = {
             let shared = self.read();
@@ -233,7 +233,9 @@ impl Engine {
             postings::values(index, name, chosen.as_deref(), &mut values);
         }
         self.trim_indexes();
-        Ok(values.into_iter().collect())
+        let mut values: Vec<String> = values.into_iter().collect();
+        values.sort_unstable();
+        Ok(values)
     }
 
     /// See `watchfire_model::read::Source`.

@@ -121,6 +121,11 @@ impl Engine {
                 series.defined_in = writer.epoch;
             }
         }
+        for (slot, labels) in batch.adopted.drain(..) {
+            if let Some(series) = shared.head.get_mut(slot) {
+                series.labels = labels;
+            }
+        }
         for entry in &batch.entries {
             shared.head.push(entry.slot, entry.time, entry.bits);
         }

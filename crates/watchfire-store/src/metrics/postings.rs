@@ -1,8 +1,7 @@
 //! Selection by label: which series satisfy all matchers. It works on any `Index`, in memory or in a segment,
 //! and knows neither samples nor times.
 
-use std::collections::BTreeSet;
-
+use hashbrown::HashSet;
 use watchfire_model::matcher::Matcher;
 
 /// Is shown a value and a way to its series.
@@ -117,8 +116,8 @@ fn subtract(a: &[u32], b: &[u32]) -> Vec<u32> {
     out
 }
 
-/// Adds the values that a label has among the chosen series (`None`: among all).
-pub(crate) fn values(index: &dyn Index, name: &str, chosen: Option<&[u32]>, out: &mut BTreeSet<String>) {
+/// Adds, in no order, the values that a label has among the chosen series (`None`: among all).
+pub(crate) fn values(index: &dyn Index, name: &str, chosen: Option<&[u32]>, out: &mut HashSet<String>) {
     match chosen {
         Some(chosen) if chosen.len() <= index.value_count(name).max(64) => {
             for series in chosen {
@@ -133,7 +132,7 @@ pub(crate) fn values(index: &dyn Index, name: &str, chosen: Option<&[u32]>, out:
     }
 }
 
-fn add(value: &str, out: &mut BTreeSet<String>) {
+fn add(value: &str, out: &mut HashSet<String>) {
     if !value.is_empty() && !out.contains(value) {
         out.insert(value.to_owned());
     }
@@ -141,8 +140,11 @@ fn add(value: &str, out: &mut BTreeSet<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

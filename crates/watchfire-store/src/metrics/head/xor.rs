@@ -97,21 +97,17 @@ impl XorChunk {
         self.put(xor >> trailing, width);
     }
 
+    /// Appends the lowest bits of a value, at most 64.
     #[inline]
-    fn put(&mut self, value: u64, mut width: u32) {
-        while width > 0 {
-            if self.free == 0 {
-                self.bytes.push(0);
-                self.free = 8;
-            }
-            let take = width.min(u32::from(self.free));
-            let part = ((value >> (width - take)) & ((1u64 << take) - 1)) as u8;
-            self.free -= take as u8;
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= part << self.free;
-            }
-            width -= take;
-        }
+    fn put(&mut self, value: u64, width: u32) {
+        let value = if width == 64 { value } else { value & ((1 << width) - 1) };
+        let used = if self.free == 0 { 0 } else { 8 - u32::from(self.free) };
+        // What the last byte holds already, then the value: together they are whole bytes and a rest.
+        let held = if used == 0 { 0 } else { self.bytes.pop().map_or(0, |last| u128::from(last >> self.free)) };
+        let bits = used + width;
+        let word = (held << width | u128::from(value)) << (128 - bits);
+        self.bytes.extend_from_slice(&word.to_be_bytes()[..bits.div_ceil(8) as usize]);
+        self.free = (bits.next_multiple_of(8) - bits) as u8;
     }
 }
 

@@ -83,18 +83,24 @@ pub(super) fn decode(input: &mut Input<'_>, count: usize, out: &mut Vec<i64>) ->
     let mut left = count - 1;
     while left > 0 {
         let len = left.min(GROUP);
-        unpack(input, &mut group[..len])?;
-        for residual in &group[..len] {
-            match transform {
-                Transform::Reference => value = base.wrapping_add(*residual as i64),
-                Transform::DeltaReference => value = value.wrapping_add(base).wrapping_add(*residual as i64),
-                Transform::Delta => value = value.wrapping_add(unzigzag(*residual)),
-                Transform::DeltaOfDelta => {
-                    delta = delta.wrapping_add(unzigzag(*residual));
-                    value = value.wrapping_add(delta);
-                }
-            }
-            out.push(first.wrapping_add(value << shift));
+        let group = &mut group[..len];
+        unpack(input, group)?;
+        // One loop per transform: a decision per value would cost more than the sum itself.
+        match transform {
+            Transform::Reference => out.extend(group.iter().map(|r| first.wrapping_add(base.wrapping_add(*r as i64) << shift))),
+            Transform::DeltaReference => out.extend(group.iter().map(|r| {
+                value = value.wrapping_add(base).wrapping_add(*r as i64);
+                first.wrapping_add(value << shift)
+            })),
+            Transform::Delta => out.extend(group.iter().map(|r| {
+                value = value.wrapping_add(unzigzag(*r));
+                first.wrapping_add(value << shift)
+            })),
+            Transform::DeltaOfDelta => out.extend(group.iter().map(|r| {
+                delta = delta.wrapping_add(unzigzag(*r));
+                value = value.wrapping_add(delta);
+                first.wrapping_add(value << shift)
+            })),
         }
         left -= len;
     }
@@ -187,15 +193,16 @@ fn unpack(input: &mut Input<'_>, group: &mut [u64]) -> Option<()> {
 }
 
 fn unpack_narrow(bytes: &[u8], width: u32, group: &mut [u64]) {
+    // With room behind the end every value is one load, also in the short groups of narrow values.
+    let mut padded = [0u8; GROUP * 7 + 8];
+    padded[..bytes.len()].copy_from_slice(bytes);
     let mask = (1u64 << width) - 1;
-    for (i, value) in group.iter_mut().enumerate() {
-        let bit = i * width as usize;
-        let from = bit / 8;
-        let word = match bytes.get(from..from + 8) {
-            Some(word) => u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]),
-            None => bytes.iter().skip(from).take(8).enumerate().fold(0, |word, (k, byte)| word | u64::from(*byte) << (8 * k)),
-        };
-        *value = word >> (bit % 8) & mask;
+    let mut bit = 0;
+    for value in group {
+        let mut word = [0u8; 8];
+        word.copy_from_slice(&padded[bit / 8..bit / 8 + 8]);
+        *value = u64::from_le_bytes(word) >> (bit % 8) & mask;
+        bit += width as usize;
     }
 }
 
