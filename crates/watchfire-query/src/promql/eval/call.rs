@@ -62,6 +62,7 @@ impl Evaluator<'_> {
             if !over_time.keeps_name {
                 column.drop_name(names);
             }
+            let rises = !values.windows(2).any(|pair| pair[1] < pair[0]);
             let (mut low, mut high, mut any, mut any_float) = (0, 0, false, false);
             let (mut low_native, mut high_native) = (0, 0);
             for i in 0..grid.count {
@@ -88,7 +89,7 @@ impl Evaluator<'_> {
                     checked = Some(params);
                 }
                 let histograms = &histograms[low_native..high_native];
-                let window = Window { times: &times[low..high], values: &values[low..high], histograms, start, end, time: grid.time(i), params, extension };
+                let window = Window { times: &times[low..high], values: &values[low..high], histograms, start, end, time: grid.time(i), params, extension, rises };
                 if !histograms.is_empty() {
                     this.budget.check()?;
                     let mut remarks = Remarks { notes: &mut this.notes, metric: series.labels.metric_name(), at };

@@ -18,7 +18,7 @@ fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> 
     }
     let last = w.values.len().checked_sub(1).filter(|n| *n > 0)?;
     let mut change = w.values[last] - w.values[0];
-    if counter {
+    if counter && !w.rises {
         for pair in w.values.windows(2) {
             if pair[1] < pair[0] {
                 change += pair[0];

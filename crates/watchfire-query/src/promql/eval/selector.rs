@@ -50,6 +50,8 @@ pub(in crate::promql) struct Window<'a> {
     pub(in crate::promql) params: [f64; 2],
     /// With `anchored` and `smoothed` the samples reach beyond the window, up to the lookback away.
     pub(in crate::promql) extension: Option<Extension>,
+    /// No value of the whole series is less than the one before it, so no window has a reset.
+    pub(in crate::promql) rises: bool,
 }
 
 /// Whose samples a visitor receives.
