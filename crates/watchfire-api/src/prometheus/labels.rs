@@ -1,6 +1,6 @@
 //! `/api/v1/series`, `/labels`, `/label/{name}/values` and `/metadata`: what there is, for completion and variables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
@@ -42,9 +42,9 @@ impl Asked {
         let end = params.time_or("end", Timestamp::MAX)?;
         Ok(Asked { limit: params.limit()?, sets: selectors(params.all("match[]"))?, start, end })
     }
-    /// Asks once per set of matchers (once without matchers when there is none) and merges.
-    fn each<T: Ord>(&self, mut ask: impl FnMut(&Selection) -> Result<Vec<T>, ReadError>) -> Result<BTreeSet<T>, ReadError> {
-        let mut all = BTreeSet::new();
+    /// Asks once per set of matchers (once without matchers when there is none) and merges: ascending, each once.
+    fn each<T: Ord>(&self, mut ask: impl FnMut(&Selection) -> Result<Vec<T>, ReadError>) -> Result<Vec<T>, ReadError> {
+        let mut all = Vec::new();
         if self.start > self.end {
             return Ok(all);
         }
@@ -55,13 +55,17 @@ impl Asked {
         for set in &self.sets {
             all.extend(ask(&selection(set))?);
         }
+        // Names and values come in order already, which this notices.
+        all.sort();
+        all.dedup();
         Ok(all)
     }
     /// The first `limit` items, and whether that left any out.
-    fn cut<T>(&self, all: BTreeSet<T>) -> (Vec<T>, bool) {
+    fn cut<T>(&self, mut all: Vec<T>) -> (Vec<T>, bool) {
         let limit = self.limit.unwrap_or(usize::MAX);
         let truncated = all.len() > limit;
-        (all.into_iter().take(limit).collect(), truncated)
+        all.truncate(limit);
+        (all, truncated)
     }
 }
 
