@@ -4,6 +4,7 @@
 //! length in base 64 digits that are themselves ASCII, so the whole stays valid UTF-8. The hash is
 //! computed once. It is not a map to edit: use `LabelsBuilder` for that.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -62,6 +63,13 @@ impl Hasher for Fnv64 {
     }
 }
 
+/// What a thread's packing buffer may keep.
+const SCRATCH_BYTES_MAX: usize = 16 << 10;
+thread_local! {
+    /// Sets are packed here, so that a set costs the one allocation that holds it.
+    static SCRATCH: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 fn push_len(out: &mut String, mut len: usize) {
     loop {
         let digit = (len & 0x3f) as u8;
@@ -96,7 +104,7 @@ fn take<'a>(packed: &'a str, at: &mut usize) -> Option<&'a str> {
 impl Labels {
     /// The empty set.
     pub fn empty() -> Labels {
-        Labels::from_packed(String::new())
+        Labels::from_packed("")
     }
 
     /// Builds a set from pairs in any order. Of two pairs with one name the last wins; an empty value removes the label.
@@ -114,17 +122,20 @@ impl Labels {
         if !ascending {
             return Labels::from_pairs(pairs.iter().copied());
         }
-        let mut packed = String::with_capacity(pairs.iter().map(|(n, v)| n.len() + v.len() + 3).sum());
-        for (name, value) in pairs {
-            push_len(&mut packed, name.len());
-            packed.push_str(name);
-            push_len(&mut packed, value.len());
-            packed.push_str(value);
-        }
-        Labels::from_packed(packed)
+        SCRATCH.with_borrow_mut(|packed| {
+            packed.clear();
+            packed.shrink_to(SCRATCH_BYTES_MAX);
+            for (name, value) in pairs {
+                push_len(packed, name.len());
+                packed.push_str(name);
+                push_len(packed, value.len());
+                packed.push_str(value);
+            }
+            Labels::from_packed(packed)
+        })
     }
 
-    fn from_packed(packed: String) -> Labels {
+    fn from_packed(packed: &str) -> Labels {
         let mut hasher = HASHER.build_hasher();
         hasher.write(packed.as_bytes());
         Labels { hash: hasher.finish(), packed: packed.into() }
@@ -147,7 +158,7 @@ impl Labels {
             }
             last = name;
         }
-        Some(Labels::from_packed(packed.to_owned()))
+        Some(Labels::from_packed(packed))
     }
 
     /// Iterates over a stored form without making a set of it; ends early when it is damaged.
@@ -207,6 +218,17 @@ impl Labels {
         let mut builder = LabelsBuilder::from(self);
         builder.set(name, value);
         builder.build()
+    }
+
+    /// Whether somebody else holds this very copy.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.packed) > 1
+    }
+
+    /// Whether both are one copy in memory, not only equal.
+    #[inline]
+    pub fn is_copy_of(&self, other: &Labels) -> bool {
+        Arc::ptr_eq(&self.packed, &other.packed)
     }
 
     /// Bytes of memory that one such set occupies, shared or not.

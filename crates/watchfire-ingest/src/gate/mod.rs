@@ -54,21 +54,24 @@ impl Gate {
         let now = self.clock.now();
         let latest = now.plus_ms(self.limits.future_ms_max);
         let mut refused = Written::default();
-        let series = std::mem::take(&mut batch.series);
-        batch.series = Vec::with_capacity(series.len());
         let monotonic = self.clock.monotonic();
         let origin = self.origins.of(&batch.origin, monotonic);
         let mut origin = origin.lock(monotonic);
-        for mut item in series {
-            drop_future(&mut item, latest, &mut refused);
+        let mut series = std::mem::take(&mut batch.series);
+        series.retain_mut(|item| {
+            drop_future(item, latest, &mut refused);
             if item.samples.is_empty() {
-                continue;
+                return false;
             }
             match self.admission(&mut origin, &item.labels, &batch.origin) {
-                Ok(()) => batch.series.push(item),
-                Err((reason, words)) => refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words),
+                Ok(()) => true,
+                Err((reason, words)) => {
+                    refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words);
+                    false
+                }
             }
-        }
+        });
+        batch.series = series;
         let histograms = std::mem::take(&mut batch.histograms);
         for mut item in histograms {
             let before = item.samples.len();

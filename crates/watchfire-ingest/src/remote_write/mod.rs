@@ -3,11 +3,12 @@
 //! `wire` is the other direction: requests for whoever sends.
 //!
 //! Each series is taken apart into borrowed pieces (`series::Pieces`), which are used again for the next one, so that a
-//! series costs the allocation of its labels and nothing else. What is wrong with one series refuses that series alone;
+//! new series costs the allocation of its labels and nothing else; one that came before (`known`) costs none. What is wrong with one series refuses that series alone;
 //! what is no protobuf refuses the message.
 
 pub(crate) mod created;
 mod histogram;
+mod known;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use watchfire_model::write::{Reason, Written};
 
 use crate::protobuf::WireError;
 use created::Created;
+use known::Known;
 
 /// The most labels of one series that are looked at; the gate allows fewer.
 const LABELS_MAX: usize = 256;
@@ -111,22 +113,23 @@ impl Decoded {
     }
 }
 
-/// Reads messages. It remembers which beginnings of counters it has passed on, and nothing else.
+/// Reads messages. It remembers series that it has read, and which beginnings of counters it has passed on.
 #[derive(Debug, Default)]
 pub struct Decoder {
     options: Options,
     created: Created,
+    known: Known,
 }
 impl Decoder {
     /// A decoder.
     pub fn new(options: Options) -> Decoder {
-        Decoder { options, created: Created::default() }
+        Decoder { options, created: Created::default(), known: Known::default() }
     }
     /// Reads a message.
     pub fn decode(&self, version: Version, message: &[u8], origin: Origin) -> Result<Decoded, DecodeError> {
         let mut decoded = Decoded::new(origin);
         match version {
-            Version::V1 => v1::decode(message, &mut decoded)?,
+            Version::V1 => v1::decode(message, &self.known, &mut decoded)?,
             Version::V2 => v2::decode(message, self.options, &self.created, &mut decoded)?,
         }
         Ok(decoded)

@@ -45,11 +45,17 @@ impl<'a> Pieces<'a> {
         self.wrong.get_or_insert((0, words)).0 += 1;
     }
 
-    /// Puts the labels in order; `None` when the series cannot be, which is booked.
-    pub(super) fn labels(&mut self, out: &mut Decoded) -> Option<Labels> {
+    /// Books what is refused of a series that can be.
+    pub(super) fn book(&mut self, out: &mut Decoded) {
         if let Some((count, words)) = self.wrong.take() {
             out.refuse(Reason::InvalidHistogram, count, &words);
         }
+        out.exemplars_refused += std::mem::take(&mut self.exemplars_refused);
+    }
+
+    /// Puts the labels in order; `None` when the series cannot be, which is booked.
+    pub(super) fn labels(&mut self, out: &mut Decoded) -> Option<Labels> {
+        self.book(out);
         if !self.pairs.windows(2).all(|w| w[0].0 < w[1].0) {
             self.pairs.sort_unstable();
             if let Some(twice) = self.pairs.windows(2).find(|w| w[0].0 == w[1].0) {
@@ -62,10 +68,9 @@ impl<'a> Pieces<'a> {
         }
         if let Some(problem) = self.problem.take() {
             out.refuse(Reason::InvalidLabels, (self.samples.len() + self.histograms.len()) as u64, &problem);
-            out.exemplars_refused += self.exemplars_refused + self.exemplars.len() as u64;
+            out.exemplars_refused += self.exemplars.len() as u64;
             return None;
         }
-        out.exemplars_refused += self.exemplars_refused;
         out.label_bytes_left -= bytes;
         Some(Labels::from_sorted(&self.pairs))
     }

@@ -89,7 +89,8 @@ impl Evaluator<'_> {
                     checked = Some(params);
                 }
                 let histograms = &histograms[low_native..high_native];
-                let window = Window { times: &times[low..high], values: &values[low..high], histograms, start, end, time: grid.time(i), params, extension, rises };
+                let window =
+                    Window { times: &times[low..high], values: &values[low..high], histograms, start, end, time: grid.time(i), params, extension, rises };
                 if !histograms.is_empty() {
                     this.budget.check()?;
                     let mut remarks = Remarks { notes: &mut this.notes, metric: series.labels.metric_name(), at };
