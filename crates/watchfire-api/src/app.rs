@@ -70,6 +70,10 @@ pub struct Rooms {
     pub exposition: Ask<Vec<Family>>,
     /// Takes a remote-write message, which is already decompressed: decodes and stores it. May block.
     pub remote_write: TakeRemoteWrite,
+    /// Takes pushed groups of metrics.
+    pub pushgateway: Arc<watchfire_ingest::pushgateway::Pushgateway>,
+    /// Takes Influx lines.
+    pub influx: Arc<watchfire_ingest::influx::Influx>,
     /// Takes OTLP metrics.
     pub otlp: Arc<watchfire_ingest::otlp::Otlp>,
     /// The same for an import: samples of any age are taken.

@@ -3,12 +3,14 @@
 
 pub mod app;
 pub mod auth;
+pub mod influx;
 pub mod live;
 pub mod native;
 pub mod openapi;
 pub mod otlp;
 pub mod page;
 pub mod prometheus;
+pub mod pushgateway;
 pub mod server;
 #[cfg(test)]
 mod testing;
@@ -26,6 +28,8 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(openapi::routes());
     all.extend(prometheus::routes());
     all.extend(otlp::routes());
+    all.extend(pushgateway::routes());
+    all.extend(influx::routes());
     all.extend(page::routes());
     all
 }

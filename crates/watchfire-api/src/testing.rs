@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 use watchfire_ingest::gate::{Gate, Limits};
+use watchfire_ingest::influx::Influx;
 use watchfire_ingest::otlp::Otlp;
+use watchfire_ingest::pushgateway::Pushgateway;
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesSamples};
 use watchfire_model::labels::Labels;
@@ -395,6 +397,8 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
     let meter = Meter::new();
     let gate = Arc::new(Gate::new(house.clone(), clock.clone(), &meter, Limits::default()));
     Rooms {
+        pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone()).unwrap()),
+        influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
         source: house.clone(),
         query_source: house.clone(),

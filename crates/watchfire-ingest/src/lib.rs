@@ -5,14 +5,17 @@
 
 pub mod exposition;
 pub mod gate;
+pub mod influx;
 pub mod native;
 pub mod openmetrics;
 pub mod otlp;
 pub mod prometheus_proto;
 pub mod prometheus_text;
 pub mod protobuf;
+pub mod pushgateway;
 pub mod record;
 pub mod relabel;
 pub mod remote_read;
 pub mod remote_write;
+pub mod statsd;
 pub mod tsdb;

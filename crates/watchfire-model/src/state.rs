@@ -15,6 +15,8 @@ pub const SESSIONS: Table = Table("sessions");
 pub const INSTALLATION: Table = Table("installation");
 /// How far readers of the store's log got: name → position.
 pub const LOG_POSITIONS: Table = Table("log_positions");
+/// Groups of pushed metrics: grouping key → what was pushed.
+pub const PUSHED_GROUPS: Table = Table("pushed_groups");
 
 /// One change of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

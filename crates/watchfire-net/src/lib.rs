@@ -5,6 +5,7 @@
 pub mod backoff;
 pub mod client;
 pub mod inflate;
+pub mod lines;
 pub mod listener;
 pub mod policy;
 pub mod secret;

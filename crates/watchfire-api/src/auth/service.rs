@@ -423,7 +423,8 @@ impl Auth {
             let text = value.to_str().unwrap_or("");
             let wrong = || Refusal::new(http::StatusCode::UNAUTHORIZED, "wrong_credentials", "the Authorization header proves nothing");
             return match text.split_once(' ') {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                // `Token` is the word of Influx clients.
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") => {
                     let (name, level) = self.check_token(&Secret::new(token.trim()), from)?;
                     Ok(known(&name, Rights::of(level), Via::Token))
                 }

@@ -4,7 +4,7 @@ use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::write::{Reason, WriteError, Written};
 
 /// The kinds of origins that are counted apart.
-const KINDS: [&str; 9] = ["scrape", "remote_write", "record", "self", "host", "gpu", "rule", "otlp", "other"];
+const KINDS: [&str; 12] = ["scrape", "remote_write", "record", "self", "host", "gpu", "rule", "otlp", "pushgateway", "influx", "statsd", "other"];
 /// Why a sink turns away a whole batch.
 const ERRORS: [&str; 4] = ["full", "busy", "failed", "closed"];
 

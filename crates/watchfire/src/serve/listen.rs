@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, build};
 use watchfire_api::{App, otlp, page, routes};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
+use watchfire_net::lines::bind_datagrams;
 use watchfire_net::listener::{GuardedBody, Limits, Protocol, Server, TlsFiles, bind as take};
 use watchfire_net::tasks::Tasks;
 
@@ -65,6 +66,13 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
         }
     }
     Ok(Bound { main, address, more, grpc })
+}
+
+/// Takes the sockets of StatsD, when an address is set: datagrams and connections.
+pub(crate) fn bind_statsd(settings: &Settings) -> Result<Option<(UdpSocket, TcpListener)>> {
+    let Some(address) = settings.statsd_listen else { return Ok(None) };
+    let sockets = bind_datagrams(address).and_then(|datagrams| Ok((datagrams, take(address)?)));
+    sockets.map(Some).context("cannot start: no StatsD")
 }
 
 /// Takes an address beside the main one.

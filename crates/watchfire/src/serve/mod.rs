@@ -121,6 +121,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let tasks = Tasks::new(&meter);
     let mut signals = Signals::new()?;
     let bound = listen::bind(&settings)?;
+    let statsd = listen::bind_statsd(&settings)?;
     let store = Arc::new(open_store(&settings, &clock, &meter)?);
     let replay = store.stats().replay;
     tracing::info!(
@@ -142,7 +143,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
     let scraping = scraping::Thread::start()?;
     let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
-    let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, &clock, &meter));
+    let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, store.state(), &clock, &meter)?);
     let disk_bytes = rustix::fs::statvfs(&settings.server.data_dir).map(|s| s.f_blocks * s.f_frsize).ok();
     store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max, disk_bytes));
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
@@ -157,7 +158,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
         gpu: gpu.clone(),
         manager: manager.clone(),
         reloader: reloader.clone(),
-        protocols,
+        protocols: protocols.clone(),
         tasks: tasks.clone(),
         meter: meter.clone(),
         clock: clock.clone(),
@@ -167,6 +168,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     start_collectors(&settings, &instance, &tasks, &gate, &meter, &clock)?;
     start_recording(&tasks, recorder, gate.clone());
     start_forgetting(&tasks);
+    protocols.start(statsd, &tasks);
     let live = app.clone();
     gpu.on_sample(move |sample| live.hub.publish_gpu(sample));
     tasks.spawn("gpu_monitor", gpu.run());

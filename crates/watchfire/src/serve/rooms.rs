@@ -72,6 +72,8 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         },
         maintenance: Arc::new(Keeper { store: store.clone(), data_dir: settings.server.data_dir.clone(), clock: clock.clone() }),
         admin_api: settings.server.enable_admin_api,
+        pushgateway: protocols.pushgateway.clone(),
+        influx: protocols.influx.clone(),
         recorder: Arc::new(super::receive::Recording(recorder)),
         config_yaml: {
             let reloader = reloader.clone();

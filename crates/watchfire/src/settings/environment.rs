@@ -39,6 +39,7 @@ const KEYS: [(&str, bool); 45] = [
     ("ingest.created_timestamps", false),
     ("otlp.grpc_listen", false),
     ("otlp.http_listen", false),
+    ("statsd.listen", false),
     ("forward.buffer_max", false),
     ("gpu.poll_interval_seconds", false),
     ("gpu.stats_history_minutes", false),

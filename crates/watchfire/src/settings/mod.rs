@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) query: QuerySettings,
     pub(crate) ingest: IngestSettings,
     pub(crate) otlp: OtlpSettings,
+    /// `statsd.listen`: without it, there is no StatsD.
+    pub(crate) statsd_listen: Option<SocketAddr>,
     pub(crate) forward: ForwardSettings,
     pub(crate) gpu: GpuSettings,
     pub(crate) host: HostSettings,
@@ -210,6 +212,7 @@ impl Settings {
             ("query", format!("{:?}", self.query)),
             ("ingest", format!("{:?}", self.ingest)),
             ("otlp", format!("{:?}", self.otlp)),
+            ("statsd", format!("{:?}", self.statsd_listen)),
             ("forward", format!("{:?}", self.forward)),
             ("gpu", format!("{:?}", self.gpu)),
             ("host", format!("{:?}", self.host)),
@@ -284,6 +287,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         query: read_query(section("query")),
         ingest: read_ingest(section("ingest")),
         otlp: read_otlp(section("otlp")),
+        statsd_listen: read_statsd(section("statsd")),
         forward: read_forward(section("forward")),
         gpu: read_gpu(section("gpu")),
         host: read_host(section("host")),
@@ -439,6 +443,13 @@ fn read_query(query: Reader<'_>) -> QuerySettings {
     }
     query.finish();
     settings
+}
+
+fn read_statsd(statsd: Reader<'_>) -> Option<SocketAddr> {
+    let listen = statsd.text("listen");
+    let address = listen.and_then(|text| parse_listen(&text).map_err(|e| statsd.error_at("listen", e)).ok());
+    statsd.finish();
+    address
 }
 
 fn read_otlp(otlp: Reader<'_>) -> OtlpSettings {

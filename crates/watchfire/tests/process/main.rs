@@ -10,5 +10,7 @@ mod late;
 mod native;
 mod otlp;
 mod prometheus;
+mod pushed;
+mod python;
 mod remote_read;
 mod server;

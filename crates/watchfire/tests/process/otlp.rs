@@ -1,34 +1,9 @@
 //! The real OpenTelemetry SDK of Python against the real binary: protobuf over HTTP and gRPC, both temporalities.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::server::{Server, free_port, installed, request, until};
-
-/// A Python with the SDK, kept beside the build. `None`, loudly, where it cannot be had.
-fn python() -> Option<PathBuf> {
-    if !installed("python3") {
-        return None;
-    }
-    // Beside the binary, so that it lives as long as the build and is made once.
-    let home = Path::new(crate::server::BINARY).parent()?.parent()?.join("otel-python");
-    let python = home.join("bin/python");
-    let ready = home.join("ready");
-    if !ready.is_file() {
-        let packages = ["opentelemetry-sdk==1.38.0", "opentelemetry-exporter-otlp-proto-http==1.38.0", "opentelemetry-exporter-otlp-proto-grpc==1.38.0"];
-        let made = Command::new("python3").args(["-m", "venv"]).arg(&home).output().is_ok_and(|o| o.status.success())
-            && Command::new(&python)
-                .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
-                .args(packages)
-                .output()
-                .is_ok_and(|o| o.status.success());
-        if !made || std::fs::write(&ready, "").is_err() {
-            eprintln!("SKIPPED: the OpenTelemetry SDK for Python cannot be installed");
-            return None;
-        }
-    }
-    Some(python)
-}
+use crate::python::python;
+use crate::server::{Server, free_port, request, until};
 
 const PROGRAM: &str = r#"
 import sys

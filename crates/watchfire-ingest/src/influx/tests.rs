@@ -1,0 +1,58 @@
+//! Bodies and the series that come of them.
+
+use std::ops::ControlFlow;
+
+use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::read::{Budget, Selection, Source};
+use watchfire_model::time::ManualClock;
+use watchfire_testkit::memory::Memory;
+
+use super::*;
+use crate::gate::Limits;
+
+const NOW: Timestamp = Timestamp(1_767_089_700_000);
+
+#[test]
+fn fields_become_series() {
+    let (memory, clock, meter) = (Arc::new(Memory::new()), ManualClock::new(NOW), Meter::new());
+    let gate = Arc::new(Gate::new(memory.clone(), clock.clone(), &meter, Limits::default()));
+    let influx = Influx::new(gate, clock.clone(), &meter);
+    let write = |body: &str, precision: &str, database: &str| {
+        let precision = Precision::from_name(precision).unwrap();
+        influx.write(body.as_bytes(), precision, database, Origin::new("influx/test")).unwrap()
+    };
+    let body = "cpu,host=a usage=0.5,idle=7i,note=\"x\" 1767089690000000000\nbad\ncpu,db=mine usage=1\n";
+    let received = write(body, "", "telegraf");
+    assert_eq!((received.bad_lines, received.first_error.as_deref(), received.written.stored), (1, Some("line 2: it has no fields"), 3));
+    write(",host=b up=true 1767089691", "s", "");
+    let selection = Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()], start: Timestamp(0), end: Timestamp(i64::MAX) };
+    let mut lines = Vec::new();
+    memory
+        .select(&selection, &Budget::unlimited(clock), &mut |series| {
+            lines.push(format!("{} {} {}", series.labels, series.times[0] - NOW.millis(), series.values[0]));
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    let expected = [
+        r#"cpu_idle{db="telegraf", host="a"} -10000 7"#,
+        r#"cpu_usage{db="mine"} 0 1"#,
+        r#"cpu_usage{db="telegraf", host="a"} -10000 0.5"#,
+        r#"up{host="b"} -9000 1"#,
+    ];
+    assert_eq!(lines, expected);
+    let count = |name| meter.gather().iter().find(|f| &*f.name == name).unwrap().points[0].1;
+    assert_eq!(
+        (count("watchfire_influx_lines_total"), count("watchfire_influx_bad_lines_total"), count("watchfire_influx_text_fields_total")),
+        (3.0, 1.0, 1.0)
+    );
+}
+
+#[test]
+fn precisions() {
+    for (name, time, expected) in
+        [("ns", -1, -1), ("u", 1_500, 1), ("ms", 5, 5), ("s", 5, 5_000), ("m", 2, 120_000), ("h", 1, 3_600_000), ("h", i64::MAX, i64::MAX)]
+    {
+        assert_eq!(Precision::from_name(name).unwrap().millis(time), expected, "{name}");
+    }
+    assert_eq!(Precision::from_name("days"), None);
+}

@@ -1,0 +1,177 @@
+//! Pushes by each method and what queries see of them; refusals; a restart.
+
+use std::collections::BTreeMap as Map;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::meter::Meter;
+use watchfire_model::read::{Budget, Selection, Source};
+use watchfire_model::sample::is_stale;
+use watchfire_model::state::Table;
+use watchfire_model::time::ManualClock;
+use watchfire_testkit::memory::Memory;
+
+use super::*;
+use crate::exposition::{Format, render};
+use crate::gate::Limits;
+
+const NOW: Timestamp = Timestamp(1_767_089_700_000);
+
+#[derive(Default)]
+struct State(Mutex<Map<(Table, String), Vec<u8>>>);
+impl StateStore for State {
+    fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.0.lock().unwrap().get(&(table, key.to_owned())).cloned())
+    }
+    fn scan(&self, table: Table, _: &str) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        Ok(self.0.lock().unwrap().iter().filter(|((t, _), _)| *t == table).map(|((_, k), v)| (k.clone(), v.clone())).collect())
+    }
+    fn commit(&self, changes: &[Change]) -> Result<(), StateError> {
+        for change in changes {
+            match change.clone() {
+                Change::Put(table, key, value) => drop(self.0.lock().unwrap().insert((table, key), value)),
+                Change::Delete(table, key) => drop(self.0.lock().unwrap().remove(&(table, key))),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct House {
+    memory: Arc<Memory>,
+    clock: Arc<ManualClock>,
+    state: Arc<State>,
+    pushgateway: Pushgateway,
+}
+impl House {
+    fn new() -> House {
+        let (memory, clock, state) = (Arc::new(Memory::new()), ManualClock::new(NOW), Arc::new(State::default()));
+        let pushgateway = open(&memory, &state, &clock);
+        House { memory, clock, state, pushgateway }
+    }
+    fn push(&self, path: &str, body: &str, replace: bool) -> Result<(), PushError> {
+        self.clock.advance(Duration::from_secs(1));
+        self.pushgateway.push(&Key::from_path(path).unwrap(), Body::Text(body.as_bytes()), replace)
+    }
+    /// The newest value of every series, the ended ones without a value.
+    fn now(&self) -> Vec<String> {
+        let selection =
+            Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, "[^p].*").unwrap()], start: Timestamp(0), end: Timestamp(i64::MAX) };
+        let mut lines = Vec::new();
+        self.memory
+            .select(&selection, &Budget::unlimited(self.clock.clone()), &mut |series| {
+                let value = *series.values.last().unwrap();
+                lines.push(if is_stale(value) { format!("{} ended", series.labels) } else { format!("{} {value}", series.labels) });
+                Ok(ControlFlow::Continue(()))
+            })
+            .unwrap();
+        lines
+    }
+    fn text(&self) -> String {
+        render(Format::PrometheusText, &self.pushgateway.families())
+    }
+}
+fn open(memory: &Arc<Memory>, state: &Arc<State>, clock: &Arc<ManualClock>) -> Pushgateway {
+    let gate = Arc::new(Gate::new(memory.clone(), clock.clone(), &Meter::new(), Limits::default()));
+    Pushgateway::open(gate, state.clone(), clock.clone()).unwrap()
+}
+
+#[test]
+fn put_replaces_the_group_and_post_metrics_of_the_same_name() {
+    let house = House::new();
+    house.push("job/a/instance/i", "# TYPE x gauge\nx{l=\"1\"} 1\nx{l=\"2\"} 2\ny 5", true).unwrap();
+    house.push("job/b", "x 9\n", true).unwrap_err();
+    house.push("job/b", "# TYPE x gauge\nx{job=\"other\"} 9\n", true).unwrap();
+    house.push("job/a/instance/i", "# TYPE x gauge\nx{l=\"1\"} 3\n", false).unwrap();
+    let x = |l: u8| format!(r#"x{{instance="i", job="a", l="{l}"}}"#);
+    assert_eq!(house.now(), [format!("{} 3", x(1)), format!("{} ended", x(2)), r#"x{job="b"} 9"#.to_owned(), r#"y{instance="i", job="a"} 5"#.to_owned()]);
+    house.push("job/a/instance/i", "", true).unwrap();
+    assert_eq!(house.now()[..2], [format!("{} ended", x(1)), format!("{} ended", x(2))]);
+    assert!(house.text().contains(r#"push_time_seconds{instance="i",job="a"} 1.767089705e+09"#), "{}", house.text());
+    house.pushgateway.delete(&Key::from_path("job/b").unwrap()).unwrap();
+    house.pushgateway.delete(&Key::from_path("job/b").unwrap()).unwrap();
+    assert!(house.now().contains(&r#"x{job="b"} ended"#.to_owned()));
+    assert!(!house.text().contains("job=\"b\""));
+}
+
+#[test]
+fn refused_pushes_leave_their_mark_and_nothing_else() {
+    let house = House::new();
+    house.push("job/a", "# TYPE x counter\nx 1\n", true).unwrap();
+    for (body, words) in [
+        ("x 1 1767089700000\n", "pushed metrics must not have timestamps"),
+        ("x 1\nx 2\n", "x was pushed twice"),
+        ("x{\n", "cannot read the pushed metrics: line 1"),
+    ] {
+        let error = house.push("job/a", body, true).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let error = house.push("job/b", "# TYPE x gauge\nx 1\n", true).unwrap_err().to_string();
+    assert_eq!(error, "pushed metrics are invalid or inconsistent with existing metrics: metric x is counter in another group and gauge here");
+    let error = house.push("job/a/l/1", "# TYPE y gauge\ny 1\n", true).and_then(|()| house.push("job/a", "# TYPE y gauge\ny{l=\"1\"} 1\n", true)).unwrap_err();
+    assert!(error.to_string().contains("is in another group already"), "{error}");
+    assert_eq!(house.now(), [r#"x{job="a"} 1"#, r#"y{job="a", l="1"} 1"#]);
+    let text = house.text();
+    assert!(text.contains(r#"push_failure_time_seconds{job="a"} 1.767089707e+09"#), "{text}");
+    assert!(text.contains("push_time_seconds{job=\"b\"} 0\n"), "{text}");
+    assert_eq!(house.pushgateway.describe()[0]["last_push_successful"], false);
+}
+
+#[test]
+fn groups_survive_and_are_repeated() {
+    let house = House::new();
+    house.push("job/a", "# HELP h What\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\nnan NaN\n", true).unwrap();
+    let again = open(&house.memory, &house.state, &house.clock);
+    assert_eq!(again.describe(), house.pushgateway.describe());
+    let samples = house.memory.sample_count();
+    house.clock.advance(Duration::from_secs(15));
+    again.repeat();
+    assert_eq!(house.memory.sample_count(), samples * 2);
+    let shown = &again.describe()[0]["h"];
+    assert_eq!((&shown["type"], &shown["help"], &shown["time_stamp"]), (&"HISTOGRAM".into(), &"What".into(), &"2025-12-30T10:15:01.000Z".into()));
+    assert_eq!(shown["metrics"], serde_json::json!([{"buckets": {"1.0": "2", "+Inf": "3"}, "sum": "4", "count": "3", "labels": {"job": "a"}}]));
+    // A clock that stands still or goes back gives no two samples of one time.
+    house.clock.jump_to(NOW);
+    again.repeat();
+    assert_eq!(house.memory.sample_count(), samples * 3);
+}
+
+#[test]
+fn openmetrics_is_taken_too() {
+    let house = House::new();
+    let key = Key::from_path("job/a").unwrap();
+    house.pushgateway.push(&key, Body::OpenMetrics(b"# TYPE c counter\nc_total 4\n# EOF\n"), true).unwrap();
+    assert_eq!(house.now(), [r#"c_total{job="a"} 4"#]);
+    assert!(house.pushgateway.push(&key, Body::OpenMetrics(b"c_total 4\n"), true).is_err(), "no # EOF");
+}
+
+#[test]
+fn protobuf_is_taken_as_clients_of_go_send_it() {
+    let house = House::new();
+    // MetricFamily { name: "c_total", help: "H", type: COUNTER, metric { label { l: "v", job: "own" }, counter { value: 3 } } }
+    let label =
+        |name: &[u8], value: &[u8]| [&[0x0a, (4 + name.len() + value.len()) as u8, 0x0a, name.len() as u8], name, &[0x12, value.len() as u8], value].concat();
+    let counter = [&[0x1a, 9, 0x09][..], &3f64.to_le_bytes()].concat();
+    let metric = [label(b"l", b"v"), label(b"job", b"own"), counter].concat();
+    let family = [&[0x0a, 7][..], b"c_total", &[0x12, 1], b"H", &[0x18, 0, 0x22, metric.len() as u8], &metric].concat();
+    let body = [&[family.len() as u8][..], &family].concat();
+    let key = Key::from_path("job/a").unwrap();
+    house.pushgateway.push(&key, Body::Protobuf(&body), true).unwrap();
+    assert_eq!(house.now(), [r#"c_total{job="a", l="v"} 3"#]);
+    assert_eq!(house.pushgateway.describe()[0]["c_total"]["type"], "COUNTER");
+    assert!(house.pushgateway.push(&key, Body::Protobuf(&body[..9]), true).is_err());
+}
+
+proptest! {
+    #[test]
+    fn garbage_never_panics(path in "(job(@base64)?/)?[a-z@%/=0-9]{0,20}", body in prop::collection::vec(any::<u8>(), 0..80), format in 0..3) {
+        let house = House::new();
+        if let Ok(key) = Key::from_path(&path) {
+            let body = [Body::Text, Body::OpenMetrics, Body::Protobuf][format as usize](&body);
+            drop(house.pushgateway.push(&key, body, true));
+            prop_assert!(Group::parse(&house.pushgateway.inner().groups[&key].render()).is_some());
+        }
+    }
+}
