@@ -325,7 +325,8 @@ async fn basic_and_bearer() {
         (format!("Bearer {}", token.expose()), StatusCode::OK),
         (format!("bearer  {}", token.expose()), StatusCode::OK),
         (format!("Bearer {}x", token.expose()), StatusCode::UNAUTHORIZED),
-        (format!("Token {}", token.expose()), StatusCode::UNAUTHORIZED),
+        (format!("Token {}", token.expose()), StatusCode::OK),
+        (format!("Tokens {}", token.expose()), StatusCode::UNAUTHORIZED),
         ("Bearer ".to_owned(), StatusCode::UNAUTHORIZED),
         (String::new(), StatusCode::UNAUTHORIZED),
     ]
