@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 45] = [
+const KEYS: [(&str, bool); 46] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
