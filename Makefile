@@ -13,6 +13,7 @@ help:
 	@echo "make test    everything that is tested, with the real peers"
 	@echo "make conformance  every PromQL script in memory, on the store and over HTTP, as a table"
 	@echo "make crash   thousands of kill -9 (KILLS=2000)"
+	@echo "make fuzz    every reader of foreign bytes under libFuzzer (SECONDS=30 each)"
 	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack, bench-store; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
 
@@ -55,6 +56,11 @@ conformance: setup
 
 crash: setup
 	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) cargo test --release --locked -p watchfire-store --test crash -- --nocapture
+
+# SECONDS per target; TARGETS="promql log_record" for some of them.
+fuzz: setup
+	scripts/fuzz.sh $(or $(SECONDS),30) $(TARGETS)
+.PHONY: fuzz
 
 bench: bench-metrics bench-stack bench-store
 # SERIES=10000 (100000, 1000000), HOURS=24, ARGS: `bench-metrics run --help` lists them. With 24 hours it takes about ten minutes.

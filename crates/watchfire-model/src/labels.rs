@@ -82,6 +82,9 @@ fn push_len(out: &mut String, mut len: usize) {
     }
 }
 
+/// The place of the last digit that a length may have: six digits say up to 64 GiB.
+const LENGTH_SHIFT_MAX: u32 = 30;
+
 #[inline]
 fn take<'a>(packed: &'a str, at: &mut usize) -> Option<&'a str> {
     let bytes = packed.as_bytes();
@@ -95,9 +98,14 @@ fn take<'a>(packed: &'a str, at: &mut usize) -> Option<&'a str> {
             break;
         }
         shift += 6;
+        // No text is that long: this is no length, and the shift would overflow.
+        if shift > LENGTH_SHIFT_MAX {
+            return None;
+        }
     }
-    let text = packed.get(*at..*at + len)?;
-    *at += len;
+    let end = at.checked_add(len)?;
+    let text = packed.get(*at..end)?;
+    *at = end;
     Some(text)
 }
 
@@ -420,6 +428,13 @@ macro_rules! labels {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn endless_lengths_are_damage() {
+        for packed in ["@".repeat(40), format!("{}\x01a", "@".repeat(12)), "\x7f\x7f\x7f\x7f\x7f\x3fa".to_owned()] {
+            assert_eq!(Labels::unpack(&packed), None, "{packed:?}");
+        }
+    }
 
     #[test]
     fn pairs_are_sorted_and_empty_values_vanish() {

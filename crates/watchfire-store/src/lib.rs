@@ -10,6 +10,8 @@ mod error;
 mod exemplars;
 mod figures;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod metrics;
 mod options;
 mod small_file;

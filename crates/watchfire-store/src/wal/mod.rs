@@ -55,6 +55,14 @@ impl Control {
     }
 }
 
+/// Reads bytes as the headers of the log, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_headers(bytes: &[u8]) {
+    drop(frame::FileHeader::decode(bytes));
+    drop(frame::FrameHeader::decode(bytes));
+    drop(Control::decode(bytes));
+}
+
 /// The path of a log file.
 pub(crate) fn path_of(dir: &Path, sequence: u64) -> PathBuf {
     dir.join(format!("{sequence:08}.log"))

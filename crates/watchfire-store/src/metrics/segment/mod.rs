@@ -58,3 +58,40 @@ pub(crate) fn path_of(dir: &Path, id: u64) -> PathBuf {
 pub(crate) fn id_of(name: &str) -> Option<u64> {
     name.strip_suffix(SUFFIX)?.parse().ok()
 }
+
+/// Reads bytes as a block, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_block(raw: &[u8], offset: usize, chunks: u32) {
+    let mut seen = 0;
+    let whole = (i64::MIN, i64::MAX);
+    drop(chunk::ChunkDecoder::default().run(raw, 0, (offset, chunks), whole, &mut |_| seen += 1));
+}
+
+/// Reads bytes as the indexes, and asks them everything, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_indexes(labels: Vec<u8>, runs: Vec<u8>) {
+    use crate::metrics::postings::{self, Index};
+    use watchfire_model::labels::Labels;
+    use watchfire_model::matcher::Matcher;
+    /// Enough to meet everything that a small input can hold.
+    const SERIES_MAX: usize = 1_000;
+    if let Some(index) = index::LabelIndex::new(labels) {
+        let names: Vec<String> = index.names().take(SERIES_MAX).map(str::to_owned).collect();
+        for name in &names {
+            postings::values(&index, name, None, &mut std::collections::BTreeSet::new());
+            postings::select(&index, &[Matcher::equal(name, "x")]);
+        }
+        for number in 0..index.len().min(SERIES_MAX) as u32 {
+            if let Some(labels) = Labels::unpack(index.packed(number)) {
+                index.find(&labels);
+            }
+            index.label(number, "job");
+        }
+    }
+    if let Some(index) = index::RunIndex::new(runs) {
+        for number in 0..SERIES_MAX as u32 {
+            index.block(number);
+            index.runs(number).take(SERIES_MAX).for_each(drop);
+        }
+    }
+}
