@@ -58,9 +58,9 @@ impl Control {
 /// Reads bytes as the headers of the log, for the fuzzer.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz_headers(bytes: &[u8]) {
-    drop(frame::FileHeader::decode(bytes));
-    drop(frame::FrameHeader::decode(bytes));
-    drop(Control::decode(bytes));
+    let _file = frame::FileHeader::decode(bytes);
+    let _frame = frame::FrameHeader::decode(bytes);
+    let _control = Control::decode(bytes);
 }
 
 /// The path of a log file.

@@ -64,7 +64,7 @@ pub(crate) fn id_of(name: &str) -> Option<u64> {
 pub(crate) fn fuzz_block(raw: &[u8], offset: usize, chunks: u32) {
     let mut seen = 0;
     let whole = (i64::MIN, i64::MAX);
-    drop(chunk::ChunkDecoder::default().run(raw, 0, (offset, chunks), whole, &mut |_| seen += 1));
+    let _whole = chunk::ChunkDecoder::default().run(raw, 0, (offset, chunks), whole, &mut |_| seen += 1);
 }
 
 /// Reads bytes as the indexes, and asks them everything, for the fuzzer.
