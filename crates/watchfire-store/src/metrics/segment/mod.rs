@@ -78,7 +78,7 @@ pub(crate) fn fuzz_indexes(labels: Vec<u8>, runs: Vec<u8>) {
     if let Some(index) = index::LabelIndex::new(labels) {
         let names: Vec<String> = index.names().take(SERIES_MAX).map(str::to_owned).collect();
         for name in &names {
-            postings::values(&index, name, None, &mut std::collections::BTreeSet::new());
+            postings::values(&index, name, None, &mut hashbrown::HashSet::new());
             postings::select(&index, &[Matcher::equal(name, "x")]);
         }
         for number in 0..index.len().min(SERIES_MAX) as u32 {
