@@ -70,6 +70,8 @@ fn otlp_from_the_python_sdk() {
         (r#"orders_total{job=~"eu/shop-(http|grpc)", instance=~"delta|cumulative", payment_kind="card", host_name="h1"} == 6"#, 4),
         (r#"latency_milliseconds_bucket{le="10"} == 2"#, 4),
         (r#"latency_milliseconds_sum == 14"#, 4),
+        ("histogram_count(payload_size_bytes) == 2", 4),
+        ("histogram_sum(payload_size_bytes) == 2000", 4),
         (r#"target_info{host_name="h1", telemetry_sdk_language="python"}"#, 4),
     ] {
         until(expression, || query(expression), |found| *found == series);
