@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watchfire_model::histogram::{CounterReset, Histogram};
 
 use super::series::{CHUNK_SAMPLES_MAX, SealedChunk, forget};
-use crate::metrics::histogram::{Parts, RowChunk, decode, judge_reset};
+use crate::metrics::histogram::{self, Parts, RowChunk, decode, judge_reset};
 
 /// Recent histograms of a series.
 #[derive(Debug, Default)]
@@ -143,9 +143,13 @@ impl HistogramSnapshot {
 /// Adds the histograms of a finished chunk that are in range.
 pub(crate) fn read_chunk(chunk: &SealedChunk, start: i64, end: i64, parts: &mut Parts) {
     parts.gap();
+    let mut left_out = false;
     decode(&chunk.bytes, chunk.count, |time, value| {
-        if time >= start && time <= end {
-            parts.push(time, value.clone());
+        if time < start {
+            left_out = true;
+        } else if time <= end {
+            let value = value.clone();
+            parts.push(time, if std::mem::take(&mut left_out) { histogram::behind_a_gap(value) } else { value });
         }
         time < end
     });

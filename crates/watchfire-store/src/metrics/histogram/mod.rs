@@ -12,6 +12,8 @@ pub(crate) use parts::Parts;
 pub(crate) use reset::judge as judge_reset;
 pub(crate) use row::{RowChunk, decode, put_row, read_row};
 
+use std::sync::Arc;
+
 use watchfire_model::histogram::{CounterReset, Histogram};
 
 /// No histogram has more buckets and bounds. It keeps a damaged count from asking for memory, and a record of the log within its limit.
@@ -31,6 +33,14 @@ pub(crate) fn fits(histogram: &Histogram) -> bool {
     let parts = [histogram.positive_buckets.len(), histogram.negative_buckets.len(), histogram.custom_bounds.len()];
     let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
     parts.iter().sum::<usize>() <= BUCKETS_MAX && spans <= BUCKETS_MAX && histogram.check().is_ok()
+}
+
+/// The same without what is known of a reset before it, for the first one behind a sample of its chunk that is left out.
+pub(crate) fn behind_a_gap(value: Arc<Histogram>) -> Arc<Histogram> {
+    match value.reset {
+        CounterReset::Reset => Arc::new(Histogram { reset: CounterReset::Unknown, ..Histogram::clone(&value) }),
+        _ => value,
+    }
 }
 
 /// Two bits.
@@ -58,7 +68,6 @@ pub(crate) fn reset_of(code: u8) -> CounterReset {
 pub(crate) mod samples {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::Arc;
     use watchfire_model::histogram::{CUSTOM_SCHEMA, Span};
 
     fn spans(raw: &[(u8, u8)]) -> Vec<Span> {

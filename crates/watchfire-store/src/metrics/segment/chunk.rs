@@ -11,6 +11,7 @@ use super::ints;
 use super::values;
 use super::windows;
 use crate::encoding::{Input, put_signed, put_varint};
+use crate::metrics::histogram;
 
 /// The most samples of a chunk, so that a look at one moment decodes little.
 pub(crate) const CHUNK_SAMPLES_MAX: usize = 240;
@@ -181,7 +182,11 @@ impl ChunkDecoder {
             if body.clone().u8()? == histograms::KIND {
                 body.u8()?;
                 if from < to {
-                    let found = histograms::decode(&mut body, count, from, to, &mut self.scratch)?;
+                    let mut found = histograms::decode(&mut body, count, from, to, &mut self.scratch)?;
+                    if from > 0 {
+                        let first = found.first_mut()?;
+                        *first = histogram::behind_a_gap(std::mem::take(first));
+                    }
                     each(Piece::Histograms(self.times.get(from..to)?, found));
                 }
                 continue;

@@ -8,8 +8,8 @@ use watchfire_model::matcher::Matcher;
 use super::chunk::Piece;
 use super::index::Run;
 use super::reader::{Loaded, Segment};
-use crate::metrics::postings;
 use crate::metrics::tombstones::{Deleted, covers, holds};
+use crate::metrics::{histogram, postings};
 
 /// A segment, its index, and what is deleted of it.
 pub(crate) struct Opened {
@@ -71,7 +71,11 @@ pub(super) fn without(piece: Piece<'_>, deleted: &[(i64, i64)], each: &mut dyn F
         }
         Piece::Histograms(times, values) => {
             for (from, to) in left(times, deleted) {
-                each(Piece::Histograms(&times[from..to], values[from..to].to_vec()));
+                let mut values = values[from..to].to_vec();
+                if let (true, Some(first)) = (from > 0, values.first_mut()) {
+                    *first = histogram::behind_a_gap(std::mem::take(first));
+                }
+                each(Piece::Histograms(&times[from..to], values));
             }
         }
     }
