@@ -31,7 +31,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// `epoch_age_ms` is how old the log's epoch is already.
-    pub(super) fn new(options: &Options, epoch_age_ms: i64, newest: Option<i64>) -> Schedule {
+    pub(super) fn new(options: &Options, epoch_age_ms: i64, shared: &Shared) -> Schedule {
         let now = options.clock.monotonic();
         let age = Duration::from_millis(epoch_age_ms.max(0) as u64).min(options.flush_interval);
         Schedule {
@@ -40,7 +40,7 @@ impl Schedule {
             flush_due: now.saturating_add(options.flush_interval.saturating_sub(age)),
             merge_due: now,
             removal: now,
-            clock: ClockWatch::new(options, newest),
+            clock: ClockWatch::new(options, shared),
         }
     }
 }

@@ -80,11 +80,14 @@ impl Engine {
         let sequence = report.next_sequence;
         let mut log = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
         log.add_closed_bytes(report.bytes);
+        // The canary forgets the log before its content is elsewhere, to prove that a second death is noticed.
+        #[cfg(feature = "canary-forgetful-recovery")]
+        log.drop_before(sequence).map_err(OpenError::io("remove", &logs))?;
         let room = disk.room(&options.dir).map_err(OpenError::io("ask for the room on", &options.dir))?;
         let quarantine = quarantine_dir(&options.dir);
         let in_quarantine = disk.list(&quarantine).map_err(OpenError::io("list", &quarantine))?.len() as u64;
         replay.duration_ms = (options.clock.monotonic().saturating_sub(began)).as_millis() as u64;
-        let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), shared.newest());
+        let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), &shared);
         let engine = Engine {
             disk,
             synced: Mutex::new(log.position()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, millis};
+use super::{Engine, Shared, millis};
 use crate::metrics::segment::Segment;
 use crate::options::Options;
 use crate::stats::{CleanupFile, CleanupPreview};
@@ -24,13 +24,12 @@ pub(super) struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Starts with the present time. It is believed at once if the newest stored sample is close to it; a machine that was off
-    /// for long, or started with a wrong clock, has to wait.
-    pub(super) fn new(options: &Options, newest: Option<i64>) -> ClockWatch {
+    /// Starts with the present time. It is believed at once if what is stored vouches for it; a machine that was off for long,
+    /// or started with a wrong clock, has to wait.
+    pub(super) fn new(options: &Options, shared: &Shared) -> ClockWatch {
         let (now, monotonic) = (options.clock.now().millis(), options.clock.monotonic());
         let offset = now.saturating_sub(millis(monotonic));
-        let close = newest.is_none_or(|newest| now.saturating_sub(newest) < JUMP_MS);
-        ClockWatch { believed: offset, jumped: (!close).then_some((offset, monotonic)) }
+        ClockWatch { believed: offset, jumped: (!shared.vouches_for(now)).then_some((offset, monotonic)) }
     }
 
     /// Looks at the clock; returns whether it may be believed.
@@ -64,6 +63,16 @@ impl ClockWatch {
     /// Whether a jump is under observation.
     pub(super) fn holds(&self) -> bool {
         self.jumped.is_some()
+    }
+}
+
+impl Shared {
+    /// Whether the samples of the last day reach back an hour or more. One recent sample says nothing: a wrong clock has written
+    /// it itself, perhaps, just before a restart. Nothing stored is nothing to lose.
+    fn vouches_for(&self, now: i64) -> bool {
+        let mut ranges = self.segments.iter().map(|s| (s.footer.min, s.footer.max)).chain(self.head.range()).peekable();
+        let recent = |time: i64| now.saturating_sub(time).saturating_abs() < JUMP_MS;
+        ranges.peek().is_none() || ranges.any(|(min, max)| recent(min) && recent(max) && now.saturating_sub(min) >= millis(BELIEVED_AFTER))
     }
 }
 

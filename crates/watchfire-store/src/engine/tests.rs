@@ -23,6 +23,8 @@ use crate::file::simulated::{Random, SimulatedDisk};
 use crate::metrics::histogram::put_row;
 use crate::options::Options;
 
+mod clocks;
+mod crashes;
 mod deletion;
 mod exemplars;
 mod histograms;
@@ -398,42 +400,6 @@ fn damaged_log_files_go_into_quarantine_and_the_rest_of_them_is_kept() {
 }
 
 #[test]
-fn r27_a_clock_that_jumps_costs_no_data() {
-    let disk = SimulatedDisk::default();
-    let clock = ManualClock::new(Timestamp(NOW));
-    let keep = Options { retention: Some(Duration::from_secs(3 * 86_400)), ..options(&clock) };
-    let engine = Engine::open(Arc::new(disk.clone()), keep).unwrap();
-    for day in 0..2 {
-        engine.write(&batch(&[(series(0), NOW + day * DAY, 1.0)])).unwrap();
-        engine.flush().unwrap();
-        clock.advance(Duration::from_secs(86_400));
-        engine.tick();
-    }
-    assert_eq!(engine.stats().segments, 2);
-    let true_now = NOW + 2 * DAY;
-    clock.jump_to(Timestamp(true_now + 5 * 365 * DAY));
-    for _ in 0..10 {
-        clock.advance(Duration::from_secs(60));
-        engine.tick();
-    }
-    assert_eq!(engine.stats().segments, 2, "nothing is removed although everything looks old");
-    assert!(engine.cleanup_preview().held);
-    assert_eq!(engine.cleanup_preview().files.len(), 2);
-    clock.jump_to(Timestamp(true_now + 600_000));
-    clock.advance(Duration::from_secs(60));
-    engine.tick();
-    assert!(!engine.cleanup_preview().held);
-    assert_eq!(engine.stats().segments, 2);
-    // Honest time does remove, one segment a minute, oldest first.
-    for _ in 0..4 {
-        clock.advance(Duration::from_secs(20 * 3600));
-        engine.tick();
-    }
-    assert_eq!(engine.stats().segments, 0);
-    assert!(disk.list(Path::new("/data/metrics")).unwrap().is_empty());
-}
-
-#[test]
 fn retention_by_size_removes_the_oldest_first_and_the_preview_says_so() {
     let disk = SimulatedDisk::default();
     let clock = ManualClock::new(Timestamp(NOW));
@@ -588,28 +554,6 @@ proptest! {
 }
 
 #[test]
-fn r26_a_clock_that_was_wrong_for_a_while_does_not_shut_out_the_present() {
-    let disk = SimulatedDisk::default();
-    let clock = ManualClock::new(Timestamp(NOW));
-    let engine = Engine::open(Arc::new(disk.clone()), options(&clock)).unwrap();
-    let write = |time: i64| engine.write(&batch(&[(series(0), time, time as f64)])).unwrap();
-    assert_eq!(write(NOW).stored, 1);
-    for (n, jump) in [1000, 60_000, HOUR, DAY, 5 * 365 * DAY].into_iter().enumerate() {
-        clock.jump_to(Timestamp(NOW + jump));
-        assert_eq!(write(NOW + jump).stored, 1, "{jump} ahead");
-        engine.tick();
-        clock.jump_to(Timestamp(NOW + 500));
-        assert_eq!(write(NOW + 400 + n as i64).stored, 1, "back from {jump}");
-    }
-    let before = everything(&engine);
-    engine.flush().unwrap();
-    assert_eq!(everything(&engine), before);
-    assert_eq!(write(NOW + 499).stored, 1);
-    drop(engine);
-    assert_eq!(everything(&open(&disk)).values().map(Vec::len).sum::<usize>(), 12);
-}
-
-#[test]
 fn r13_a_start_on_a_full_disk_succeeds_and_reads() {
     let (disk, whole) = full_disk();
     disk.set_room(Some(0));
@@ -623,65 +567,4 @@ fn r13_a_start_on_a_full_disk_succeeds_and_reads() {
     drop(engine);
     disk.heal();
     assert_eq!(everything(&open(&disk)), whole);
-}
-
-/// Writes, rotations of the log, flushes, a merge and a removal; ends early when the process is dead. Returns how many batches
-/// were acknowledged.
-fn eventful(disk: &SimulatedDisk) -> u64 {
-    let clock = ManualClock::new(Timestamp(NOW));
-    let opened = Engine::open(Arc::new(disk.clone()), Options { wal_file_bytes: 300, ..options(&clock) });
-    let Ok(engine) = opened else { return 0 };
-    let mut acknowledged = 0;
-    for n in 0..30 {
-        if engine.write(&nth_unique(n)).is_err() {
-            break;
-        }
-        acknowledged = n + 1;
-        let done = match n {
-            5 | 12 | 20 | 25 => engine.flush().is_ok(),
-            8 => {
-                engine.sync();
-                true
-            }
-            _ => true,
-        };
-        // Death is final; a store that only failed to flush goes on.
-        if !done && disk.is_dead() {
-            break;
-        }
-    }
-    // Everything belongs to one day; its segments are merged as if it were over.
-    if !disk.is_dead() {
-        let _merged = engine.merge_all();
-    }
-    engine.close();
-    acknowledged
-}
-
-#[test]
-fn r02_death_at_every_step_loses_nothing() {
-    let whole = SimulatedDisk::default();
-    assert_eq!(eventful(&whole), 30);
-    let steps = whole.changes();
-    assert!(steps > 100, "{steps}");
-    let mut random = Random(2);
-    for step in 0..steps {
-        let disk = SimulatedDisk::default();
-        disk.die_after(step);
-        let acknowledged = eventful(&disk);
-        let disk = disk.copy();
-        // A second death, during the recovery, must not change the result.
-        if random.below(3) == 0 {
-            disk.die_after(random.below(6));
-            drop(Engine::open(Arc::new(disk.clone()), options(&ManualClock::new(Timestamp(NOW)))));
-            disk.heal();
-        }
-        let engine = open(&disk);
-        let found = everything(&engine);
-        let right = found == expected(acknowledged) || found == expected(acknowledged + 1);
-        assert!(right, "step {step}: {acknowledged} batches were acknowledged, found {found:?}");
-        assert_eq!(engine.stats().quarantined, 0, "step {step}: a death is no damage");
-        engine.flush().unwrap();
-        assert_eq!(everything(&engine), found, "step {step}");
-    }
 }
