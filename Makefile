@@ -12,7 +12,7 @@ help:
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
 	@echo "make test    everything that is tested, with the real peers"
 	@echo "make conformance  every PromQL script in memory, on the store and over HTTP, as a table"
-	@echo "make crash   thousands of kill -9 (KILLS=2000)"
+	@echo "make crash   thousands of kill -9 and power cuts, the long forms (KILLS=2000, CUTS=500)"
 	@echo "make fuzz    every reader of foreign bytes under libFuzzer (SECONDS=30 each)"
 	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack, bench-store; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
@@ -37,14 +37,17 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# The canary must fail: a store that acknowledges before it writes has to be caught by the kill loop.
+# Each canary is a store that is wrong on purpose; the tests that have to catch it fail if they do not.
 test: setup-test $(PAGE) lint
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory canary
 	$(MAKE) --no-print-directory ui-test
 .PHONY: canary
 canary:
-	cargo test --locked -p watchfire-store --features canary-ack-before-write --test crash
+	cargo test --locked -p watchfire-store --features canary-ack-before-write --lib --test crash -- crashes r01
+	cargo test --locked -p watchfire-store --features canary-forgetful-recovery --lib --test crash -- crashes r01 r03_power
+	cargo test --locked -p watchfire-store --features canary-nofsync --lib --test crash -- crashes r04 r03_power
+	cargo test --locked -p watchfire-store --features canary-ignores-errors --test crash
 
 ui-test: $(PAGE)
 	cargo build --locked -p watchfire
@@ -55,7 +58,8 @@ conformance: setup
 	$(TARGET)/debug/watchfire-conformance $(DEBUG_BINARY)
 
 crash: setup
-	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) cargo test --release --locked -p watchfire-store --test crash -- --nocapture
+	WATCHFIRE_CRASH_LONG=1 cargo test --release --locked -p watchfire-store --lib -- --nocapture crashes clocks r06 r07
+	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) WATCHFIRE_CRASH_CUTS=$(or $(CUTS),500) cargo test --release --locked -p watchfire-store --test crash -- --nocapture
 
 # SECONDS per target; TARGETS="promql log_record" for some of them.
 fuzz: setup

@@ -35,6 +35,11 @@ const NOW: i64 = 1_767_089_700_000;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
+/// How often something is done: as usual, or as `make crash` does it.
+fn rounds(usual: u64, long: u64) -> u64 {
+    if std::env::var_os("WATCHFIRE_CRASH_LONG").is_some() { long } else { usual }
+}
+
 fn options(clock: &Arc<ManualClock>) -> Options {
     Options { keeper: false, min_free_bytes: 1000, flush_on_close_samples: u64::MAX, ..Options::new("/data", clock.clone()) }
 }
@@ -172,7 +177,7 @@ fn power_cut(seed: u64) -> Result<(), String> {
 #[cfg(not(feature = "canary-nofsync"))]
 #[test]
 fn r07_after_a_power_cut_a_prefix_comes_back() {
-    for seed in 0..1000 {
+    for seed in 0..rounds(1000, 50_000) {
         power_cut(seed).unwrap();
     }
 }
@@ -336,7 +341,7 @@ fn r06_damage_costs_at_most_what_it_hits() {
     let (disk, whole) = full_disk();
     let files: Vec<_> = disk.files().into_iter().collect();
     let mut random = Random(6);
-    for round in 0..300 {
+    for round in 0..rounds(300, 5000) {
         let copy = disk.copy();
         let (path, bytes) = &files[random.below(files.len() as u64) as usize];
         let mut bytes = bytes.clone();

@@ -93,12 +93,6 @@ fn deaths_in_deaths(stride: u64, power: bool) -> Result<u64, String> {
     Ok(died)
 }
 
-/// The whole of it takes minutes; `make crash` asks for it.
-#[expect(clippy::disallowed_methods, reason = "a test program has no configuration but its environment")]
-fn stride(usual: u64) -> u64 {
-    if std::env::var_os("WATCHFIRE_CRASH_LONG").is_some() { 1 } else { usual }
-}
-
 /// The same runs in a build that is wrong on purpose: they must notice.
 fn check(outcome: impl FnOnce() -> Result<u64, String> + std::panic::UnwindSafe, wrong: bool) {
     match (std::panic::catch_unwind(outcome), wrong) {
@@ -129,11 +123,11 @@ fn r02_death_at_every_step_loses_nothing() {
 #[test]
 fn r02_a_second_death_at_every_step_of_the_recovery_loses_nothing() {
     let wrong = cfg!(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery"));
-    check(|| deaths_in_deaths(stride(9), false), wrong);
+    check(|| deaths_in_deaths(rounds(9, 1), false), wrong);
 }
 
 #[test]
 fn r03_a_second_power_cut_at_every_step_of_the_recovery_loses_nothing() {
     let wrong = cfg!(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery", feature = "canary-nofsync"));
-    check(|| deaths_in_deaths(stride(9), true), wrong);
+    check(|| deaths_in_deaths(rounds(9, 1), true), wrong);
 }
