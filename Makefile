@@ -44,7 +44,7 @@ test: setup-test $(PAGE) lint
 	$(MAKE) --no-print-directory ui-test
 .PHONY: canary
 canary:
-	cargo test --locked -p watchfire-store --features canary-ack-before-write --lib --test crash -- crashes r01
+	cargo test --locked -p watchfire-store --features canary-ack-before-write --lib --test crash -- crashes r01 r02_death_and
 	cargo test --locked -p watchfire-store --features canary-forgetful-recovery --lib --test crash -- crashes r01 r03_power
 	cargo test --locked -p watchfire-store --features canary-nofsync --lib --test crash -- crashes r04 r03_power
 	cargo test --locked -p watchfire-store --features canary-ignores-errors --test crash
@@ -59,7 +59,7 @@ conformance: setup
 
 crash: setup
 	WATCHFIRE_CRASH_LONG=1 cargo test --release --locked -p watchfire-store --lib -- --nocapture crashes clocks r06 r07
-	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) WATCHFIRE_CRASH_CUTS=$(or $(CUTS),500) cargo test --release --locked -p watchfire-store --test crash -- --nocapture
+	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) WATCHFIRE_CRASH_CUTS=$(or $(CUTS),500) WATCHFIRE_CRASH_CALL_STRIDE=1 cargo test --release --locked -p watchfire-store --test crash -- --nocapture
 
 # SECONDS per target; TARGETS="promql log_record" for some of them.
 fuzz: setup

@@ -2,12 +2,14 @@
 //! what the store gives back with what was acknowledged: nothing may be lost, invented or changed.
 //!
 //! The same program is the writer (`crash writer <dir> <first batch> <mode>`). `WATCHFIRE_CRASH_KILLS` sets the number of kills (50),
-//! `WATCHFIRE_CRASH_CUTS` that of power cuts (12), `WATCHFIRE_CRASH_SEED` the seed, which is printed. A word on the command line
+//! `WATCHFIRE_CRASH_CUTS` that of power cuts (12), `WATCHFIRE_CRASH_CALL_STRIDE` which system calls are hit (every 16th),
+//! `WATCHFIRE_CRASH_SEED` the seed, which is told with a failure. A word on the command line
 //! chooses scenarios whose name has it. Power cuts and broken disks need root, in a mount namespace of their own; without it they
 //! are skipped, and say so.
 //!
 //! Builds with a feature `canary-…` are wrong on purpose. In them each scenario that has to notice must find a fault, or it fails.
 
+mod calls;
 mod disks;
 mod kills;
 mod namespace;
@@ -33,19 +35,26 @@ pub(crate) struct Scenario {
     pub(crate) run: Run,
     /// Whether it needs mounts.
     pub(crate) namespace: bool,
-    /// How often, and the variable that changes it.
+    /// How often (or every how many), and the variable that changes it.
     times: (&'static str, u64),
     /// Whether this build is wrong in a way that it must notice.
     caught: bool,
 }
 
-pub(crate) const SCENARIOS: [Scenario; 5] = [
+pub(crate) const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "r01_kills_lose_nothing",
         run: kills::run,
         namespace: false,
         times: ("WATCHFIRE_CRASH_KILLS", 50),
         caught: cfg!(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery")),
+    },
+    Scenario {
+        name: "r02_death_and_errors_at_every_system_call_lose_nothing",
+        run: calls::run,
+        namespace: false,
+        times: ("WATCHFIRE_CRASH_CALL_STRIDE", 16),
+        caught: cfg!(any(feature = "canary-ack-before-write", feature = "canary-ignores-errors")),
     },
     Scenario {
         name: "r03_power_cuts_lose_nothing_that_was_synced",

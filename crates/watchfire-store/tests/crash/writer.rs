@@ -16,31 +16,41 @@ use crate::oracle::{commit_state, delete, request};
 /// A writer that syncs only when it asks for it does so this often, in batches.
 const ASK_EVERY: u64 = 17;
 
+/// A short run has so many batches, and moves them into segments this often.
+const SHORT: u64 = 40;
+const SHORT_FLUSH: u64 = 12;
+
 /// Opens a store in which files turn over many times within one run. `mode` is one of
-/// `kill` (synced in the background), `strict` (synced before every acknowledgement), `asked` (synced only when the writer asks).
+/// `kill` (synced in the background), `strict` (synced before every acknowledgement), `asked` (synced only when the writer asks),
+/// `short` (the same, without a thread of its own, and with an end).
 pub(crate) fn open(dir: &Path, mode: &str) -> Result<Store, watchfire_store::OpenError> {
     let clock = SystemClock::shared();
     let sync_interval = match mode {
         "strict" => Duration::ZERO,
-        "asked" => Duration::from_secs(3600),
+        "asked" | "short" => Duration::from_secs(3600),
         _ => Duration::from_millis(50),
     };
-    Store::open(Options { memory_max: 48 << 10, wal_file_bytes: 16 << 10, sync_interval, min_free_bytes: 0, ..Options::new(dir, clock) })
+    let keeper = mode != "short";
+    Store::open(Options { memory_max: 48 << 10, wal_file_bytes: 16 << 10, sync_interval, min_free_bytes: 0, keeper, ..Options::new(dir, clock) })
 }
 
 /// Writes from batch `first` on, the first that is not stored yet. Prints `ack <n>` when batch `n` is acknowledged, `synced <n>` when it
 /// must survive a power cut, and `error <what>` before it ends.
 pub(crate) fn write(dir: &str, first: u64, mode: &str) -> ExitCode {
-    let Err(error) = write_on(dir, first, mode);
-    println!("error {error}");
-    ExitCode::FAILURE
+    match write_on(dir, first, mode) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-fn write_on(dir: &str, first: u64, mode: &str) -> Result<std::convert::Infallible, String> {
+fn write_on(dir: &str, first: u64, mode: &str) -> Result<(), String> {
     let store = open(Path::new(dir), mode).map_err(|e| format!("cannot open: {e}"))?;
     let mut out = std::io::stdout().lock();
     let mut say = |line: String| writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| e.to_string());
-    for n in first.. {
+    for n in first..if mode == "short" { SHORT } else { u64::MAX } {
         delete(&store, n).map_err(|e| format!("cannot delete before batch {n}: {e}"))?;
         let batch = request(n);
         let wanted = batch.sample_count() as u64;
@@ -64,8 +74,12 @@ fn write_on(dir: &str, first: u64, mode: &str) -> Result<std::convert::Infallibl
             }
             say(format!("synced {n}"))?;
         }
+        if mode == "short" && n % SHORT_FLUSH == SHORT_FLUSH - 1 {
+            store.flush().map_err(|e| e.to_string())?;
+            store.merge().map_err(|e| e.to_string())?;
+        }
     }
-    Err("no more batches".into())
+    Ok(())
 }
 
 /// A writer at work.
