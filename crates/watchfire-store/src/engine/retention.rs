@@ -17,8 +17,8 @@ pub(super) const REMOVAL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Watches the wall clock against the monotonic one.
 pub(super) struct ClockWatch {
-    /// Wall minus monotonic, as it was believed last.
-    believed: i64,
+    /// Wall minus monotonic, as it was believed last; none when a start has found no reason to believe it.
+    believed: Option<i64>,
     /// A jump under observation: wall minus monotonic since when.
     jumped: Option<(i64, Duration)>,
 }
@@ -29,7 +29,8 @@ impl ClockWatch {
     pub(super) fn new(options: &Options, shared: &Shared) -> ClockWatch {
         let (now, monotonic) = (options.clock.now().millis(), options.clock.monotonic());
         let offset = now.saturating_sub(millis(monotonic));
-        ClockWatch { believed: offset, jumped: (!shared.vouches_for(now)).then_some((offset, monotonic)) }
+        let vouched = shared.vouches_for(now);
+        ClockWatch { believed: vouched.then_some(offset), jumped: (!vouched).then_some((offset, monotonic)) }
     }
 
     /// Looks at the clock; returns whether it may be believed.
@@ -43,13 +44,13 @@ impl ClockWatch {
                     return false;
                 }
                 self.jumped = None;
-                self.believed = offset;
+                self.believed = Some(offset);
                 true
             }
-            _ if near(self.believed) => {
+            _ if self.believed.is_some_and(near) => {
                 // Slow drift is followed; a jump back ends the suspicion.
                 self.jumped = None;
-                self.believed = offset;
+                self.believed = Some(offset);
                 true
             }
             _ => {
