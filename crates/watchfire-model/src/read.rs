@@ -11,7 +11,7 @@ use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::sample::HistogramSample;
 use crate::time::{SharedClock, Timestamp};
-use crate::windows::{WindowSeries, reduce, window_start};
+use crate::windows::{Kept, WindowSeries, reduce, window_start};
 
 /// What to read: series that satisfy all matchers, samples with `start <= time <= end`.
 #[derive(Clone, Debug)]
@@ -252,23 +252,23 @@ pub trait Source: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// The lengths of the windows that are kept longer than samples, in milliseconds, ascending.
-    fn resolutions(&self) -> Vec<i64> {
+    /// The windows that are kept longer than samples, ascending by their length; none where there are only samples.
+    fn kept_windows(&self) -> Vec<Kept> {
         Vec::new()
     }
 
     /// Streams the selected series of floats as windows of one length, those that begin within the range: exactly what their
-    /// samples tell, also where only the windows are left. Native histograms have none.
+    /// samples tell, also where only the windows are left. Native histograms have none; a series that has some says so.
     fn windows(&self, selection: &Selection, resolution_ms: i64, budget: &Budget, visit: &mut WindowVisitor<'_>) -> Result<(), ReadError> {
         let Some((start, end)) = window_range(selection, resolution_ms) else { return Ok(()) };
         let whole = Selection { start, end, ..selection.clone() };
         self.select(&whole, budget, &mut |series| {
             let cost = series.cost();
             let windows = reduce(&series.times, &series.values, resolution_ms);
-            let found = WindowSeries { labels: series.labels, resolution_ms, windows };
+            let found = WindowSeries { labels: series.labels, resolution_ms, windows, histograms: !series.histograms.is_empty() };
             budget.release_samples(cost);
             budget.charge_samples(found.cost())?;
-            if found.windows.is_empty() { Ok(ControlFlow::Continue(())) } else { visit(found) }
+            if found.windows.is_empty() && !found.histograms { Ok(ControlFlow::Continue(())) } else { visit(found) }
         })
     }
 

@@ -6,13 +6,14 @@ use crate::labels::Labels;
 use crate::sample::is_stale;
 
 /// One window of one series; there is none where the series has no sample. Staleness markers are no samples.
+/// Windows are open on the left, as the ranges of PromQL are: a sample at a multiple of the length is the last one of its window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
-    /// Where it begins, in milliseconds: a multiple of its length. A sample at its end belongs to the next one.
+    /// Its first moment, in milliseconds: one after a multiple of its length. Its last moment is the next multiple.
     pub start: i64,
     /// Samples in it.
     pub count: u32,
-    /// Their sum, added in the order of time.
+    /// Their sum, added in the order of time with compensation for what rounding loses.
     pub sum: f64,
     /// The least value; NaN only when all are.
     pub min: f64,
@@ -50,6 +51,9 @@ pub struct WindowSeries {
     pub resolution_ms: i64,
     /// Its windows.
     pub windows: Vec<Window>,
+    /// Whether it has native histograms, beside windows or alone; they are in no window. Those whose samples have been removed do
+    /// not count.
+    pub histograms: bool,
 }
 impl WindowSeries {
     /// How many float samples it counts for in a budget.
@@ -58,39 +62,66 @@ impl WindowSeries {
     }
 }
 
+/// What a source keeps as windows of one length beyond the time of the samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// How long a window is, in milliseconds.
+    pub resolution_ms: i64,
+    /// From this moment on the windows tell of all samples that are kept in any form.
+    pub since: i64,
+    /// The last moment for which windows are stored; those of later ones are made of samples.
+    pub until: i64,
+    /// The last moment for which samples have been removed that windows still tell of; the smallest number when there is none.
+    pub alone_until: i64,
+}
+
 /// Where the window of a moment begins.
 pub fn window_start(time: i64, resolution_ms: i64) -> i64 {
-    time.div_euclid(resolution_ms).saturating_mul(resolution_ms)
+    time.saturating_sub(1).div_euclid(resolution_ms).saturating_mul(resolution_ms).saturating_add(1)
 }
 
 /// Makes windows of samples whose times ascend.
 pub fn reduce(times: &[i64], values: &[f64], resolution_ms: i64) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
+    let mut lost = 0.0;
     for (time, value) in times.iter().copied().zip(values.iter().copied()).filter(|(_, value)| !is_stale(*value)) {
         let start = window_start(time, resolution_ms);
         match windows.last_mut() {
-            Some(window) if window.start == start => window.add(time, value),
-            _ => windows.push(Window {
-                start,
-                count: 1,
-                sum: value,
-                min: value,
-                max: value,
-                first: value,
-                first_time: time,
-                last: value,
-                last_time: time,
-                correction: 0.0,
-            }),
+            Some(window) if window.start == start => window.add(time, value, &mut lost),
+            before => {
+                if let Some(window) = before {
+                    window.settle(lost);
+                }
+                lost = 0.0;
+                windows.push(Window {
+                    start,
+                    count: 1,
+                    sum: value,
+                    min: value,
+                    max: value,
+                    first: value,
+                    first_time: time,
+                    last: value,
+                    last_time: time,
+                    correction: 0.0,
+                });
+            }
         }
+    }
+    if let Some(window) = windows.last_mut() {
+        window.settle(lost);
     }
     windows
 }
 
 impl Window {
-    fn add(&mut self, time: i64, value: f64) {
+    /// Adds a sample; what the sum loses by rounding is gathered beside it (Neumaier).
+    fn add(&mut self, time: i64, value: f64, lost: &mut f64) {
         self.count = self.count.saturating_add(1);
-        self.sum += value;
+        let total = self.sum + value;
+        let (large, small) = if self.sum.abs() >= value.abs() { (self.sum, value) } else { (value, self.sum) };
+        *lost = if total.is_infinite() { 0.0 } else { *lost + ((large - total) + small) };
+        self.sum = total;
         if value < self.min || self.min.is_nan() {
             self.min = value;
         }
@@ -101,6 +132,11 @@ impl Window {
             self.correction += self.last;
         }
         (self.last, self.last_time) = (value, time);
+    }
+    fn settle(&mut self, lost: f64) {
+        if !self.sum.is_infinite() {
+            self.sum += lost;
+        }
     }
 }
 
@@ -130,11 +166,14 @@ mod tests {
     #[test]
     fn a_window_tells_what_happened() {
         let windows = reduce(&[-5, 0, 3, 9, 10, 25], &[1.0, 4.0, 2.0, 7.0, f64::NAN, stale_nan()], 10);
-        assert_eq!(windows.iter().map(|w| (w.start, w.count)).collect::<Vec<_>>(), [(-10, 1), (0, 3), (10, 1)]);
-        let w = windows[1];
-        assert_eq!((w.sum, w.min, w.max, w.first, w.first_time, w.last, w.last_time, w.correction), (13.0, 2.0, 7.0, 4.0, 0, 7.0, 9, 4.0));
-        assert!(windows[2].min.is_nan() && windows[2].sum.is_nan());
+        assert_eq!(windows.iter().map(|w| (w.start, w.count)).collect::<Vec<_>>(), [(-9, 2), (1, 3)]);
+        let (w, last) = (windows[0], windows[1]);
+        assert_eq!((w.sum, w.min, w.max, w.first, w.first_time, w.last, w.last_time, w.correction), (5.0, 1.0, 4.0, 1.0, -5, 4.0, 0, 0.0));
+        assert_eq!((last.min, last.max, last.first, last.first_time, last.last_time, last.correction), (2.0, 7.0, 2.0, 3, 10, 0.0));
+        assert!(last.last.is_nan() && last.sum.is_nan());
         assert_eq!(increase(&[]), None);
+        let sums = |values: &[f64]| reduce(&(1..).take(values.len()).collect::<Vec<_>>(), values, 10)[0].sum;
+        assert_eq!((sums(&[1e16, 1.0, -1e16]), sums(&[f64::MAX, f64::MAX, 1.0])), (1.0, f64::INFINITY));
     }
 
     proptest! {

@@ -90,7 +90,7 @@ fn main() {
     store.state().commit(&[Change::Put(TOKENS, "fixture".into(), b"value".to_vec())]).expect("room");
     drop(store);
     // Two weeks later the first week is written as windows.
-    let tier = Tier { resolution: Duration::from_secs(3600), after: Duration::from_secs(3600) };
+    let tier = Tier { resolution: Duration::from_secs(3600), after: Duration::from_secs(3600), keep: None };
     clock.advance(Duration::from_secs(14 * 86_400));
     let store = Store::open(Options { tiers: vec![tier], ..options() }).expect("the directory");
     let mut batch = Batch::new(Origin::new("fixture"));

@@ -23,7 +23,7 @@ fn main() {
     let series = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(2000);
     let dir = std::env::temp_dir().join(format!("watchfire-tiers-{}", std::process::id()));
     let clock = ManualClock::new(Timestamp(START));
-    let tier = |minutes: u64| Tier { resolution: Duration::from_secs(minutes * 60), after: Duration::from_secs(3600) };
+    let tier = |minutes: u64| Tier { resolution: Duration::from_secs(minutes * 60), after: Duration::from_secs(3600), keep: None };
     let open = |tiers: Vec<Tier>| {
         Store::open(Options { keeper: false, min_free_bytes: 0, tiers, ..Options::new(&dir, clock.clone() as Arc<dyn Clock>) }).expect("a store")
     };

@@ -13,6 +13,8 @@ pub struct Tier {
     pub resolution: Duration,
     /// How old a week must be before it is written as windows; not less than the out-of-order window.
     pub after: Duration,
+    /// How long the windows are kept; `None` is for ever.
+    pub keep: Option<Duration>,
 }
 
 /// How a store is opened. Take [`Options::new`] and change what differs.
@@ -30,8 +32,6 @@ pub struct Options {
     pub retention: Option<Duration>,
     /// Which windows are kept longer than samples; none by default.
     pub tiers: Vec<Tier>,
-    /// How long they are kept; `None` is for ever.
-    pub tier_retention: Option<Duration>,
     /// How many bytes all data may occupy; the oldest segments go first. `None` is without limit.
     pub size_max: Option<u64>,
     /// How many series may be active at once.
@@ -74,7 +74,6 @@ impl Options {
             sync_interval: Duration::from_secs(5),
             retention: None,
             tiers: Vec::new(),
-            tier_retention: None,
             size_max: None,
             series_max: 100_000,
             out_of_order_window: Duration::from_secs(2 * 3600),

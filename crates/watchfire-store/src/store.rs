@@ -14,6 +14,7 @@ use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, ReadError, Selection, Source, Visitor, WindowVisitor};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::Timestamp;
+use watchfire_model::windows::Kept;
 use watchfire_model::write::{Sink, WriteError, Written};
 
 use crate::engine::Engine;
@@ -221,8 +222,8 @@ impl Source for Store {
     fn exemplars(&self, selection: &Selection, budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
         self.engine.exemplars(selection, budget)
     }
-    fn resolutions(&self) -> Vec<i64> {
-        self.engine.resolutions()
+    fn kept_windows(&self) -> Vec<Kept> {
+        self.engine.kept_windows()
     }
     fn windows(&self, selection: &Selection, resolution_ms: i64, budget: &Budget, visit: &mut WindowVisitor<'_>) -> Result<(), ReadError> {
         self.engine.windows(selection, resolution_ms, budget, visit)

@@ -57,16 +57,16 @@ fn r63_version_3_is_read() {
     let clock = ManualClock::new(Timestamp(START + 15 * 86_400_000));
     let store = Store::open(Options { keeper: false, min_free_bytes: 0, ..Options::new(dir.path(), clock.clone()) }).unwrap();
     assert_eq!((store.stats().tiers, store.stats().quarantined), (1, 0));
-    assert_eq!(store.resolutions(), [3_600_000]);
+    assert_eq!(store.kept_windows().iter().map(|kept| kept.resolution_ms).collect::<Vec<_>>(), [3_600_000]);
     let (mut kept, mut told) = (0, 0);
     let selection = Selection { matchers: vec![], start: Timestamp::MIN, end: Timestamp::MAX };
     let budget = Budget::unlimited(clock);
     let windows = store.windows(&selection, 3_600_000, &budget, &mut |series| {
         kept += series.windows.iter().map(|w| w.count).sum::<u32>();
         if series.labels.metric_name() == "fixture_counter" {
-            assert_eq!(series.windows.len(), 28);
-            let first = series.windows[1];
-            assert_eq!((first.start, first.count, first.first, first.last, first.correction), (START + 3_600_000, 60, 1020.0, 2023.0, 0.0));
+            assert_eq!((series.windows.len(), series.windows[0].count), (29, 1));
+            let first = series.windows[2];
+            assert_eq!((first.start, first.count, first.first, first.last, first.correction), (START + 3_600_001, 60, 1037.0, 2040.0, 0.0));
         }
         Ok(ControlFlow::Continue(()))
     });

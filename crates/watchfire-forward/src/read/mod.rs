@@ -12,7 +12,8 @@ use watchfire_collect::scrape::config::RemoteRead;
 use watchfire_model::batch::{Metadata, SeriesExemplars};
 use watchfire_model::labels::Labels;
 use watchfire_model::meter::Meter;
-use watchfire_model::read::{Budget, ReadError, Selection, Series, Source, Visitor};
+use watchfire_model::read::{Budget, ReadError, Selection, Series, Source, Visitor, WindowVisitor};
+use watchfire_model::windows::Kept;
 use watchfire_net::client::Caller;
 
 use endpoint::{Endpoint, Failure};
@@ -127,6 +128,14 @@ impl Source for RemoteSource {
     }
     fn exemplars(&self, selection: &Selection, budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
         self.parts.local.exemplars(selection, budget)
+    }
+    /// Other places give samples only, and these may be of any time: then nobody can say what windows tell.
+    fn kept_windows(&self) -> Vec<Kept> {
+        if self.endpoints.read().unwrap_or_else(PoisonError::into_inner).is_empty() { self.parts.local.kept_windows() } else { Vec::new() }
+    }
+    /// Those of here; who asks has seen that there are no other places.
+    fn windows(&self, selection: &Selection, resolution_ms: i64, budget: &Budget, visit: &mut WindowVisitor<'_>) -> Result<(), ReadError> {
+        self.parts.local.windows(selection, resolution_ms, budget, visit)
     }
     fn metadata(&self) -> Vec<Metadata> {
         self.parts.local.metadata()

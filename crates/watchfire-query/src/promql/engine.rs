@@ -2,6 +2,7 @@
 //! It chooses no times and formats nothing: that is the caller's business.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,6 +190,7 @@ impl Engine {
         Evaluator {
             source,
             budget,
+            kept: OnceCell::new(),
             notes: Annotations::new(text),
             names: if self.delayed_name_removal { Names::DroppedAtEnd } else { Names::DroppedAtOnce },
             lookback: millis(self.lookback),

@@ -4,6 +4,7 @@
 use super::annotations::Annotations;
 use super::ast::{Call, Node, ValueType};
 use super::error::QueryError;
+use super::eval::kept::{self, OfWindows};
 use super::eval::{self, Civil, Evaluator, Grid, Output, Window, native};
 
 use ValueType::{Matrix as M, Scalar as S, String as T, Vector as V};
@@ -54,6 +55,8 @@ pub(super) struct OverTime {
     pub(super) counter: bool,
     /// The same for a window that holds native histograms; it gets `compute` for the floats.
     pub(super) native: Native,
+    /// The same from windows that the range is made of, where these tell enough.
+    pub(super) windows: Option<OfWindows>,
 }
 
 /// What a function makes of a window with native histograms.
@@ -94,6 +97,13 @@ impl Function {
         }
         self
     }
+    /// Says that windows are enough for it, and how.
+    const fn of_windows(mut self, windows: OfWindows) -> Function {
+        if let Code::Window(ref mut over_time) = self.code {
+            over_time.windows = Some(windows);
+        }
+        self
+    }
     const fn checked(mut self, check: fn(&[f64; 2], usize, &mut Annotations) -> Result<(), QueryError>) -> Function {
         if let Code::Window(ref mut over_time) = self.code {
             over_time.check = check;
@@ -108,7 +118,12 @@ const fn calendar(name: &'static str, compute: fn(&Civil) -> f64) -> Function {
     entry(name, &[V], V, Code::Calendar(compute)).variadic(1).asks_time()
 }
 const fn window(name: &'static str, args: &'static [ValueType], compute: fn(&Window<'_>) -> Option<f64>) -> Function {
-    entry(name, args, V, Code::Window(OverTime { compute, check: eval::any_parameters, keeps_name: false, counter: false, native: native::ignore }))
+    entry(
+        name,
+        args,
+        V,
+        Code::Window(OverTime { compute, check: eval::any_parameters, keeps_name: false, counter: false, native: native::ignore, windows: None }),
+    )
 }
 const fn other(
     name: &'static str,
@@ -181,30 +196,30 @@ static FUNCTIONS: &[Function] = &[
     other("label_replace", &[V, T, T, T, T], V, eval::label_replace),
     // Windows: change.
     window("changes", &[M], eval::changes).native(native::count_changes),
-    window("delta", &[M], eval::delta).native(native::delta),
+    window("delta", &[M], eval::delta).of_windows(kept::delta).native(native::delta),
     window("deriv", &[M], eval::deriv),
     window("double_exponential_smoothing", &[M, S, S], eval::double_exponential_smoothing).checked(eval::smoothing_factors).experimental(),
     window("idelta", &[M], eval::idelta).native(native::idelta),
-    window("increase", &[M], eval::increase).native(native::increase).of_counters(),
+    window("increase", &[M], eval::increase).of_windows(kept::increase_of).native(native::increase).of_counters(),
     window("irate", &[M], eval::irate).native(native::irate),
     window("predict_linear", &[M, S], eval::predict_linear).asks_time(),
-    window("rate", &[M], eval::rate).native(native::rate).of_counters(),
+    window("rate", &[M], eval::rate).of_windows(kept::rate).native(native::rate).of_counters(),
     window("resets", &[M], eval::resets).native(native::count_resets),
     // Windows: aggregation over time.
-    window("avg_over_time", &[M], eval::avg_over_time).native(native::mean),
-    window("count_over_time", &[M], eval::count_over_time).native(native::either),
-    window("first_over_time", &[M], eval::first_over_time).native(native::first).keeps_name().experimental(),
-    window("last_over_time", &[M], eval::last_over_time).native(native::last).keeps_name(),
+    window("avg_over_time", &[M], eval::avg_over_time).of_windows(kept::avg).native(native::mean),
+    window("count_over_time", &[M], eval::count_over_time).of_windows(kept::count).native(native::either),
+    window("first_over_time", &[M], eval::first_over_time).of_windows(kept::first).native(native::first).keeps_name().experimental(),
+    window("last_over_time", &[M], eval::last_over_time).of_windows(kept::last).native(native::last).keeps_name(),
     window("mad_over_time", &[M], eval::mad_over_time).experimental(),
-    window("max_over_time", &[M], eval::max_over_time),
-    window("min_over_time", &[M], eval::min_over_time),
-    window("present_over_time", &[M], |_| Some(1.0)).native(native::either),
+    window("max_over_time", &[M], eval::max_over_time).of_windows(kept::max),
+    window("min_over_time", &[M], eval::min_over_time).of_windows(kept::min),
+    window("present_over_time", &[M], |_| Some(1.0)).of_windows(kept::present).native(native::either),
     window("quantile_over_time", &[S, M], eval::quantile_over_time).checked(eval::quantile_parameter),
     window("stddev_over_time", &[M], eval::stddev_over_time),
     window("stdvar_over_time", &[M], eval::stdvar_over_time),
-    window("sum_over_time", &[M], eval::sum_over_time).native(native::sum),
-    window("ts_of_first_over_time", &[M], eval::ts_of_first_over_time).native(native::either).experimental(),
-    window("ts_of_last_over_time", &[M], eval::ts_of_last_over_time).native(native::either).experimental(),
+    window("sum_over_time", &[M], eval::sum_over_time).of_windows(kept::sum).native(native::sum),
+    window("ts_of_first_over_time", &[M], eval::ts_of_first_over_time).of_windows(kept::first_time).native(native::either).experimental(),
+    window("ts_of_last_over_time", &[M], eval::ts_of_last_over_time).of_windows(kept::last_time).native(native::either).experimental(),
     window("ts_of_max_over_time", &[M], eval::ts_of_max_over_time).experimental(),
     window("ts_of_min_over_time", &[M], eval::ts_of_min_over_time).experimental(),
     // Histograms.

@@ -21,6 +21,8 @@ mod pretty;
 #[cfg(test)]
 mod histogram_tests;
 #[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
 mod tests;
 
 pub use ast::{

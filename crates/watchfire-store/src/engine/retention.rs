@@ -85,13 +85,13 @@ impl Engine {
             shared.segments.iter().chain(&shared.tiers).cloned().collect()
         };
         segments.sort_by_key(|s| (s.footer.max, s.id));
-        let tiers_earliest = self.options.tier_retention.filter(|_| by_age).map(|keep| self.now().saturating_sub(millis(keep)));
         let earliest = self.options.retention.filter(|_| by_age).map(|keep| self.now().saturating_sub(millis(keep)));
         let mut total = self.total_bytes();
         let mut due = Vec::new();
         for segment in segments {
             let of_tier = segment.footer.tier.is_some();
-            let reason = match (if of_tier { tiers_earliest } else { earliest }, self.options.size_max) {
+            let keeps_from = if of_tier { self.tier_earliest(&segment).filter(|_| by_age) } else { earliest };
+            let reason = match (keeps_from, self.options.size_max) {
                 // Samples wait until the tiers have them.
                 (Some(earliest), _) if segment.footer.max < earliest && (of_tier || self.is_in_tiers(&segment)) => "retention",
                 (_, Some(max)) if total > max => "size",

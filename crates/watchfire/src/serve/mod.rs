@@ -188,6 +188,7 @@ fn open_store(settings: &Settings, clock: &SharedClock, meter: &Meter) -> Result
     options.meter = meter.clone();
     options.sync_interval = storage.sync_interval;
     options.retention = storage.metrics_retention;
+    options.tiers.clone_from(&storage.tiers);
     options.size_max = storage.size_max;
     options.series_max = storage.series_max as usize;
     options.out_of_order_window = storage.out_of_order_window;

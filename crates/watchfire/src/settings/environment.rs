@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 46] = [
+const KEYS: [(&str, bool); 47] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -24,6 +24,7 @@ const KEYS: [(&str, bool); 46] = [
     ("storage.retention.logs", false),
     ("storage.retention.traces", false),
     ("storage.retention.profiles", false),
+    ("storage.tiers", true),
     ("storage.max_size", false),
     ("storage.sync_interval", false),
     ("storage.out_of_order_window", false),

@@ -5,6 +5,7 @@ mod environment;
 mod foreign;
 #[cfg(test)]
 mod tests;
+mod tiers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use watchfire_api::auth;
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
 use watchfire_net::secret::Secret;
+use watchfire_store::Tier;
 
 pub(crate) use environment::Environment;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
@@ -77,6 +79,8 @@ pub(crate) struct ServerSettings {
 pub(crate) struct StorageSettings {
     /// `None` is unlimited.
     pub(crate) metrics_retention: Option<Duration>,
+    /// Which windows are kept longer than samples.
+    pub(crate) tiers: Vec<Tier>,
     pub(crate) size_max: Option<u64>,
     pub(crate) sync_interval: Duration,
     pub(crate) out_of_order_window: Duration,
@@ -408,6 +412,7 @@ fn read_storage(storage: Reader<'_>) -> StorageSettings {
     }
     let settings = StorageSettings {
         metrics_retention,
+        tiers: tiers::read(&storage),
         size_max: storage.bytes("max_size"),
         sync_interval: ms("sync_interval", 5_000),
         out_of_order_window: ms("out_of_order_window", 7_200_000),

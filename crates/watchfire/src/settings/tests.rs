@@ -42,6 +42,18 @@ fn r61_errors_name_their_place_and_all_come_at_once() {
         "storage:\n  retention:\n    metrics: 0s\n",
         &["w.yml:3:14: error: storage.retention.metrics: must be longer than 0; say \"unlimited\" to keep everything"],
     );
+    check("storage:\n  tiers:\n    - {resolution: 5m, after: 1d, keep: 90d}\n    - {resolution: 1h, keep: unlimited}\n", &[]);
+    check(
+        "storage:\n  tiers:\n    - {resolution: 5h, after: 2d, keep: 1d}\n    - {after: 1d}\n    - 1h:1d\n    - {resolution: 5m}\n    - {resolution: 5m, kep: 1y}\n",
+        &[
+            "w.yml:3:7: error: storage.tiers[0]: windows must be a whole part of a week, such as 5m or 1h",
+            "w.yml:3:7: error: storage.tiers[0]: must keep windows for longer than the time after which they are written",
+            "w.yml:4:7: error: storage.tiers[1]: must say how long a window is (resolution), as in {resolution: 5m, after: 1d, keep: 90d} or 5m:1d:90d",
+            "w.yml:5:7: error: storage.tiers[2]: must say how long a window is (resolution), as in {resolution: 5m, after: 1d, keep: 90d} or 5m:1d:90d",
+            "w.yml:7:7: error: storage.tiers[4]: another tier has windows of this length",
+            "w.yml:7:24: error: unknown key \"kep\" in storage.tiers[4]; did you mean \"keep\"?",
+        ],
+    );
     check("memory:\n  limit: 1MB\n", &["w.yml:2:10: error: memory.limit: must be at least 32MB"]);
     check(
         "log:\n  level: watchfire=\n",
@@ -67,7 +79,11 @@ fn r61_errors_name_their_place_and_all_come_at_once() {
 #[test]
 fn flag_beats_environment_beats_file_beats_default() {
     let dir = tempfile::tempdir().unwrap();
-    let path = write(dir.path(), "w.yml", "server:\n  listen: 127.0.0.1:1\nstorage:\n  max_size: 1GB\n  retention: {metrics: unlimited}\n");
+    let path = write(
+        dir.path(),
+        "w.yml",
+        "server:\n  listen: 127.0.0.1:1\nstorage:\n  max_size: 1GB\n  tiers: [{resolution: 5m, keep: 90d}]\n  retention: {metrics: unlimited}\n",
+    );
     let environment = Environment::of(&[
         ("WATCHFIRE_SERVER_LISTEN", "127.0.0.1:2"),
         ("GPU_HTTP_TIMEOUT", "2.5"),
@@ -78,6 +94,11 @@ fn flag_beats_environment_beats_file_beats_default() {
     assert!(loaded.server.listen_explicit);
     assert_eq!(loaded.storage.size_max, Some(1 << 30));
     assert_eq!(loaded.storage.metrics_retention, None);
+    let days = |n: u64| Duration::from_secs(n * 86_400);
+    assert_eq!(loaded.storage.tiers, [Tier { resolution: Duration::from_secs(300), after: days(1), keep: Some(days(90)) }]);
+    let environment = Environment::of(&[("WATCHFIRE_STORAGE_TIERS", "5m:2d:90d,1h:2d:unlimited")]);
+    let tier = |minutes: u64, keep| Tier { resolution: Duration::from_secs(minutes * 60), after: days(2), keep };
+    assert_eq!(load(&flags(&path), &environment).ok().unwrap().settings.storage.tiers, [tier(5, Some(days(90))), tier(60, None)]);
     assert_eq!(loaded.gpu.http_timeout_s, 2.5);
     assert_eq!(loaded.gpu.poll_interval_s, 5.0);
     assert_eq!(loaded.server.trusted_networks, ["10.0.0.0/8", "192.168.0.0/16"]);

@@ -49,6 +49,9 @@ impl Evaluator<'_> {
             *slot = self.eval_scalar(arg, grid)?;
         }
         check_extension(call, range_arg)?;
+        if let Some(columns) = self.over_kept(over_time, range_arg, grid)? {
+            return Ok(columns);
+        }
         let at = call.args.first().map_or(0, |a| a.unwrapped().start);
         let mut columns = self.no_columns();
         let (range, reference) = self.windows(range_arg, grid)?;
@@ -116,7 +119,7 @@ impl Evaluator<'_> {
 }
 
 /// A rate of something that says it is no counter, by its type where series carry it, else by its name.
-fn note_counter(evaluator: &mut Evaluator<'_>, labels: &Labels, at: usize) {
+pub(super) fn note_counter(evaluator: &mut Evaluator<'_>, labels: &Labels, at: usize) {
     let name = labels.metric_name();
     if let Some(type_label) = labels.get("__type__").filter(|_| !name.is_empty()) {
         if !matches!(type_label, "counter" | "histogram") {
@@ -286,6 +289,13 @@ pub(in crate::promql) fn absent_over_time(evaluator: &mut Evaluator<'_>, call: &
             *seen |= last.is_some_and(|t| t > end.saturating_sub(range));
         }
     };
+    let whole = evaluator.each_kept(node, grid, &mut |_, series| {
+        mark(&mut series.windows.iter().map(|w| w.last_time));
+        Ok(())
+    })?;
+    if whole {
+        return missing(evaluator, node, &present, grid);
+    }
     evaluator.each_series(node, grid, &mut |_, _, samples| {
         mark(&mut samples.times.iter().copied());
         mark(&mut samples.histograms.iter().map(|h| h.time.0));

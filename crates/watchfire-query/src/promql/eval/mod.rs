@@ -8,6 +8,7 @@ mod column;
 mod extended;
 mod histogram;
 mod info;
+pub(in crate::promql) mod kept;
 mod label;
 mod label_hash;
 mod matching;
@@ -20,7 +21,10 @@ mod rate;
 mod selector;
 mod sum;
 
+use std::cell::OnceCell;
+
 use watchfire_model::read::{Budget, Source};
+use watchfire_model::windows::Kept;
 
 use super::annotations::Annotations;
 use super::ast::{Node, NodeKind, Unary};
@@ -78,6 +82,8 @@ impl Grid {
 pub(super) struct Evaluator<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) budget: &'a Budget,
+    /// What the source keeps as windows, once somebody has asked.
+    pub(super) kept: OnceCell<Vec<Kept>>,
     pub(super) notes: Annotations,
     pub(super) names: Names,
     pub(super) lookback: i64,

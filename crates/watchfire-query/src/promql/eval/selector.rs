@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
-use watchfire_model::read::{Selection, Series};
+use watchfire_model::read::{ReadError, Selection, Series};
 use watchfire_model::sample::{HistogramSample, is_stale};
 use watchfire_model::time::Timestamp;
 
@@ -27,6 +27,10 @@ pub(super) struct Reference {
 impl Reference {
     pub(super) fn at(&self, i: usize) -> i64 {
         self.pinned.unwrap_or_else(|| self.grid.time(i)).saturating_sub(self.offset)
+    }
+    /// Whether it looks at multiples of a length only.
+    pub(super) fn is_aligned(&self, ms: i64) -> bool {
+        self.first() % ms == 0 && (self.pinned.is_some() || self.grid.count <= 1 || self.grid.step % ms == 0)
     }
     pub(super) fn first(&self) -> i64 {
         self.at(0)
@@ -161,6 +165,7 @@ impl Evaluator<'_> {
         end: i64,
         visit: &mut dyn FnMut(&mut Self, Series) -> Evaluated<()>,
     ) -> Evaluated<()> {
+        self.note_removed(start);
         let selection = Selection { matchers: selector.matchers.clone(), start: Timestamp(start), end: Timestamp(end) };
         let (source, budget) = (self.source, self.budget);
         let mut failure = None;
@@ -169,14 +174,7 @@ impl Evaluator<'_> {
             let held = series.cost();
             let result = visit(self, series);
             budget.release_samples(held);
-            match result {
-                Ok(()) => Ok(ControlFlow::Continue(())),
-                Err(QueryError::Read(e)) => Err(e),
-                Err(other) => {
-                    failure = Some(other);
-                    Ok(ControlFlow::Break(()))
-                }
-            }
+            outcome(result, &mut failure)
         })?;
         failure.map_or(Ok(()), Err)
     }
@@ -275,6 +273,18 @@ impl Evaluator<'_> {
         })?;
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
         united(found)
+    }
+}
+
+/// How a source goes on after a visit. A failure that is none of reading is kept beside.
+pub(super) fn outcome(result: Evaluated<()>, failure: &mut Option<QueryError>) -> Result<ControlFlow<()>, ReadError> {
+    match result {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(QueryError::Read(e)) => Err(e),
+        Err(other) => {
+            *failure = Some(other);
+            Ok(ControlFlow::Break(()))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use watchfire_model::matcher::Matcher;
 use watchfire_model::sample::stale_nan;
-use watchfire_model::windows::{Window, reduce};
+use watchfire_model::windows::{Kept, Window, reduce};
 
 use super::*;
 use crate::options::Tier;
@@ -16,7 +16,7 @@ const START: i64 = NOW - NOW % WEEK - 4 * WEEK;
 type Windows = BTreeMap<String, Vec<Window>>;
 
 fn with_tiers(clock: &Arc<ManualClock>) -> Options {
-    let tier = Tier { resolution: Duration::from_secs(3600), after: Duration::from_secs(86_400) };
+    let tier = Tier { resolution: Duration::from_secs(3600), after: Duration::from_secs(86_400), keep: None };
     Options { tiers: vec![tier], ..options(clock) }
 }
 
@@ -24,7 +24,7 @@ fn reopen(disk: &SimulatedDisk, clock: &Arc<ManualClock>) -> Engine {
     Engine::open(Arc::new(disk.clone()), with_tiers(clock)).expect("an engine")
 }
 
-/// Three weeks and a half of a gauge, a counter with resets, a series that ends, and histograms, which have no windows.
+/// Three weeks and a half, and one moment of the week before: the border belongs to it. A gauge, a counter with resets, a series that ends, and histograms, which have no windows.
 fn filled(disk: &SimulatedDisk, clock: &Arc<ManualClock>) -> Engine {
     let engine = reopen(disk, clock);
     for n in 0..(7 * WEEK / 2 / STEP) {
@@ -61,7 +61,8 @@ fn windows(engine: &Engine, start: i64, end: i64) -> Windows {
     let mut all = Windows::new();
     let read = engine.windows(&selection, RESOLUTION, &Budget::unlimited(ManualClock::new(Timestamp(NOW))), &mut |s| {
         assert_eq!(s.resolution_ms, RESOLUTION);
-        assert!(all.insert(s.labels.to_string(), s.windows).is_none(), "every series once");
+        assert_eq!(s.histograms, s.windows.is_empty(), "the histograms are series of their own");
+        assert!(s.histograms || all.insert(s.labels.to_string(), s.windows).is_none(), "every series once");
         Ok(ControlFlow::Continue(()))
     });
     read.expect("a readable engine");
@@ -98,12 +99,13 @@ fn windows_outlive_the_samples_and_tell_the_same() {
     assert!(engine.downsample().unwrap() && engine.downsample().unwrap(), "two weeks are over by more than a day");
     check(&engine, "from both");
     while engine.downsample().unwrap() {}
-    assert_eq!(engine.stats().tiers, 3);
+    assert_eq!(engine.stats().tiers, 4);
     drop(engine);
     engine = reopen(&disk, &clock);
     check(&engine, "after a restart");
     assert!(!engine.downsample().unwrap(), "nothing is due");
-    assert_eq!(engine.resolutions(), [RESOLUTION]);
+    let kept = |alone_until| [Kept { resolution_ms: RESOLUTION, since: i64::MIN, until: START + 3 * WEEK, alone_until }];
+    assert_eq!(engine.kept_windows(), kept(i64::MIN), "all samples are there");
     // The samples of the first two weeks go; a week that no tier has would wait.
     drop(engine);
     let keep = Options { retention: Some(Duration::from_secs(10 * 86_400)), ..with_tiers(&clock) };
@@ -117,6 +119,7 @@ fn windows_outlive_the_samples_and_tell_the_same() {
     assert!(stats.segment_samples < before / 2, "{stats:?}");
     assert!(expected(&engine).values().all(|windows| windows[0].start > START + WEEK), "samples have gone");
     check(&engine, "where samples have gone");
+    assert_eq!(engine.kept_windows(), kept(START + 2 * WEEK));
     drop(engine);
     engine = reopen(&disk, &clock);
     check(&engine, "where samples have gone, after a restart");
@@ -131,12 +134,12 @@ fn samples_wait_for_their_tier() {
     let disk = SimulatedDisk::default();
     let clock = ManualClock::new(Timestamp(START));
     drop(filled(&disk, &clock));
-    let tier = Tier { resolution: Duration::from_secs(3600), after: Duration::from_secs(60 * 86_400) };
+    let tier = Tier { resolution: Duration::from_secs(3600), after: Duration::from_secs(60 * 86_400), keep: None };
     let keep = Options { retention: Some(Duration::from_secs(86_400)), tiers: vec![tier], ..options(&clock) };
     let engine = Engine::open(Arc::new(disk.clone()), keep).unwrap();
     assert_eq!(engine.cleanup_preview().files, [], "no tier has them yet");
     drop(engine);
-    let crossing = Tier { resolution: Duration::from_secs(5 * 3600), after: Duration::ZERO };
+    let crossing = Tier { resolution: Duration::from_secs(5 * 3600), after: Duration::ZERO, keep: None };
     assert!(Engine::open(Arc::new(disk), Options { tiers: vec![crossing], ..options(&clock) }).is_err(), "windows must divide a week");
 }
 
@@ -153,7 +156,7 @@ fn late_samples_and_deletions_reach_the_tier() {
     assert_same(&windows(&engine, i64::MIN, i64::MAX), &expected(&engine), "from a segment that the tier does not have");
     assert!(engine.downsample().unwrap());
     assert_same(&windows(&engine, i64::MIN, i64::MAX), &expected(&engine), "written anew");
-    assert_eq!(engine.stats().tiers, 3);
+    assert_eq!(engine.stats().tiers, 4);
     let (start, end) = (START + DAY + 90 * 60_000, START + 2 * DAY);
     engine.delete_series(&[vec![Matcher::equal("n", "0")]], start, end).unwrap();
     assert_same(&windows(&engine, i64::MIN, i64::MAX), &expected(&engine), "deleted");
@@ -171,7 +174,7 @@ fn r02_death_at_every_step_of_a_tier_loses_nothing() {
     let start = SimulatedDisk::default();
     let clock = ManualClock::new(Timestamp(START));
     let engine = filled(&start, &clock);
-    engine.downsample().unwrap();
+    assert!(engine.downsample().unwrap() && engine.downsample().unwrap());
     // One week is rewritten, two are new.
     engine.write(&batch(&[(series(7), START + DAY, 1.0)])).unwrap();
     engine.flush().unwrap();
@@ -194,6 +197,6 @@ fn r02_death_at_every_step_of_a_tier_loses_nothing() {
         assert_same(&windows(&engine, i64::MIN, i64::MAX), &all, &format!("step {step}"));
         while engine.downsample().unwrap() {}
         assert_same(&windows(&engine, i64::MIN, i64::MAX), &all, &format!("step {step}"));
-        assert_eq!((engine.stats().tiers, engine.stats().quarantined), (3, 0), "step {step}");
+        assert_eq!((engine.stats().tiers, engine.stats().quarantined), (4, 0), "step {step}");
     }
 }

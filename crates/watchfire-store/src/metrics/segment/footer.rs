@@ -139,15 +139,17 @@ pub(super) struct Tail {
     pub(super) offset: u64,
     pub(super) len: u32,
     pub(super) crc: u32,
+    /// The major version of the file.
+    pub(super) major: u16,
 }
 
 impl Tail {
-    pub(super) fn encode(self, major: u16) -> [u8; TAIL_BYTES] {
+    pub(super) fn encode(self) -> [u8; TAIL_BYTES] {
         let mut out = [0; TAIL_BYTES];
         out[..8].copy_from_slice(&self.offset.to_le_bytes());
         out[8..12].copy_from_slice(&self.len.to_le_bytes());
         out[12..16].copy_from_slice(&self.crc.to_le_bytes());
-        out[16..18].copy_from_slice(&major.to_le_bytes());
+        out[16..18].copy_from_slice(&self.major.to_le_bytes());
         out[18..20].copy_from_slice(&MINOR.to_le_bytes());
         out[24..].copy_from_slice(&MAGIC_END);
         out
@@ -170,6 +172,6 @@ impl Tail {
         if len > FOOTER_BYTES_MAX {
             return Err(damaged("footer length"));
         }
-        Ok(Tail { offset, len, crc })
+        Ok(Tail { offset, len, crc, major })
     }
 }

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zstd::bulk::Decompressor;
 
-use super::SegmentError;
 use super::blocks::{Blocks, Key};
 use super::chunk::{ChunkDecoder, Piece};
 use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
 use super::index::{LabelIndex, Run, RunIndex};
 use super::opened::{Opened, without};
+use super::{MAJOR_HISTOGRAMS, SegmentError};
 use crate::file::{Disk, File};
 use crate::metrics::tombstones::{Deleted, Tombstone};
 
@@ -28,6 +28,8 @@ pub(crate) struct Segment {
     pub(crate) id: u64,
     pub(crate) bytes: u64,
     pub(crate) footer: Footer,
+    /// Whether it holds native histograms.
+    pub(crate) has_histograms: bool,
     loaded: Mutex<Option<Arc<Loaded>>>,
     /// When the index was last asked for, on whatever clock the asker counts.
     pub(crate) used: AtomicU64,
@@ -77,6 +79,7 @@ impl Segment {
             id,
             bytes,
             footer,
+            has_histograms: tail.major == MAJOR_HISTOGRAMS,
             loaded: Mutex::new(None),
             used: AtomicU64::new(0),
             damaged: AtomicBool::new(false),

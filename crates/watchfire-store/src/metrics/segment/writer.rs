@@ -186,9 +186,9 @@ impl<'a> SegmentWriter<'a> {
         self.footer.runs = self.append(Some(&runs))?;
         self.footer.series = series.len() as u64;
         let footer = self.footer.encode();
-        let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer) };
+        let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer), major: self.major };
         self.file.write_all_at(&footer, self.offset)?;
-        self.file.write_all_at(&tail.encode(self.major), self.offset + footer.len() as u64)?;
+        self.file.write_all_at(&tail.encode(), self.offset + footer.len() as u64)?;
         self.file.sync()?;
         let path = path_of(self.dir, self.id);
         self.disk.rename(&self.temporary, &path)?;
