@@ -32,7 +32,7 @@ pub struct Parts {
     pub sink: Arc<dyn Sink>,
     /// Where our own counts go.
     pub meter: Meter,
-    /// The total of detections; may block.
+    /// The total of detections; it is asked with every look and must not block.
     pub detections: Option<Arc<DetectionsTotal>>,
     /// How `/health` of AI services is fetched; without it that source is left out.
     pub fetch: Option<Arc<dyn Fetch>>,
@@ -156,7 +156,7 @@ impl GpuMonitor {
         if readings.is_empty() {
             readings.push((0, GpuSample::mock(at)));
         }
-        let total = self.total_of_detections().await;
+        let total = self.inner.parts.detections.as_ref().and_then(|total| total());
         let now = self.inner.parts.clock.monotonic();
         let first = {
             let mut state = self.state();
@@ -177,12 +177,6 @@ impl GpuMonitor {
         }
         self.inner.callbacks.tell(&first);
         self.store(readings, at).await;
-    }
-
-    async fn total_of_detections(&self) -> Option<f64> {
-        let detections = self.inner.parts.detections.clone()?;
-        // The store may be asked, which reads from disk.
-        tokio::task::spawn_blocking(move || detections()).await.ok().flatten()
     }
 
     /// Reads the best source that works; nothing when none does.
