@@ -2,9 +2,11 @@
 # Figures of the whole program in one run: binary size, start on a day of data, memory and CPU of watching this machine, and one
 # scrape job on us and on Debian's Prometheus.
 # usage: bench/stack.sh BINARY [MINUTES=10]   prints tables; asserts nothing. On shared machines absolute times mean little: read
-# the ratios. FILL names the data generator when it does not lie at examples/fill beside BINARY; SERIES=2500 is the size of its day.
+# the ratios. INTERVAL=250ms and EXPORTERS=9 change the scrape job (10s, 3). FILL names the data generator when it does not lie at
+# examples/fill beside BINARY; SERIES=2500 is the size of its day.
 set -euo pipefail
 binary=$(readlink -f "${1:?usage: bench/stack.sh BINARY [MINUTES]}"); minutes=${2:-10}
+interval=${INTERVAL:-10s}; exporters=${EXPORTERS:-3}
 fill=${FILL:-$(dirname "$binary")/examples/fill}; series=${SERIES:-2500}
 work=$(mktemp -d); pids=(); last=
 stop_all() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
@@ -74,24 +76,25 @@ rm -rf "$work/clean" "$work/killed" "$work/copy"
 alone_port=$(free_port); start "$binary" serve --listen "127.0.0.1:$alone_port" --data-dir "$work/alone"; alone=$last
 wait_for "$alone_port" /-/ready
 
-# 3. Three node exporters, scraped every 10 s by both. Ours leaves the host alone here, so that both do the same work.
+# 3. Node exporters, scraped by both. Ours leaves the host alone here, so that both do the same work.
 peers=
 if command -v prometheus-node-exporter >/dev/null && command -v prometheus >/dev/null; then
   peers=yes; targets=
-  for _ in 1 2 3; do port=$(free_port); start prometheus-node-exporter --web.listen-address="127.0.0.1:$port"; targets+="'127.0.0.1:$port',"; wait_for "$port" /; done
-  printf "global: {scrape_interval: 10s, scrape_timeout: 5s}\nscrape_configs:\n- job_name: node\n  static_configs: [{targets: [%s]}]\n" "${targets%,}" >"$work/prometheus.yml"
+  for _ in $(seq "$exporters"); do port=$(free_port); start prometheus-node-exporter --web.listen-address="127.0.0.1:$port"; targets+="'127.0.0.1:$port',"; wait_for "$port" /; done
+  printf "global: {scrape_interval: %s, scrape_timeout: %s}\nscrape_configs:\n- job_name: node\n  static_configs: [{targets: [%s]}]\n" "$interval" "$interval" "${targets%,}" >"$work/prometheus.yml"
   printf "prometheus: %s/prometheus.yml\nhost: {interval: 1h}\n" "$work" >"$work/watchfire.yml"
   ours_port=$(free_port); start "$binary" serve --config "$work/watchfire.yml" --listen "127.0.0.1:$ours_port" --data-dir "$work/ours"; ours=$last
   wait_for "$ours_port" /-/ready
   theirs_port=$(free_port); start prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/theirs" --web.listen-address="127.0.0.1:$theirs_port"; theirs=$last
   wait_for "$theirs_port" /-/ready
-  for port in "$ours_port" "$theirs_port"; do wait_for "$port" "/api/v1/query?query=sum(up%7Bjob=%22node%22%7D)" ',"3"]'; done
+  for port in "$ours_port" "$theirs_port"; do wait_for "$port" "/api/v1/query?query=sum(up%7Bjob=%22node%22%7D)" ",\"$exporters\"]"; done
 else
   echo "SKIPPED: the same scrape job on both needs prometheus and prometheus-node-exporter" >&2
 fi
 
 sleep 30 # start-up is not what is compared
-a0=$(cpu_ms "$alone"); if [ "$peers" ]; then o0=$(cpu_ms "$ours"); t0=$(cpu_ms "$theirs"); fi
+by_thread() { for t in /proc/"$1"/task/*; do echo "${t##*/} $(cat "$t/comm") $(cut -d' ' -f1 "$t/schedstat")"; done; }
+a0=$(cpu_ms "$alone"); if [ "$peers" ]; then by_thread "$ours" >"$work/threads"; o0=$(cpu_ms "$ours"); t0=$(cpu_ms "$theirs"); fi
 echo; echo "| minute | watching, RSS kB | of that anonymous |${peers:+ scraping, RSS kB | Prometheus, RSS kB |}"; echo "|---|---|---|${peers:+---|---|}"
 for m in $(seq "$minutes"); do
   sleep 60
@@ -105,9 +108,11 @@ echo "| slope of RSS / of anonymous, kB per minute | $(slope "$work/alone.rss") 
 echo "| CPU, ms per minute | $((($(cpu_ms "$alone") - a0) / minutes)) |"
 if [ "$peers" ]; then
   o=$(($(cpu_ms "$ours") - o0)); t=$(($(cpu_ms "$theirs") - t0))
-  echo; echo "| same scrape job, three node exporters at 10 s | watchfire | $(prometheus --version 2>&1 | awk 'NR == 1 {print $1, $3}') | ratio |"; echo "|---|---|---|---|"
+  echo; echo "| same scrape job, $exporters node exporters at $interval | watchfire | $(prometheus --version 2>&1 | awk 'NR == 1 {print $1, $3}') | ratio |"; echo "|---|---|---|---|"
   ratio() { awk -v n="$1" -v a="$2" -v b="$3" 'BEGIN {printf "| %s | %d | %d | %.2f |\n", n, a, b, (b ? a / b : 0)}'; }
   ratio "CPU, ms in $minutes min" "$o" "$t"
   for f in VmRSS RssAnon; do ratio "$f, kB" "$(field "$ours" "$f")" "$(field "$theirs" "$f")"; done
   echo "| slope of RSS, kB per minute | $(slope "$work/ours.rss") | | |"
+  echo; echo "| CPU of watchfire's threads that are still there | ms in $minutes min |"; echo "|---|---|"
+  { cat "$work/threads"; echo; by_thread "$ours"; } | awk 'NF < 3 {later = 1; next} later {sum[$2] += $3 - before[$1]; next} {before[$1] = $3} END {for (name in sum) printf "| %s | %d |\n", name, sum[name] / 1e6}'
 fi
