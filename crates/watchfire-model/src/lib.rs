@@ -16,6 +16,7 @@ pub mod number;
 pub mod read;
 pub mod sample;
 pub mod state;
+pub mod sum;
 pub mod time;
 pub mod windows;
 pub mod write;

@@ -4,6 +4,7 @@
 
 use crate::labels::Labels;
 use crate::sample::is_stale;
+use crate::sum::Compensated;
 
 /// One window of one series; there is none where the series has no sample. Staleness markers are no samples.
 /// Windows are open on the left, as the ranges of PromQL are: a sample at a multiple of the length is the last one of its window.
@@ -83,16 +84,16 @@ pub fn window_start(time: i64, resolution_ms: i64) -> i64 {
 /// Makes windows of samples whose times ascend.
 pub fn reduce(times: &[i64], values: &[f64], resolution_ms: i64) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
-    let mut lost = 0.0;
+    let mut sum = Compensated::default();
     for (time, value) in times.iter().copied().zip(values.iter().copied()).filter(|(_, value)| !is_stale(*value)) {
         let start = window_start(time, resolution_ms);
         match windows.last_mut() {
-            Some(window) if window.start == start => window.add(time, value, &mut lost),
-            before => {
-                if let Some(window) = before {
-                    window.settle(lost);
-                }
-                lost = 0.0;
+            Some(window) if window.start == start => {
+                sum.add(value);
+                window.add(time, value, sum.value());
+            }
+            _ => {
+                sum = Compensated::starting(value);
                 windows.push(Window {
                     start,
                     count: 1,
@@ -108,20 +109,14 @@ pub fn reduce(times: &[i64], values: &[f64], resolution_ms: i64) -> Vec<Window> 
             }
         }
     }
-    if let Some(window) = windows.last_mut() {
-        window.settle(lost);
-    }
     windows
 }
 
 impl Window {
-    /// Adds a sample; what the sum loses by rounding is gathered beside it (Neumaier).
-    fn add(&mut self, time: i64, value: f64, lost: &mut f64) {
+    /// Adds a sample; `sum` is the sum with it.
+    fn add(&mut self, time: i64, value: f64, sum: f64) {
         self.count = self.count.saturating_add(1);
-        let total = self.sum + value;
-        let (large, small) = if self.sum.abs() >= value.abs() { (self.sum, value) } else { (value, self.sum) };
-        *lost = if total.is_infinite() { 0.0 } else { *lost + ((large - total) + small) };
-        self.sum = total;
+        self.sum = sum;
         if value < self.min || self.min.is_nan() {
             self.min = value;
         }
@@ -132,11 +127,6 @@ impl Window {
             self.correction += self.last;
         }
         (self.last, self.last_time) = (value, time);
-    }
-    fn settle(&mut self, lost: f64) {
-        if !self.sum.is_infinite() {
-            self.sum += lost;
-        }
     }
 }
 

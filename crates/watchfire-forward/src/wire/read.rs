@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use watchfire_ingest::protobuf::{Message, Value, WireError, Writer, text};
+use watchfire_ingest::protobuf::{Message, Value, WireError, Writer, label_pair};
 use watchfire_ingest::remote_write::{Decoder, Options, Version};
 use watchfire_ingest::tsdb::{self, ChunkSamples};
 use watchfire_model::batch::Origin;
@@ -146,7 +146,7 @@ fn chunked_series(data: &[u8]) -> Result<Series, FrameError> {
     let mut found = ChunkSamples::default();
     for field in Message::new(data) {
         match field? {
-            (1, Value::Bytes(label)) => labels.push(pair(label)?),
+            (1, Value::Bytes(label)) => labels.push(label_pair(label)?),
             (2, Value::Bytes(chunk)) => {
                 let (mut kind, mut bytes): (u64, &[u8]) = (0, &[]);
                 for field in Message::new(chunk) {
@@ -168,18 +168,6 @@ fn chunked_series(data: &[u8]) -> Result<Series, FrameError> {
     found.histograms.dedup_by_key(|h| h.time);
     let (times, values) = floats.into_iter().unzip();
     Ok(Series { labels: Labels::from_pairs(labels), times, values, histograms: found.histograms })
-}
-
-fn pair(data: &[u8]) -> Result<(&str, &str), WireError> {
-    let (mut name, mut value) = ("", "");
-    for field in Message::new(data) {
-        match field? {
-            (1, Value::Bytes(bytes)) => name = text(bytes)?,
-            (2, Value::Bytes(bytes)) => value = text(bytes)?,
-            _ => {}
-        }
-    }
-    Ok((name, value))
 }
 
 #[cfg(test)]

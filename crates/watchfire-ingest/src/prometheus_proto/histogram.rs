@@ -11,7 +11,7 @@ use super::sample::{has_time, read_timestamp};
 use super::{ProtoError, WrongHistogram};
 use crate::exposition::{Classic, RawExemplar};
 use crate::native;
-use crate::protobuf::{Message, Value, WireError, doubles, numbers, signed};
+use crate::protobuf::{Message, Value, WireError, bucket_span, doubles, numbers, signed};
 
 /// A classic bucket.
 pub(super) struct Bucket<'a> {
@@ -71,10 +71,10 @@ impl<'a> RawHistogram<'a> {
                 (6, Value::Fixed64(bits)) => raw.zero_threshold = f64::from_bits(bits),
                 (7, Value::Varint(n)) => raw.whole_zero_count = n,
                 (8, Value::Fixed64(bits)) => raw.float_zero_count = f64::from_bits(bits),
-                (9, Value::Bytes(span)) => raw.negative.spans.push(read_span(span)?),
+                (9, Value::Bytes(span)) => raw.negative.spans.push(bucket_span(span)?),
                 (10, value) => raw.negative.add_deltas(value)?,
                 (11, value) => doubles(value, |n| raw.negative.counts.push(n))?,
-                (12, Value::Bytes(span)) => raw.positive.spans.push(read_span(span)?),
+                (12, Value::Bytes(span)) => raw.positive.spans.push(bucket_span(span)?),
                 (13, value) => raw.positive.add_deltas(value)?,
                 (14, value) => doubles(value, |n| raw.positive.counts.push(n))?,
                 (15, Value::Bytes(bytes)) => raw.created = read_timestamp(bytes)?,
@@ -170,19 +170,6 @@ fn read_bucket(message: &[u8]) -> Result<Bucket<'_>, WireError> {
     }
     bucket.count = if float != 0.0 { float } else { whole as f64 };
     Ok(bucket)
-}
-
-fn read_span(message: &[u8]) -> Result<Span, WireError> {
-    let mut span = Span::default();
-    for field in Message::new(message) {
-        match field? {
-            // Both are 32 bits wide; what is wider is cut, as protobuf does.
-            (1, Value::Varint(n)) => span.offset = signed(n) as i32,
-            (2, Value::Varint(n)) => span.length = n as u32,
-            _ => {}
-        }
-    }
-    Ok(span)
 }
 
 /// Two floats in the fields 1 and 2.

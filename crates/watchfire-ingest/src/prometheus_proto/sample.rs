@@ -11,7 +11,7 @@ use watchfire_model::time::Timestamp;
 use super::{About, ProtoError};
 use crate::exposition::exemplar::{FoundExemplar, labels_of};
 use crate::exposition::{RawExemplar, SampleNames, format_bound};
-use crate::protobuf::{Message, Value, WireError, text};
+use crate::protobuf::{Message, Value, WireError, label_pair};
 
 /// What of a metric a sample is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +108,7 @@ impl<'a> Sample<'a> {
         let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = vec![(Cow::Borrowed(METRIC_NAME), full)];
         for field in Message::new(self.metric) {
             if let (1, Value::Bytes(label)) = field? {
-                let (name, value) = read_label(label)?;
+                let (name, value) = label_pair(label)?;
                 pairs.push((Cow::Borrowed(name), Cow::Borrowed(value)));
             }
         }
@@ -159,19 +159,6 @@ impl Key {
     }
 }
 
-/// LabelPair { 1: name, 2: value }.
-fn read_label(message: &[u8]) -> Result<(&str, &str), WireError> {
-    let (mut name, mut value) = ("", "");
-    for field in Message::new(message) {
-        match field? {
-            (1, Value::Bytes(bytes)) => name = text(bytes)?,
-            (2, Value::Bytes(bytes)) => value = text(bytes)?,
-            _ => {}
-        }
-    }
-    Ok((name, value))
-}
-
 /// Timestamp { 1: seconds int64, 2: nanos int32 } in milliseconds.
 pub(super) fn read_timestamp(message: &[u8]) -> Result<i64, WireError> {
     let (mut seconds, mut nanos) = (0i64, 0i64);
@@ -190,7 +177,7 @@ pub(crate) fn decode_exemplar(message: &[u8]) -> Result<Option<FoundExemplar>, W
     let (mut pairs, mut value, mut time) = (Vec::new(), 0.0, None);
     for field in Message::new(message) {
         match field? {
-            (1, Value::Bytes(label)) => pairs.push(read_label(label)?),
+            (1, Value::Bytes(label)) => pairs.push(label_pair(label)?),
             (2, Value::Fixed64(bits)) => value = f64::from_bits(bits),
             (3, Value::Bytes(bytes)) => time = Some(Timestamp(read_timestamp(bytes)?)),
             _ => {}

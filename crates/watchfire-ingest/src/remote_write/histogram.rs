@@ -7,12 +7,12 @@
 
 use std::sync::Arc;
 
-use watchfire_model::histogram::{CounterReset, Histogram, Span};
+use watchfire_model::histogram::{CounterReset, Histogram};
 use watchfire_model::sample::HistogramSample;
 use watchfire_model::time::Timestamp;
 
 use crate::native;
-use crate::protobuf::{Message, Value, WireError, doubles, numbers, signed};
+use crate::protobuf::{Message, Value, WireError, bucket_span, doubles, numbers, signed};
 
 /// A histogram with the time at which its counts began, or 0.
 pub(super) type Started = (HistogramSample, i64);
@@ -33,10 +33,10 @@ pub(super) fn read(message: &[u8], left: &mut usize) -> Result<Result<Started, S
             (5, Value::Fixed64(bits)) => histogram.zero_threshold = f64::from_bits(bits),
             (6, Value::Varint(n)) => zero_count.whole = n,
             (7, Value::Fixed64(bits)) => zero_count.float = Some(f64::from_bits(bits)),
-            (8, Value::Bytes(span)) => histogram.negative_spans.push(read_span(span)?),
+            (8, Value::Bytes(span)) => histogram.negative_spans.push(bucket_span(span)?),
             (9, value) => negative.add_deltas(value)?,
             (10, value) => doubles(value, |n| negative.counts.push(n))?,
-            (11, Value::Bytes(span)) => histogram.positive_spans.push(read_span(span)?),
+            (11, Value::Bytes(span)) => histogram.positive_spans.push(bucket_span(span)?),
             (12, value) => positive.add_deltas(value)?,
             (13, value) => doubles(value, |n| positive.counts.push(n))?,
             (14, Value::Varint(n)) => histogram.reset = reset(n),
@@ -94,19 +94,6 @@ impl Buckets {
             self.whole.push(count as f64);
         })
     }
-}
-
-fn read_span(message: &[u8]) -> Result<Span, WireError> {
-    let mut span = Span::default();
-    for field in Message::new(message) {
-        match field? {
-            // Both are 32 bits wide; what is wider is cut, as protobuf does.
-            (1, Value::Varint(n)) => span.offset = signed(n) as i32,
-            (2, Value::Varint(n)) => span.length = n as u32,
-            _ => {}
-        }
-    }
-    Ok(span)
 }
 
 fn reset(number: u64) -> CounterReset {

@@ -12,7 +12,7 @@ use watchfire_model::time::Timestamp;
 use super::known::{Fresh, Kept, Known, leading_labels};
 use super::series::{Pieces, read_sample};
 use super::{DecodeError, Decoded, LABELS_MAX, Version, histogram, wire};
-use crate::protobuf::{Message, Value, WireError, text};
+use crate::protobuf::{Message, Value, WireError, label_pair, text};
 
 /// Reads a `WriteRequest`.
 pub(super) fn decode(message: &[u8], known: &Known, out: &mut Decoded) -> Result<(), DecodeError> {
@@ -60,7 +60,7 @@ fn take_pieces<'a>(message: &'a [u8], pieces: &mut Pieces<'a>, out: &mut Decoded
     pieces.clear();
     for field in Message::new(message) {
         match field? {
-            (1, Value::Bytes(label)) => match read_label(label) {
+            (1, Value::Bytes(label)) => match label_pair(label) {
                 Ok((name, value)) => pieces.add_pair(name, value),
                 Err(WireError::Utf8) => pieces.problem = Some("a label that is not UTF-8".to_owned()),
                 Err(error) => return Err(error),
@@ -80,25 +80,13 @@ fn take_pieces<'a>(message: &'a [u8], pieces: &mut Pieces<'a>, out: &mut Decoded
     Ok(())
 }
 
-fn read_label(message: &[u8]) -> Result<(&str, &str), WireError> {
-    let (mut name, mut value) = ("", "");
-    for field in Message::new(message) {
-        match field? {
-            (1, Value::Bytes(bytes)) => name = text(bytes)?,
-            (2, Value::Bytes(bytes)) => value = text(bytes)?,
-            _ => {}
-        }
-    }
-    Ok((name, value))
-}
-
 /// `None` for one whose labels cannot be.
 fn read_exemplar(message: &[u8]) -> Result<Option<Exemplar>, WireError> {
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     let (mut value, mut time, mut good) = (0.0, 0, true);
     for field in Message::new(message) {
         match field? {
-            (1, Value::Bytes(label)) => match read_label(label) {
+            (1, Value::Bytes(label)) => match label_pair(label) {
                 Ok(pair) if pairs.len() < LABELS_MAX => pairs.push(pair),
                 Ok(_) | Err(WireError::Utf8) => good = false,
                 Err(error) => return Err(error),

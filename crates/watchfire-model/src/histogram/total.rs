@@ -7,45 +7,35 @@ use std::sync::Arc;
 use super::bounds::exponential_bound;
 use super::buckets::{coarser, spanned};
 use super::{CUSTOM_SCHEMA, CounterReset, Histogram};
+use crate::sum::Compensated;
 
 /// A number with what rounding has lost of it, if anybody keeps account.
 #[derive(Clone, Copy, Debug, Default)]
-struct Number {
-    value: f64,
-    lost: f64,
-}
+struct Number(Compensated);
 impl Number {
     fn of(value: f64) -> Number {
-        Number { value, lost: 0.0 }
+        Number(Compensated::starting(value))
     }
-    /// Neumaier's variant of Kahan's summation.
     fn add(&mut self, value: f64, compensated: bool) {
-        let total = self.value + value;
-        if compensated {
-            self.lost = if total.is_infinite() {
-                0.0
-            } else if self.value.abs() >= value.abs() {
-                self.lost + ((self.value - total) + value)
-            } else {
-                self.lost + ((value - total) + self.value)
-            };
+        match compensated {
+            true => self.0.add(value),
+            false => self.0.sum += value,
         }
-        self.value = total;
     }
     fn absorb(&mut self, other: Number, compensated: bool) {
-        self.add(other.value, compensated);
-        if other.lost != 0.0 {
-            self.add(other.lost, compensated);
+        self.add(other.0.sum, compensated);
+        if other.0.lost != 0.0 {
+            self.add(other.0.lost, compensated);
         }
     }
     fn each(&mut self, change: impl Fn(f64) -> f64) {
-        (self.value, self.lost) = (change(self.value), change(self.lost));
+        self.0 = Compensated { sum: change(self.0.sum), lost: change(self.0.lost) };
     }
     fn finish(self) -> f64 {
-        self.value + self.lost
+        self.0.plain()
     }
     fn is_zero(self) -> bool {
-        self.value == 0.0 && self.lost == 0.0
+        self.0.sum == 0.0 && self.0.lost == 0.0
     }
 }
 
@@ -232,7 +222,7 @@ impl Total {
     /// Whether any number has become infinite.
     pub fn overflows(&self) -> bool {
         let mut numbers = [self.zero, self.count, self.sum].into_iter().chain(self.positive.iter().chain(&self.negative).map(|e| e.count));
-        numbers.any(|n| n.value.is_infinite())
+        numbers.any(|n| n.0.sum.is_infinite())
     }
 
     /// The sum. Empty buckets that came in are still there.
@@ -293,7 +283,7 @@ fn widened(schema: i8, zero: Number, sides: [&[Entry]; 2], threshold: f64, compe
                 total.absorb(entry.count, compensated);
                 let upper = exponential_bound(entry.index, schema);
                 if upper > threshold {
-                    if entry.count.value != 0.0 {
+                    if entry.count.0.sum != 0.0 {
                         threshold = upper;
                         // What was counted on the other side is out of date then.
                         if i > 0 {
@@ -312,7 +302,7 @@ fn widened(schema: i8, zero: Number, sides: [&[Entry]; 2], threshold: f64, compe
 pub(super) fn zero_count_within(histogram: &Histogram, threshold: f64) -> (f64, f64) {
     let sides = [entries(histogram.positive_indexed()), entries(histogram.negative_indexed())];
     let (zero, threshold) = widened(histogram.schema, Number::of(histogram.zero_count), [&sides[0], &sides[1]], threshold, false);
-    (zero.value, threshold)
+    (zero.0.sum, threshold)
 }
 
 /// The bounds that both have.

@@ -63,33 +63,48 @@ impl Position {
 
 /// How far the log is written; readers wait here for more.
 pub(crate) struct Progress {
-    at: Mutex<Position>,
+    state: Mutex<Written>,
     changed: Condvar,
+}
+
+struct Written {
+    at: Position,
+    /// Readers that sleep. Most logs have none, and waking nobody costs a system call.
+    waiting: usize,
 }
 
 impl Progress {
     pub(crate) fn new(at: Position) -> Progress {
-        Progress { at: Mutex::new(at), changed: Condvar::new() }
+        Progress { state: Mutex::new(Written { at, waiting: 0 }), changed: Condvar::new() }
     }
-    fn lock(&self) -> MutexGuard<'_, Position> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
     pub(super) fn set(&self, at: Position) {
-        *self.lock() = at;
-        self.changed.notify_all();
+        let waiting = {
+            let mut state = self.lock();
+            state.at = at;
+            state.waiting
+        };
+        if waiting > 0 {
+            self.changed.notify_all();
+        }
     }
     pub(crate) fn get(&self) -> Position {
-        *self.lock()
+        self.lock().at
     }
     /// Returns when something stands behind a position, when `enough` is set and told, or when the time is over.
     pub(crate) fn wait_beyond(&self, position: Position, time: Duration, enough: &AtomicBool) {
-        let nothing_new = |at: &mut Position| *at <= position && !enough.load(Ordering::Acquire);
-        drop(self.changed.wait_timeout_while(self.lock(), time, nothing_new));
+        let nothing_new = |state: &mut Written| state.at <= position && !enough.load(Ordering::Acquire);
+        let mut state = self.lock();
+        state.waiting += 1;
+        let (mut state, _) = self.changed.wait_timeout_while(state, time, nothing_new).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
     }
     /// Makes everybody who waits look at his `enough`.
     pub(crate) fn wake(&self) {
         // The lock keeps the call from falling between a reader's look and his sleep.
-        let _at = self.lock();
+        let _state = self.lock();
         self.changed.notify_all();
     }
 }

@@ -1,36 +1,6 @@
-//! Summation that loses less: Neumaier's variant of Kahan's, and the mean and variance built on it.
+//! The mean built on the compensated sum, and quantiles.
 
-/// A running sum with its compensation.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Compensated {
-    sum: f64,
-    lost: f64,
-}
-impl Compensated {
-    pub(super) fn starting(at: f64) -> Compensated {
-        Compensated { sum: at, lost: 0.0 }
-    }
-    #[inline]
-    pub(super) fn add(&mut self, value: f64) {
-        let total = self.sum + value;
-        self.lost = if total.is_infinite() {
-            0.0
-        } else if self.sum.abs() >= value.abs() {
-            self.lost + ((self.sum - total) + value)
-        } else {
-            self.lost + ((value - total) + self.sum)
-        };
-        self.sum = total;
-    }
-    /// The sum; an overflow stays infinite.
-    pub(super) fn value(&self) -> f64 {
-        if self.sum.is_infinite() { self.sum } else { self.sum + self.lost }
-    }
-    /// The sum with whatever the compensation is.
-    pub(super) fn plain(&self) -> f64 {
-        self.sum + self.lost
-    }
-}
+pub(super) use watchfire_model::sum::Compensated;
 
 /// A running mean: the sum divided at the end, or, once the sum would overflow, a mean corrected value by value.
 #[derive(Clone, Copy, Debug)]
