@@ -11,6 +11,9 @@ targets=("$@"); [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(ls fuzz/fuzz_
 for target in "${targets[@]}"; do
   found="${CARGO_TARGET_DIR:-target}/fuzz-corpus/$target"; mkdir -p "$found"
   echo "== $target, $seconds s"
-  cargo fuzz run --sanitizer none --release "$target" "$found" "fuzz/corpus/$target" -- -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1 2>&1 | grep -E "stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)|SUMMARY|panicked|ERROR" || true
-  [ -z "$(ls -A "fuzz/artifacts/$target" 2>/dev/null)" ] || { echo "fuzz: $target failed; see fuzz/artifacts/$target" >&2; exit 1; }
+  log=$(mktemp); status=0
+  cargo fuzz run --sanitizer none --release "$target" "$found" "fuzz/corpus/$target" -- -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1 >"$log" 2>&1 || status=$?
+  grep -E "stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)|SUMMARY|panicked|ERROR" "$log" || true
+  if [ "$status" != 0 ]; then tail -n 20 "$log" >&2; echo "fuzz: $target ended with status $status; inputs that fail are in fuzz/artifacts/$target" >&2; exit 1; fi
+  rm -f "$log"
 done

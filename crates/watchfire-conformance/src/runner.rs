@@ -189,7 +189,7 @@ fn compare_rows(mut got: Vec<Row>, want: &[(Labels, Vec<Item>)], ordered: bool) 
 }
 
 fn same(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-10 * a.abs().max(b.abs())
+    a == b || (a.is_nan() && b.is_nan()) || (a.is_finite() && b.is_finite() && (a - b).abs() <= 1e-10 * a.abs().max(b.abs()))
 }
 
 fn shown_got(got: &Option<Got>) -> String {

@@ -52,7 +52,7 @@ fn number(memory: &Memory, query: &str) -> f64 {
 }
 
 fn close(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-3)
+    a == b || (a.is_nan() && b.is_nan()) || (a.is_finite() && b.is_finite()) && (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-3)
 }
 
 fn filled(schema: i8, offset: i32, counts: &[u32], bounds: &[f64]) -> Histogram {

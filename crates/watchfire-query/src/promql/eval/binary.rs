@@ -45,14 +45,14 @@ impl Evaluator<'_> {
     fn vector_scalar(&mut self, node: &Node, binary: &Binary, columns: Columns, numbers: &Numbers, swapped: bool) -> Evaluated<Columns> {
         let op = binary.op;
         let mut columns = columns;
+        columns.change_histograms(|i, histogram| {
+            let (number, histogram) = (Operand::Float(numbers.at(i)), Operand::Histogram(histogram));
+            let (sample, note) = if swapped { apply(op, number, histogram) } else { apply(op, histogram, number) }.with_scalar();
+            note.tell(&mut self.notes, node.start, op);
+            sample
+        })?;
         for column in &mut columns.list {
             columns.charge.check()?;
-            column.change_histograms(|i, histogram| {
-                let (number, histogram) = (Operand::Float(numbers.at(i)), Operand::Histogram(histogram));
-                let (sample, note) = if swapped { apply(op, number, histogram) } else { apply(op, histogram, number) }.with_scalar();
-                note.tell(&mut self.notes, node.start, op);
-                sample
-            });
             if op.is_trim() {
                 // There is nothing in a float to be trimmed.
                 for value in column.values.iter_mut().filter(|v| !is_stale(**v)) {

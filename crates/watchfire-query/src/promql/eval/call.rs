@@ -7,6 +7,7 @@ use watchfire_model::sample::is_stale;
 
 use super::super::ast::{Call, Node, NodeKind, ValueType};
 use super::super::functions::{Code, OverTime};
+use super::column::Growth;
 use super::extended::{check_extension, extension};
 use super::math::{max, min};
 use super::native::{Remarks, Sampled};
@@ -68,6 +69,7 @@ impl Evaluator<'_> {
             let rises = !values.windows(2).any(|pair| pair[1] < pair[0]);
             let (mut low, mut high, mut any, mut any_float) = (0, 0, false, false);
             let (mut low_native, mut high_native) = (0, 0);
+            let mut growth = Growth::new(this.budget);
             for i in 0..grid.count {
                 let end = reference.at(i);
                 let start = end.saturating_sub(range);
@@ -98,7 +100,10 @@ impl Evaluator<'_> {
                     this.budget.check()?;
                     let mut remarks = Remarks { notes: &mut this.notes, metric: series.labels.metric_name(), at };
                     if let Some(sample) = (over_time.native)(&window, over_time.compute, &mut remarks) {
-                        any_float |= matches!(sample, Sampled::Float(_));
+                        match &sample {
+                            Sampled::Float(_) => any_float = true,
+                            Sampled::Histogram(fresh) => growth.note(fresh)?,
+                        }
                         column.put_sample(i, sample);
                         any = true;
                     }
@@ -107,6 +112,7 @@ impl Evaluator<'_> {
                     (any, any_float) = (true, true);
                 }
             }
+            drop(growth);
             if !any {
                 columns.pop(grid.count);
             } else if over_time.counter && any_float {
@@ -199,8 +205,8 @@ pub(in crate::promql) fn timestamp(evaluator: &mut Evaluator<'_>, call: &Call, g
         for (i, value) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_stale(**v)) {
             *value = grid.time(i) as f64 / 1000.0;
         }
-        column.change_histograms(|i, _| Some(Sampled::Float(grid.time(i) as f64 / 1000.0)));
     }
+    columns.change_histograms(|i, _| Some(Sampled::Float(grid.time(i) as f64 / 1000.0)))?;
     columns.mapped(|v| v).map(Output::Vector)
 }
 

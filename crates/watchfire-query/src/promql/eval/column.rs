@@ -127,6 +127,29 @@ impl Drop for Charge {
     }
 }
 
+/// Charges histograms while a column is filled with them, because it may have millions of steps. What it holds goes back when it
+/// is dropped: the finished column is charged as a whole then.
+pub(super) struct Growth {
+    charge: Charge,
+    pending: u64,
+}
+impl Growth {
+    /// Fewer than so many samples are not worth a look at the budget.
+    const WORTH_A_LOOK: u64 = 4_096;
+    pub(super) fn new(budget: &Budget) -> Growth {
+        Growth { charge: Charge::new(budget), pending: 0 }
+    }
+    /// Notes a histogram that was made for one step.
+    pub(super) fn note(&mut self, histogram: &Histogram) -> Evaluated<()> {
+        self.pending += histogram.cost();
+        if self.pending < Growth::WORTH_A_LOOK {
+            return Ok(());
+        }
+        self.charge.check()?;
+        self.charge.add(usize::try_from(std::mem::take(&mut self.pending)).unwrap_or(usize::MAX))
+    }
+}
+
 /// The memory of a column beside its values.
 fn column_memory(labels: &Labels) -> u64 {
     (labels.memory() + size_of::<Column>()) as u64
@@ -209,17 +232,6 @@ impl Column {
         }
         self.drop_histograms();
     }
-    /// Every present sample through a function; where it gives nothing, nothing remains.
-    pub(super) fn change_histograms(&mut self, mut change: impl FnMut(usize, &Arc<Histogram>) -> Option<Sampled>) {
-        for i in 0..self.histograms.len() {
-            if let Some(histogram) = self.histograms[i].take() {
-                match change(i, &histogram) {
-                    Some(sample) => self.put_sample(i, sample),
-                    None => self.clear(i),
-                }
-            }
-        }
-    }
     fn is_empty(&self) -> bool {
         self.values.iter().all(|v| is_stale(*v)) && self.histograms.iter().all(Option::is_none)
     }
@@ -275,6 +287,30 @@ impl Columns {
     pub(super) fn charge_last_histograms(&mut self) -> Evaluated<()> {
         self.charge_histograms(self.list.len().wrapping_sub(1))
     }
+    /// Every histogram through a function; where it gives nothing, nothing remains. Steps may have shared one histogram before and
+    /// have one each afterwards, so they are charged as they come.
+    pub(super) fn change_histograms(&mut self, mut change: impl FnMut(usize, &Arc<Histogram>) -> Option<Sampled>) -> Evaluated<()> {
+        for column in self.list.iter_mut().filter(|c| c.has_histograms()) {
+            self.charge.check()?;
+            let mut growth = Growth::new(&self.charge.budget);
+            let before = column.histogram_cost();
+            for i in 0..column.histograms.len() {
+                let Some(histogram) = column.histograms[i].take() else { continue };
+                match change(i, &histogram) {
+                    Some(sample) => {
+                        if let Sampled::Histogram(fresh) = &sample {
+                            growth.note(fresh)?;
+                        }
+                        column.put_sample(i, sample);
+                    }
+                    None => column.clear(i),
+                }
+            }
+            drop(growth);
+            self.charge.add(usize::try_from(column.histogram_cost().saturating_sub(before)).unwrap_or(usize::MAX))?;
+        }
+        Ok(())
+    }
     /// Leaves only floats.
     pub(super) fn without_histograms(mut self) -> Columns {
         if !self.list.iter().any(Column::has_histograms) {
@@ -289,13 +325,11 @@ impl Columns {
     }
     /// Every sample with its sign turned; the metric's name goes.
     pub(super) fn negated(mut self) -> Evaluated<Columns> {
-        for column in self.list.iter_mut().filter(|c| c.has_histograms()) {
-            column.change_histograms(|_, histogram| {
-                let mut negative = (**histogram).clone();
-                negative.scale(-1.0);
-                Some(negative.into())
-            });
-        }
+        self.change_histograms(|_, histogram| {
+            let mut negative = (**histogram).clone();
+            negative.scale(-1.0);
+            Some(negative.into())
+        })?;
         self.mapped_floats(|v| -v)
     }
     fn mapped_floats(mut self, compute: impl Fn(f64) -> f64) -> Evaluated<Columns> {

@@ -2,6 +2,7 @@
 
 use super::super::ast::{Call, Extension, Node, NodeKind, VectorSelector};
 use super::super::error::QueryError;
+use super::column::Growth;
 use super::native::{Remarks, Sampled, smoothed};
 use super::selector::drop_markers;
 use super::{Columns, Evaluated, Evaluator, Grid, Window};
@@ -48,15 +49,18 @@ impl Evaluator<'_> {
             let (times, values) = (&series.times, &series.values);
             let column = columns.push_absent(series.labels.clone(), grid.count)?;
             let (mut next, mut any) = (0, false);
+            let mut growth = Growth::new(this.budget);
             for i in 0..grid.count {
                 let time = reference.at(i);
                 while times.get(next).is_some_and(|t| *t < time) {
                     next += 1;
                 }
                 if !series.histograms.is_empty() {
+                    this.budget.check()?;
                     let mut remarks = Remarks { notes: &mut this.notes, metric: series.labels.metric_name(), at: node.start };
                     match smoothed(&series, time, lookback, &mut remarks) {
                         Ok(Some(histogram)) => {
+                            growth.note(&histogram)?;
                             column.put_sample(i, Sampled::Histogram(histogram));
                             any = true;
                             continue;
@@ -76,6 +80,7 @@ impl Evaluator<'_> {
                 column.values[i] = value;
                 any = true;
             }
+            drop(growth);
             if any {
                 return columns.charge_last_histograms();
             }

@@ -2,6 +2,7 @@
 //! No window is ever cut or guessed: where a range is not made of whole ones, samples are read.
 
 use std::cmp::Reverse;
+use std::ops::ControlFlow;
 
 use watchfire_model::duration::format_millis;
 use watchfire_model::read::Selection;
@@ -99,9 +100,9 @@ fn choose<'a>(kept: impl Iterator<Item = &'a Kept>, (start, end): (i64, i64)) ->
     kept.copied().min_by_key(|k| (k.since.max(start), Reverse(k.until.min(end)), Reverse(k.resolution_ms)))
 }
 
-/// A sum that has overflowed tells nothing of the values.
+/// A sum that has overflowed tells nothing of the values. (One with a NaN among them is NaN from samples, too.)
 fn overflowed(window: &Window) -> bool {
-    !window.sum.is_finite() && window.min.is_finite() && window.max.is_finite()
+    window.sum.is_infinite() && window.min.is_finite() && window.max.is_finite()
 }
 
 impl Evaluator<'_> {
@@ -148,7 +149,8 @@ impl Evaluator<'_> {
             any = true;
             let result = if whole { visit(self, series) } else { Ok(()) };
             budget.release_samples(held);
-            outcome(result, &mut failure)
+            // What is not whole is asked of the samples; the other windows need not be read for that.
+            if whole { outcome(result, &mut failure) } else { Ok(ControlFlow::Break(())) }
         })?;
         failure.map_or(Ok(()), Err)?;
         if whole && any {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::{Labels, is_classic_label_name, quoted};
+use watchfire_model::read::Budget;
 
 use super::super::ast::{Binary, Cardinality, Node};
 use super::super::error::QueryError;
 use super::aggregate::any_present;
 use super::binary::signature;
-use super::column::{keep, without_metadata};
+use super::column::{Growth, keep, without_metadata};
 use super::math::{arithmetic, compares};
 use super::native::{Applied, Note, Operand, Sampled, apply};
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Names};
@@ -58,7 +59,7 @@ impl Evaluator<'_> {
     pub(super) fn matched(&mut self, node: &Node, binary: &Binary, left: Columns, right: Columns, grid: Grid) -> Evaluated<Columns> {
         let swapped = binary.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let mut job = Job { binary, swapped, many: &many, one: &one, grid, names: self.names, said: BTreeMap::new() };
+        let mut job = Job { binary, swapped, many: &many, one: &one, grid, budget: self.budget, names: self.names, said: BTreeMap::new() };
         let pairings = job.pairings();
         let mut output = self.no_columns();
         for (signature, pairing) in &pairings {
@@ -84,6 +85,7 @@ struct Job<'a> {
     many: &'a Columns,
     one: &'a Columns,
     grid: Grid,
+    budget: &'a Budget,
     names: Names,
     /// The last remark at each step, with the position of the series of the many side that caused it.
     said: BTreeMap<usize, (usize, Note)>,
@@ -145,6 +147,7 @@ impl Job<'_> {
             return Ok(results);
         }
         let mut matched = vec![false; self.grid.count];
+        let mut growth = Growth::new(self.budget);
         for m in &pairing.many {
             let many = &self.many.list[*m];
             // The result's labels change only with the partner, so the last one is remembered.
@@ -165,6 +168,7 @@ impl Job<'_> {
                 self.claim(&mut results, slot, i, *matched)?;
                 *matched = true;
                 result.write(&mut results.columns[slot], i);
+                results.columns[slot].histogram(i).map_or(Ok(()), |fresh| growth.note(fresh))?;
             }
         }
         if let Some(fill) = fill_many {
@@ -177,6 +181,7 @@ impl Job<'_> {
                     let slot = *slot.get_or_insert_with(|| results.slot(self.result_labels(signature, &one.labels), self.drops_name(), self.grid.count));
                     self.claim(&mut results, slot, i, false)?;
                     result.write(&mut results.columns[slot], i);
+                    results.columns[slot].histogram(i).map_or(Ok(()), |fresh| growth.note(fresh))?;
                 }
             }
         }

@@ -102,7 +102,8 @@ pub(in crate::promql::eval) fn smoothed(series: &Series, time: i64, lookback: i6
     if before.is_none() && behind.is_none() {
         return Err(());
     }
-    if series.times.iter().any(|t| near(*t)) {
+    let first = series.times.partition_point(|t| *t <= time.saturating_sub(lookback));
+    if series.times.get(first).is_some_and(|t| near(*t)) {
         remarks.mixed();
         return Ok(None);
     }
