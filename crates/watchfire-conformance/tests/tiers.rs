@@ -63,7 +63,9 @@ fn check(store: &Store, queries: &[String], before: &[Answer], grid: (i64, i64, 
         assert_eq!((told(&found, "computed from windows of 1h"), told(&found, "are kept only")), (1, 0), "{query}: {:?}", found.infos);
         let found = points(&found);
         assert_eq!(found.len(), expected.len(), "{query}");
-        let same = |(a, b): (&(i64, f64), &(i64, f64))| a.0 == b.0 && (a.1 == b.1 || b.1.is_nan() && a.1.is_nan() || (a.1 - b.1).abs() <= 1e-12 * b.1.abs().max(1.0) && b.1.is_finite());
+        let same = |(a, b): (&(i64, f64), &(i64, f64))| {
+            a.0 == b.0 && (a.1 == b.1 || b.1.is_nan() && a.1.is_nan() || (a.1 - b.1).abs() <= 1e-12 * b.1.abs().max(1.0) && b.1.is_finite())
+        };
         assert!(!expected.is_empty() && found.iter().zip(&expected).all(same), "{query}: {found:?}, expected {expected:?}");
     }
 }

@@ -13,6 +13,7 @@ pub mod live;
 pub mod matcher;
 pub mod meter;
 pub mod number;
+pub mod observe;
 pub mod read;
 pub mod sample;
 pub mod state;

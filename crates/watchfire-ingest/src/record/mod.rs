@@ -12,6 +12,7 @@ use std::time::Duration;
 use watchfire_model::batch::{Batch, Metadata, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::Labels;
 use watchfire_model::meter::{Family, Meter};
+use watchfire_model::observe::Observe;
 use watchfire_model::sample::Sample;
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Sink, WriteError, Written};
@@ -50,6 +51,16 @@ pub struct Recorder {
     instance: String,
     /// Until when metadata need not be told again, and of how many families it was told.
     told: Mutex<(Duration, usize)>,
+}
+
+impl Observe for Recorder {
+    fn observe(&self, family: &str, labels: &[(&str, &str)], value: f64) {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let outcome = self.record_items([Item { name: family.to_owned(), labels, value }]);
+        for refused in outcome.refused {
+            tracing::debug!(family, code = refused.code, "an observation of our own was refused: {}", refused.message);
+        }
+    }
 }
 
 impl Recorder {
