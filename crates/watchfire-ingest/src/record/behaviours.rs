@@ -237,6 +237,40 @@ fn met_17_enrichment_models_are_the_ten() {
     listed("hsi_enrichment_model_calls_total", "model", "brisque violence clothing vehicle pet depth pose action weather fashion-clip");
 }
 
+#[test]
+fn met_24_the_cache_tells_hits_misses_invalidations_and_refreshes() {
+    let bench = Bench::builtin();
+    let item = |name: &str, labels: Json| json!({"name": name, "labels": labels, "value": 1});
+    let outcome = bench.send(&json!([
+        item("hsi_cache_hits_total", json!({"cache_type": "cameras"})),
+        item("hsi_cache_misses_total", json!({"cache_type": "cameras"})),
+        item("hsi_cache_invalidations_total", json!({"cache_type": "event_stats", "reason": "event_created"})),
+        item("hsi_cache_stale_hits_total", json!({"cache_type": "system"})),
+        item("hsi_cache_background_refresh_total", json!({"cache_type": "dashboard_stats", "status": "success"})),
+    ]));
+    assert_eq!((outcome.recorded, outcome.refused.len()), (5, 0));
+    let points = bench.points();
+    for expected in [
+        r#"hsi_cache_invalidations_total{cache_type="event_stats", reason="event_created"} 1"#,
+        r#"hsi_cache_background_refresh_total{cache_type="dashboard_stats", status="success"} 1"#,
+    ] {
+        assert!(points.iter().any(|p| p == expected), "{expected} in {points:?}");
+    }
+}
+
+#[test]
+fn met_29_requests_of_the_backend_are_counted_and_timed() {
+    let bench = Bench::builtin();
+    let outcome = bench.send(&json!([
+        {"name": "http_requests_total", "labels": {"method": "GET", "endpoint": "/api/events", "status": "200"}, "value": 1},
+        {"name": "http_request_duration_seconds", "labels": {"method": "GET", "endpoint": "/api/events"}, "value": 0.03},
+    ]));
+    assert_eq!((outcome.recorded, outcome.refused.len()), (2, 0), "{outcome:?}");
+    let points = bench.points();
+    assert!(points.iter().any(|p| p.starts_with("http_requests_total{") && p.contains(r#"status="200""#)), "{points:?}");
+    assert!(points.iter().any(|p| p.starts_with("http_request_duration_seconds_bucket{") && p.contains(r#"le="0.05""#)), "{points:?}");
+}
+
 /// The `le` values that one observation of a family brings about.
 fn edges(family: &FamilySpec) -> Vec<String> {
     let bench = Bench::builtin();

@@ -44,6 +44,12 @@ fn the_commands_of_the_documents_answer() {
         assert_eq!(health["services"][service], "not_configured", "{health}");
     }
     assert!(server.json("/api/system/stats").is_object());
+}
+
+#[test]
+fn met_25_the_exposition_has_the_originals_addresses() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[], &[]);
     for path in ["/metrics", "/api/metrics", "/metrics/prometheus"] {
         let text = server.get(path).unwrap().text();
         assert!(text.contains("# TYPE hsi_llm_context_utilization histogram"), "{path}");

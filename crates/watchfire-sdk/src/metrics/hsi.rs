@@ -1,0 +1,163 @@
+//! What programs of the pack `hsi` record, from its catalog: `cargo run -p watchfire-sdk --example write_names`
+//! makes this file. It holds names and labels only.
+
+use super::{Counter, Gauge, Histogram};
+
+/// HTTP requests answered.
+pub const HTTP_REQUESTS_TOTAL: Counter<3> = Counter("http_requests_total", ["method", "endpoint", "status"]);
+
+/// Time taken to answer an HTTP request.
+pub const HTTP_REQUEST_DURATION_SECONDS: Histogram<2> = Histogram("http_request_duration_seconds", ["method", "endpoint"]);
+
+/// Images waiting to be looked at by the detector.
+pub const DETECTION_QUEUE_DEPTH: Gauge<0> = Gauge("hsi_detection_queue_depth", []);
+
+/// Batches of detections waiting for the language model.
+pub const ANALYSIS_QUEUE_DEPTH: Gauge<0> = Gauge("hsi_analysis_queue_depth", []);
+
+/// How long one stage of the pipeline took.
+pub const STAGE_DURATION_SECONDS: Histogram<1> = Histogram("hsi_stage_duration_seconds", ["stage"]);
+
+/// Round trip of one request to an AI service.
+pub const AI_REQUEST_DURATION_SECONDS: Histogram<1> = Histogram("hsi_ai_request_duration_seconds", ["service"]);
+
+/// Security events written.
+pub const EVENTS_CREATED_TOTAL: Counter<0> = Counter("hsi_events_created_total", []);
+
+/// Detections taken through the detector.
+pub const DETECTIONS_PROCESSED_TOTAL: Counter<0> = Counter("hsi_detections_processed_total", []);
+
+/// Detections, by the class of the object.
+pub const DETECTIONS_BY_CLASS_TOTAL: Counter<1> = Counter("hsi_detections_by_class_total", ["object_class"]);
+
+/// Confidence the detector gave its detections, 0 to 1.
+pub const DETECTION_CONFIDENCE: Histogram<0> = Histogram("hsi_detection_confidence", []);
+
+/// Risk score the language model gave an event, 0 to 100.
+pub const RISK_SCORE: Histogram<0> = Histogram("hsi_risk_score", []);
+
+/// Security events, by risk level.
+pub const EVENTS_BY_RISK_LEVEL_TOTAL: Counter<1> = Counter("hsi_events_by_risk_level_total", ["level"]);
+
+/// Tokens sent to the Nemotron model.
+pub const NEMOTRON_TOKENS_INPUT_TOTAL: Counter<1> = Counter("hsi_nemotron_tokens_input_total", ["camera_id"]);
+
+/// Tokens the Nemotron model answered with.
+pub const NEMOTRON_TOKENS_OUTPUT_TOTAL: Counter<1> = Counter("hsi_nemotron_tokens_output_total", ["camera_id"]);
+
+/// Present token throughput of the Nemotron model.
+pub const NEMOTRON_TOKENS_PER_SECOND: Gauge<0> = Gauge("hsi_nemotron_tokens_per_second", []);
+
+/// Estimated cost of tokens, in US dollars.
+pub const NEMOTRON_TOKEN_COST_USD_TOTAL: Counter<1> = Counter("hsi_nemotron_token_cost_usd_total", ["camera_id"]);
+
+/// Filled share of the model's context window per prompt; above 1 when a prompt is too long.
+pub const LLM_CONTEXT_UTILIZATION: Histogram<0> = Histogram("hsi_llm_context_utilization", []);
+
+/// Filled share of the context window in the latest prompt to a model.
+pub const LLM_CONTEXT_UTILIZATION_RATIO: Gauge<1> = Gauge("hsi_llm_context_utilization_ratio", ["model"]);
+
+/// Prompts that were shortened to fit the context window.
+pub const PROMPTS_TRUNCATED_TOTAL: Counter<0> = Counter("hsi_prompts_truncated_total", []);
+
+/// Prompts that filled the context window beyond the warning threshold.
+pub const PROMPTS_HIGH_UTILIZATION_TOTAL: Counter<0> = Counter("hsi_prompts_high_utilization_total", []);
+
+/// Lookups that the cache could answer.
+pub const CACHE_HITS_TOTAL: Counter<1> = Counter("hsi_cache_hits_total", ["cache_type"]);
+
+/// Lookups that the cache could not answer.
+pub const CACHE_MISSES_TOTAL: Counter<1> = Counter("hsi_cache_misses_total", ["cache_type"]);
+
+/// Cache entries thrown away, by reason.
+pub const CACHE_INVALIDATIONS_TOTAL: Counter<2> = Counter("hsi_cache_invalidations_total", ["cache_type", "reason"]);
+
+/// Lookups answered with an old entry while a new one was fetched.
+pub const CACHE_STALE_HITS_TOTAL: Counter<1> = Counter("hsi_cache_stale_hits_total", ["cache_type"]);
+
+/// Cache entries refreshed in the background, by outcome.
+pub const CACHE_BACKGROUND_REFRESH_TOTAL: Counter<2> = Counter("hsi_cache_background_refresh_total", ["cache_type", "status"]);
+
+/// Errors of the pipeline, by kind.
+pub const PIPELINE_ERRORS_TOTAL: Counter<1> = Counter("hsi_pipeline_errors_total", ["error_type"]);
+
+/// Times a worker was started again.
+pub const WORKER_RESTARTS_TOTAL: Counter<1> = Counter("hsi_worker_restarts_total", ["worker_name"]);
+
+/// Times a worker died.
+pub const WORKER_CRASHES_TOTAL: Counter<1> = Counter("hsi_worker_crashes_total", ["worker_name"]);
+
+/// State of a supervised worker: 0 stopped, 1 running, 2 crashed, 3 restarting, 4 failed.
+pub const WORKER_STATUS: Gauge<1> = Gauge("hsi_worker_status", ["worker_name"]);
+
+/// State of a pipeline worker: 0 stopped, 1 running, 2 restarting, 3 failed.
+pub const PIPELINE_WORKER_STATE: Gauge<1> = Gauge("hsi_pipeline_worker_state", ["worker_name"]);
+
+/// Failures of a pipeline worker since its last success.
+pub const PIPELINE_WORKER_CONSECUTIVE_FAILURES: Gauge<1> = Gauge("hsi_pipeline_worker_consecutive_failures", ["worker_name"]);
+
+/// Time since a pipeline worker was last started; -1 when it does not run.
+pub const PIPELINE_WORKER_UPTIME_SECONDS: Gauge<1> = Gauge("hsi_pipeline_worker_uptime_seconds", ["worker_name"]);
+
+/// Workers that are up.
+pub const WORKER_ACTIVE_COUNT: Gauge<0> = Gauge("hsi_worker_active_count", []);
+
+/// Workers that have a task in hand.
+pub const WORKER_BUSY_COUNT: Gauge<0> = Gauge("hsi_worker_busy_count", []);
+
+/// Workers that wait for a task.
+pub const WORKER_IDLE_COUNT: Gauge<0> = Gauge("hsi_worker_idle_count", []);
+
+/// Calls of an enrichment model.
+pub const ENRICHMENT_MODEL_CALLS_TOTAL: Counter<1> = Counter("hsi_enrichment_model_calls_total", ["model"]);
+
+/// How long one call of an enrichment model took.
+pub const ENRICHMENT_MODEL_DURATION_SECONDS: Histogram<1> = Histogram("hsi_enrichment_model_duration_seconds", ["model"]);
+
+/// Calls of an enrichment model that failed.
+pub const ENRICHMENT_MODEL_ERRORS_TOTAL: Counter<1> = Counter("hsi_enrichment_model_errors_total", ["model"]);
+
+/// Share of an enrichment model's calls that succeeded, 0 to 1.
+pub const ENRICHMENT_SUCCESS_RATE: Gauge<1> = Gauge("hsi_enrichment_success_rate", ["model"]);
+
+/// Batches that only some of the enrichment models could work on.
+pub const ENRICHMENT_PARTIAL_BATCHES_TOTAL: Counter<0> = Counter("hsi_enrichment_partial_batches_total", []);
+
+/// Batches sent through enrichment, by outcome.
+pub const ENRICHMENT_BATCH_STATUS_TOTAL: Counter<1> = Counter("hsi_enrichment_batch_status_total", ["status"]);
+
+/// GPU time spent on inference, by model.
+pub const GPU_SECONDS_TOTAL: Counter<1> = Counter("hsi_gpu_seconds_total", ["model"]);
+
+/// What the same work would have cost in a cloud, in US dollars.
+pub const ESTIMATED_COST_USD_TOTAL: Counter<1> = Counter("hsi_estimated_cost_usd_total", ["service"]);
+
+/// Cost of analysing events, in US dollars.
+pub const EVENT_ANALYSIS_COST_USD_TOTAL: Counter<1> = Counter("hsi_event_analysis_cost_usd_total", ["camera_id"]);
+
+/// Cost since the beginning of the day, in US dollars.
+pub const DAILY_COST_USD: Gauge<0> = Gauge("hsi_daily_cost_usd", []);
+
+/// Cost since the beginning of the month, in US dollars.
+pub const MONTHLY_COST_USD: Gauge<0> = Gauge("hsi_monthly_cost_usd", []);
+
+/// Spent share of the budget of a period; above 1 when it is exceeded.
+pub const BUDGET_UTILIZATION_RATIO: Gauge<1> = Gauge("hsi_budget_utilization_ratio", ["period"]);
+
+/// Mean cost of one detection, in US dollars.
+pub const COST_PER_DETECTION_USD: Gauge<0> = Gauge("hsi_cost_per_detection_usd", []);
+
+/// Mean cost of one event, in US dollars.
+pub const COST_PER_EVENT_USD: Gauge<0> = Gauge("hsi_cost_per_event_usd", []);
+
+/// Times a queue was full, by what was done about it.
+pub const QUEUE_OVERFLOW_TOTAL: Counter<2> = Counter("hsi_queue_overflow_total", ["queue_name", "policy"]);
+
+/// Items moved to the dead letter queue because their queue was full.
+pub const QUEUE_ITEMS_MOVED_TO_DLQ_TOTAL: Counter<1> = Counter("hsi_queue_items_moved_to_dlq_total", ["queue_name"]);
+
+/// Items dropped because their queue was full.
+pub const QUEUE_ITEMS_DROPPED_TOTAL: Counter<1> = Counter("hsi_queue_items_dropped_total", ["queue_name"]);
+
+/// Items refused because their queue was full.
+pub const QUEUE_ITEMS_REJECTED_TOTAL: Counter<1> = Counter("hsi_queue_items_rejected_total", ["queue_name"]);
