@@ -17,6 +17,7 @@ pub enum Reason {
     LabelCount,
     LabelNameLength,
     LabelValueLength,
+    LabelBytes,
     InvalidLabels,
     InvalidValue,
     InvalidHistogram,
@@ -28,7 +29,7 @@ pub enum Reason {
 }
 impl Reason {
     /// All reasons, for documentation and for counters that exist before the first event.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::TooFarFuture,
         Reason::TooOld,
         Reason::OutOfOrder,
@@ -38,6 +39,7 @@ impl Reason {
         Reason::LabelCount,
         Reason::LabelNameLength,
         Reason::LabelValueLength,
+        Reason::LabelBytes,
         Reason::InvalidLabels,
         Reason::InvalidValue,
         Reason::InvalidHistogram,
@@ -59,6 +61,7 @@ impl Reason {
             Reason::LabelCount => "label_count",
             Reason::LabelNameLength => "label_name_length",
             Reason::LabelValueLength => "label_value_length",
+            Reason::LabelBytes => "label_bytes",
             Reason::InvalidLabels => "invalid_labels",
             Reason::InvalidValue => "invalid_value",
             Reason::InvalidHistogram => "invalid_histogram",

@@ -43,6 +43,11 @@ impl Gate {
         self.origins.active(origin)
     }
 
+    /// Whether a series of an origin came in lately: after a batch, those of its series that were not refused here.
+    pub fn is_active(&self, origin: &Origin, labels: &Labels) -> bool {
+        self.origins.knows(&origin.0, labels.hash_value())
+    }
+
     /// Books samples that a decoder or a collector refused before they could come here, so that the books hold them too.
     pub fn book_refused(&self, origin: &Origin, refused: &Written) {
         let rejected = Written { rejected: refused.rejected.clone(), ..Written::default() };

@@ -68,6 +68,13 @@ impl Origins {
         Arc::clone(known.entry(Arc::clone(&origin.0)).or_insert_with(make))
     }
 
+    /// Whether an origin has sent a series lately.
+    pub(super) fn knows(&self, origin: &str, hash: u64) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let one = known.get(origin).unwrap_or(&self.others);
+        one.series.lock().unwrap_or_else(PoisonError::into_inner).seen.contains_key(&hash)
+    }
+
     pub(super) fn active(&self, origin: &str) -> usize {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(origin).map_or(0, |one| one.series.lock().unwrap_or_else(PoisonError::into_inner).seen.len())

@@ -12,6 +12,8 @@ use watchfire_model::labels::Labels;
 const SWEEP_MIN: usize = 4_096;
 /// More series than this are not kept.
 const SERIES_MAX: usize = 1 << 22;
+/// The most bytes of labels that are kept here alone; those that the store has, too, cost nothing more.
+const BYTES_MAX: usize = 128 << 20;
 
 /// The tags of a message's labels, and of a label's name and value.
 const LABEL: u8 = 0x0a;
@@ -30,6 +32,8 @@ pub(super) struct Kept {
     table: HashTable<Series>,
     /// At this size those go that nobody else holds and that did not come since the last time.
     sweep_at: usize,
+    /// Bytes of labels that nobody else holds, as of the last sweep, and of all that were added since.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -39,7 +43,8 @@ struct Series {
     came: AtomicBool,
 }
 
-/// A series that was read in full, to be known from now on.
+/// A series that was read in full, to be known once it is stored.
+#[derive(Debug)]
 pub(super) struct Fresh {
     pub(super) hash: u64,
     pub(super) labels: Labels,
@@ -47,7 +52,7 @@ pub(super) struct Fresh {
 
 impl Default for Kept {
     fn default() -> Kept {
-        Kept { hasher: DefaultHashBuilder::default(), table: HashTable::new(), sweep_at: SWEEP_MIN }
+        Kept { hasher: DefaultHashBuilder::default(), table: HashTable::new(), sweep_at: SWEEP_MIN, bytes: 0 }
     }
 }
 
@@ -62,26 +67,44 @@ impl Known {
             return;
         }
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        let Kept { table, sweep_at, .. } = &mut *kept;
         for Fresh { hash, labels } in fresh {
-            if table.find(hash, |s| s.hash == hash).is_some() {
-                continue;
-            }
-            if table.len() >= *sweep_at {
-                // What the store has, too, costs nothing to keep; what was refused or has gone there goes here, unless it still comes.
-                table.retain(|s| s.labels.is_shared() || s.came.swap(false, Ordering::Relaxed));
-                if table.len() >= SERIES_MAX {
-                    table.clear();
-                }
-                table.shrink_to(SWEEP_MIN, |s| s.hash);
-                *sweep_at = (table.len() * 2).max(SWEEP_MIN);
-            }
-            table.insert_unique(hash, Series { hash, labels, came: AtomicBool::new(false) }, |s| s.hash);
+            kept.add(hash, labels);
         }
     }
 }
 
 impl Kept {
+    fn add(&mut self, hash: u64, labels: Labels) {
+        if self.table.find(hash, |s| s.hash == hash).is_some() {
+            return;
+        }
+        let bytes = labels.memory() + size_of::<Series>();
+        if self.table.len() >= self.sweep_at || self.bytes + bytes > BYTES_MAX {
+            self.sweep();
+        }
+        self.bytes += bytes;
+        self.table.insert_unique(hash, Series { hash, labels, came: AtomicBool::new(false) }, |s| s.hash);
+    }
+
+    /// What the store has, too, costs nothing to keep; what has gone there goes here, unless it still comes.
+    fn sweep(&mut self) {
+        let table = &mut self.table;
+        let alone = |table: &HashTable<Series>| table.iter().filter(|s| !s.labels.is_shared()).map(|s| s.labels.memory() + size_of::<Series>()).sum();
+        table.retain(|s| s.labels.is_shared() || s.came.swap(false, Ordering::Relaxed));
+        self.bytes = alone(table);
+        // A table that is half full again would be swept too often.
+        if self.bytes > BYTES_MAX / 2 {
+            table.retain(|s| s.labels.is_shared());
+            self.bytes = 0;
+        }
+        if table.len() >= SERIES_MAX {
+            table.clear();
+            self.bytes = 0;
+        }
+        table.shrink_to(SWEEP_MIN, |s| s.hash);
+        self.sweep_at = (table.len() * 2).max(SWEEP_MIN);
+    }
+
     /// The labels that these bytes say, or else their hash.
     pub(super) fn find(&self, bytes: &[u8]) -> Result<Labels, u64> {
         let hash = self.hasher.hash_one(bytes);
@@ -174,6 +197,24 @@ mod tests {
         let kept = known.read();
         assert!(kept.table.len() <= SWEEP_MIN + 1, "{}", kept.table.len());
         assert!(kept.find(&message(7)).is_ok(), "it came all the time");
+    }
+
+    #[test]
+    fn labels_that_are_kept_here_alone_are_bounded_in_bytes() {
+        let known = Known::default();
+        let long = "x".repeat(100 << 10);
+        let fresh = |hash: u64| Fresh { hash, labels: watchfire_model::labels!("__name__" => &long, "n" => &hash.to_string()) };
+        let held = fresh(0);
+        let ours = held.labels.clone();
+        known.add(vec![held]);
+        for hash in 1..3_000 {
+            known.add(vec![fresh(hash)]);
+            // Those that come all the time are no exception.
+            known.read().table.iter().for_each(|s| s.came.store(true, Ordering::Relaxed));
+            let alone: usize = known.read().table.iter().filter(|s| !s.labels.is_shared()).map(|s| s.labels.memory()).sum();
+            assert!(alone <= BYTES_MAX, "{alone}");
+        }
+        assert!(known.read().table.find(0, |s| s.labels.is_copy_of(&ours)).is_some(), "the store has it, too");
     }
 
     #[test]

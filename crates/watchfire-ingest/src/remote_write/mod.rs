@@ -17,19 +17,14 @@ mod v2;
 pub mod wire;
 
 use watchfire_model::batch::{Batch, Origin};
+use watchfire_model::labels::Labels;
 use watchfire_model::write::{Reason, Written};
 
+use crate::label_bytes::{LABELS_MAX, LabelBytes};
 use crate::protobuf::WireError;
 use created::Created;
-use known::Known;
+use known::{Fresh, Known};
 
-/// The most labels of one series that are looked at; the gate allows fewer.
-const LABELS_MAX: usize = 256;
-/// The most bytes that the labels of one series may have together; the gate allows fewer.
-const LABEL_BYTES_MAX: usize = 256 << 10;
-/// The most bytes that all labels of one message may have together. In version 2.0 a text is sent once and named many
-/// times, so a small message could ask for any amount of memory.
-const LABEL_BYTES_PER_MESSAGE_MAX: usize = 64 << 20;
 /// The most texts in the table of a message of version 2.0.
 const SYMBOLS_MAX: usize = 1 << 20;
 /// The most buckets of the histograms of one message.
@@ -91,7 +86,9 @@ pub struct Decoded {
     pub exemplars_refused: u64,
     /// Which samples of value 0 are in the batch: a series' hash and its beginning. For [`Decoder::stored`].
     zeros: Vec<(u64, i64)>,
-    label_bytes_left: usize,
+    /// Series that were read in full. For [`Decoder::stored`].
+    fresh: Vec<Fresh>,
+    labels: LabelBytes,
     buckets_left: usize,
 }
 impl Decoded {
@@ -101,7 +98,8 @@ impl Decoded {
             refused: Written::default(),
             exemplars_refused: 0,
             zeros: Vec::new(),
-            label_bytes_left: LABEL_BYTES_PER_MESSAGE_MAX,
+            fresh: Vec::new(),
+            labels: LabelBytes::default(),
             buckets_left: BUCKETS_PER_MESSAGE_MAX,
         }
     }
@@ -129,23 +127,30 @@ impl Decoder {
     pub fn decode(&self, version: Version, message: &[u8], origin: Origin) -> Result<Decoded, DecodeError> {
         let mut decoded = Decoded::new(origin);
         match version {
-            Version::V1 => v1::decode(message, &self.known, &mut decoded)?,
+            Version::V1 => v1::decode(message, &self.known.read(), &mut decoded)?,
             Version::V2 => v2::decode(message, self.options, &self.created, &mut decoded)?,
         }
         Ok(decoded)
     }
-    /// Notes that what a message held is stored now, so that samples of value 0 are not made again.
-    pub fn stored(&self, zeros: &Zeros) {
-        self.created.note(&zeros.0);
+    /// Notes that what a message held is stored now: its samples of value 0 are not made again, and those of its series that
+    /// the gate accepted are known from now on.
+    pub fn stored(&self, news: News, accepted: impl Fn(&Labels) -> bool) {
+        self.created.note(&news.zeros);
+        let mut fresh = news.fresh;
+        fresh.retain(|series| accepted(&series.labels));
+        self.known.add(fresh);
     }
 }
 
-/// Samples of value 0 that were made of beginnings.
+/// What a message brought that was not known: samples of value 0 that were made of beginnings, and series.
 #[derive(Debug)]
-pub struct Zeros(Vec<(u64, i64)>);
+pub struct News {
+    zeros: Vec<(u64, i64)>,
+    fresh: Vec<Fresh>,
+}
 impl Decoded {
     /// Takes out what [`Decoder::stored`] wants to know later.
-    pub fn take_zeros(&mut self) -> Zeros {
-        Zeros(std::mem::take(&mut self.zeros))
+    pub fn take_news(&mut self) -> News {
+        News { zeros: std::mem::take(&mut self.zeros), fresh: std::mem::take(&mut self.fresh) }
     }
 }

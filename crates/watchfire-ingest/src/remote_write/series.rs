@@ -7,7 +7,7 @@ use watchfire_model::sample::{Exemplar, HistogramSample, Sample};
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::Reason;
 
-use super::{Decoded, LABEL_BYTES_MAX, LABELS_MAX};
+use super::{Decoded, LABELS_MAX};
 use crate::protobuf::{Message, Value, WireError};
 
 /// The pieces of one series.
@@ -62,16 +62,18 @@ impl<'a> Pieces<'a> {
                 self.problem.get_or_insert_with(|| format!("a series with two labels {:?}", twice[0].0));
             }
         }
-        let bytes: usize = self.pairs.iter().map(|(n, v)| n.len() + v.len()).sum();
-        if bytes > LABEL_BYTES_MAX.min(out.label_bytes_left) {
-            self.problem.get_or_insert_with(|| "labels of too many bytes".to_owned());
-        }
-        if let Some(problem) = self.problem.take() {
-            out.refuse(Reason::InvalidLabels, (self.samples.len() + self.histograms.len()) as u64, &problem);
+        let refusal = match self.problem.take() {
+            Some(problem) => Some((Reason::InvalidLabels, problem)),
+            None => {
+                let bytes = self.pairs.iter().map(|(n, v)| n.len() + v.len()).sum();
+                out.labels.take(bytes).err().map(|error| (Reason::LabelBytes, error.to_string()))
+            }
+        };
+        if let Some((reason, words)) = refusal {
+            out.refuse(reason, (self.samples.len() + self.histograms.len()) as u64, &words);
             out.exemplars_refused += self.exemplars.len() as u64;
             return None;
         }
-        out.label_bytes_left -= bytes;
         Some(Labels::from_sorted(&self.pairs))
     }
 

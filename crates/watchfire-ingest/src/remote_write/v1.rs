@@ -9,24 +9,17 @@ use watchfire_model::labels::Labels;
 use watchfire_model::sample::Exemplar;
 use watchfire_model::time::Timestamp;
 
-use super::known::{Fresh, Kept, Known, leading_labels};
+use super::known::{Fresh, Kept, leading_labels};
 use super::series::{Pieces, read_sample};
 use super::{DecodeError, Decoded, LABELS_MAX, Version, histogram, wire};
 use crate::protobuf::{Message, Value, WireError, label_pair, text};
 
 /// Reads a `WriteRequest`.
-pub(super) fn decode(message: &[u8], known: &Known, out: &mut Decoded) -> Result<(), DecodeError> {
-    let mut fresh = Vec::new();
-    let result = take_all(message, &known.read(), &mut fresh, out);
-    known.add(fresh);
-    result
-}
-
-fn take_all(message: &[u8], known: &Kept, fresh: &mut Vec<Fresh>, out: &mut Decoded) -> Result<(), DecodeError> {
+pub(super) fn decode(message: &[u8], known: &Kept, out: &mut Decoded) -> Result<(), DecodeError> {
     let mut pieces = Pieces::default();
     for field in Message::new(message) {
         match field? {
-            (1, Value::Bytes(series)) => take_series(series, known, fresh, &mut pieces, out)?,
+            (1, Value::Bytes(series)) => take_series(series, known, &mut pieces, out)?,
             (3, Value::Bytes(metadata)) => out.batch.metadata.extend(read_metadata(metadata)?),
             // Where version 2.0 has its symbols and series, this version has nothing.
             (4 | 5, Value::Bytes(_)) => return Err(DecodeError::OtherVersion(Version::V1)),
@@ -36,7 +29,7 @@ fn take_all(message: &[u8], known: &Kept, fresh: &mut Vec<Fresh>, out: &mut Deco
     Ok(())
 }
 
-fn take_series<'a>(message: &'a [u8], known: &Kept, fresh: &mut Vec<Fresh>, pieces: &mut Pieces<'a>, out: &mut Decoded) -> Result<(), WireError> {
+fn take_series<'a>(message: &'a [u8], known: &Kept, pieces: &mut Pieces<'a>, out: &mut Decoded) -> Result<(), WireError> {
     let (labels, rest) = leading_labels(message);
     let found = known.find(labels);
     if let Ok(labels) = &found {
@@ -50,7 +43,7 @@ fn take_series<'a>(message: &'a [u8], known: &Kept, fresh: &mut Vec<Fresh>, piec
     }
     take_pieces(message, pieces, out)?;
     if let Some(labels) = pieces.labels(out) {
-        fresh.extend(found.err().map(|hash| Fresh { hash, labels: labels.clone() }));
+        out.fresh.extend(found.err().map(|hash| Fresh { hash, labels: labels.clone() }));
         pieces.store(labels, out);
     }
     Ok(())

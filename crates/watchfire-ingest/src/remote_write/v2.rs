@@ -14,6 +14,7 @@ use watchfire_model::time::Timestamp;
 use super::created::Created;
 use super::series::{Pieces, read_sample};
 use super::{DecodeError, Decoded, LABELS_MAX, Options, SYMBOLS_MAX, Version, histogram, wire};
+use crate::label_bytes::LabelBytes;
 use crate::protobuf::{Message, Value, WireError, numbers, text};
 
 /// An exemplar whose labels are longer than this in bytes has more than the 128 characters that it may have.
@@ -85,7 +86,7 @@ impl<'a> Reading<'a, '_> {
                     }
                     Err(words) => pieces.add_wrong(words),
                 },
-                (4, Value::Bytes(message)) => match self.read_exemplar(message, &mut out.label_bytes_left)? {
+                (4, Value::Bytes(message)) => match self.read_exemplar(message, &mut out.labels)? {
                     Some(exemplar) => pieces.exemplars.push(exemplar),
                     None => pieces.exemplars_refused += 1,
                 },
@@ -144,8 +145,8 @@ impl<'a> Reading<'a, '_> {
         }
     }
 
-    /// `None` for one whose labels cannot be. Their bytes are taken from `left`.
-    fn read_exemplar(&self, message: &[u8], left: &mut usize) -> Result<Option<Exemplar>, WireError> {
+    /// `None` for one whose labels cannot be. Their bytes are taken from `budget`.
+    fn read_exemplar(&self, message: &[u8], budget: &mut LabelBytes) -> Result<Option<Exemplar>, WireError> {
         let mut refs: Vec<u32> = Vec::new();
         let (mut value, mut time) = (0.0, 0);
         for field in Message::new(message) {
@@ -162,9 +163,10 @@ impl<'a> Reading<'a, '_> {
         }
         let (pairs, rest) = refs.as_chunks::<2>();
         let pairs: Option<Vec<(&str, &str)>> = pairs.iter().map(|[n, v]| Some((self.symbol(*n).ok()?, self.symbol(*v).ok()?))).collect();
-        let bytes = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
-        let pairs = pairs.filter(|p| rest.is_empty() && bytes(p) <= EXEMPLAR_BYTES_MAX.min(*left));
-        *left -= pairs.as_deref().map_or(0, bytes);
+        let pairs = pairs.filter(|pairs| {
+            let bytes = pairs.iter().map(|(n, v)| n.len() + v.len()).sum();
+            rest.is_empty() && bytes <= EXEMPLAR_BYTES_MAX && budget.take(bytes).is_ok()
+        });
         Ok(pairs.map(|pairs| Exemplar { labels: Labels::from_pairs(pairs), time: Timestamp(time), value }))
     }
 

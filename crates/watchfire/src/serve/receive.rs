@@ -32,9 +32,9 @@ impl RemoteWrite {
             wire::DecodeError::TooLarge(_) => RemoteWriteError::TooLarge(error.to_string()),
             _ => RemoteWriteError::Malformed(error.to_string()),
         })?;
-        let zeros = decoded.take_zeros();
+        let news = decoded.take_news();
         let mut written = self.gate.write(decoded.batch).map_err(RemoteWriteError::Later)?;
-        self.decoder.stored(&zeros);
+        self.decoder.stored(news, |labels| self.gate.is_active(&origin, labels));
         self.exemplars.add(decoded.exemplars_refused);
         self.gate.book_refused(&origin, &decoded.refused);
         written.add(decoded.refused);

@@ -1,14 +1,20 @@
 //! Version 1.0.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use prost::Message as _;
 use watchfire_model::batch::MetricType;
 use watchfire_model::labels;
+use watchfire_model::meter::Meter;
 use watchfire_model::sample::{STALE_NAN_BITS, Sample};
-use watchfire_model::time::Timestamp;
+use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_model::write::Sink;
+use watchfire_testkit::memory::Memory;
 
 use super::proto::*;
 use super::*;
+use crate::gate::{Gate, Limits};
 
 fn labels(pairs: &[(&str, &str)]) -> Vec<Label> {
     pairs.iter().map(|(n, v)| Label { name: (*n).into(), value: (*v).into() }).collect()
@@ -123,17 +129,17 @@ fn a_series_with_impossible_labels_is_refused_alone() {
     let many: Vec<(&str, &str)> = names.iter().map(|n| (n.as_str(), "v")).collect();
     let good = series(&[("__name__", "up")], &[(1, 1.0)]);
     let long = "x".repeat(300 << 10);
-    for (mut bad, example) in [
-        (series(&[("b", "1"), ("a", "1"), ("b", "2")], &[(1, 1.0), (2, 1.0)]), "two labels \"b\""),
-        (series(&many, &[(1, 1.0), (2, 2.0)]), "more than 256 labels"),
-        (series(&[("a", &long)], &[(1, 1.0), (2, 2.0)]), "too many bytes"),
+    for (mut bad, reason, example) in [
+        (series(&[("b", "1"), ("a", "1"), ("b", "2")], &[(1, 1.0), (2, 1.0)]), Reason::InvalidLabels, "two labels \"b\""),
+        (series(&many, &[(1, 1.0), (2, 2.0)]), Reason::InvalidLabels, "more than 256 labels"),
+        (series(&[("a", &long)], &[(1, 1.0), (2, 2.0)]), Reason::LabelBytes, "too many bytes"),
     ] {
         bad.histograms.push(whole(3));
         bad.exemplars.push(ProtoExemplar::default());
         let request = WriteRequest { timeseries: vec![bad, good.clone()], ..Default::default() };
         let decoded = decoded(&request).unwrap();
         assert_eq!((decoded.batch.series.len(), decoded.batch.histograms.len(), decoded.batch.exemplars.len()), (1, 0, 0));
-        assert_eq!((decoded.refused.rejected, decoded.exemplars_refused), (vec![(Reason::InvalidLabels, 3)], 1));
+        assert_eq!((decoded.refused.rejected, decoded.exemplars_refused), (vec![(reason, 3)], 1));
         assert!(decoded.refused.example.unwrap().contains(example));
     }
     // A label that is not UTF-8: prost cannot write it.
@@ -142,6 +148,32 @@ fn a_series_with_impossible_labels_is_refused_alone() {
     bytes[at] = 0xff;
     let decoded = decode(Version::V1, &bytes).unwrap();
     assert_eq!((decoded.batch.series.len(), decoded.refused.rejected), (1, vec![(Reason::InvalidLabels, 1)]));
+}
+
+#[test]
+fn only_series_that_the_gate_took_are_known() {
+    let (memory, clock) = (Arc::new(Memory::new()), ManualClock::new(Timestamp(1_000_000)));
+    let gate = Gate::new(memory, clock, &Meter::new(), Limits { series_per_origin_max: 1, ..Limits::default() });
+    let (decoder, origin) = (Decoder::default(), Origin::new("remote_write/x"));
+    let timeseries = vec![
+        series(&[("__name__", "a"), ("long", &"x".repeat(5_000))], &[(1, 1.0)]),
+        series(&[("__name__", "good")], &[(1, 1.0)]),
+        series(&[("__name__", "one_too_many")], &[(1, 1.0)]),
+        series(&[("__name__", "nothing")], &[]),
+    ];
+    let message = WriteRequest { timeseries, ..Default::default() }.encode_to_vec();
+    let fresh = |decoded: &Decoded| decoded.fresh.len();
+    assert!(decoder.decode(Version::V1, &[&message[..], &[0x80; 12]].concat(), origin.clone()).is_err());
+    for _ in 0..2 {
+        assert_eq!(fresh(&decoder.decode(Version::V1, &message, origin.clone()).unwrap()), 4, "nothing of these messages was stored");
+    }
+    let mut decoded = decoder.decode(Version::V1, &message, origin.clone()).unwrap();
+    let news = decoded.take_news();
+    assert_eq!(gate.write(decoded.batch).unwrap().stored, 1);
+    decoder.stored(news, |labels| gate.is_active(&origin, labels));
+    let again = decoder.decode(Version::V1, &message, origin.clone()).unwrap();
+    let names: Vec<&str> = again.fresh.iter().map(|f| f.labels.metric_name()).collect();
+    assert_eq!(names, ["a", "one_too_many", "nothing"]);
 }
 
 #[test]

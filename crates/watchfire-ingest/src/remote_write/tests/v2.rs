@@ -5,6 +5,7 @@ use prost::Message as _;
 
 use super::proto::*;
 use super::*;
+use crate::label_bytes::LABEL_BYTES_HELD_MAX;
 
 /// A request in the making: texts become symbols.
 struct Table(Vec<Vec<u8>>);
@@ -106,7 +107,6 @@ fn series_that_cannot_be_are_refused_alone() {
     check(&|t, s| s.refs.extend(t.refs(&[("l", "w")])), "two labels \"l\"");
     check(&|t, _| t.0[5] = vec![b'v', 0xff], "not UTF-8");
     check(&|_, s| s.refs = [1, 2].repeat(300), "more than 256 labels");
-    check(&|t, s| s.refs.extend(t.refs(&[("long", &"x".repeat(300 << 10))])), "too many bytes");
 }
 
 #[test]
@@ -129,8 +129,12 @@ fn texts_that_are_named_often_are_bounded() {
     let one = SeriesV2 { refs, samples: vec![sample(1, 1.0)], ..SeriesV2::default() };
     let decoded = decode(Version::V2, &table.request(vec![one; 1_000])).unwrap();
     let kept: usize = decoded.batch.series.iter().map(|s| s.labels.memory()).sum();
-    assert!(kept <= LABEL_BYTES_PER_MESSAGE_MAX + (1 << 20), "{kept}");
-    assert_eq!(decoded.refused.rejected_total() + decoded.batch.series.len() as u64, 1_000);
+    assert!(kept <= LABEL_BYTES_HELD_MAX + (1 << 20), "{kept}");
+    assert_eq!(decoded.refused.rejected, [(Reason::LabelBytes, 1_000 - decoded.batch.series.len() as u64)]);
+    let mut table = Table::new();
+    let refs = table.refs(&[("__name__", "x"), ("long", &"x".repeat(300 << 10))]);
+    let decoded = decode(Version::V2, &table.request(vec![SeriesV2 { refs, samples: vec![sample(1, 1.0)], ..SeriesV2::default() }])).unwrap();
+    assert_eq!((decoded.batch.series.len(), decoded.refused.rejected), (0, vec![(Reason::LabelBytes, 1)]));
     // The same by help texts and by exemplars.
     let mut table = Table::new();
     let help = table.symbol(&"é".repeat(1 << 20));
@@ -143,7 +147,7 @@ fn texts_that_are_named_often_are_bounded() {
     let decoded = decode(Version::V2, &table.request(series)).unwrap();
     assert!(decoded.batch.metadata.len() > 200 && decoded.batch.metadata.iter().all(|m| m.help.len() == 4096));
     let kept: u64 = decoded.batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
-    assert!(kept * 501 <= LABEL_BYTES_PER_MESSAGE_MAX as u64 && kept + decoded.exemplars_refused == 150_000, "{kept}");
+    assert!(kept * 501 <= LABEL_BYTES_HELD_MAX as u64 && kept + decoded.exemplars_refused == 150_000, "{kept}");
 }
 
 #[test]
@@ -172,9 +176,9 @@ fn beginnings_become_zeros_once() {
         let histograms = histograms.iter().map(|(t, start)| ProtoHistogram { start: *start, ..whole(*t) }).collect();
         let request = table.request(vec![SeriesV2 { refs, samples, histograms, created, ..SeriesV2::default() }]);
         let mut decoded = decoder.decode(Version::V2, &request, Origin::new("x")).unwrap();
-        let zeros = decoded.take_zeros();
+        let news = decoded.take_news();
         if stored {
-            decoder.stored(&zeros);
+            decoder.stored(news, |_| true);
         }
         lines(&decoded.batch)
     };
