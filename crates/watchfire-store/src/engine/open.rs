@@ -135,28 +135,46 @@ fn check_tiers(options: &Options) -> Result<(), OpenError> {
     }
 }
 
-/// Refuses directories of a newer layout.
+/// Refuses directories of a newer layout. A number of which the file's own checksum knows nothing is damage, not news; the other
+/// files tell their versions themselves.
 fn check_layout(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     let path = dir.join(LAYOUT_FILE);
     let Ok(file) = disk.open(&path) else { return Ok(()) };
     let text = read_all(&*file).map_err(OpenError::io("read", &path))?;
     let text = String::from_utf8_lossy(&text);
-    match text.trim_end().strip_prefix(LAYOUT_PREFIX).and_then(|v| v.parse::<u16>().ok()) {
+    let found = text.lines().next().and_then(|line| line.strip_prefix(LAYOUT_PREFIX)?.parse::<u16>().ok());
+    match found.filter(|found| text == layout_text(*found)) {
         Some(found) if found > LAYOUT => Err(OpenError::Newer { path, found, known: LAYOUT }),
         _ => Ok(()),
     }
 }
 
+/// The first line, which used to be the whole file.
+fn layout_line(number: u16) -> String {
+    format!("{LAYOUT_PREFIX}{number}\n")
+}
+
+/// The whole file.
+fn layout_text(number: u16) -> String {
+    let line = layout_line(number);
+    format!("{line}crc32 {:08x}\n", crc32fast::hash(line.as_bytes()))
+}
+
+/// Writes the number of the layout unless it stands there.
 fn write_layout(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     let path = dir.join(LAYOUT_FILE);
-    if disk.open(&path).is_ok() {
-        return Ok(());
+    if let Ok(file) = disk.open(&path) {
+        let text = read_all(&*file).map_err(OpenError::io("read", &path))?;
+        if text == layout_text(LAYOUT).as_bytes() || text == layout_line(LAYOUT).as_bytes() {
+            return Ok(());
+        }
+        tracing::error!(file = %path.display(), "the number of the layout is damaged; it is written anew");
     }
     write_layout_file(disk, dir).map_err(OpenError::io("write", &path))
 }
 
 pub(super) fn write_layout_file(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    write_whole(disk, dir, LAYOUT_FILE, format!("{LAYOUT_PREFIX}{LAYOUT}\n").as_bytes())
+    write_whole(disk, dir, LAYOUT_FILE, layout_text(LAYOUT).as_bytes())
 }
 
 /// What stands in the directory of segments.

@@ -452,7 +452,27 @@ fn r63_newer_data_are_refused_and_left_untouched() {
         let at = bytes.len() - 16;
         bytes[at] = 4;
     });
-    check("/data/format", &|bytes| *bytes = b"watchfire data 2\n".to_vec());
+    check("/data/format", &|bytes| *bytes = b"watchfire data 2\ncrc32 c535483f\n".to_vec());
+}
+
+#[test]
+fn r06_a_flipped_bit_in_the_number_of_the_layout_is_no_newer_layout() {
+    let (disk, _) = full_disk();
+    let path = Path::new("/data/format");
+    let (_, whole) = disk.files().into_iter().find(|(p, _)| p == path).expect("a layout");
+    let open = |copy: &SimulatedDisk| Engine::open(Arc::new(copy.clone()), options(&ManualClock::new(Timestamp(NOW))));
+    for bit in 0..whole.len() * 8 {
+        let copy = disk.copy();
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        copy.put(path, bytes);
+        assert!(open(&copy).is_ok(), "bit {bit}");
+        assert!(copy.files().into_iter().any(|(p, bytes)| p == path && bytes == whole), "bit {bit}: it is whole again");
+    }
+    // Directories of the first version have the line alone.
+    let copy = disk.copy();
+    copy.put(path, b"watchfire data 1\n".to_vec());
+    assert!(open(&copy).is_ok());
 }
 
 #[test]

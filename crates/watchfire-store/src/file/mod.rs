@@ -67,6 +67,11 @@ pub(crate) trait File: Send + Sync {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Sets room aside behind the end, so that so many bytes can be written on a full disk. A file system that cannot do it is no
+    /// error.
+    fn reserve(&self, _bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
     /// Returns when what was written is on the medium.
     fn sync(&self) -> io::Result<()>;
 }

@@ -1,10 +1,11 @@
 //! Small durable state in one redb file, behind `watchfire_model::state::StateStore`. A commit is atomic, and durable when it
-//! returns. Not for telemetry.
+//! returns. Room for it is set aside, so that it also works on a disk that telemetry has filled. Not for telemetry.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError, TableHandle};
 use watchfire_model::state::{Change, StateError, StateStore, Table};
@@ -17,12 +18,20 @@ const CACHE_BYTES: usize = 1 << 20;
 /// Larger files are not checked at the start, which must stay short.
 const CHECKED_BYTES_MAX: u64 = 64 << 20;
 
+/// The room that is set aside behind the end of the file, and what share of a small file system it may be at most.
+const RESERVED_BYTES: u64 = 8 << 20;
+const RESERVED_SHARE: u64 = 20;
+
 type Definition<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
 
 /// The state file.
 pub(crate) struct RedbState {
-    database: Database,
+    /// Missing only where it could not be opened again after an error.
+    database: RwLock<Option<Database>>,
     file: Arc<dyn File>,
+    /// How much room to set aside, and for which length of the file that was done.
+    reserve: u64,
+    reserved_for: AtomicU64,
 }
 
 impl RedbState {
@@ -39,7 +48,13 @@ impl RedbState {
         // redb promises errors, not panics, for files that it wrote; for damaged ones we do not rely on it.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checked(&file)));
         match opened {
-            Ok(Ok(database)) => Ok(RedbState { database, file }),
+            Ok(Ok(database)) => {
+                let size = path.parent().and_then(|dir| disk.room(dir).ok()).map_or(u64::MAX, |room| room.size);
+                let reserve = RESERVED_BYTES.min(size / RESERVED_SHARE);
+                let state = RedbState { database: RwLock::new(Some(database)), file, reserve, reserved_for: AtomicU64::new(0) };
+                state.set_room_aside();
+                Ok(state)
+            }
             Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
                 if error.kind() != io::ErrorKind::InvalidData && error.kind() != io::ErrorKind::UnexpectedEof =>
             {
@@ -51,10 +66,10 @@ impl RedbState {
     }
     /// Writes everything into a new file.
     pub(crate) fn copy_to(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-        let copy = || -> Result<(), redb::Error> {
+        let copy = |database: &Database| -> Result<(), redb::Error> {
             let file = disk.open_write(path)?;
             let copy = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(Backend(file))?;
-            let (from, mut to) = (self.database.begin_read()?, copy.begin_write()?);
+            let (from, mut to) = (database.begin_read()?, copy.begin_write()?);
             to.set_durability(Durability::Immediate)?;
             for table in from.list_tables()? {
                 let definition = Definition::new(table.name());
@@ -66,7 +81,30 @@ impl RedbState {
             }
             Ok(to.commit()?)
         };
-        copy().map_err(io::Error::other)
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        copy(database.as_ref().ok_or_else(closed)?).map_err(io::Error::other)
+    }
+    /// Sets room aside anew when the file has grown into it. On a disk that is full already, there is none to be had.
+    fn set_room_aside(&self) {
+        let len = self.bytes();
+        if self.reserved_for.load(Ordering::Relaxed) != len && self.file.reserve(self.reserve).is_ok() {
+            self.reserved_for.store(len, Ordering::Relaxed);
+        }
+    }
+    fn with<T, E: fmt::Display>(&self, doing: &'static str, ask: impl FnOnce(&Database) -> Result<T, E>) -> Result<T, StateError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        ask(database.as_ref().ok_or_else(closed).map_err(failed(doing))?).map_err(failed(doing))
+    }
+    /// After an error of the disk redb answers nothing any more until the file is opened again.
+    fn reopen(&self) {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        drop(database.take());
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checked(&self.file)));
+        match opened {
+            Ok(Ok(opened)) => *database = Some(opened),
+            Ok(Err(error)) => tracing::error!(%error, "the state file cannot be opened again"),
+            Err(_) => tracing::error!("the state file makes its reader panic"),
+        }
     }
     /// The size of the file.
     pub(crate) fn bytes(&self) -> u64 {
@@ -107,52 +145,66 @@ fn failed<E: fmt::Display>(doing: &'static str) -> impl Fn(E) -> StateError {
     move |error| StateError { doing, reason: error.to_string() }
 }
 
+fn closed() -> io::Error {
+    io::Error::other("it could not be opened again after an error of the disk")
+}
+
+fn get(database: &Database, table: Table, key: &str) -> Result<Option<Vec<u8>>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let table = match transaction.open_table(Definition::new(table.0)) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        other => other?,
+    };
+    Ok(table.get(key)?.map(|value| value.value().to_vec()))
+}
+
+fn scan(database: &Database, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let table = match transaction.open_table(Definition::new(table.0)) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut found = Vec::new();
+    for entry in table.range(prefix..)? {
+        let (key, value) = entry?;
+        if !key.value().starts_with(prefix) {
+            break;
+        }
+        found.push((key.value().to_owned(), value.value().to_vec()));
+    }
+    Ok(found)
+}
+
+fn commit(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    for change in changes {
+        match change {
+            Change::Put(table, key, value) => {
+                transaction.open_table(Definition::new(table.0))?.insert(key.as_str(), value.as_slice())?;
+            }
+            Change::Delete(table, key) => {
+                transaction.open_table(Definition::new(table.0))?.remove(key.as_str())?;
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
 impl StateStore for RedbState {
     fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        const DOING: &str = "read a key";
-        let transaction = self.database.begin_read().map_err(failed(DOING))?;
-        let table = match transaction.open_table(Definition::new(table.0)) {
-            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-            other => other.map_err(failed(DOING))?,
-        };
-        Ok(table.get(key).map_err(failed(DOING))?.map(|value| value.value().to_vec()))
+        self.with("read a key", |database| get(database, table, key))
     }
-
     fn scan(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        const DOING: &str = "list keys";
-        let transaction = self.database.begin_read().map_err(failed(DOING))?;
-        let table = match transaction.open_table(Definition::new(table.0)) {
-            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            other => other.map_err(failed(DOING))?,
-        };
-        let mut found = Vec::new();
-        for entry in table.range(prefix..).map_err(failed(DOING))? {
-            let (key, value) = entry.map_err(failed(DOING))?;
-            if !key.value().starts_with(prefix) {
-                break;
-            }
-            found.push((key.value().to_owned(), value.value().to_vec()));
-        }
-        Ok(found)
+        self.with("list keys", |database| scan(database, table, prefix))
     }
-
     fn commit(&self, changes: &[Change]) -> Result<(), StateError> {
-        const DOING: &str = "commit changes";
-        let mut transaction = self.database.begin_write().map_err(failed(DOING))?;
-        transaction.set_durability(Durability::Immediate).map_err(failed(DOING))?;
-        for change in changes {
-            match change {
-                Change::Put(table, key, value) => {
-                    let mut table = transaction.open_table(Definition::new(table.0)).map_err(failed(DOING))?;
-                    table.insert(key.as_str(), value.as_slice()).map_err(failed(DOING))?;
-                }
-                Change::Delete(table, key) => {
-                    let mut table = transaction.open_table(Definition::new(table.0)).map_err(failed(DOING))?;
-                    table.remove(key.as_str()).map_err(failed(DOING))?;
-                }
-            }
+        let committed = self.with("commit changes", |database| commit(database, changes));
+        match &committed {
+            Ok(()) => self.set_room_aside(),
+            Err(_) => self.reopen(),
         }
-        transaction.commit().map_err(failed(DOING))
+        committed
     }
 }
 

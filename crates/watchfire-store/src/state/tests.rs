@@ -70,3 +70,20 @@ fn damage_is_noticed_at_the_start() {
     }
     assert!(noticed > 5, "only {noticed} of 60");
 }
+
+#[test]
+fn r14_after_an_error_of_the_disk_the_state_works_again() {
+    let path = Path::new("/data/state.redb");
+    let disk = SimulatedDisk::default();
+    let state = RedbState::open(&disk, path).unwrap();
+    let put = |key: &str| [Change::Put(TOKENS, key.into(), b"x".to_vec())];
+    state.commit(&put("a")).unwrap();
+    disk.fail_write_after(0);
+    assert!(state.commit(&put("b")).is_err());
+    assert_eq!(state.get(TOKENS, "a").unwrap(), Some(b"x".to_vec()));
+    state.commit(&put("c")).unwrap();
+    drop(state);
+    let state = RedbState::open(&disk, path).unwrap();
+    let keys: Vec<String> = state.scan(TOKENS, "").unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["a", "c"]);
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_model::state::{Change, TOKENS};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError};
 use watchfire_store::{Options, Store};
@@ -54,14 +55,17 @@ pub(crate) fn full(_times: u64, _random: &mut Random) -> Outcome {
 
 /// Room for about this much is left when the disk is nearly full.
 const ROOM: u64 = 200 << 10;
+/// So many small states are committed on the full disk.
+const STATES: u64 = 50;
 
 fn fill_up(root: &Path) -> Result<String, String> {
     let (clock, data, ballast) = (clock(), root.join("data"), root.join("ballast"));
     let store = open(&data, &clock)?;
     let (acknowledged, _) = write_on(&store, 0, 50);
-    let room = store.stats().free_bytes;
     let mut file = fs::File::create(&ballast).map_err(|e| e.to_string())?;
-    file.write_all(&vec![1; room.saturating_sub(ROOM) as usize]).map_err(|e| e.to_string())?;
+    while file.write_all(&[1; 4 << 10]).is_ok() {}
+    let filled = file.metadata().map_err(|e| e.to_string())?.len();
+    file.set_len(filled.saturating_sub(ROOM)).map_err(|e| e.to_string())?;
     drop(file);
     // To the very end, batch by batch.
     let (acknowledged, refusal) = write_on(&store, acknowledged, 100_000);
@@ -73,9 +77,21 @@ fn fill_up(root: &Path) -> Result<String, String> {
         return Err("a flush on a full disk says that it worked".into());
     }
     check_same(&store, &before, "after a flush that failed")?;
+    // R14: the small state can change all the same.
+    for n in 0..STATES {
+        store.state().commit(&[state(n)]).map_err(|e| format!("small state on a full disk: {e}"))?;
+    }
     drop(store);
     let store = open(&data, &clock)?;
     check_same(&store, &before, "after a start on the full disk")?;
+    let found = store.state().scan(TOKENS, "full/").map_err(|e| e.to_string())?;
+    if found.len() as u64 != STATES {
+        return Err(format!("{} of {STATES} small states that were committed on a full disk are there", found.len()));
+    }
+    // A stop may have given some room back, which others take.
+    let mut others = fs::File::options().append(true).open(&ballast).map_err(|e| e.to_string())?;
+    while others.write_all(&[1; 4 << 10]).is_ok() {}
+    drop(others);
     if store.write(request(acknowledged)).is_ok() {
         return Err("a batch was acknowledged on a full disk".into());
     }
@@ -88,6 +104,11 @@ fn fill_up(root: &Path) -> Result<String, String> {
     }
     drop(store);
     account(&data, acknowledged).map(|()| format!("{acknowledged} batches, none lost"))
+}
+
+/// A small state, as a silence would be.
+fn state(n: u64) -> Change {
+    Change::Put(TOKENS, format!("full/{n:03}"), vec![7; 1_000])
 }
 
 /// Everything acknowledged is there, without the deletions and the state of the other scenarios.
