@@ -4,5 +4,6 @@ pub mod discovery;
 mod gather;
 pub mod gpu;
 pub mod host;
+mod kernel_clock;
 pub mod own;
 pub mod scrape;

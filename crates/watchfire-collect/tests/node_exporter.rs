@@ -16,8 +16,7 @@ use watchfire_model::time::SystemClock;
 
 const PROGRAM: &str = "/usr/bin/prometheus-node-exporter";
 /// What we do not offer, by start of the name; the reasons are in `docs/reference/host-metrics.md`.
-const LEFT_OUT: [&str; 8] =
-    ["go_", "process_", "promhttp_", "node_exporter_build_info", "node_textfile_", "node_timex_", "node_time_zone_offset_seconds", "node_systemd_"];
+const LEFT_OUT: [&str; 7] = ["go_", "process_", "promhttp_", "node_exporter_build_info", "node_textfile_", "node_time_zone_offset_seconds", "node_systemd_"];
 /// Collectors whose `node_scrape_collector_*` series only the one side has.
 const SCRAPE: &str = "node_scrape_collector_";
 

@@ -34,6 +34,7 @@ mod surveillance;
 mod tests;
 mod thermal_zone;
 mod time;
+mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
@@ -187,6 +188,7 @@ const REGISTRY: &[Entry] = &[
     on("stat", |_| Ok(Box::new(stat::Stat))),
     on("thermal_zone", |_| Ok(Box::new(thermal_zone::ThermalZone))),
     on("time", |m| Ok(Box::new(time::Time::new(m.clock)))),
+    on("timex", |m| Ok(Box::new(timex::Timex::new(&m.settings.root)))),
     on("udp_queues", |_| Ok(Box::new(udp_queues::UdpQueues))),
     on("uname", |_| Ok(Box::new(uname::Uname))),
     on("vmstat", |_| Ok(Box::new(vmstat::VmStat))),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use watchfire_model::batch::MetricType;
 use watchfire_model::meter::Family;
 
+use crate::kernel_clock::KernelClock;
+
 /// Clock ticks per second in `/proc`; Linux shows all of them with this rate on every machine.
 const USER_HZ: f64 = 100.0;
 
@@ -40,6 +42,9 @@ impl Process {
         put("process_start_time_seconds", MetricType::Gauge, "Start time of the process since unix epoch in seconds.", started);
         let open = std::fs::read_dir(self.own.join("fd")).ok().map(|entries| entries.count() as f64);
         put("process_open_fds", MetricType::Gauge, "Number of open file descriptors.", open);
+        // Deadlines go by a clock that nobody sets; this one dates what is stored.
+        let synced = KernelClock::read().ok().map(|clock| f64::from(u8::from(clock.is_synced())));
+        put("watchfire_clock_synced", MetricType::Gauge, "Whether the kernel says that somebody keeps this machine's clock right.", synced);
         put("process_max_fds", MetricType::Gauge, "Maximum number of open file descriptors.", self.max_files());
     }
 
