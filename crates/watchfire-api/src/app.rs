@@ -65,7 +65,9 @@ pub struct Rooms {
     /// Figures about the store and its disk.
     pub storage: Ask<StorageStats>,
     /// What a cleanup would remove if it ran now. Changes nothing; may block.
-    pub cleanup_preview: Ask<Result<CleanupPreview, String>>,
+    pub cleanup_preview: Ask<Result<Cleanup, String>>,
+    /// Removes that, and tells what it removed. May block.
+    pub cleanup: Ask<Result<Cleanup, String>>,
     /// All families of `/metrics`: ours, recorded ones, declared ones without samples.
     pub exposition: Ask<Vec<Family>>,
     /// Takes a remote-write message, which is already decompressed: decodes and stores it. May block.
@@ -197,19 +199,21 @@ pub struct SignalStats {
     pub retention: Option<Duration>,
 }
 
-/// What a cleanup would remove.
+/// What a cleanup would remove, or removed.
 #[derive(Clone, Debug, Default)]
-pub struct CleanupPreview {
-    /// Whole files that would go.
+pub struct Cleanup {
+    /// Whole files that would go, or went.
     pub segments: u64,
     /// Samples in them.
     pub samples: u64,
-    /// Bytes that would become free.
+    /// Bytes that would become free, or did.
     pub bytes: u64,
     /// How long items are kept; `None` for ever.
     pub retention: Option<Duration>,
     /// What would be the oldest moment kept; `None` when nothing is too old.
     pub keep_from: Option<Timestamp>,
+    /// Whether the clock has jumped, so that nothing goes for its age.
+    pub held: bool,
 }
 
 /// How one of our own background workers is doing.

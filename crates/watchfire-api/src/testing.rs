@@ -28,7 +28,7 @@ use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
 
 use crate::app::{
-    App, BackupError, Build, CleanupPreview, Maintenance, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, RemoteWriteError, Rooms, SignalStats,
+    App, BackupError, Build, Cleanup, Maintenance, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, RemoteWriteError, Rooms, SignalStats,
     StorageStats,
 };
 use crate::auth::{Caller, Rights, Via};
@@ -51,7 +51,7 @@ pub(crate) struct Held {
     pub(crate) targets: Vec<TargetStatus>,
     pub(crate) services: Vec<ServiceStatus>,
     pub(crate) storage: StorageStats,
-    pub(crate) preview: CleanupPreview,
+    pub(crate) preview: Cleanup,
     pub(crate) families: Vec<Family>,
     /// What callers may do; everything when nothing is said.
     pub(crate) rights: Option<Rights>,
@@ -417,6 +417,11 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         workers: Arc::new(Vec::new),
         storage: Arc::new(move || storage.held().storage.clone()),
         cleanup_preview: Arc::new(move || Ok(preview.held().preview.clone())),
+        cleanup: {
+            let house = house.clone();
+            // Nothing is due afterwards.
+            Arc::new(move || Ok(std::mem::take(&mut house.held().preview)))
+        },
         exposition: Arc::new(move || families.held().families.clone()),
         remote_write: {
             let house = house.clone();

@@ -109,7 +109,7 @@ pub struct CleanupFile {
     pub reason: &'static str,
 }
 
-/// What retention would remove now, if it were not held back to one segment at a time.
+/// What retention would remove now, if it were not held back to one segment at a time; or what a cleanup removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CleanupPreview {
     /// The files, oldest first.

@@ -92,6 +92,11 @@ impl Store {
     pub fn cleanup_preview(&self) -> CleanupPreview {
         self.engine.cleanup_preview()
     }
+    /// Removes at once what retention would remove one by one, and tells what it was. While a jump of the clock is under
+    /// observation, only what is due by size goes. Files go when their last reader lets go.
+    pub fn cleanup(&self) -> CleanupPreview {
+        self.engine.cleanup()
+    }
     /// Takes a batch whose samples may be of any age that retention allows, older than the newest of their series, too.
     pub fn backfill(&self, batch: Batch) -> Result<Written, WriteError> {
         self.engine.write_within(&batch, i64::MAX)

@@ -2,6 +2,7 @@
 //! programs' clients know. Shapes live here and are derived for the description; facts come from the rooms below.
 
 mod backup;
+mod cleanup;
 mod gpu;
 pub(crate) mod health;
 mod metrics;
@@ -132,10 +133,15 @@ fn stats_routes() -> Vec<Route<Arc<App>>> {
             .summary("The disk and what is kept on it")
             .tag("system")
             .answers::<stats::StorageJson>(200, "The figures"),
-        Route::get("/api/system/cleanup/preview", Level::Read, stats::cleanup_preview)
+        Route::get("/api/system/cleanup/preview", Level::Read, cleanup::preview)
             .summary("What a cleanup would remove; removes nothing")
             .tag("system")
-            .answers::<stats::CleanupJson>(200, "The preview"),
+            .answers::<cleanup::CleanupJson>(200, "The preview"),
+        Route::post("/api/system/cleanup", Level::Admin, cleanup::cleanup)
+            .summary("Removes now what is too old or too much")
+            .tag("system")
+            .query_parameter("dry_run", "true: only looks, as the preview does")
+            .answers::<cleanup::CleanupJson>(200, "What was removed"),
         Route::get("/api/system/telemetry", Level::Read, telemetry::telemetry)
             .summary("Queue depths and stage latencies of the watched pipeline")
             .tag("system")

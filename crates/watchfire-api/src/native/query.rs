@@ -30,6 +30,6 @@ impl Query {
     }
 }
 
-fn invalid(name: &str, value: &str, expected: &str) -> Refusal {
+pub(crate) fn invalid(name: &str, value: &str, expected: &str) -> Refusal {
     Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", format!("parameter {name:?} must be {expected}, not {value:?}"))
 }

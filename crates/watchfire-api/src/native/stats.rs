@@ -1,5 +1,4 @@
-//! `/api/system/stats`, `/api/system/storage/stats` and `/api/system/cleanup/preview`: counts of what is recorded here,
-//! the disk, and what a cleanup would remove.
+//! `/api/system/stats` and `/api/system/storage/stats`: counts of what is recorded here, and the disk.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -200,56 +199,4 @@ fn storage_json(stats: &StorageStats, now: Timestamp, events_count: Option<u64>,
         state_bytes: stats.state_bytes,
         signals: stats.signals.iter().map(|s| (s.name, SignalJson::new(s))).collect(),
     }
-}
-
-/// What a cleanup would remove. Rows and files that are not kept here count zero.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "CleanupPreview")]
-pub(crate) struct CleanupJson {
-    events_deleted: u64,
-    detections_deleted: u64,
-    gpu_stats_deleted: u64,
-    logs_deleted: u64,
-    thumbnails_deleted: u64,
-    images_deleted: u64,
-    /// Bytes that would become free.
-    space_reclaimed: u64,
-    /// How long items are kept, in days rounded up; null for ever.
-    retention_days: Option<u64>,
-    /// The same exactly.
-    retention_seconds: Option<u64>,
-    /// Always true: this only looks.
-    dry_run: bool,
-    /// When this was found out.
-    timestamp: String,
-    /// Whole files that would go.
-    segments_deleted: u64,
-    /// Samples in them.
-    samples_deleted: u64,
-    /// What would be the oldest moment kept; null when nothing is too old.
-    keep_from: Option<String>,
-}
-
-/// `GET /api/system/cleanup/preview`.
-pub(crate) async fn cleanup_preview(State(app): State<Arc<App>>) -> Result<Json<CleanupJson>, Refusal> {
-    let answer = run(&app, None, |app, _| {
-        let preview = (app.rooms.cleanup_preview)().map_err(|reason| ApiError::new(crate::prometheus::answer::ErrorKind::Internal, reason))?;
-        Ok::<_, ApiError>(CleanupJson {
-            events_deleted: 0,
-            detections_deleted: 0,
-            gpu_stats_deleted: 0,
-            logs_deleted: 0,
-            thumbnails_deleted: 0,
-            images_deleted: 0,
-            space_reclaimed: preview.bytes,
-            retention_days: preview.retention.map(|r| r.as_secs().div_ceil(86_400)),
-            retention_seconds: preview.retention.map(|r| r.as_secs()),
-            dry_run: true,
-            timestamp: app.now().rfc3339(),
-            segments_deleted: preview.segments,
-            samples_deleted: preview.samples,
-            keep_from: preview.keep_from.map(Timestamp::rfc3339),
-        })
-    });
-    Ok(Json(answer.await?))
 }

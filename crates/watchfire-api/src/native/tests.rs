@@ -9,7 +9,8 @@ use watchfire_model::labels;
 use watchfire_model::live::{GpuSample, ServiceStatus};
 use watchfire_model::meter::Family;
 
-use crate::app::CleanupPreview;
+use crate::app::Cleanup;
+use crate::auth::Rights;
 use crate::testing::{Faces, NOW, gpu_sample};
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -176,7 +177,7 @@ async fn api_03_cleanup_preview_tells_and_changes_nothing() {
     let faces = Faces::new();
     faces.house.put(labels!("__name__" => "a"), &[(10, 1.0)]);
     faces.house.held().preview =
-        CleanupPreview { segments: 3, samples: 1200, bytes: 8192, retention: Some(Duration::from_secs(30 * 86_400)), keep_from: Some(NOW) };
+        Cleanup { segments: 3, samples: 1200, bytes: 8192, retention: Some(Duration::from_secs(30 * 86_400)), keep_from: Some(NOW), held: false };
     let before = faces.house.held().series.clone();
     let preview = faces.get("/api/system/cleanup/preview").await.json();
     assert_eq!((&preview["dry_run"], &preview["retention_days"], &preview["space_reclaimed"]), (&json!(true), &json!(30), &json!(8192)));
@@ -187,6 +188,32 @@ async fn api_03_cleanup_preview_tells_and_changes_nothing() {
     assert_eq!(faces.house.held().series, before);
     faces.house.held().preview.retention = None;
     assert_eq!(faces.get("/api/system/cleanup/preview").await.json()["retention_days"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_cleanup_does_what_its_preview_said_once() {
+    let faces = Faces::new();
+    let due = Cleanup { segments: 3, samples: 1200, bytes: 8192, retention: Some(Duration::from_secs(36 * 3600)), keep_from: Some(NOW), held: true };
+    faces.house.held().preview = due;
+    let preview = faces.get("/api/system/cleanup/preview").await.json();
+    assert_eq!(faces.post("/api/system/cleanup?dry_run=true", "application/json", "").await.json(), preview);
+    let answer = faces.post("/api/system/cleanup?dry_run=maybe", "application/json", "").await;
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_parameter")));
+    let done = faces.post("/api/system/cleanup", "application/json", "").await.json();
+    assert_eq!(keys(&done), keys(&preview));
+    assert_eq!((&done["dry_run"], &done["segments_deleted"], &done["samples_deleted"]), (&json!(false), &json!(3), &json!(1200)));
+    assert_eq!((&done["space_reclaimed"], &done["retention_days"], &done["held"]), (&json!(8192), &json!(2), &json!(true)));
+    let again = faces.post("/api/system/cleanup?dry_run=false", "application/json", "").await.json();
+    assert_eq!((&again["segments_deleted"], &again["space_reclaimed"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_cleanup_is_for_admins() {
+    let faces = Faces::new();
+    faces.house.held().preview.segments = 3;
+    faces.house.held().rights = Some(Rights::READ_AND_INGEST);
+    assert_eq!(faces.post("/api/system/cleanup", "application/json", "").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(faces.get("/api/system/cleanup/preview").await.json()["segments_deleted"], json!(3));
 }
 
 #[tokio::test]

@@ -115,6 +115,18 @@ impl Engine {
     /// See `Store::cleanup_preview`.
     pub(crate) fn cleanup_preview(&self) -> CleanupPreview {
         let due = self.due(true);
+        self.told(&due)
+    }
+
+    /// See `Store::cleanup`.
+    pub(crate) fn cleanup(&self) -> CleanupPreview {
+        let believed = self.schedule().clock.look(&self.options);
+        // The keeper may remove the same one meanwhile: only what this call took away counts.
+        let removed: Vec<_> = self.due(believed).into_iter().filter(|(segment, reason)| self.remove(segment, reason)).collect();
+        self.told(&removed)
+    }
+
+    fn told(&self, due: &[(Arc<Segment>, &'static str)]) -> CleanupPreview {
         let files: Vec<_> = due
             .iter()
             .map(|(segment, reason)| CleanupFile {
@@ -137,14 +149,25 @@ impl Engine {
 
     /// Removes the oldest segment that is due, if one is.
     pub(super) fn remove_one(&self, by_age: bool) {
-        let Some((segment, reason)) = self.due(by_age).into_iter().next() else { return };
-        tracing::info!(file = %segment.path.display(), bytes = segment.bytes, reason, "retention removes a segment");
-        {
+        if let Some((segment, reason)) = self.due(by_age).into_iter().next() {
+            self.remove(&segment, reason);
+        }
+    }
+
+    /// Removes a segment; returns whether it was still there.
+    fn remove(&self, segment: &Segment, reason: &'static str) -> bool {
+        let there = {
             let mut shared = self.modify();
+            let before = shared.segments.len() + shared.tiers.len();
             shared.segments.retain(|s| s.id != segment.id);
             shared.tiers.retain(|s| s.id != segment.id);
+            before > shared.segments.len() + shared.tiers.len()
+        };
+        if there {
+            tracing::info!(file = %segment.path.display(), bytes = segment.bytes, reason, "retention removes a segment");
+            segment.doom();
+            self.counters.deleted.inc();
         }
-        segment.doom();
-        self.counters.deleted.inc();
+        there
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_api::app::{Build, CleanupPreview, QueryLimits, Rooms, SignalStats, StorageStats, WorkerStatus};
+use watchfire_api::app::{Ask, Build, Cleanup, QueryLimits, Rooms, SignalStats, StorageStats, WorkerStatus};
 use watchfire_collect::gpu::GpuMonitor;
 use watchfire_collect::scrape::Manager;
 use watchfire_ingest::gate::{Gate, Limits};
@@ -15,7 +15,7 @@ use watchfire_model::meter::Meter;
 use watchfire_model::read::Source;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
-use watchfire_store::Store;
+use watchfire_store::{CleanupPreview, Store};
 
 use super::maintenance::Keeper;
 use super::prometheus::Reloader;
@@ -57,7 +57,8 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         gpu: Arc::new(gpu),
         workers: Arc::new(move || tasks.statuses().into_iter().map(|t| WorkerStatus { name: t.name, running: t.running, message: t.message }).collect()),
         storage: storage(store.clone(), settings.server.data_dir.clone(), retention, settings.storage.size_max),
-        cleanup_preview: cleanup(store.clone(), clock.clone(), retention),
+        cleanup_preview: cleanup(store.clone(), Store::cleanup_preview, clock.clone(), retention),
+        cleanup: cleanup(store.clone(), Store::cleanup, clock.clone(), retention),
         exposition: exposition(meter.clone(), recorder.clone()),
         remote_write: {
             let receiver = super::receive::RemoteWrite::new(gate.clone(), &meter, settings.ingest.remote_write());
@@ -88,8 +89,8 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             let reloader = reloader.clone();
             Arc::new(move || reloader.last())
         },
-        reload: lifecycle.then(|| -> watchfire_api::app::Ask<Result<(), String>> { Arc::new(move || reloader.reload()) }),
-        quit: lifecycle.then(|| -> watchfire_api::app::Ask<()> { Arc::new(move || quit()) }),
+        reload: lifecycle.then(|| -> Ask<Result<(), String>> { Arc::new(move || reloader.reload()) }),
+        quit: lifecycle.then(|| -> Ask<()> { Arc::new(move || quit()) }),
         started_at,
         working_dir: std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
         build: build(),
@@ -116,11 +117,11 @@ pub(crate) fn build() -> Build {
     }
 }
 
-fn services(gpu: GpuMonitor) -> watchfire_api::app::Ask<Vec<ServiceStatus>> {
+fn services(gpu: GpuMonitor) -> Ask<Vec<ServiceStatus>> {
     Arc::new(move || vec![gpu.database_status()])
 }
 
-fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, size_max: Option<u64>) -> watchfire_api::app::Ask<StorageStats> {
+fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, size_max: Option<u64>) -> Ask<StorageStats> {
     Arc::new(move || {
         let stats = store.stats();
         let (disk_total_bytes, disk_free_bytes) = rustix::fs::statvfs(&data_dir).map_or((0, 0), |s| (s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize));
@@ -147,21 +148,22 @@ fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, si
     })
 }
 
-fn cleanup(store: Arc<Store>, clock: SharedClock, retention: Option<Duration>) -> watchfire_api::app::Ask<Result<CleanupPreview, String>> {
+fn cleanup(store: Arc<Store>, work: fn(&Store) -> CleanupPreview, clock: SharedClock, retention: Option<Duration>) -> Ask<Result<Cleanup, String>> {
     Arc::new(move || {
-        let preview = store.cleanup_preview();
-        Ok(CleanupPreview {
-            segments: preview.files.len() as u64,
-            samples: preview.files.iter().map(|f| f.samples).sum(),
-            bytes: preview.files.iter().map(|f| f.bytes).sum(),
+        let told = work(&store);
+        Ok(Cleanup {
+            segments: told.files.len() as u64,
+            samples: told.files.iter().map(|f| f.samples).sum(),
+            bytes: told.bytes,
             retention,
             keep_from: retention.map(|r| clock.now().plus_ms(-(r.as_millis() as i64))),
+            held: told.held,
         })
     })
 }
 
 /// `/metrics`: our own families, then what programs recorded and what the catalogs declare.
-fn exposition(meter: Meter, recorder: Arc<Recorder>) -> watchfire_api::app::Ask<Vec<watchfire_model::meter::Family>> {
+fn exposition(meter: Meter, recorder: Arc<Recorder>) -> Ask<Vec<watchfire_model::meter::Family>> {
     Arc::new(move || {
         let mut families = meter.gather();
         families.extend(recorder.families());

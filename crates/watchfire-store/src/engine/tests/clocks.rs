@@ -194,3 +194,30 @@ proptest! {
         prop_assert_eq!(jump_about(&steps), Ok(()));
     }
 }
+
+#[test]
+fn a_cleanup_removes_at_once_what_the_preview_named() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let keep = Options { retention: Some(Duration::from_secs(3 * 86_400)), ..options(&clock) };
+    let engine = Engine::open(Arc::new(disk.clone()), keep).unwrap();
+    for day in 0..6 {
+        engine.write(&batch(&[(series(0), NOW + day * DAY, 1.0)])).unwrap();
+        engine.flush().unwrap();
+        clock.advance(Duration::from_secs(86_400));
+    }
+    let preview = engine.cleanup_preview();
+    assert!(!preview.held && preview.files.len() == 3, "{preview:?}");
+    assert_eq!(engine.cleanup(), preview);
+    for file in &preview.files {
+        assert!(!disk.files().keys().any(|path| path.ends_with(&file.name)), "{} is still there", file.name);
+    }
+    assert_eq!((engine.stats().segments, engine.stats().oldest), (3, Some(NOW + 3 * DAY)));
+    assert_eq!(engine.cleanup().files, [], "nothing is removed twice");
+    // What a jump of the clock makes look old stays, whoever asks.
+    clock.jump_to(Timestamp(NOW + 5 * 365 * DAY));
+    assert_eq!(engine.cleanup_preview().files.len(), 3);
+    let held = engine.cleanup();
+    assert!(held.held && held.files.is_empty(), "{held:?}");
+    assert_eq!(engine.stats().segments, 3);
+}
