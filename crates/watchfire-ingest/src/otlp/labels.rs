@@ -4,6 +4,7 @@
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::write::Reason;
 
+use crate::label_bytes::{LABEL_BYTES_MAX, LABELS_MAX, TooManyBytes};
 use crate::protobuf::{Message, Value, text};
 
 use super::names::label_name;
@@ -33,6 +34,21 @@ impl Base {
             Err(at) => self.0.insert(at, (name.to_owned(), value.to_owned())),
         }
     }
+    /// Appends to a label, behind a semicolon where it has a value.
+    fn join(&mut self, name: &str, value: &str) {
+        match self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)) {
+            Ok(at) => {
+                let joined = &mut self.0[at].1;
+                joined.push(';');
+                joined.push_str(value);
+            }
+            Err(_) => self.set(name, value),
+        }
+    }
+    /// The bytes of all of them.
+    pub(super) fn bytes(&self) -> usize {
+        bytes_of(&self.0)
+    }
     /// The labels of a series of this name, with one more label where a part of a histogram or summary is meant.
     pub(super) fn named(&self, name: &str, extra: Option<(&str, &str)>) -> Labels {
         let own = |label: &str| label == METRIC_NAME || extra.is_some_and(|(e, _)| e == label);
@@ -44,6 +60,22 @@ impl Base {
     }
 }
 
+fn bytes_of(labels: &[(String, String)]) -> usize {
+    labels.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+/// Refuses labels by what they would be made of, before anything is copied: what a resource says once is meant by each of
+/// its points.
+fn check_size(count: usize, bytes: usize) -> Result<(), Problem> {
+    if count > LABELS_MAX {
+        return Err(Problem::Refused(Reason::LabelCount, format!("{count} labels, more than {LABELS_MAX}")));
+    }
+    if bytes > LABEL_BYTES_MAX {
+        return Err(Problem::Refused(Reason::LabelBytes, TooManyBytes::Series(bytes).to_string()));
+    }
+    Ok(())
+}
+
 /// A resource with what all of its series share.
 #[derive(Default)]
 pub(super) struct Resource<'a> {
@@ -51,6 +83,8 @@ pub(super) struct Resource<'a> {
     promoted: Vec<(String, String)>,
     job: String,
     instance: String,
+    /// The bytes of all that its series share.
+    bytes: usize,
 }
 
 impl<'a> Resource<'a> {
@@ -78,6 +112,7 @@ impl<'a> Resource<'a> {
                 resource.promoted.push((name, value::as_text(bytes)?.into_owned()));
             }
         }
+        resource.bytes = resource.job.len() + resource.instance.len() + bytes_of(&resource.promoted);
         Ok(resource)
     }
 
@@ -87,6 +122,7 @@ impl<'a> Resource<'a> {
         if !named || self.attributes.iter().all(|(key, _)| IDENTIFYING.contains(key)) {
             return Ok(None);
         }
+        check_size(self.attributes.len(), self.job.len() + self.instance.len() + attribute_bytes(&self.attributes))?;
         let ignored = |key: &str| !settings.keep_identifying && IDENTIFYING.contains(&key);
         let mut base = from_attributes(self.attributes.iter().copied().filter(|(key, _)| !ignored(key)), settings)?;
         self.identify(&mut base);
@@ -104,7 +140,10 @@ impl<'a> Resource<'a> {
 
 /// The labels that a scope adds, when it is to add any.
 #[derive(Default)]
-pub(super) struct Scope(Vec<(String, String)>);
+pub(super) struct Scope {
+    labels: Vec<(String, String)>,
+    bytes: usize,
+}
 impl Scope {
     /// InstrumentationScope { 1: name, 2: version, 3: KeyValue* }.
     pub(super) fn read(bytes: &[u8], schema_url: &str, settings: &Settings) -> Result<Scope, DecodeError> {
@@ -132,12 +171,13 @@ impl Scope {
         for (label, value) in [("otel_scope_name", name), ("otel_scope_version", version), ("otel_scope_schema_url", schema_url)] {
             labels.push((label.to_owned(), value.to_owned()));
         }
-        Ok(Scope(labels))
+        Ok(Scope { bytes: bytes_of(&labels), labels })
     }
 }
 
 /// The labels of a point.
 pub(super) fn of_point(attributes: &[(&str, &[u8])], resource: &Resource<'_>, scope: &Scope, settings: &Settings) -> Result<Base, Problem> {
+    check_size(attributes.len() + resource.promoted.len() + scope.labels.len(), resource.bytes + scope.bytes + attribute_bytes(attributes))?;
     let mut sorted = attributes.to_vec();
     sorted.sort_by_key(|(key, _)| *key);
     let mut base = from_attributes(sorted.into_iter(), settings)?;
@@ -147,10 +187,15 @@ pub(super) fn of_point(attributes: &[(&str, &[u8])], resource: &Resource<'_>, sc
         }
     }
     resource.identify(&mut base);
-    for (name, value) in &scope.0 {
+    for (name, value) in &scope.labels {
         base.set(name, value);
     }
     Ok(base)
+}
+
+/// The bytes of attributes as they came.
+fn attribute_bytes(attributes: &[(&str, &[u8])]) -> usize {
+    attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 /// Attributes in ascending order as labels. Two that end in one label are joined by a semicolon.
@@ -161,10 +206,7 @@ fn from_attributes<'a>(attributes: impl Iterator<Item = (&'a str, &'a [u8])>, se
             return Err(Problem::Refused(Reason::InvalidLabels, format!("no label name can be made of attribute {key:?}")));
         };
         let value = value::as_text(bytes)?;
-        match base.get(&name) {
-            Some(before) => base.set(&name, &format!("{before};{value}")),
-            None => base.set(&name, &value),
-        }
+        base.join(&name, &value);
     }
     Ok(base)
 }

@@ -171,10 +171,12 @@ impl Otlp {
         self.points.add(translation.points);
         let rejected = translation.points_lost + translation.refused.rejected_total();
         self.rejected.add(rejected);
+        let Translation { points, refused, mut written, deltas, .. } = translation;
+        // What is not stored is taken back before anybody counts.
+        drop(deltas);
         self.delta_series.set(self.sums.lock().unwrap_or_else(PoisonError::into_inner).len() as f64);
         outcome?;
-        let mut written = translation.written;
-        written.add(translation.refused);
-        Ok(Received { points: translation.points, rejected, written })
+        written.add(refused);
+        Ok(Received { points, rejected, written })
     }
 }

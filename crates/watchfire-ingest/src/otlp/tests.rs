@@ -1,5 +1,7 @@
 //! Requests in JSON and the series that come of them, by each setting; deltas; refusals; the same in protobuf; garbage.
 
+mod bounds;
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -34,32 +36,35 @@ impl House {
     fn send(&self, json: &str) -> Result<Received, OtlpError> {
         self.otlp.metrics(json.as_bytes(), Format::Json, Origin::new("otlp/test"))
     }
-    /// Everything stored: `series time value`, times in seconds after `T`.
     fn lines(&self) -> Vec<String> {
-        let selection =
-            Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()], start: Timestamp(i64::MIN), end: Timestamp(i64::MAX) };
-        let mut lines = Vec::new();
-        let since = |ms: i64| (ms - T_MS) as f64 / 1000.0;
-        self.memory
-            .select(&selection, &Budget::unlimited(self.clock.clone()), &mut |series| {
-                for (time, value) in series.times.iter().zip(&series.values) {
-                    let value = if watchfire_model::sample::is_stale(*value) { "stale".to_owned() } else { value.to_string() };
-                    lines.push(format!("{} {} {value}", series.labels, since(*time)));
-                }
-                for sample in &series.histograms {
-                    let h = &sample.value;
-                    let text = if h.is_stale() {
-                        "stale".to_owned()
-                    } else {
-                        format!("schema={} count={} sum={} zero={}@{:e} {:?}", h.schema, h.count, h.sum, h.zero_count, h.zero_threshold, h.positive_buckets)
-                    };
-                    lines.push(format!("{} {} {text}", series.labels, since(sample.time.0)));
-                }
-                Ok(ControlFlow::Continue(()))
-            })
-            .unwrap();
-        lines
+        stored(&self.memory)
     }
+}
+
+/// Everything stored: `series time value`, times in seconds after `T`.
+fn stored(memory: &Memory) -> Vec<String> {
+    let selection = Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()], start: Timestamp(i64::MIN), end: Timestamp(i64::MAX) };
+    let mut lines = Vec::new();
+    let since = |ms: i64| (ms - T_MS) as f64 / 1000.0;
+    memory
+        .select(&selection, &Budget::unlimited(ManualClock::new(NOW)), &mut |series| {
+            for (time, value) in series.times.iter().zip(&series.values) {
+                let value = if watchfire_model::sample::is_stale(*value) { "stale".to_owned() } else { value.to_string() };
+                lines.push(format!("{} {} {value}", series.labels, since(*time)));
+            }
+            for sample in &series.histograms {
+                let h = &sample.value;
+                let text = if h.is_stale() {
+                    "stale".to_owned()
+                } else {
+                    format!("schema={} count={} sum={} zero={}@{:e} {:?}", h.schema, h.count, h.sum, h.zero_count, h.zero_threshold, h.positive_buckets)
+                };
+                lines.push(format!("{} {} {text}", series.labels, since(sample.time.0)));
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    lines
 }
 
 /// A minute before now.

@@ -1,7 +1,7 @@
 //! One request walked through: resource, scope, metric, point. Each point becomes samples at once and batches go to the
 //! sink on the way, so that memory does not grow with the request. A bad point is refused alone and counted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesHistograms, SeriesSamples};
@@ -11,10 +11,11 @@ use watchfire_model::sample::{Exemplar, HistogramSample, Sample, stale_nan};
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::{Reason, Sink, Written};
 
+use crate::label_bytes::LabelBytes;
 use crate::protobuf::{Message, Value, text};
 use crate::remote_write::created::Created;
 
-use super::delta::{Explicit, Mark, Sum, Sums};
+use super::delta::{Explicit, Mark, Sum, Sums, Unstored};
 use super::labels::{Base, Resource, Scope, of_point};
 use super::names::{Kind, metric_name, unit_name};
 use super::native::{self, Exponents};
@@ -22,8 +23,12 @@ use super::points::{self, Common};
 use super::settings::Settings;
 use super::{DecodeError, OtlpError, value};
 
-/// A batch goes to the sink when it holds so many samples.
+/// A batch goes to the sink when it holds so many samples, or the labels of a batch.
 const BATCH_SAMPLES: usize = 10_000;
+/// What the labels of a part of a histogram or summary have about more than those of the whole.
+const PART_BYTES: usize = 48;
+/// The most bytes of an example.
+const EXAMPLE_BYTES_MAX: usize = 512;
 /// The most `target_info` samples of one resource in one request, whatever its times say.
 const TARGET_INFO_MAX: i64 = 100;
 /// The most characters of an exemplar's labels, as OpenMetrics has it.
@@ -56,6 +61,9 @@ pub(super) struct Translation<'a> {
     around: Surroundings<'a>,
     batch: Batch,
     samples: usize,
+    labels: LabelBytes,
+    /// The deltas of this batch.
+    pub(super) deltas: Unstored<'a>,
     /// Samples of value zero at start times: extras whose fate nobody is told.
     zeros: Batch,
     /// Points seen, and of them those that were refused here.
@@ -100,7 +108,9 @@ fn plain(value: f64) -> String {
 impl<'a> Translation<'a> {
     pub(super) fn new(around: Surroundings<'a>, origin: Origin) -> Translation<'a> {
         Translation {
+            deltas: Unstored::new(around.sums),
             around,
+            labels: LabelBytes::default(),
             zeros: Batch::new(origin.clone()),
             batch: Batch::new(origin),
             samples: 0,
@@ -201,11 +211,11 @@ impl<'a> Translation<'a> {
         let kind = Kind { metric, gauge: shape == Shape::Gauge };
         let has_temporality = !matches!(shape, Shape::Gauge | Shape::Summary);
         if has_temporality && !matches!(temporality, 1 | 2) {
-            self.refuse(count, Reason::UnsupportedType, &format!("invalid temporality and type combination for metric {name:?}"));
+            self.refuse(count, Reason::UnsupportedType, || format!("invalid temporality and type combination for metric {name:?}"));
             return Ok(());
         }
         let Some(family) = metric_name(self.around.settings.strategy, name, unit, kind) else {
-            self.refuse(count, Reason::InvalidLabels, &format!("no metric name can be made of {name:?}"));
+            self.refuse(count, Reason::InvalidLabels, || format!("no metric name can be made of {name:?}"));
             return Ok(());
         };
         let unit = unit_name(unit);
@@ -227,18 +237,18 @@ impl<'a> Translation<'a> {
                 Err(Problem::Refused(reason, words)) => {
                     self.points -= 1;
                     self.points_in_batch -= 1;
-                    self.refuse(1, reason, &format!("{words}: {}", metric.family));
+                    self.refuse(1, reason, || format!("{words}: {}", metric.family));
                 }
             }
-            if self.samples >= BATCH_SAMPLES {
+            if self.samples >= BATCH_SAMPLES || self.labels.fill_a_batch() {
                 self.flush()?;
             }
         }
         Ok(())
     }
 
-    /// The labels of a point; its time counts for `target_info` from here on.
-    fn begin(&self, metric: &Metric<'_>, common: &Common<'_>, times: &mut Option<(u64, u64)>) -> Result<Base, Problem> {
+    /// The labels of a point of so many series; its time counts for `target_info` from here on.
+    fn begin(&mut self, metric: &Metric<'_>, common: &Common<'_>, series: usize, times: &mut Option<(u64, u64)>) -> Result<Base, Problem> {
         let (first, last) = times.unwrap_or((common.time_ns, common.time_ns));
         *times = Some((first.min(common.time_ns), last.max(common.time_ns)));
         let mut base = of_point(&common.attributes, metric.resource, metric.scope, self.around.settings)?;
@@ -246,12 +256,14 @@ impl<'a> Translation<'a> {
             base.set("__type__", metric.kind.metric.name());
             base.set("__unit__", &metric.unit);
         }
+        let taken = self.labels.take_all(series, base.bytes() + metric.family.len() + PART_BYTES);
+        taken.map_err(|error| Problem::Refused(Reason::LabelBytes, error.to_string()))?;
         Ok(base)
     }
 
     fn number(&mut self, metric: &Metric<'_>, bytes: &[u8], times: &mut Option<(u64, u64)>) -> Result<(), Problem> {
         let point = points::number(bytes)?;
-        let labels = self.begin(metric, &point.common, times)?.named(&metric.family, None);
+        let labels = self.begin(metric, &point.common, 1, times)?.named(&metric.family, None);
         let (mut value, mut start_ns) = (point.value, point.common.start_ns);
         if point.common.is_stale() {
             value = stale_nan();
@@ -274,7 +286,9 @@ impl<'a> Translation<'a> {
 
     fn explicit(&mut self, metric: &Metric<'_>, bytes: &[u8], times: &mut Option<(u64, u64)>) -> Result<(), Problem> {
         let point = points::explicit(bytes)?;
-        let base = self.begin(metric, &point.common, times)?;
+        // Beside the buckets there are the sum, the count and the bucket up to infinity.
+        let series = if self.around.settings.convert_to_custom_buckets { 1 } else { point.bounds.len() + 3 };
+        let base = self.begin(metric, &point.common, series, times)?;
         let common = &point.common;
         let mut start_ns = common.start_ns;
         let mut histogram = Explicit { bounds: point.bounds, counts: point.counts, count: point.count, sum: point.sum };
@@ -325,7 +339,7 @@ impl<'a> Translation<'a> {
 
     fn exponential(&mut self, metric: &Metric<'_>, bytes: &[u8], times: &mut Option<(u64, u64)>) -> Result<(), Problem> {
         let point = points::exponential(bytes)?;
-        let labels = self.begin(metric, &point.common, times)?.named(&metric.family, None);
+        let labels = self.begin(metric, &point.common, 1, times)?.named(&metric.family, None);
         let common = point.common;
         let threshold = point.zero_threshold;
         let mut histogram = Exponents {
@@ -353,7 +367,7 @@ impl<'a> Translation<'a> {
 
     fn summary(&mut self, metric: &Metric<'_>, bytes: &[u8], times: &mut Option<(u64, u64)>) -> Result<(), Problem> {
         let point = points::summary(bytes)?;
-        let base = self.begin(metric, &point.common, times)?;
+        let base = self.begin(metric, &point.common, point.quantiles.len() + 2, times)?;
         let (time_ns, start_ns) = (point.common.time_ns, point.common.start_ns);
         let of = |value: f64| if point.common.is_stale() { stale_nan() } else { value };
         for (suffix, value) in [("_sum", point.sum), ("_count", point.count as f64)] {
@@ -368,13 +382,9 @@ impl<'a> Translation<'a> {
     }
 
     /// Adds a delta to its sum; gives the sum and when it began.
-    fn accumulate(&self, labels: &Labels, common: &Common<'_>, content: [u64; 2], point: Sum) -> Result<(Sum, u64), Problem> {
+    fn accumulate(&mut self, labels: &Labels, common: &Common<'_>, content: [u64; 2], point: Sum) -> Result<(Sum, u64), Problem> {
         let mark = Mark { start_ns: common.start_ns, time_ns: common.time_ns, content };
-        let mut sums = self.around.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        match sums.add(labels, mark, point, self.around.now) {
-            Ok((sum, began_ns)) => Ok((sum.clone(), began_ns)),
-            Err((reason, words)) => Err(Problem::Refused(reason, words)),
-        }
+        self.deltas.add(labels, mark, point, self.around.now).map_err(|(reason, words)| Problem::Refused(reason, words))
     }
 
     /// The exemplars of a point, ascending by value. One without a value is left out.
@@ -465,7 +475,11 @@ impl<'a> Translation<'a> {
     fn target_info(&mut self, resource: &Resource<'_>, (first_ns, last_ns): (u64, u64)) -> Result<(), OtlpError> {
         let labels = match resource.target_info(self.around.settings) {
             Ok(Some(labels)) => labels,
-            Ok(None) | Err(Problem::Refused(..)) => return Ok(()),
+            Ok(None) => return Ok(()),
+            Err(Problem::Refused(reason, words)) => {
+                self.refuse(1, reason, || format!("{words}: target_info"));
+                return Ok(());
+            }
             Err(Problem::Malformed(error)) => return Err(error.into()),
         };
         let step_ms = (self.around.settings.lookback_ms / 2).max(1);
@@ -481,10 +495,14 @@ impl<'a> Translation<'a> {
         Ok(())
     }
 
-    fn refuse(&mut self, points: u64, reason: Reason, words: &str) {
+    fn refuse(&mut self, points: u64, reason: Reason, words: impl FnOnce() -> String) {
         self.points += points;
         self.refused.reject(reason, points);
-        self.refused.example.get_or_insert_with(|| format!("{reason}: {words}"));
+        self.refused.example.get_or_insert_with(|| {
+            let mut example = format!("{reason}: {}", words());
+            example.truncate(example.floor_char_boundary(EXAMPLE_BYTES_MAX));
+            example
+        });
     }
 
     /// Hands over what was gathered.
@@ -493,6 +511,7 @@ impl<'a> Translation<'a> {
         let zeros = std::mem::replace(&mut self.zeros, Batch::new(origin.clone()));
         let batch = std::mem::replace(&mut self.batch, Batch::new(origin));
         self.samples = 0;
+        self.labels.next_batch();
         let points = std::mem::take(&mut self.points_in_batch);
         if !zeros.is_empty() {
             let floats = zeros.series.iter().flat_map(|s| s.samples.as_slice().iter().map(|one| (s.labels.hash_value(), one.time.0)));
@@ -506,6 +525,7 @@ impl<'a> Translation<'a> {
             self.points_lost += written.rejected_total().min(points);
             self.written.add(written);
         }
+        self.deltas.settle();
         Ok(())
     }
 }
