@@ -11,7 +11,7 @@ use watchfire_model::time::SharedClock;
 
 use super::oauth2::{Grant, OauthError, Tokens};
 use super::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
-use super::{Client, ClientError, Credentials, Proxies, ProxyError, Request, Response, Stream};
+use super::{Client, ClientError, Credentials, Passed, Pooling, Proxies, ProxyError, Relayed, Request, Response, Stream};
 use crate::secret::{Secret, SecretError};
 use crate::tls::ClientTls;
 
@@ -37,6 +37,7 @@ pub struct Caller {
     tokens: Mutex<Places>,
     clock: SharedClock,
     environment: Proxies,
+    pooling: Pooling,
 }
 
 /// Why nothing usable came back.
@@ -62,7 +63,7 @@ pub enum CallError {
 impl Caller {
     /// A caller without connections, in an environment without proxies.
     pub fn new(clock: SharedClock) -> Caller {
-        Caller { clients: Mutex::default(), tokens: Mutex::default(), clock, environment: Proxies::default() }
+        Caller { clients: Mutex::default(), tokens: Mutex::default(), clock, environment: Proxies::default(), pooling: Pooling::default() }
     }
     /// The same with the proxies of an environment, for options that refer to it.
     pub fn with_environment(self, environment: &dyn Fn(&str) -> Option<String>) -> Caller {
@@ -71,6 +72,26 @@ impl Caller {
     /// The same with another clock for the ends of tokens.
     pub fn with_clock(self, clock: SharedClock) -> Caller {
         Caller { clock, ..self }
+    }
+
+    /// The same with connections that are made and kept in another way.
+    pub fn with_pooling(self, pooling: Pooling) -> Caller {
+        Caller { pooling, ..self }
+    }
+
+    /// Passes a request on for somebody else. The options fill in credentials and add secret headers; nothing is followed.
+    pub async fn pass(&self, options: &Arc<HttpOptions>, passed: Passed) -> Result<Relayed, CallError> {
+        let Resolved { credentials, oauth2, mut secret_headers, tls } = resolve(options.clone()).await?;
+        let client = self.client(Way { tls, proxies: self.proxies(&options.proxy)? });
+        secret_headers.extend(passed.secret_headers.iter().cloned());
+        let credentials = match oauth2 {
+            None => credentials,
+            Some((grant, (tls, proxy))) => {
+                let asked = self.client(Way { tls, proxies: self.proxies(&proxy)? });
+                (*self.tokens(options).credentials(&asked, &grant, passed.phases.head).await?).clone()
+            }
+        };
+        Ok(client.pass(Passed { secret_headers, credentials, ..passed }).await?)
     }
 
     /// Makes a request and reads the answer whole. The options fill in credentials and whether redirects are
@@ -115,7 +136,7 @@ impl Caller {
         if clients.len() >= CLIENTS_MAX {
             clients.remove(0);
         }
-        let client = Client::with_proxies(way.tls.clone(), way.proxies.clone());
+        let client = Client::with_pooling(way.tls.clone(), way.proxies.clone(), self.pooling);
         clients.push((way, client.clone()));
         client
     }

@@ -4,6 +4,7 @@
 mod caller;
 pub mod oauth2;
 mod options;
+mod pass;
 mod proxy;
 mod redirect;
 mod stream;
@@ -25,6 +26,8 @@ use rustls::pki_types::ServerName;
 
 pub use self::caller::{CallError, Caller};
 pub use self::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
+use self::pass::Within;
+pub use self::pass::{Passed, Phases, Pooling, Relayed, RelayedBody};
 use self::proxy::connector::Connector;
 pub use self::proxy::{Proxies, ProxyError};
 pub use self::stream::Stream;
@@ -36,8 +39,6 @@ use crate::tls::{ClientTls, client_config};
 pub const AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
 /// The most hops that a request follows.
 pub const REDIRECTS_MAX: usize = 10;
-/// Idle connections are kept so long, and so many per host.
-const IDLE: (Duration, usize) = (Duration::from_secs(90), 2);
 
 /// Who we say we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -174,9 +175,10 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     tls: ClientTls,
     proxies: Proxies,
-    plain: Pool<Connector, Body>,
+    pooling: Pooling,
+    plain: Pool<Within<Connector>, Body>,
     /// Made at the first `https` URL, because the system's authorities cost memory.
-    secure: OnceLock<Pool<HttpsConnector<Connector>, Body>>,
+    secure: OnceLock<Pool<Within<HttpsConnector<Connector>>, Body>>,
 }
 
 impl Client {
@@ -187,12 +189,16 @@ impl Client {
 
     /// A client that goes through proxies.
     pub fn with_proxies(tls: ClientTls, proxies: Proxies) -> Client {
-        let connector = Connector::new(&proxies, &tls);
-        let plain = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1).build(connector);
-        Client(Arc::new(Inner { tls, proxies, plain, secure: OnceLock::new() }))
+        Client::with_pooling(tls, proxies, Pooling::default())
     }
 
-    fn secure(&self) -> Result<&Pool<HttpsConnector<Connector>, Body>, ClientError> {
+    /// A client that makes and keeps connections in its own way.
+    pub fn with_pooling(tls: ClientTls, proxies: Proxies, pooling: Pooling) -> Client {
+        let plain = pool(pooling, Connector::new(&proxies, &tls));
+        Client(Arc::new(Inner { tls, proxies, pooling, plain, secure: OnceLock::new() }))
+    }
+
+    fn secure(&self) -> Result<&Pool<Within<HttpsConnector<Connector>>, Body>, ClientError> {
         if let Some(pool) = self.0.secure.get() {
             return Ok(pool);
         }
@@ -206,7 +212,7 @@ impl Client {
             None => builder,
         };
         let connector = builder.enable_http1().wrap_connector(Connector::new(&self.0.proxies, &self.0.tls));
-        let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1).build(connector);
+        let pool = pool(self.0.pooling, connector);
         Ok(self.0.secure.get_or_init(|| pool))
     }
 
@@ -239,7 +245,10 @@ impl Client {
     }
 
     async fn exchange(&self, request: &Request) -> Result<http::Response<Incoming>, ClientError> {
-        let mut message = message(request)?;
+        self.exchange_message(message(request)?).await
+    }
+
+    async fn exchange_message(&self, mut message: http::Request<Body>) -> Result<http::Response<Incoming>, ClientError> {
         if let Some(authorization) = self.0.proxies.authorization(message.uri()) {
             let refused = |_| ClientError::Request { url: message.uri().to_string(), reason: "the proxy's credentials cannot be sent".to_owned() };
             let mut value = HeaderValue::from_str(authorization.expose()).map_err(refused)?;
@@ -253,6 +262,30 @@ impl Client {
             let reason = chain(&e);
             if e.is_connect() { ClientError::Connect { host, reason } } else { ClientError::Exchange { host, reason } }
         })
+    }
+}
+
+/// A pool of connections.
+fn pool<C>(pooling: Pooling, connector: C) -> Pool<Within<C>, Body>
+where
+    Within<C>: hyper_util::client::legacy::connect::Connect + Clone,
+{
+    let mut builder = Pool::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(pooling.idle).pool_max_idle_per_host(pooling.idle_per_host);
+    builder.build(Within { inner: connector, limit: pooling.connect })
+}
+
+/// The value of the header `Authorization`, if there is one.
+fn authorization(credentials: &Credentials, userinfo: Option<(String, String)>) -> Option<Secret> {
+    let basic = |user: &str, password: &str| {
+        use base64::Engine;
+        Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
+    };
+    match (credentials, userinfo) {
+        (Credentials::Basic { user, password }, _) => Some(basic(user.expose(), password.expose())),
+        (Credentials::Header { scheme, value }, _) => Some(Secret::new(format!("{scheme} {}", value.expose()))),
+        (Credentials::None, Some((user, password))) => Some(basic(&user, &password)),
+        (Credentials::None, None) => None,
     }
 }
 
@@ -300,17 +333,7 @@ fn message(request: &Request) -> Result<http::Request<Body>, ClientError> {
     for (name, value) in &request.secret_headers {
         put(name, value.expose(), true)?;
     }
-    let basic = |user: &str, password: &str| {
-        use base64::Engine;
-        Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
-    };
-    let authorization = match (&request.credentials, userinfo) {
-        (Credentials::Basic { user, password }, _) => Some(basic(user.expose(), password.expose())),
-        (Credentials::Header { scheme, value }, _) => Some(Secret::new(format!("{scheme} {}", value.expose()))),
-        (Credentials::None, Some((user, password))) => Some(basic(&user, &password)),
-        (Credentials::None, None) => None,
-    };
-    if let Some(value) = authorization {
+    if let Some(value) = authorization(&request.credentials, userinfo) {
         put(AUTHORIZATION.as_str(), value.expose(), true)?;
     }
     Ok(message)

@@ -78,3 +78,52 @@ async fn loops_end_and_odd_urls_are_refused() {
         assert!(matches!(Client::new(ClientTls::default()).send(get(url.into())).await, Err(ClientError::Request { .. })), "{url}");
     }
 }
+
+fn passed(url: String) -> Passed {
+    let phases = Phases { head: Duration::from_secs(5), idle: Duration::from_secs(5), total: Duration::from_secs(10) };
+    Passed { method: Method::POST, url, headers: HeaderMap::new(), credentials: Credentials::None, secret_headers: Vec::new(), body: Bytes::new(), phases }
+}
+
+#[tokio::test]
+async fn what_is_passed_on_comes_back_as_it_was_and_is_not_followed() {
+    let (address, asked) = scripted(vec![answer("302 Found", "location: http://127.0.0.1:1/\r\nx-odd: a\r\ncontent-encoding: gzip\r\n", "not gzip")]).await;
+    let mut headers = HeaderMap::new();
+    headers.insert("x-mine", HeaderValue::from_static("1"));
+    let credentials = Credentials::Header { scheme: "Bearer".into(), value: "key".into() };
+    let message = Passed { headers, credentials, body: Bytes::from_static(b"hello"), ..passed(format!("http://{address}/v1/x")) };
+    let relayed = Client::new(ClientTls::default()).pass(message).await.unwrap();
+    assert_eq!((relayed.status.as_u16(), relayed.headers["x-odd"].to_str().unwrap()), (302, "a"));
+    assert_eq!(http_body_util::BodyExt::collect(relayed.body).await.unwrap().to_bytes(), "not gzip");
+    let seen = asked.lock().unwrap()[0].to_ascii_lowercase();
+    assert!(seen.starts_with("post /v1/x http/1.1\r\n") && seen.contains("x-mine: 1") && seen.contains("authorization: bearer key"), "{seen}");
+    assert!(!seen.contains("accept-encoding") && !seen.contains("user-agent"), "{seen}");
+}
+
+#[tokio::test]
+async fn each_phase_of_a_passed_request_has_its_limit() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let ms = Duration::from_millis;
+    let client = Client::new(ClientTls::default());
+    let hasty = Passed { phases: Phases { head: ms(30), idle: ms(5_000), total: ms(9_000) }, ..passed(url) };
+    assert!(matches!(client.pass(hasty).await, Err(ClientError::Timeout(t)) if t == ms(30)));
+    // Ten bytes are announced, four come, and the connection stays open.
+    let stalling = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = stalling.local_addr().unwrap();
+    tokio::task::spawn(async move {
+        let (mut socket, _) = stalling.accept().await.unwrap();
+        assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfour").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let stalls = Passed { phases: Phases { head: ms(5_000), idle: ms(30), total: ms(9_000) }, ..passed(format!("http://{address}/")) };
+    let body = client.pass(stalls).await.unwrap().body;
+    assert!(matches!(http_body_util::BodyExt::collect(body).await, Err(ClientError::Timeout(t)) if t == ms(30)));
+    let refused = client.pass(passed("http://127.0.0.1:1/".to_owned())).await;
+    assert!(matches!(refused, Err(ClientError::Connect { .. })));
+    // TCP comes about, TLS does not.
+    let pooling = Pooling { connect: Some(ms(30)), ..Pooling::default() };
+    let client = Client::with_pooling(ClientTls::default(), Proxies::default(), pooling);
+    let late = client.pass(passed(format!("https://{}/", silent.local_addr().unwrap()))).await;
+    assert!(matches!(late, Err(ClientError::Connect { reason, .. }) if reason.contains("no connection within")));
+}
