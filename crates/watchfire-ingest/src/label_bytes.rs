@@ -14,7 +14,7 @@ pub const LABEL_BYTES_PER_BATCH: usize = 8 << 20;
 pub const LABEL_BYTES_PER_MESSAGE_MAX: usize = 1 << 30;
 /// A body that becomes one batch may have so many bytes of labels for each of its own, where that is more than
 /// [`LABEL_BYTES_HELD_MAX`]: large targets have large bodies.
-const HELD_PER_BODY_BYTE: usize = 16;
+const HELD_PER_BODY_BYTE: usize = 32;
 
 /// Why labels are not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -175,6 +175,28 @@ fn native_histograms_live_and_end() {
 }
 
 #[test]
+fn labels_that_stand_once_are_not_copied_without_bound() {
+    let body = |label: usize, buckets: usize| {
+        family("h", 4, "", |metric| {
+            metric.message(1, |pair| {
+                pair.text(1, "l");
+                pair.text(2, &"x".repeat(label));
+            });
+            metric.message(7, |h| (0..buckets).for_each(|i| h.message(3, |b| b.double(2, i as f64 + 1.0))));
+        })
+    };
+    assert_eq!(Rig::new("", Extras::default()).proto(&body(1 << 10, 1_000)).len(), 1_003);
+    let mut rig = Rig::new("", Extras::default());
+    for _ in 0..2 {
+        // What is known since the last time has its bytes, too.
+        assert_eq!(rig.proto(&body(100 << 10, 1_000)), ["! label limit exceeded: labels of too many bytes in one message: more than 67108864"]);
+        assert!(rig.intake.series() < 700, "{}", rig.intake.series());
+    }
+    let found = Rig::new("", Extras::default()).proto(&body(300 << 10, 1));
+    assert!(found[0].starts_with("! label limit exceeded: labels of too many bytes: 3"), "{found:?}");
+}
+
+#[test]
 fn switches_and_limits() {
     let body = family("h", 4, "", |m| histogram(m, 0, 0));
     let check = |keys: &str, expected: &[&str]| {

@@ -7,7 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
+use watchfire_model::batch::{self, Batch, Origin, SeriesSamples};
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::sample::Sample;
@@ -15,10 +15,11 @@ use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 
 use crate::gate::Gate;
+use crate::label_bytes::{LABELS_MAX, LabelBytes};
 
 use line::{Line, Reader};
 
-/// A batch goes to the gate when it holds so many samples.
+/// A batch goes to the gate when it holds so many samples, or the labels of a batch.
 const BATCH_SAMPLES: usize = 10_000;
 
 /// The unit of times without one.
@@ -99,8 +100,8 @@ impl Influx {
     pub fn write(&self, body: &[u8], precision: Precision, database: &str, origin: Origin) -> Result<Received, WriteError> {
         let now = self.clock.now();
         let mut received = Received::default();
-        let mut batch = Batch::new(origin.clone());
-        let (mut lines, mut texts) = (0u64, 0u64);
+        let mut samples = Samples::new(&self.gate, origin.clone());
+        let mut lines = 0u64;
         for (number, line) in Reader::new(body) {
             let line = match line {
                 Ok(line) => line,
@@ -112,20 +113,16 @@ impl Influx {
             };
             lines += 1;
             let time = line.time.map_or(now, |time| Timestamp(precision.millis(time)));
-            texts += push(&mut batch, &line, time, database);
-            if batch.series.len() >= BATCH_SAMPLES {
-                let full = std::mem::replace(&mut batch, Batch::new(origin.clone()));
-                received.written.add(self.gate.write(full)?);
-            }
+            samples.add_line(&line, time, database)?;
         }
-        if !batch.is_empty() {
-            received.written.add(self.gate.write(batch)?);
-        }
+        samples.flush()?;
         self.lines.add(lines);
         self.bad_lines.add(received.bad_lines);
-        self.texts.add(texts);
+        self.texts.add(samples.texts);
+        let mut refused = samples.refused.clone();
+        received.written = samples.written;
+        received.written.add(samples.refused);
         // A line that cannot be read has no samples to count; it counts as one.
-        let mut refused = Written::default();
         if received.bad_lines > 0 {
             refused.reject(Reason::InvalidValue, received.bad_lines);
         }
@@ -134,19 +131,65 @@ impl Influx {
     }
 }
 
-/// Adds the samples of a line; gives the number of texts that were left out.
-fn push(batch: &mut Batch, line: &Line, time: Timestamp, database: &str) -> u64 {
-    let mut texts = 0;
-    for (field, value) in &line.fields {
-        let Some(value) = value else {
-            texts += 1;
-            continue;
-        };
-        let name = if line.measurement.is_empty() { field.clone() } else { format!("{}_{field}", line.measurement) };
-        let mut pairs: Vec<(&str, &str)> = vec![("db", database)];
-        pairs.extend(line.tags.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-        pairs.push((METRIC_NAME, &name));
-        batch.series.push(SeriesSamples { labels: Labels::from_pairs(pairs), samples: Samples::One(Sample { time, value: *value }) });
+/// The samples of a body on their way to the gate, and what became of them.
+struct Samples<'a> {
+    gate: &'a Gate,
+    batch: Batch,
+    labels: LabelBytes,
+    written: Written,
+    /// What is refused here: samples with labels of too many bytes.
+    refused: Written,
+    /// Texts that were left out.
+    texts: u64,
+}
+impl<'a> Samples<'a> {
+    fn new(gate: &'a Gate, origin: Origin) -> Samples<'a> {
+        let (written, refused) = Default::default();
+        Samples { gate, batch: Batch::new(origin), labels: LabelBytes::default(), written, refused, texts: 0 }
     }
-    texts
+
+    /// The tags stand once in a line and are meant by each of its fields.
+    fn add_line(&mut self, line: &Line, time: Timestamp, database: &str) -> Result<(), WriteError> {
+        let tags: usize = line.tags.iter().map(|(n, v)| n.len() + v.len()).sum();
+        let shared = tags + database.len() + line.measurement.len();
+        for (field, value) in &line.fields {
+            let Some(value) = value else {
+                self.texts += 1;
+                continue;
+            };
+            if line.tags.len() > LABELS_MAX {
+                self.refuse(Reason::LabelCount, || format!("{} tags, more than {LABELS_MAX}", line.tags.len()));
+                continue;
+            }
+            if let Err(error) = self.labels.take(shared + field.len()) {
+                self.refuse(Reason::LabelBytes, || error.to_string());
+                continue;
+            }
+            let name = if line.measurement.is_empty() { field.clone() } else { format!("{}_{field}", line.measurement) };
+            let mut pairs: Vec<(&str, &str)> = vec![("db", database)];
+            pairs.extend(line.tags.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+            pairs.push((METRIC_NAME, &name));
+            let sample = Sample { time, value: *value };
+            self.batch.series.push(SeriesSamples { labels: Labels::from_pairs(pairs), samples: batch::Samples::One(sample) });
+            if self.batch.series.len() >= BATCH_SAMPLES || self.labels.fill_a_batch() {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, reason: Reason, words: impl FnOnce() -> String) {
+        self.refused.reject(reason, 1);
+        self.refused.example.get_or_insert_with(|| format!("{reason}: {}", words()));
+    }
+
+    fn flush(&mut self) -> Result<(), WriteError> {
+        self.labels.next_batch();
+        let next = Batch::new(self.batch.origin.clone());
+        let full = std::mem::replace(&mut self.batch, next);
+        if !full.is_empty() {
+            self.written.add(self.gate.write(full)?);
+        }
+        Ok(())
+    }
 }

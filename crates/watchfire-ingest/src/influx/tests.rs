@@ -56,3 +56,40 @@ fn precisions() {
     }
     assert_eq!(Precision::from_name("days"), None);
 }
+
+/// A sink that keeps the size of the largest batch.
+#[derive(Default)]
+struct Largest(std::sync::atomic::AtomicUsize);
+impl Sink for Largest {
+    fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+        let bytes = batch.series.iter().map(|s| s.labels.memory()).sum();
+        self.0.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
+        Ok(Written { stored: batch.sample_count() as u64, ..Written::default() })
+    }
+}
+
+#[test]
+fn the_tags_of_a_line_are_not_copied_without_bound() {
+    let (sink, clock, meter) = (Arc::new(Largest::default()), ManualClock::new(NOW), Meter::new());
+    let limits = Limits { value_bytes_max: usize::MAX, ..Limits::default() };
+    let influx = Influx::new(Arc::new(Gate::new(sink.clone(), clock.clone(), &meter, limits)), clock, &meter);
+    let fields = |n: usize| (0..n).map(|i| format!("f{i}=1")).collect::<Vec<_>>().join(",");
+    let write = |tags: &str, n: usize| {
+        let body = format!("m,{tags} {}\n", fields(n));
+        influx.write(body.as_bytes(), Precision::Nanoseconds, "", Origin::new("influx/test")).unwrap().written
+    };
+    let written = write(&format!("a={}", "x".repeat(200 << 10)), 6_000);
+    // Together they would have 1.2 GB.
+    assert_eq!(written.stored + written.rejected_total(), 6_000);
+    assert!((5_000..5_300).contains(&written.stored), "{}", written.stored);
+    assert_eq!(written.rejected[0].0, Reason::LabelBytes);
+    let largest = sink.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(largest <= crate::label_bytes::LABEL_BYTES_PER_BATCH + (300 << 10), "{largest}");
+    assert_eq!(write(&format!("a={}", "x".repeat(300 << 10)), 3).rejected, [(Reason::LabelBytes, 3)]);
+    let tags: Vec<String> = (0..300).map(|i| format!("t{i}=v")).collect();
+    assert_eq!(write(&tags.join(","), 2).rejected, [(Reason::LabelCount, 2)]);
+    let families = meter.gather();
+    let rejected = families.iter().find(|f| &*f.name == "watchfire_ingest_samples_rejected_total").unwrap();
+    let by = |reason: &str| rejected.points.iter().find(|(l, _)| l.get("reason") == Some(reason)).unwrap().1;
+    assert_eq!((by("label_bytes"), by("label_count")), ((written.rejected_total() + 3) as f64, 2.0));
+}

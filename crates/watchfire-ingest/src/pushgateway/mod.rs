@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use watchfire_model::batch::{Batch, Metadata, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::Labels;
-use watchfire_model::meter::Family;
+use watchfire_model::meter;
 use watchfire_model::sample::{Sample, stale_nan};
 use watchfire_model::state::{Change, PUSHED_GROUPS, StateError, StateStore};
 use watchfire_model::time::{SharedClock, Timestamp};
@@ -26,12 +26,14 @@ pub use parse::Body;
 pub use path::Key;
 
 use group::Group;
-use parse::Pushed;
+use parse::{Family, Pushed};
 
 /// The most groups.
 pub const GROUPS_MAX: usize = 1_000;
 /// The most samples in all groups together.
 pub const SAMPLES_MAX: usize = 100_000;
+/// The most bytes of labels and help texts in all groups together.
+pub const BYTES_MAX: usize = 64 << 20;
 /// The most series of one batch.
 const BATCH_SERIES: usize = 10_000;
 
@@ -157,7 +159,7 @@ impl Pushgateway {
     }
 
     /// All groups as families, for `/metrics` of a Pushgateway.
-    pub fn families(&self) -> Vec<Family> {
+    pub fn families(&self) -> Vec<meter::Family> {
         show::families(&self.inner().groups)
     }
 
@@ -173,13 +175,13 @@ impl Inner {
         if !self.groups.contains_key(key) && self.groups.len() >= GROUPS_MAX {
             return Err(PushError::Full(format!("{GROUPS_MAX} groups")));
         }
-        let mut samples: usize = pushed.families.values().map(|f| f.samples.len()).sum();
+        let (mut samples, mut bytes) = pushed.families.values().map(|f| size_of(key, f)).fold((0, 0), sum);
         for (other, group) in &self.groups {
             for (name, family) in &group.families {
                 if other == key && (replace || pushed.families.contains_key(name)) {
                     continue;
                 }
-                samples += family.samples.len();
+                (samples, bytes) = sum((samples, bytes), size_of(other, family));
                 let Some(new) = pushed.families.get(name) else { continue };
                 if new.kind != family.kind {
                     let words = format!("metric {name} is {} in another group and {} here", family.kind.name(), new.kind.name());
@@ -194,6 +196,18 @@ impl Inner {
         if samples > SAMPLES_MAX {
             return Err(PushError::Full(format!("{SAMPLES_MAX} samples")));
         }
+        if bytes > BYTES_MAX {
+            return Err(PushError::Full(format!("{BYTES_MAX} bytes of labels and help texts")));
+        }
         Ok(())
     }
+}
+
+/// The samples of a family, and the bytes of its texts: the labels of the group stand with each sample.
+fn size_of(key: &Key, family: &Family) -> (usize, usize) {
+    let own: usize = family.samples.iter().map(|(labels, _)| labels.memory()).sum();
+    (family.samples.len(), own + family.samples.len() * key.bytes() + family.help.len())
+}
+fn sum(a: (usize, usize), b: (usize, usize)) -> (usize, usize) {
+    (a.0 + b.0, a.1 + b.1)
 }

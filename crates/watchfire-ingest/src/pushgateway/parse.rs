@@ -6,6 +6,7 @@ use watchfire_model::batch::MetricType;
 use watchfire_model::labels::{Labels, LabelsBuilder, METRIC_NAME};
 
 use crate::exposition::{Entry, Format, Parser};
+use crate::label_bytes::LabelBytes;
 use crate::prometheus_proto;
 
 use super::{Key, PushError};
@@ -43,8 +44,12 @@ fn malformed(error: impl std::fmt::Display) -> PushError {
     PushError::Malformed(error.to_string())
 }
 
+fn take(labels: &mut LabelBytes, bytes: usize) -> Result<(), PushError> {
+    labels.take(bytes).map_err(|error| PushError::Full(error.to_string()))
+}
+
 pub(super) fn parse(body: Body<'_>, key: &Key) -> Result<Pushed, PushError> {
-    let mut reading = Reading { key, pushed: Pushed::default(), seen: HashSet::new() };
+    let mut reading = Reading { key, pushed: Pushed::default(), seen: HashSet::new(), labels: LabelBytes::default() };
     match body {
         // The text format ends its last line; programs that print it by hand often do not.
         Body::Text(text) if !text.is_empty() && !text.ends_with(b"\n") => reading.text(Format::PrometheusText, &[text, b"\n"].concat())?,
@@ -62,6 +67,7 @@ struct Reading<'a> {
     key: &'a Key,
     pushed: Pushed,
     seen: HashSet<Labels>,
+    labels: LabelBytes,
 }
 impl Reading<'_> {
     fn text(&mut self, format: Format, body: &[u8]) -> Result<(), PushError> {
@@ -76,6 +82,7 @@ impl Reading<'_> {
         }
         for entry in Parser::from_bytes(format, body).map_err(malformed)? {
             if let Entry::Sample(sample) = entry.map_err(malformed)? {
+                take(&mut self.labels, sample.series.len() + self.key.bytes())?;
                 let labels = sample.labels().map_err(malformed)?;
                 let family = self.pushed.family_of(labels.metric_name());
                 self.sample(family, &labels, sample.time.is_some(), sample.value)?;
@@ -96,6 +103,8 @@ impl Reading<'_> {
             }
             prometheus_proto::Entry::Sample(sample) => {
                 let prometheus_proto::Content::Float(value) = sample.content else { return Ok(()) };
+                // The labels of a metric stand once and are meant by each of its buckets; the key has as many bytes.
+                take(&mut self.labels, sample.key.len() + self.key.bytes())?;
                 let names = sample.names().map_err(malformed)?;
                 let labels = Labels::from_pairs(names.iter());
                 self.sample(family.clone(), &labels, sample.time().is_some(), value)

@@ -45,6 +45,11 @@ impl Key {
         serde_json::from_str(text).ok().map(Key)
     }
 
+    /// The bytes of its labels.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// The labels of a pushed series with those of the group, which win.
     pub(super) fn complete(&self, labels: &Labels) -> Labels {
         let own = labels.iter().filter(|(name, _)| !self.0.contains_key(*name));

@@ -164,6 +164,41 @@ fn protobuf_is_taken_as_clients_of_go_send_it() {
     assert!(house.pushgateway.push(&key, Body::Protobuf(&body[..9]), true).is_err());
 }
 
+#[test]
+fn labels_are_bounded_in_bytes() {
+    let house = House::new();
+    // MetricFamily { name: "h", type: HISTOGRAM, metric { label { l: … }, histogram { bucket { upper bound }* } } }
+    let histogram = |label: usize, buckets: usize| {
+        let mut out = crate::protobuf::Writer::new();
+        out.text(1, "h");
+        out.uint(3, 4);
+        out.message(4, |metric| {
+            metric.message(1, |pair| {
+                pair.text(1, "l");
+                pair.text(2, &"x".repeat(label));
+            });
+            metric.message(7, |histogram| (0..buckets).for_each(|i| histogram.message(3, |b| b.double(2, i as f64 + 1.0))));
+        });
+        let family = out.into_bytes();
+        let mut body = crate::protobuf::Writer::new();
+        body.always_bytes(1, &family);
+        // The tag in front is no part of a delimited message.
+        body.into_bytes().split_off(1)
+    };
+    let key = Key::from_path("job/a").unwrap();
+    let push = |body: &[u8]| house.pushgateway.push(&key, Body::Protobuf(body), true).map_err(|e| e.to_string());
+    push(&histogram(1 << 10, 1_000)).unwrap();
+    let error = push(&histogram(100 << 10, 1_000)).unwrap_err();
+    assert!(error.starts_with("too many pushed metrics: labels of too many bytes in one message"), "{error}");
+    let error = push(&histogram(300 << 10, 1)).unwrap_err();
+    assert!(error.starts_with("too many pushed metrics: labels of too many bytes: 3"), "{error}");
+    // All groups together have a bound as well.
+    let line = |i: usize| format!("x{i}{{l=\"{}\"}} 1\n", "y".repeat(200 << 10));
+    let body: String = (0..150).map(line).collect();
+    let outcomes: Vec<_> = (0..3).map(|i| house.push(&format!("job/big/group/{i}"), &body, true)).collect();
+    assert!(matches!(&outcomes[..], [Ok(()), Ok(()), Err(PushError::Full(_))]), "{outcomes:?}");
+}
+
 proptest! {
     #[test]
     fn garbage_never_panics(path in "(job(@base64)?/)?[a-z@%/=0-9]{0,20}", body in prop::collection::vec(any::<u8>(), 0..80), format in 0..3) {

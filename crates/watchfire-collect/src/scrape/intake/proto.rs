@@ -1,5 +1,6 @@
 //! The protobuf exposition.
 
+use watchfire_ingest::label_bytes::LabelBytes;
 use watchfire_ingest::prometheus_proto::{Entry, Stop, WrongHistogram, read};
 
 use super::families::{set, set_text};
@@ -9,12 +10,15 @@ impl Intake {
     pub(super) fn read_proto(&mut self, body: &[u8], round: &mut Round<'_>) -> Result<(), IntakeError> {
         let extras = round.job.extras;
         let options = round.job.histograms.options();
+        // In this format the labels of a metric stand once and are meant by each of its buckets. A text has them each time.
+        let mut labels = LabelBytes::of_body(body.len());
         let done = read(body, options, |entry| {
             match entry {
                 Entry::Family { name, kind, help, unit } => {
                     self.families.change(name, |m| set(&mut m.kind, kind) | set_text(&mut m.help, help) | set_text(&mut m.unit, unit));
                 }
                 Entry::Sample(sample) => {
+                    labels.take(sample.key.len()).map_err(|error| IntakeError::LabelLimit(error.to_string()))?;
                     let found = Found {
                         key: sample.key,
                         kind: sample.kind(),
