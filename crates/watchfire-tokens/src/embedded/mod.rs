@@ -67,19 +67,48 @@ impl Encoding {
         }
     }
 
+    /// Every token of the vocabulary as bytes, by its number; special tokens are none. For comparison with others.
+    pub fn tokens(self) -> Vec<(u32, Vec<u8>)> {
+        let canonical = self.canonical();
+        let mut tokens: Vec<(u32, Vec<u8>)> = (0..).zip(0..=255).map(|(token, _): (u32, u8)| (token, Vec::new())).collect();
+        for (byte, token) in (0..=255).zip(byte_tokens()) {
+            tokens[token as usize].1.push(byte);
+        }
+        for (token, (left, right)) in (256..).zip(unpack(canonical.file()).unwrap_or_default()) {
+            let half = |half: u32| tokens.get(half as usize).map_or(&[][..], |(_, bytes)| bytes);
+            let bytes = [half(left), half(right)].concat();
+            tokens.push((token, bytes));
+        }
+        if canonical == Encoding::P50kBase {
+            tokens.extend((P50K_BLANKS..).zip(2..=BLANKS_MAX).map(|(token, len)| (token, vec![b' '; len])));
+        }
+        tokens
+    }
+
+    fn file(self) -> &'static [u8] {
+        match self.canonical() {
+            Encoding::Cl100kBase => CL100K,
+            Encoding::O200kBase => O200K,
+            _ => R50K,
+        }
+    }
+
+    fn pattern(self) -> Pattern {
+        match self.canonical() {
+            Encoding::Cl100kBase => Pattern::Cl100k(Cl100k { digits_max: 3, whole_tail: true }),
+            Encoding::O200kBase => Pattern::O200k(O200k { digits_max: 3, contractions: true }),
+            _ => Pattern::Gpt2(Gpt2),
+        }
+    }
+
     /// Unpacks the vocabulary. Our own files are whole, and tests see to it; were one damaged, single bytes would be counted.
     pub(crate) fn load(self) -> Model {
-        let (file, pattern) = match self.canonical() {
-            Encoding::Cl100kBase => (CL100K, Pattern::Cl100k(Cl100k { digits_max: 3, whole_tail: true })),
-            Encoding::O200kBase => (O200K, Pattern::O200k(O200k { digits_max: 3, contractions: true })),
-            _ => (R50K, Pattern::Gpt2(Gpt2)),
-        };
-        let merges = unpack(file).unwrap_or_default();
+        let merges = unpack(self.file()).unwrap_or_default();
         let mut pairs = Pairs::with_capacity(merges.len() + 32);
         for (token, (left, right)) in (256..).zip(&merges) {
             pairs.insert(*left, *right, token);
         }
-        let mut model = Model::new(pairs, byte_tokens(), pattern);
+        let mut model = Model::new(pairs, byte_tokens(), self.pattern());
         if self.canonical() == Encoding::P50kBase {
             add_runs_of_blanks(&mut model);
         }
@@ -99,11 +128,14 @@ fn byte_tokens() -> [u32; 256] {
     tokens
 }
 
-/// Runs of 2 to 25 blanks are the tokens from 50257 on; 50256 is the end of a text. Each is made of the two that merging the shorter
-/// ones leaves.
+/// In `p50k_base` runs of 2 to 25 blanks are the tokens from here on; the one before is the end of a text.
+const P50K_BLANKS: u32 = 50_257;
+const BLANKS_MAX: usize = 25;
+
+/// Each run of blanks is made of the two that merging the shorter ones leaves.
 fn add_runs_of_blanks(model: &mut Model) {
     let blank = Part { token: byte_tokens()[usize::from(b' ')], bytes: 1 };
-    for (token, len) in (50_257..).zip(2..=25) {
+    for (token, len) in (P50K_BLANKS..).zip(2..=BLANKS_MAX) {
         let mut bench = Bench::default();
         bench.parts = vec![blank; len];
         bench.merge(model);
