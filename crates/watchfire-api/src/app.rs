@@ -16,6 +16,7 @@ use watchfire_model::read::{Budget, MemoryPool, Source};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
+use watchfire_tokens::TokenCounter;
 
 use crate::live::Hub;
 use crate::prometheus::gate::QueryGate;
@@ -86,6 +87,8 @@ pub struct Rooms {
     pub admin_api: bool,
     /// Takes the items of `POST /api/metrics/record`. May block.
     pub recorder: Arc<dyn Recorder>,
+    /// Counts the tokens of prompts. May block.
+    pub tokens: Arc<TokenCounter>,
     /// The effective configuration, secrets already replaced.
     pub config_yaml: Ask<String>,
     /// The effective flags, secrets already replaced.

@@ -5,6 +5,7 @@ pub mod app;
 pub mod auth;
 pub mod influx;
 pub mod live;
+pub mod llm;
 pub mod native;
 pub mod openapi;
 pub mod otlp;
@@ -25,6 +26,7 @@ pub use app::{App, Rooms};
 pub fn routes() -> Vec<server::Route<Arc<App>>> {
     let mut all = native::routes();
     all.extend(live::routes());
+    all.extend(llm::routes());
     all.extend(openapi::routes());
     all.extend(prometheus::routes());
     all.extend(otlp::routes());

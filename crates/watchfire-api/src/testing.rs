@@ -20,12 +20,14 @@ use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ServiceStatus, TargetStatus, ViewFuture};
 use watchfire_model::matcher::{Matcher, matches_all};
 use watchfire_model::meter::{Family, Meter};
+use watchfire_model::observe::Unobserved;
 use watchfire_model::read::{Budget, ReadError, Selection, Series, Source, Visitor};
 use watchfire_model::sample::{HistogramSample, Sample};
 use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
+use watchfire_tokens::{Budget as TokenBudget, Counter, Encoding, TokenCounter};
 
 use crate::app::{
     App, BackupError, Build, Cleanup, Maintenance, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, RemoteWriteError, Rooms, SignalStats,
@@ -407,6 +409,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         meter,
         clock: clock.clone(),
         gpu: house.clone(),
+        tokens: Arc::new(TokenCounter::new(Counter::new(Encoding::Cl100kBase), TokenBudget::default(), true, Arc::new(Unobserved))),
         targets: Arc::new(move || targets.held().targets.clone()),
         // One job has no target.
         scrape_pools: {

@@ -65,6 +65,10 @@ impl Budget {
     pub fn warning_threshold(&self) -> f64 {
         self.threshold
     }
+    /// The same in tokens: with more than so many, a prompt is worth a warning.
+    pub fn warning_tokens(&self) -> usize {
+        (self.available_for_prompt() as f64 * self.threshold) as usize
+    }
     /// The share of what is available that so many tokens fill; above 1 when they do not fit.
     pub fn utilization(&self, tokens: usize) -> f64 {
         tokens as f64 / self.available_for_prompt() as f64

@@ -50,9 +50,17 @@ impl TokenCounter {
 
     /// Whether a prompt fits, and how well. Told as metrics; beyond the threshold as a warning too. Nothing is refused.
     pub fn validate(&self, prompt: &str) -> Validation {
+        self.validate_for(None, prompt)
+    }
+
+    /// The same for a prompt to a model, whose newest utilization is told too.
+    pub fn validate_for(&self, model: Option<&str>, prompt: &str) -> Validation {
         let validation = self.budget.validate(self.counter.count(prompt));
         self.observe.observe("hsi_llm_context_utilization", &[], validation.utilization);
         self.observe.observe("hsi_prompt_tokens", &[], validation.tokens as f64);
+        if let Some(model) = model {
+            self.observe.observe("hsi_llm_context_utilization_ratio", &[("model", model)], validation.utilization);
+        }
         if validation.is_high {
             self.observe.observe("hsi_prompts_high_utilization_total", &[], 1.0);
             tracing::warn!(

@@ -7,6 +7,7 @@ mod protocols;
 mod receive;
 mod rooms;
 mod scraping;
+mod tokens;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -159,6 +160,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
         manager: manager.clone(),
         reloader: reloader.clone(),
         protocols: protocols.clone(),
+        tokens: tokens::start(&settings.llm, &recorder, &tasks),
         tasks: tasks.clone(),
         meter: meter.clone(),
         clock: clock.clone(),

@@ -16,6 +16,7 @@ use watchfire_model::read::Source;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
 use watchfire_store::{CleanupPreview, Store};
+use watchfire_tokens::TokenCounter;
 
 use super::maintenance::Keeper;
 use super::prometheus::Reloader;
@@ -31,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) manager: Arc<Manager>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) protocols: Arc<super::protocols::Protocols>,
+    pub(crate) tokens: Arc<TokenCounter>,
     pub(crate) tasks: Tasks,
     pub(crate) meter: Meter,
     pub(crate) clock: SharedClock,
@@ -39,7 +41,7 @@ pub(crate) struct Parts {
 
 /// Makes the faces' view.
 pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
-    let Parts { store, query_source, gate, recorder, gpu, manager, reloader, protocols, tasks, meter, clock, quit } = parts;
+    let Parts { store, query_source, gate, recorder, gpu, manager, reloader, protocols, tokens, tasks, meter, clock, quit } = parts;
     let lifecycle = settings.server.enable_lifecycle;
     let retention = settings.storage.metrics_retention;
     let started_at = clock.now();
@@ -76,6 +78,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         pushgateway: protocols.pushgateway.clone(),
         influx: protocols.influx.clone(),
         recorder: Arc::new(super::receive::Recording(recorder)),
+        tokens,
         config_yaml: {
             let reloader = reloader.clone();
             Arc::new(move || reloader.rendered())

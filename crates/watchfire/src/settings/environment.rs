@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 47] = [
+const KEYS: [(&str, bool); 54] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -47,6 +47,13 @@ const KEYS: [(&str, bool); 47] = [
     ("gpu.http_timeout", false),
     ("gpu.ai_service_urls", true),
     ("gpu.database_url", false),
+    ("llm.profile", false),
+    ("llm.context_window", false),
+    ("llm.max_output_tokens", false),
+    ("llm.tokenizer", false),
+    ("llm.warning_threshold", false),
+    ("llm.truncation", false),
+    ("llm.server_context_window", false),
     ("host.interval", false),
     ("host.root", false),
     ("host.name", false),
@@ -59,11 +66,17 @@ const KEYS: [(&str, bool); 47] = [
 ];
 
 /// Names of the watched systems and the key that each one sets.
-const SEED_NAMES: [(&str, &str); 4] = [
+const SEED_NAMES: [(&str, &str); 10] = [
     ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
     ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
     ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),
     ("DATABASE_URL", "gpu.database_url"),
+    ("NEMOTRON_CONTEXT_WINDOW", "llm.context_window"),
+    ("NEMOTRON_MAX_OUTPUT_TOKENS", "llm.max_output_tokens"),
+    ("LLM_TOKENIZER_ENCODING", "llm.tokenizer"),
+    ("CONTEXT_UTILIZATION_WARNING_THRESHOLD", "llm.warning_threshold"),
+    ("CONTEXT_TRUNCATION_ENABLED", "llm.truncation"),
+    ("CTX_SIZE", "llm.server_context_window"),
 ];
 
 /// Variables of ours that are no key of the file.

@@ -3,6 +3,7 @@
 
 mod environment;
 mod foreign;
+mod llm;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -18,6 +19,7 @@ use watchfire_store::Tier;
 
 pub(crate) use environment::Environment;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
+pub(crate) use llm::LlmSettings;
 
 /// The address that is used unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -50,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) statsd_listen: Option<SocketAddr>,
     pub(crate) forward: ForwardSettings,
     pub(crate) gpu: GpuSettings,
+    pub(crate) llm: LlmSettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
     pub(crate) packs: Vec<String>,
@@ -219,6 +222,7 @@ impl Settings {
             ("statsd", format!("{:?}", self.statsd_listen)),
             ("forward", format!("{:?}", self.forward)),
             ("gpu", format!("{:?}", self.gpu)),
+            ("llm", format!("{:?}", self.llm)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
             ("packs", format!("{:?}", self.packs)),
@@ -249,6 +253,7 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
     let mut settings = read(&context, &merged, &base);
     settings.file = PathBuf::from(name);
     apply_flags(&mut settings, flags, environment, &context);
+    settings.llm.check(&context);
     let foreign_findings = settings.find_foreign(&context);
     findings.extend(context.into_findings().into_iter().filter(|f| !findings.iter().any(|g| g.message == f.message)).collect::<Vec<_>>());
     findings.extend(foreign_findings);
@@ -294,6 +299,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         statsd_listen: read_statsd(section("statsd")),
         forward: read_forward(section("forward")),
         gpu: read_gpu(section("gpu")),
+        llm: LlmSettings::read(section("llm")),
         host: read_host(section("host")),
         log: read_log(section("log"), base),
         packs: read_packs(&root),

@@ -152,3 +152,59 @@ fn the_log_of_places_that_are_away_is_bounded_by_what_there_is() {
     check("", Some(1 << 40), Some(1000), 100);
     check("forward: {buffer_max: 5GB}", Some(1000), Some(1000), 5 << 30);
 }
+
+/// The language model's window as a file and variables have it.
+fn llm(text: &str, environment: &[(&str, &str)]) -> LlmSettings {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "w.yml", text);
+    load(&flags(&path), &Environment::of(environment)).unwrap_or_else(|e| panic!("{e:?}")).settings.llm
+}
+
+#[test]
+fn tok_07_the_pipelines_variables_set_window_reserve_encoding_threshold_and_truncation() {
+    let usual = llm("", &[]);
+    assert_eq!((usual.budget(), usual.counter().name(), usual.truncation), (watchfire_tokens::Budget::default(), "cl100k_base", true));
+    let variables = [
+        ("NEMOTRON_CONTEXT_WINDOW", "4096"),
+        ("NEMOTRON_MAX_OUTPUT_TOKENS", "1000"),
+        ("LLM_TOKENIZER_ENCODING", "o200k_base"),
+        ("CONTEXT_UTILIZATION_WARNING_THRESHOLD", "0.5"),
+        ("CONTEXT_TRUNCATION_ENABLED", "False"),
+    ];
+    let set = llm("llm: {context_window: 7, truncation: true}\n", &variables);
+    assert_eq!(set.budget(), watchfire_tokens::Budget::new(4_096, 1_000, 0.5).unwrap());
+    assert_eq!((set.counter().name(), set.truncation), ("o200k_base", false));
+    assert!(!llm("", &[("CONTEXT_TRUNCATION_ENABLED", "0")]).truncation);
+    assert_eq!(
+        findings("llm: {context_window: 1000}\n", &[]),
+        ["settings: error: llm: cannot keep 1536 tokens for the answer in a window of 1000: nothing is left for the prompt"]
+    );
+    assert_eq!(
+        findings("", &[("CONTEXT_UTILIZATION_WARNING_THRESHOLD", "80")]),
+        ["settings: error: llm: cannot warn above a share of 80: it must lie between 0 and 1"]
+    );
+    let unknown = findings("", &[("LLM_TOKENIZER_ENCODING", "cl200k")]);
+    assert!(unknown[0].starts_with("environment: warning: llm.tokenizer: \"cl200k\" is no encoding, cl100k_base is used; known are gpt2, "), "{unknown:?}");
+}
+
+#[test]
+fn tok_18_another_context_at_the_models_server_is_reported() {
+    let warning = |environment: &[(&str, &str)], text: &str| findings(text, environment);
+    assert_eq!(
+        warning(&[("CTX_SIZE", "4096")], ""),
+        [
+            "settings: warning: the model's server has a context of 4096 tokens (CTX_SIZE), and llm.context_window is 131072 (NEMOTRON_CONTEXT_WINDOW): prompts that pass the check do not fit there"
+        ]
+    );
+    assert!(warning(&[("CTX_SIZE", "131072"), ("NEMOTRON_CONTEXT_WINDOW", "4096")], "")[0].ends_with("a part of it is not used"));
+    assert_eq!(warning(&[("CTX_SIZE", "4096"), ("NEMOTRON_CONTEXT_WINDOW", "4096")], ""), [""; 0]);
+    assert_eq!(warning(&[("CTX_SIZE", "4096")], "llm: {profile: development}\n"), [""; 0]);
+}
+
+#[test]
+fn tok_19_a_profile_sets_the_window() {
+    assert_eq!(llm("llm: {profile: development}\n", &[]).budget().available_for_prompt(), 2_560);
+    assert_eq!(llm("llm: {profile: production}\n", &[]).budget().available_for_prompt(), 129_536);
+    assert_eq!(llm("llm: {profile: development}\n", &[("NEMOTRON_CONTEXT_WINDOW", "8192")]).budget().context_window(), 8_192);
+    assert!(findings("llm: {profile: staging}\n", &[])[0].contains("llm.profile"));
+}

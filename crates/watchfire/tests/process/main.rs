@@ -7,6 +7,7 @@ mod basics;
 mod data;
 mod forward;
 mod late;
+mod llm;
 mod native;
 mod otlp;
 mod prometheus;
