@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::Service;
 use watchfire_ingest::otlp::{Format, OtlpError};
-use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
+use watchfire_net::inflate::{DECOMPRESSED_BYTES_MAX, Encoding, Limits};
 
-use super::frame::{self, FrameError};
+use super::frame::{self, Malformed};
 use super::{SIGNALS, Signal, origin, take};
 use crate::app::App;
+use crate::server::Held;
 
 /// The media types of gRPC with protobuf.
 pub(super) const TYPES: [&str; 2] = ["application/grpc", "application/grpc+proto"];
@@ -95,18 +96,23 @@ async fn refused(response: Response) -> Response {
 }
 
 pub(super) async fn export(app: Arc<App>, request: Request, signal: &'static Signal) -> Response {
-    let origin = origin(&request);
+    let (origin, held) = (origin(&request), Held::of(&request));
     let encoding = request.headers().get(&ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity").to_owned();
     let Ok(body) = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await else {
         return failed(INVALID_ARGUMENT, "the body broke off");
     };
-    let inflated = tokio::task::spawn_blocking(move || frame::message(body, &encoding)).await;
-    let message = match inflated {
-        Ok(Ok(message)) => message,
-        Ok(Err(FrameError::Malformed(words))) => return failed(INVALID_ARGUMENT, words),
-        Ok(Err(FrameError::Encoding)) => return failed(UNIMPLEMENTED, &format!("grpc-encoding must be one of {ENCODINGS}")),
-        Ok(Err(FrameError::TooLarge(words))) => return failed(RESOURCE_EXHAUSTED, &words),
-        Err(_) => return failed(INTERNAL, "cannot take the data; the server's log says more"),
+    let message = match frame::message(body) {
+        Ok((message, false)) => message,
+        Ok((message, true)) => {
+            let Ok(encoding) = encoding.parse::<Encoding>() else {
+                return failed(UNIMPLEMENTED, &format!("grpc-encoding must be one of {ENCODINGS}"));
+            };
+            match held.inflate(encoding, message, Limits::default()).await {
+                Ok(message) => message,
+                Err(refusal) => return failed(code_of(refusal.status), &refusal.message),
+            }
+        }
+        Err(Malformed(words)) => return failed(INVALID_ARGUMENT, words),
     };
     match take(app, signal, message, Format::Protobuf, origin).await {
         Some(Ok(answer)) => succeeded(&answer),

@@ -11,6 +11,7 @@ use watchfire_model::write::WriteError;
 
 use super::*;
 use crate::auth::{Level as Access, Rights};
+use crate::server::Held;
 use crate::testing::{Answered, Faces, NOW};
 
 const METHOD: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
@@ -141,6 +142,22 @@ async fn grpc_calls() {
     check(METHOD, &[], framed(&protobuf_of(5), false), 16, "needs the level ingest").await;
     faces.house.held().rights = Some(Rights::of(Access::Read));
     check(METHOD, &[], framed(&protobuf_of(5), false), 7, "needs the level ingest").await;
+}
+
+#[tokio::test]
+async fn grpc_messages_are_decompressed_within_their_limits_and_the_budget_of_bodies() {
+    let faces = Faces::new();
+    let encoded = [("grpc-encoding", "gzip")];
+    assert_eq!(call(&faces, METHOD, &encoded, framed(&gzip(&vec![0; 33 << 20]), true)).await.0, 8, "larger than a message may be");
+    let (status, message, _) = call(&faces, METHOD, &encoded, framed(b"no gzip", true)).await;
+    assert_eq!((status, message.starts_with("cannot decompress a gzip body")), (3, true), "{message}");
+    let export = async |budget: usize| {
+        let mut request = Request::post(METHOD).header("grpc-encoding", "gzip").body(Body::from(framed(&gzip(&protobuf_of(5)), true))).unwrap();
+        request.extensions_mut().insert(Held::of_budget(budget));
+        let response = grpc::export(faces.app.clone(), request, &SIGNALS[0]).await;
+        response.headers().get("grpc-status").map_or("0".to_owned(), |v| v.to_str().unwrap().to_owned())
+    };
+    assert_eq!((export(1).await, export(0).await), ("0".to_owned(), "14".to_owned()), "what is too much now may come again");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Request bodies: read within the route's limits, decompressed by the one bounded decoder, and counted against a budget
-//! for the whole process, so that many large bodies at once cannot take its memory.
+//! for the whole process, so that many large bodies at once cannot take its memory. What is compressed once more within a
+//! body is its handler's to find; the handler decompresses it on the same budget, by what the request holds ([`Held`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -34,23 +35,63 @@ impl Default for Bodies {
         Bodies::new(BODIES_BYTES_MAX)
     }
 }
-/// What a body holds of the budget until its request is over.
+/// What a request holds of the budget until it is over. It goes with the request, for handlers that need more.
+#[derive(Clone)]
+pub(crate) struct Held {
+    bodies: Bodies,
+    pieces: Arc<Mutex<Pieces>>,
+}
 #[derive(Default)]
-pub(super) struct Held(Option<OwnedSemaphorePermit>, usize);
+struct Pieces(Option<OwnedSemaphorePermit>, usize);
 
-impl Bodies {
-    /// A budget in bytes.
-    pub(super) fn new(bytes: usize) -> Bodies {
-        Bodies { pieces: Arc::new(Semaphore::new(bytes.div_ceil(PIECE))), inflating: Arc::new(Semaphore::new(INFLATING_MAX)) }
+impl Held {
+    /// What a request holds; nothing yet, of a budget of its own, when it did not come through the server.
+    pub(crate) fn of(request: &Request<Body>) -> Held {
+        request.extensions().get::<Held>().cloned().unwrap_or_else(|| Bodies::default().nothing())
     }
-    fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), Refusal> {
+    /// Nothing yet, of a budget in bytes.
+    #[cfg(test)]
+    pub(crate) fn of_budget(bytes: usize) -> Held {
+        Bodies::new(bytes).nothing()
+    }
+    /// Decompresses what the body held, in its stead.
+    pub(crate) async fn inflate(&self, encoding: Encoding, bytes: Bytes, limits: Limits) -> Result<Bytes, Refusal> {
+        let bytes = self.bodies.inflate(encoding, bytes, limits).await?;
+        self.grow(bytes.len())?;
+        Ok(bytes)
+    }
+    async fn gather(&self, mut body: Body, max: usize) -> Result<Bytes, Refusal> {
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|e| refused(InflateError::Transfer(e.to_string())))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let total = first.len() + all.len() + data.len();
+            if total > max {
+                return Err(refused(InflateError::Compressed(max)));
+            }
+            self.grow(total)?;
+            if first.is_empty() && all.is_empty() {
+                first = data;
+                continue;
+            }
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+    /// Makes it so many bytes, if there were fewer.
+    fn grow(&self, bytes: usize) -> Result<(), Refusal> {
+        let mut held = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = bytes.div_ceil(PIECE);
         let more = wanted.saturating_sub(held.1);
         if more == 0 {
             return Ok(());
         }
         // Waiting here could wait for ever when every request holds a part, so the sender is asked to come again.
-        let Ok(permit) = Arc::clone(&self.pieces).try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX)) else {
+        let Ok(permit) = Arc::clone(&self.bodies.pieces).try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX)) else {
             return Err(Refusal::unavailable("too many request bodies at once", 1));
         };
         match &mut held.0 {
@@ -59,6 +100,17 @@ impl Bodies {
         }
         held.1 = wanted;
         Ok(())
+    }
+}
+
+impl Bodies {
+    /// A budget in bytes.
+    pub(super) fn new(bytes: usize) -> Bodies {
+        Bodies { pieces: Arc::new(Semaphore::new(bytes.div_ceil(PIECE))), inflating: Arc::new(Semaphore::new(INFLATING_MAX)) }
+    }
+    /// The part of a request that has no body yet.
+    fn nothing(&self) -> Held {
+        Held { bodies: self.clone(), pieces: Arc::default() }
     }
 
     /// Replaces a request's body by one that is complete, decompressed and within the limits.
@@ -83,38 +135,16 @@ impl Bodies {
         if declared.is_some_and(|n| n > wire_max) {
             return Err(refused(InflateError::Compressed(wire_max)));
         }
-        let mut held = Held::default();
-        let mut bytes = self.gather(body, wire_max, &mut held).await?;
+        let held = self.nothing();
+        let mut bytes = held.gather(body, wire_max).await?;
         check_content(spec.content, &parts.headers, bytes.is_empty())?;
         if encoding != Encoding::Identity && !bytes.is_empty() {
-            bytes = self.inflate(encoding, bytes, limits).await?;
-            self.hold(&mut held, bytes.len())?;
+            bytes = held.inflate(encoding, bytes, limits).await?;
             parts.headers.remove(CONTENT_ENCODING);
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         }
+        parts.extensions.insert(held.clone());
         Ok((Request::from_parts(parts, Body::from(bytes)), held))
-    }
-    async fn gather(&self, mut body: Body, max: usize, held: &mut Held) -> Result<Bytes, Refusal> {
-        let mut first = Bytes::new();
-        let mut all = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| refused(InflateError::Transfer(e.to_string())))?;
-            let Ok(data) = frame.into_data() else { continue };
-            let total = first.len() + all.len() + data.len();
-            if total > max {
-                return Err(refused(InflateError::Compressed(max)));
-            }
-            self.hold(held, total)?;
-            if first.is_empty() && all.is_empty() {
-                first = data;
-                continue;
-            }
-            if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&data);
-        }
-        Ok(if all.is_empty() { first } else { all.freeze() })
     }
     async fn inflate(&self, encoding: Encoding, bytes: Bytes, limits: Limits) -> Result<Bytes, Refusal> {
         if bytes.len() <= INLINE_BYTES_MAX {
@@ -149,5 +179,28 @@ fn check_content(content: Content, headers: &HeaderMap, empty: bool) -> Result<(
         Ok(())
     } else {
         Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type", format!("a body of type {media:?} is not taken here")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{Level, Route};
+
+    #[tokio::test]
+    async fn what_a_handler_decompresses_is_on_the_budget_too() {
+        let bodies = Bodies::new(4 * PIECE);
+        let spec = Route::<()>::post("/x", Level::Public, |_: Request<Body>| async { "" }).spec;
+        let request = || Request::post("/x").body(Body::from(vec![0u8; PIECE])).unwrap();
+        let (first, first_held) = bodies.read(&spec, request()).await.unwrap();
+        assert_eq!(bodies.pieces.available_permits(), 3);
+        let zeros = |bytes: usize| Bytes::from(zstd::bulk::compress(&vec![0u8; bytes], 3).unwrap());
+        let inflated = Held::of(&first).inflate(Encoding::Zstd, zeros(3 * PIECE), Limits::default()).await.unwrap();
+        assert_eq!((inflated.len(), bodies.pieces.available_permits()), (3 * PIECE, 1));
+        let (second, _second_held) = bodies.read(&spec, request()).await.unwrap();
+        let refusal = Held::of(&second).inflate(Encoding::Zstd, zeros(2 * PIECE), Limits::default()).await.unwrap_err();
+        assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
+        drop((first, first_held));
+        assert_eq!(bodies.pieces.available_permits(), 3, "given back with the request");
     }
 }

@@ -250,7 +250,7 @@ impl Guard {
     }
 
     /// Everything that is decided before the handler.
-    async fn admit(&self, mut request: Request) -> Result<(Request, Held), Refusal> {
+    async fn admit(&self, mut request: Request) -> Result<(Request, Option<Held>), Refusal> {
         let peer = request.extensions().get::<Peer>().copied();
         let from = self.doors.hosts.origin(request.headers(), peer.is_some_and(|p| p.tls));
         let safe = matches!(*request.method(), Method::GET | Method::HEAD) && !self.spec.websocket;
@@ -274,10 +274,12 @@ impl Guard {
         }
         request.extensions_mut().insert(caller);
         if matches!(*request.method(), Method::GET | Method::HEAD) || self.spec.websocket {
-            return Ok((request, Held::default()));
+            return Ok((request, None));
         }
         let read = tokio::time::timeout(BODY_TIME_MAX, self.bodies.read(&self.spec, request));
-        read.await.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", format!("the body was not complete within {BODY_TIME_MAX:?}")))?
+        let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", format!("the body was not complete within {BODY_TIME_MAX:?}"));
+        let (request, held) = read.await.map_err(late)??;
+        Ok((request, Some(held)))
     }
 
     /// Runs the handler within its time limit.
