@@ -13,6 +13,49 @@ export const GPU = {
   inference_fps: null,
   recorded_at: "2025-12-30T10:15:00Z",
 };
+export const STORAGE = {
+  disk_used_bytes: 234 * 2 ** 30,
+  disk_total_bytes: 476 * 2 ** 30,
+  disk_free_bytes: 242 * 2 ** 30,
+  disk_usage_percent: 49.16,
+  thumbnails: null,
+  images: null,
+  clips: null,
+  events_count: 1208,
+  detections_count: 48_211,
+  gpu_stats_count: null,
+  logs_count: null,
+  timestamp: "2025-12-30T10:15:00Z",
+  data_dir: "/var/lib/watchfire",
+  total_bytes: 412 * 2 ** 20,
+  size_max: 2 * 2 ** 30,
+  failure: null,
+  log_bytes: 31 * 2 ** 20,
+  state_bytes: 131_072,
+  signals: {
+    metrics: {
+      series: 1284,
+      samples: 9_120_000,
+      segments: 42,
+      segment_bytes: 380 * 2 ** 20,
+      oldest: "2025-12-01T00:00:00Z",
+      newest: "2025-12-30T10:15:00Z",
+      retention_seconds: 30 * 86_400,
+    },
+  },
+};
+export const PREVIEW = {
+  events_deleted: 0,
+  space_reclaimed: 24 * 2 ** 20,
+  retention_days: 30,
+  retention_seconds: 30 * 86_400,
+  dry_run: true,
+  timestamp: "2025-12-30T10:15:00Z",
+  segments_deleted: 3,
+  samples_deleted: 1_200_000,
+  keep_from: "2025-11-30T10:15:00Z",
+  held: false,
+};
 export const NO_GPU = {
   gpu_name: "Mock GPU (No NVIDIA GPU Available)",
   gpu_utilization: null,
@@ -22,11 +65,11 @@ export const NO_GPU = {
   power_usage: null,
 };
 
-type Labels = Record<string, string>;
-type Shape = { labels: Labels; at: (time: number) => number };
+export type Labels = Record<string, string>;
+export type Shape = { labels: Labels; at: (time: number) => number };
 
 const GIB = 2 ** 30;
-const wave = (time: number, period: number, from: number, to: number): number =>
+export const wave = (time: number, period: number, from: number, to: number): number =>
   from + ((to - from) * (1 + Math.sin((time * 2 * Math.PI) / period) * 0.7 + Math.sin((time * 2 * Math.PI) / (period / 5.3)) * 0.3)) / 2;
 
 function shapes(expr: string): Shape[] {
@@ -98,21 +141,29 @@ function temperatures(): Shape[] {
   return [sensor("platform_coretemp_0", "temp1", 48), sensor("nvme_nvme0", "temp1", 41), sensor("platform_coretemp_0", "temp2", 45)];
 }
 
-export function prometheus({ path, params }: Asked): Reply | undefined {
-  const success = (data: unknown): Reply => ({ body: { status: "success", data } });
-  const expr = params.get("query") ?? "";
-  if (path === "/api/v1/query") {
-    if (expr.startsWith("sum(")  && !expr.endsWith(")")) return parseError(expr);
-    const now = Date.now() / 1000;
-    const result = shapes(expr).map(({ labels, at }) => ({ metric: labels, value: [now, String(at(now))] }));
-    return success({ resultType: "vector", result });
-  }
-  if (path === "/api/v1/query_range") {
-    if (expr.startsWith("sum(") && !expr.endsWith(")")) return parseError(expr);
+const success = (data: unknown): Reply => ({ body: { status: "success", data } });
+
+/** Answers queries whose series it knows, at one time and over a range. */
+export function series(known: (expr: string) => Shape[] | undefined): Handler {
+  return ({ path, params }) => {
+    const found = path.startsWith("/api/v1/query") ? known(params.get("query") ?? "") : undefined;
+    if (!found) return undefined;
+    if (path === "/api/v1/query") {
+      const now = Date.now() / 1000;
+      return success({ resultType: "vector", result: found.map(({ labels, at }) => ({ metric: labels, value: [now, String(at(now))] })) });
+    }
     const [start, end, step] = ["start", "end", "step"].map((it) => Number(params.get(it))) as [number, number, number];
     const times = Array.from({ length: Math.floor((end - start) / step) + 1 }, (_, row) => start + row * step);
-    const result = shapes(expr).map(({ labels, at }) => ({ metric: labels, values: times.map((t) => [t, String(at(t))]) }));
-    return success({ resultType: "matrix", result });
+    return success({ resultType: "matrix", result: found.map(({ labels, at }) => ({ metric: labels, values: times.map((t) => [t, String(at(t))]) })) });
+  };
+}
+
+export function prometheus(asked: Asked): Reply | undefined {
+  const { path, params } = asked;
+  const expr = params.get("query") ?? "";
+  if (path === "/api/v1/query" || path === "/api/v1/query_range") {
+    if (expr.startsWith("sum(") && !expr.endsWith(")")) return parseError(expr);
+    return series(shapes)(asked);
   }
   if (path === "/api/v1/label/__name__/values") return success(["node_load1", "node_load15", "node_load5", "node_memory_MemTotal_bytes", "up"]);
   if (path === "/api/v1/targets") return success({ activeTargets: ["up", "up", "down"].map((health) => ({ health })), droppedTargets: [] });
@@ -142,7 +193,11 @@ export function native({ path }: Asked): Reply | undefined {
         },
       };
     case "/api/system/storage/stats":
-      return { body: { total_bytes: 412 * 2 ** 20, signals: [{ name: "metrics", samples: 9_120_000 }] } };
+      return { body: STORAGE };
+    case "/api/system/cleanup/preview":
+      return { body: PREVIEW };
+    case "/api/system/telemetry":
+      return { body: { queues: { detection_queue: null, analysis_queue: null }, latencies: null, timestamp: "2025-12-30T10:15:00Z" } };
     default:
       return undefined;
   }

@@ -87,7 +87,9 @@ export class Mock {
     };
     if (asked.path.startsWith("/api/")) {
       this.asked.push(asked);
-      const reply = this.handlers.map((it) => it(asked)).find((it) => it !== undefined);
+      let reply: Reply | undefined;
+      // One that answers keeps the later ones from doing anything.
+      for (const handler of this.handlers) reply ??= handler(asked);
       send(response, reply ?? { status: 404, body: { error: { code: "not_found", message: `no answer for ${asked.path}` } } });
     } else serveFile(asked.path, response);
   }

@@ -1,17 +1,32 @@
 // Screenshots for people to look at: SHOTS=folder npm run test:browser. Nothing is compared.
 import { test } from "vitest";
 import { healthy, NO_GPU } from "./answers.ts";
+import { DeadLetters } from "./deadLetters.ts";
+import { Supervision } from "./supervised.ts";
 import { chromiumIsThere, type Look, open, watched } from "./browser.ts";
 import { type Handler, Mock } from "./mock.ts";
+import { histograms, pipeline } from "./pipeline.ts";
 
 const folder = process.env["SHOTS"];
 const noGpu: Handler = ({ path }) => (path === "/api/system/gpu" ? { body: NO_GPU } : undefined);
-const SHOTS: [string, string, Look, Handler[]][] = [
+const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
   ["dark", "/", { scheme: "dark" }, healthy],
   ["light", "/", { scheme: "light" }, healthy],
   ["phone", "/", { scheme: "dark", width: 390, height: 844 }, healthy],
   ["query", "/query?expr=up", { scheme: "light" }, healthy],
   ["no-gpu", "/", { scheme: "light" }, [noGpu, ...healthy]],
+  ["histograms", "/query?expr=latency", { scheme: "light" }, [histograms, ...healthy]],
+  ...(["/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
+    const name = path.slice(1).replace("/", "-");
+    const handlers = [new DeadLetters().handler, new Supervision().handler, ...pipeline, ...healthy];
+    return [
+      [`${name}-dark`, path, { scheme: "dark" }, handlers],
+      [`${name}-light`, path, { scheme: "light" }, handlers],
+      [`${name}-phone-dark`, path, { scheme: "dark", width: 390, height: 844 }, handlers],
+      [`${name}-phone-light`, path, { scheme: "light", width: 390, height: 844 }, handlers],
+      [`${name}-empty`, path, { scheme: "light" }, healthy],
+    ];
+  }),
 ];
 
 test.skipIf(!folder || !chromiumIsThere()).each(SHOTS)("screenshot %s", async (name, path, look, handlers) => {
@@ -19,9 +34,11 @@ test.skipIf(!folder || !chromiumIsThere()).each(SHOTS)("screenshot %s", async (n
   const browser = await open(look);
   try {
     const { page } = await watched(browser, mock.url + path);
-    await page.locator("canvas").first().waitFor();
-    // All charts are drawn a moment after the first.
-    await page.waitForTimeout(1500);
+    await page.locator("h1").waitFor();
+    // All charts are drawn a moment after the first words.
+    await page.waitForTimeout(2000);
+    for (const queue of await page.locator("details[data-queue]").all()) await queue.locator("summary").first().click();
+    await page.waitForTimeout(500);
     await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
   } finally {
     await browser.close();

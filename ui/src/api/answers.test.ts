@@ -44,6 +44,21 @@ test("matrix, scalar and string are read, others are refused", () => {
   expect(sampleValue("-Inf")).toBe(Number.NEGATIVE_INFINITY);
 });
 
+test("native histograms are read, alone and beside values", () => {
+  const sent = { count: "6", sum: "7.5", buckets: [[3, "-0.5", "0.5", "2"], [0, "1", "+Inf", "4"]] };
+  const value = { count: 6, sum: 7.5, buckets: [{ low: -0.5, high: 0.5, count: 2 }, { low: 1, high: Number.POSITIVE_INFINITY, count: 4 }] };
+  const read = (data: unknown) => parseAnswer({ status: "success", data });
+  expect(read({ resultType: "vector", result: [{ metric: {}, histogram: [1, sent] }] })).toMatchObject({
+    items: [{ time: 1, value: Number.NaN, histogram: value, text: JSON.stringify(sent) }],
+  });
+  expect(read({ resultType: "matrix", result: [{ metric: { a: "b" }, histograms: [[1, sent]] }] })).toMatchObject({
+    items: [{ labels: { a: "b" }, points: [], histograms: [[1, value]] }],
+  });
+  expect(read({ resultType: "matrix", result: [{ metric: {}, values: [[1, "3"]], histograms: [[2, sent]] }] })).toMatchObject({
+    items: [{ points: [[1, 3]], histograms: [[2, value]] }],
+  });
+});
+
 test("the last hour ends on a multiple of its step", () => {
   expect(lastSeconds(3600, 15, 1_000_007_000)).toEqual({ start: 996_405, end: 1_000_005, step: 15 });
 });

@@ -6,16 +6,26 @@ export type LabelSet = Record<string, string>;
 /** Seconds since 1970, and the value. */
 export type Point = [number, number];
 
+/** A native histogram. */
+export interface HistogramValue {
+  count: number;
+  sum: number;
+  buckets: { low: number; high: number; count: number }[];
+}
 export interface VectorItem {
   labels: LabelSet;
   time: number;
   value: number;
   /** The value as it was sent, for tables that must not round. */
   text: string;
+  /** In place of the value. */
+  histogram?: HistogramValue;
 }
 export interface MatrixItem {
   labels: LabelSet;
   points: Point[];
+  /** Where the series has histograms: seconds since 1970, and the histogram. */
+  histograms?: [number, HistogramValue][];
 }
 export type Answer = { warnings: string[] } & (
   | { type: "vector"; items: VectorItem[] }
@@ -120,18 +130,38 @@ function vectorItem(item: unknown): VectorItem[] {
   if (Array.isArray(pair)) {
     return [{ labels: labelsOf(item), time: Number(pair[0]), value: sampleValue(pair[1]), text: String(pair[1]) }];
   }
-  const histogram = item["histogram"];
-  if (!Array.isArray(histogram)) return [];
-  return [{ labels: labelsOf(item), time: Number(histogram[0]), value: Number.NaN, text: JSON.stringify(histogram[1]) }];
+  const pairOf = item["histogram"];
+  const histogram = Array.isArray(pairOf) ? histogramValue(pairOf[1]) : undefined;
+  if (!Array.isArray(pairOf) || !histogram) return [];
+  return [{ labels: labelsOf(item), time: Number(pairOf[0]), value: Number.NaN, text: JSON.stringify(pairOf[1]), histogram }];
 }
 
+/** A series has values, histograms, or first the ones and then the others. */
 function matrixItem(item: unknown): MatrixItem[] {
-  if (!isRecord(item) || !Array.isArray(item["values"])) return [];
-  const points = item["values"].map((pair: unknown): Point => {
+  if (!isRecord(item)) return [];
+  const { values, histograms } = item;
+  if (!Array.isArray(values) && !Array.isArray(histograms)) return [];
+  const points = (Array.isArray(values) ? values : []).map((pair: unknown): Point => {
     const [time, value] = Array.isArray(pair) ? pair : [];
     return [Number(time), sampleValue(value)];
   });
-  return [{ labels: labelsOf(item), points }];
+  const found = { labels: labelsOf(item), points };
+  if (!Array.isArray(histograms)) return [found];
+  const read = histograms.flatMap((pair: unknown): [number, HistogramValue][] => {
+    const histogram = Array.isArray(pair) ? histogramValue(pair[1]) : undefined;
+    return Array.isArray(pair) && histogram ? [[Number(pair[0]), histogram]] : [];
+  });
+  return [{ ...found, histograms: read }];
+}
+
+function histogramValue(value: unknown): HistogramValue | undefined {
+  if (!isRecord(value)) return undefined;
+  const list = Array.isArray(value["buckets"]) ? value["buckets"] : [];
+  // A bucket is how its bounds count, both bounds, and its count.
+  const buckets = list.flatMap((it: unknown) =>
+    Array.isArray(it) ? [{ low: sampleValue(it[1]), high: sampleValue(it[2]), count: sampleValue(it[3]) }] : [],
+  );
+  return { count: sampleValue(value["count"]), sum: sampleValue(value["sum"]), buckets };
 }
 
 function labelsOf(item: Record<string, unknown>): LabelSet {

@@ -23,7 +23,7 @@ export class NoData extends Error {
 }
 
 export interface RequestOptions {
-  method?: "GET" | "POST";
+  method?: "GET" | "POST" | "DELETE";
   params?: Record<string, string | number>;
   /** Sent as JSON. */
   json?: unknown;

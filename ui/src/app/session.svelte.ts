@@ -14,6 +14,11 @@ class SessionState {
     onUnauthorized(() => (this.state = "login"));
   }
 
+  /** Whether to offer what changes things. The server decides for itself; a server without log-in at all lets everybody. */
+  get admin(): boolean {
+    return this.state === "open" && (this.session === undefined || this.session.level === "admin");
+  }
+
   async ask(): Promise<void> {
     try {
       this.session = await askSession();

@@ -73,7 +73,7 @@ function build(host: HTMLElement, spec: Spec): uPlot {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (_plot, least, most) => rangeOf(spec, least, most) } },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 72, values: TIME_VALUES },
+      { ...axis, grid: { show: false }, size: timeAxisSize, space: 72, values: TIME_VALUES },
       {
         ...axis,
         size: 62,
@@ -110,6 +110,11 @@ function rangeOf({ zero, top }: Spec, least: number | null, most: number | null)
   if (!zero) return uPlot.rangeNum(low, high, 0.1, true) as [number, number];
   if (high <= 0 && low >= 0) return [0, 1];
   return [Math.min(0, low * 1.08), Math.max(0, high * 1.08)];
+}
+
+/** Labels of two lines, which carry the day, need more room below. */
+function timeAxisSize(_plot: uPlot, values: string[] | null): number {
+  return values?.some((it) => it?.includes("\n")) ? 44 : 28;
 }
 
 const POWERS_OF_TWO = Array.from({ length: 60 }, (_, power) => 2 ** power);

@@ -15,6 +15,8 @@ class Live {
   gpu = $state.raw<Loaded<GpuSample>>({ state: "loading" });
   health = $state.raw<Loaded<Health>>({ state: "loading" });
   #host = $state.raw<{ figures: HostFigures; at: number }>({ figures: {}, at: 0 });
+  /** How many changes of services were pushed, so that a page can tell that there was one. */
+  serviceChanges = $state(0);
   #open = $state(false);
   #newsAt = $state<number | undefined>();
   #now = $state(Date.now());
@@ -93,6 +95,7 @@ class Live {
   }
 
   #service(service: Service): void {
+    this.serviceChanges += 1;
     if (this.health.state !== "ready") return;
     const before = this.health.value;
     const known = before.services.some((it) => it.name === service.name);

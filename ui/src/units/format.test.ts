@@ -1,6 +1,6 @@
 // What numbers look like. Not where they are shown.
 import { expect, test } from "vitest";
-import { axisLabel, duration, format, grouped, number, type Unit } from "./format";
+import { ago, axisLabel, duration, format, grouped, number, type Unit } from "./format";
 import { diskLevel, load, percentOf, pressure } from "./levels";
 
 test.each<[number | null | undefined, Unit, string]>([
@@ -28,6 +28,17 @@ test.each<[number | null | undefined, Unit, string]>([
   [1_234_567, "number", "1.23 M"],
   [0.00012, "number", "1.20e-4"],
   [3.14159, "number", "3.14"],
+  [0, "latency", "0 s"],
+  [0.0321, "latency", "32.1 ms"],
+  [1.2345, "latency", "1.23 s"],
+  [59.97, "latency", "1 min"],
+  [125, "latency", "2 min 5 s"],
+  [0, "usd", "$0.00"],
+  [0.000123, "usd", "$0.000123"],
+  [0.5, "usd", "$0.50"],
+  [12.345, "usd", "$12.35"],
+  [-3, "usd", "−$3.00"],
+  [12_345.6, "usd", "$12,346"],
 ])("format(%s, %s) is %s", (value, unit, expected) => {
   expect(format(value, unit)).toBe(expected);
 });
@@ -54,6 +65,15 @@ test.each<[number, string]>([
   [-5, "−5 s"],
 ])("duration(%s) is %s", (seconds, expected) => {
   expect(duration(seconds)).toBe(expected);
+});
+
+test.each([
+  [0, "now"],
+  [300, "now"],
+  [-4000, "in 4 s"],
+  [3_720_000, "1 h 2 min ago"],
+])("%s ms ago is %s", (past, expected) => {
+  expect(ago(1e12 - past, 1e12)).toBe(expected);
 });
 
 test("large whole numbers are grouped", () => {

@@ -1,7 +1,7 @@
 // Numbers into words: bytes, percent, durations, times of day. One table, used by every panel and axis.
 // Not translation: the page speaks English, and times are those of the reader's clock.
 
-export type Unit = "percent" | "bytes" | "bytes_per_second" | "celsius" | "watts" | "seconds" | "number";
+export type Unit = "percent" | "bytes" | "bytes_per_second" | "celsius" | "watts" | "seconds" | "latency" | "usd" | "number";
 
 /** What stands where a value is unknown. Never a zero. */
 export const UNKNOWN = "–";
@@ -26,9 +26,28 @@ export function format(value: number | null | undefined, unit: Unit): string {
       return `${digits(value, Math.abs(value) < 100 ? 1 : 0)} W`;
     case "seconds":
       return duration(value);
+    case "latency":
+      return latency(value);
+    case "usd":
+      return usd(value);
     case "number":
       return number(value);
   }
+}
+
+/** A short time to three digits: "1.23 s", "320 ms". From a minute on it is a duration. */
+function latency(seconds: number): string {
+  const size = Math.abs(seconds);
+  if (size >= 59.95 || size === 0) return duration(seconds);
+  return size < 1 ? `${trimZeros((seconds * 1000).toPrecision(3))} ms` : `${trimZeros(seconds.toPrecision(3))} s`;
+}
+
+/** Cents, and more places where a sum is smaller than that. */
+function usd(value: number): string {
+  const size = Math.abs(value);
+  const places = size === 0 || size >= 0.1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(size)));
+  const text = size >= 1000 ? grouped(size) : size.toFixed(places);
+  return `${value < 0 ? "−" : ""}$${text}`;
 }
 
 /** As `format`, without the zeros after the point that an axis does not need. */
@@ -71,6 +90,13 @@ export function duration(seconds: number): string {
     .filter(([count]) => count > 0)
     .map(([count, name]) => `${count} ${name}`)
     .join(" ");
+}
+
+/** "3 min ago", "in 5 s", "now". */
+export function ago(ms: number, nowMs: number): string {
+  const seconds = Math.round((nowMs - ms) / 1000);
+  if (seconds === 0) return "now";
+  return seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
 }
 
 /** The time of day on the reader's clock: "09:05:03". */

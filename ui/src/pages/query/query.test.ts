@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { addressOf, PRESETS, presetOf, stepFor } from "./ask";
 import { completed, suggestions, wordAt } from "./complete";
+import { heat, histogramWords } from "./heat";
 import { legendNames, seriesName } from "./labels";
 import { markedLine, positionOf } from "./position";
 
@@ -57,4 +58,22 @@ test("legends keep what differs", () => {
   expect(seriesName({})).toBe("{}");
   expect(legendNames([{ __name__: "up", job: "a", x: "1" }, { __name__: "up", job: "b", x: "1" }])).toEqual(['{job="a"}', '{job="b"}']);
   expect(legendNames([{ __name__: "up", job: "a" }])).toEqual(['up{job="a"}']);
+});
+
+test("histograms become columns of time and rows of values", () => {
+  const one = (low: number, high: number, count: number) => ({ count, sum: 0, buckets: [{ low, high, count }] });
+  const picture = heat([[0, one(0, 1, 5)], [10, one(1, 2, 1)], [20, one(1, Number.POSITIVE_INFINITY, 3)]], { start: 0, end: 20, step: 10 });
+  expect([picture.columns, picture.rows, picture.low, picture.high]).toEqual([3, 3, 0, Number.POSITIVE_INFINITY]);
+  expect(picture.cells).toEqual([
+    { column: 0, row: 0, shade: 5 },
+    { column: 1, row: 1, shade: 1 },
+    { column: 2, row: 2, shade: 3 },
+  ]);
+  const many = Array.from({ length: 200 }, (_, at) => ({ low: at, high: at + 1, count: 1 }));
+  const wide = heat([[0, { count: 200, sum: 0, buckets: many }]], { start: 0, end: 0, step: 10 });
+  expect(wide.rows).toBe(24);
+  expect(wide.cells.every((it) => it.row >= 0 && it.row < 24)).toBe(true);
+  expect(heat([], { start: 0, end: 10, step: 10 }).cells).toEqual([]);
+  expect(histogramWords({ count: 4, sum: 10, buckets: [] })).toBe("histogram: count 4, sum 10, mean 2.5");
+  expect(histogramWords({ count: 0, sum: 0, buckets: [] })).toBe("histogram: count 0, sum 0");
 });

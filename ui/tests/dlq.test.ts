@@ -1,0 +1,188 @@
+// The DLQ monitor in a real Chromium against a scripted server that remembers what was done to it. Not the real queues (real.test.ts).
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { healthy } from "./answers.ts";
+import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
+import { DeadLetters } from "./deadLetters.ts";
+import { type Handler, Mock } from "./mock.ts";
+
+const READER: Handler = ({ path }) =>
+  path === "/api/auth/session" ? { body: { authenticated: true, user: "rita", level: "read", auth_enabled: true, insecure: false } } : undefined;
+
+describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
+  let browser: Browser;
+  let mock: Mock;
+  let letters: DeadLetters;
+
+  beforeAll(async () => {
+    browser = await open();
+  });
+  afterAll(async () => browser?.close());
+  afterEach(async () => mock?.stop());
+
+  async function at(path: string, ...handlers: Handler[]) {
+    letters = new DeadLetters();
+    mock = await Mock.start(...handlers, letters.handler, ...healthy);
+    return watched(browser, mock.url + path);
+  }
+
+  type Page = Awaited<ReturnType<typeof at>>["page"];
+  const queue = (page: Page, name: string) => page.locator(`[data-queue="${name}"]`);
+  const unfold = (page: Page, name: string) => queue(page, name).locator("summary").first().click();
+  const asked = (path: string) => mock.asked.filter((it) => it.path === path).length;
+
+  test("dlq_16_the_monitor_is_reached_by_settings", async () => {
+    const { page } = await at("/");
+    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("heading", { name: "Settings" }).waitFor();
+    await page.getByRole("region", { name: "DLQ Monitor" }).getByText("48 jobs").waitFor();
+    await page.getByRole("link", { name: "Open the DLQ Monitor" }).click();
+    await page.getByRole("heading", { name: "DLQ Monitor" }).waitFor();
+    expect(new URL(page.url()).pathname).toBe("/settings/dlq");
+    expect(await page.getByRole("link", { name: "Settings" }).first().getAttribute("aria-current")).toBe("true");
+    expect(await page.title()).toBe("DLQ Monitor · Watchfire");
+  });
+
+  test("dlq_11_a_badge_shows_the_total", async () => {
+    const { page } = await at("/settings/dlq");
+    const badge = page.locator("[data-total]");
+    await badge.waitFor();
+    expect(await badge.innerText()).toBe("48 jobs");
+    letters.queues.get("dlq:detection_queue")?.splice(1);
+    await page.getByRole("button", { name: "Reload now" }).click();
+    await until("the badge", () => badge.innerText(), (it) => it === "4 jobs");
+  });
+
+  test("dlq_12_each_queue_has_a_panel_that_unfolds", async () => {
+    const { page } = await at("/settings/dlq");
+    await queue(page, "dlq:analysis_queue").waitFor();
+    const names = await page.locator("[data-queue]").evaluateAll((all) => all.map((it) => it.getAttribute("data-queue")));
+    expect(names).toEqual(["dlq:detection_queue", "dlq:analysis_queue", "dlq:overflow:detection_queue"]);
+    // Jobs are read from the queue on demand: a folded panel asks for none.
+    expect(asked("/api/dlq/jobs/dlq:analysis_queue")).toBe(0);
+    expect(await queue(page, "dlq:analysis_queue").getByRole("listitem").count()).toBe(0);
+    const summary = queue(page, "dlq:analysis_queue").locator("summary").first();
+    await summary.focus();
+    await page.keyboard.press("Enter");
+    await queue(page, "dlq:analysis_queue").getByRole("listitem").waitFor();
+    await page.keyboard.press("Enter");
+    await until("folded", () => queue(page, "dlq:analysis_queue").getAttribute("open"), (it) => it === null);
+  });
+
+  test("dlq_13_each_job_shows_its_error_and_times", async () => {
+    const { page } = await at("/settings/dlq");
+    await unfold(page, "dlq:detection_queue");
+    const job = queue(page, "dlq:detection_queue").getByRole("listitem").nth(1);
+    await job.getByText("Nemotron answered 503: model is loading (try 1)").waitFor();
+    const times = await job.locator("time").evaluateAll((all) => all.map((it) => it.getAttribute("datetime")));
+    expect(times).toEqual(["2025-12-30T10:01:00Z", "2025-12-30T10:01:30Z"]);
+    expect(await job.innerText()).toMatch(/first failed 20\d\d-\d\d-\d\d \d\d:01:00 · last failed 20\d\d-\d\d-\d\d \d\d:01:30, .+ ago · 3 attempts/s);
+    expect(await job.innerText()).toContain("camera_id: front_door");
+    await job.getByText("Details").click();
+    await job.getByText("Traceback (most recent call last)").waitFor();
+    expect(await job.innerText()).toContain("TimeoutError");
+  });
+
+  test("dlq_14_requeue_all_and_clear_all_ask_first", async () => {
+    const { page } = await at("/settings/dlq");
+    for (const [button, title, go, change, left] of [
+      ["Requeue All", "Requeue all jobs?", "Requeue 45 jobs", "POST /api/dlq/requeue-all/dlq:detection_queue", 3],
+      ["Clear All", "Clear all jobs?", "Clear 2 jobs", "DELETE /api/dlq/dlq:overflow:detection_queue", 1],
+    ] as const) {
+      const panel = queue(page, change.slice(change.lastIndexOf("/") + 1));
+      await panel.locator("summary").first().click();
+      const before = letters.changes.length;
+      const trigger = panel.getByRole("button", { name: button });
+      await trigger.click();
+      const dialog = page.getByRole("dialog", { name: title });
+      // The harmless answer has the focus, and leaving changes nothing.
+      expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Cancel");
+      await page.keyboard.press("Escape");
+      await until("closed", () => dialog.count(), (it) => it === 0);
+      await trigger.click();
+      await dialog.getByRole("button", { name: "Cancel" }).click();
+      await until("closed", () => dialog.count(), (it) => it === 0);
+      expect(letters.changes.length).toBe(before);
+      expect(await page.evaluate(() => document.activeElement?.textContent)).toBe(button);
+      await trigger.click();
+      await dialog.getByRole("button", { name: go }).click();
+      await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === String(left));
+      expect(letters.changes.slice(before)).toEqual([change]);
+      await until("closed", () => dialog.count(), (it) => it === 0);
+    }
+    await page.getByText("Cleared 2 jobs from dlq:overflow:detection_queue").waitFor();
+  });
+
+  test("a refusal stays in the dialog, with its reason", async () => {
+    const { page } = await at("/settings/dlq", ({ method }) =>
+      method === "DELETE" ? { status: 503, body: { error: { code: "unavailable", message: "the queues are away" } } } : undefined,
+    );
+    await unfold(page, "dlq:analysis_queue");
+    await queue(page, "dlq:analysis_queue").getByRole("button", { name: "Clear All" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Clear 1 job" }).click();
+    await page.getByRole("dialog").getByRole("alert").getByText("Not done: the queues are away").waitFor();
+    expect(letters.total).toBe(48);
+  });
+
+  test("dlq_15_the_monitor_reloads_every_30_seconds", async () => {
+    letters = new DeadLetters();
+    mock = await Mock.start(letters.handler, ...healthy);
+    const page = await browser.context.newPage();
+    await page.clock.install();
+    await page.goto(`${mock.url}/settings/dlq`);
+    await unfold(page, "dlq:analysis_queue");
+    await queue(page, "dlq:analysis_queue").getByRole("listitem").waitFor();
+    const stats = asked("/api/dlq/stats");
+    const jobs = asked("/api/dlq/jobs/dlq:analysis_queue");
+    letters.queues.get("dlq:analysis_queue")?.splice(0);
+    await page.clock.runFor(29_000);
+    expect(asked("/api/dlq/stats")).toBe(stats);
+    await page.clock.runFor(1500);
+    await until("asked again", async () => asked("/api/dlq/stats"), (it) => it === stats + 1);
+    // What is unfolded is looked at again as well.
+    await until("jobs again", async () => asked("/api/dlq/jobs/dlq:analysis_queue"), (it) => it === jobs + 1);
+    await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === "47");
+    await queue(page, "dlq:analysis_queue").getByText("No job lies here.").waitFor();
+    await page.close();
+  });
+
+  test("many jobs come page by page", async () => {
+    const { page } = await at("/settings/dlq");
+    await unfold(page, "dlq:detection_queue");
+    const panel = queue(page, "dlq:detection_queue");
+    await panel.getByText("1–20 of 45").waitFor();
+    expect(await panel.getByRole("button", { name: "Previous" }).isDisabled()).toBe(true);
+    await panel.getByRole("button", { name: "Next" }).click();
+    await panel.getByText("21–40 of 45").waitFor();
+    await panel.getByRole("button", { name: "Next" }).click();
+    await panel.getByText("41–45 of 45").waitFor();
+    expect(await panel.getByRole("button", { name: "Next" }).isDisabled()).toBe(true);
+    expect(await panel.locator("ol > li").count()).toBe(5);
+    letters.queues.get("dlq:detection_queue")?.splice(30);
+    await page.getByRole("button", { name: "Reload now" }).click();
+    await panel.getByText("21–30 of 30").waitFor();
+  });
+
+  test("one job is requeued alone", async () => {
+    const { page } = await at("/settings/dlq");
+    await unfold(page, "dlq:detection_queue");
+    await queue(page, "dlq:detection_queue").getByRole("listitem").nth(1).getByRole("button", { name: "Requeue this job" }).click();
+    await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === "47");
+    expect(letters.queues.get("dlq:detection_queue")?.map((it) => it.id).slice(0, 2)).toEqual(["d0", "d2"]);
+  });
+
+  test("who may only read is offered nothing that changes something", async () => {
+    const { page } = await at("/settings/dlq", READER);
+    await unfold(page, "dlq:detection_queue");
+    await queue(page, "dlq:detection_queue").getByText("1–20 of 45").waitFor();
+    for (const name of [/requeue/i, /clear/i, /undo/i]) expect(await page.getByRole("button", { name }).count()).toBe(0);
+    await page.getByText("need the level admin").waitFor();
+  });
+
+  test("a server without queues is said to be one", async () => {
+    const { page } = await at("/settings/dlq", ({ path }) =>
+      path === "/api/dlq/stats" ? { status: 503, body: { error: { code: "unavailable", message: "Redis cannot be reached" } } } : undefined,
+    );
+    await page.getByRole("alert").getByText("Redis cannot be reached").waitFor();
+    expect(await page.locator("[data-total]").count()).toBe(0);
+  });
+});
