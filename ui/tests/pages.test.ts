@@ -68,9 +68,9 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
   test("a pipeline that reports nothing is said to, with the reason and without a figure", async () => {
     const { page } = await at("/pipeline");
     for (const [name, reason] of [
-      ["Stage latencies", "nothing reports hsi_stage_duration_seconds"],
-      ["Workers", "nothing reports hsi_worker_status"],
-      ["Tokens", "nothing reports hsi_nemotron_tokens_input_total"],
+      ["Stage latencies", "Nothing reports hsi_stage_duration_seconds"],
+      ["Workers", "Nothing reports hsi_worker_status"],
+      ["Tokens", "Nothing reports hsi_nemotron_tokens_input_total"],
       ["Cost", "This server has no /api/llm/cost."],
       ["Context use", "This server has no /api/llm/budget."],
       ["Queues", "Nothing reports hsi_dlq_depth"],
