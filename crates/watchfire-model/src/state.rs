@@ -17,6 +17,12 @@ pub const INSTALLATION: Table = Table("installation");
 pub const LOG_POSITIONS: Table = Table("log_positions");
 /// Groups of pushed metrics: grouping key → what was pushed.
 pub const PUSHED_GROUPS: Table = Table("pushed_groups");
+/// Supervised services: name → what must survive a restart of ours.
+pub const SERVICES: Table = Table("services");
+/// What happened to supervised services: name and number → event.
+pub const SERVICE_EVENTS: Table = Table("service_events");
+/// Who had supervised services restarted or kept from it: number → record.
+pub const SERVICE_AUDIT: Table = Table("service_audit");
 
 /// One change of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

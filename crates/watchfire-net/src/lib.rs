@@ -4,10 +4,13 @@
 
 pub mod backoff;
 pub mod client;
+pub mod dial;
 pub mod inflate;
 pub mod lines;
 pub mod listener;
 pub mod policy;
+pub mod postgres;
 pub mod secret;
 pub mod tasks;
 pub mod tls;
+pub mod unix;

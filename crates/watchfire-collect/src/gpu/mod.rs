@@ -26,9 +26,6 @@ pub enum GpuError {
         /// What happened.
         problem: String,
     },
-    /// The database's address cannot be used.
-    #[error("cannot use the database address: {0}")]
-    Address(String),
     /// The database did not do what it was asked.
     #[error("cannot {action} the table gpu_stats")]
     Database {

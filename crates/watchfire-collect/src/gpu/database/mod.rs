@@ -1,9 +1,6 @@
 //! The optional PostgreSQL table `gpu_stats`: one row per poll, and history that is older than memory. One connection, a bounded
 //! queue in front of it, and no poll ever waits for it. Rows of a mock GPU are not written: they say nothing.
 
-mod address;
-mod tls;
-
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 use watchfire_model::live::{GpuOrigin, GpuSample, ServiceStatus};
 use watchfire_model::meter::{Counter, Gauge, Meter};
 use watchfire_model::time::Timestamp;
 use watchfire_net::backoff::Backoff;
+use watchfire_net::postgres::connect;
 
-pub use address::Address;
+pub use watchfire_net::postgres::Address;
 
 use super::GpuError;
 
@@ -166,23 +164,9 @@ impl Database {
 
     /// Makes a connection and uses it; returns why it could not be made or has ended.
     async fn connected(&self) -> GpuError {
-        let config = self.address.config();
-        let encrypted = match self.address.tls() {
-            Some(tls) => match connecting(config.connect(tls::Connector::new(tls.clone()))).await {
-                Ok((client, connection)) => return self.with_connection(client, connection).await,
-                Err(error) => Some(error),
-            },
-            None => None,
-        };
-        // `prefer` means what it means for every PostgreSQL client: without encryption where encryption does not work.
-        let plain = match (encrypted, self.address.plain_config()) {
-            (None, _) => config.clone(),
-            (Some(_), Some(plain)) => plain,
-            (Some(error), None) => return error,
-        };
-        match connecting(plain.connect(NoTls)).await {
+        match connect(&self.address, CONNECT_TIMEOUT).await {
             Ok((client, connection)) => self.with_connection(client, connection).await,
-            Err(error) => error,
+            Err(error) => GpuError::Connect(error.0),
         }
     }
 
@@ -276,14 +260,6 @@ impl Database {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn connecting<T>(attempt: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, GpuError> {
-    match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
-        Ok(Ok(connected)) => Ok(connected),
-        Ok(Err(error)) => Err(GpuError::Connect(chain(&error))),
-        Err(_) => Err(GpuError::Connect("no answer within 10 s".to_owned())),
     }
 }
 

@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-use crate::gpu::GpuError;
+use super::AddressError;
 
 /// Parameters that the client understands; others (SQLAlchemy's own) are left out.
 const PARAMETERS: [&str; 9] = ["user", "password", "dbname", "options", "application_name", "host", "port", "hostaddr", "connect_timeout"];
@@ -25,8 +25,8 @@ pub struct Address {
 
 impl Address {
     /// Reads a `DATABASE_URL`. `tls` is what to encrypt with; without it `sslmode=require` is an error.
-    pub fn parse(url: &str, tls: Option<Arc<ClientConfig>>) -> Result<Address, GpuError> {
-        let wrong = |text: String| GpuError::Address(text);
+    pub fn parse(url: &str, tls: Option<Arc<ClientConfig>>) -> Result<Address, AddressError> {
+        let wrong = |text: String| AddressError(text);
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme, postgresql:// is expected".to_owned()))?;
         let dialect = scheme.split_once('+').map_or(scheme, |(dialect, _driver)| dialect);
         if !matches!(dialect, "postgresql" | "postgres") {
@@ -63,6 +63,14 @@ impl Address {
     /// Names of parameters that were left out because they mean nothing here.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
+    }
+
+    /// The first host and port that a connection goes to; `None` for a socket in the file system.
+    pub fn first_host(&self) -> Option<(String, u16)> {
+        match self.config.get_hosts().first() {
+            Some(Host::Tcp(name)) => Some((name.clone(), self.config.get_ports().first().copied().unwrap_or(5432))),
+            _ => None,
+        }
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -1,0 +1,1 @@
+//! The behaviours of supervision, each by its id.
