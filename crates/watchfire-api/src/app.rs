@@ -16,6 +16,7 @@ use watchfire_model::read::{Budget, MemoryPool, Source};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
+use watchfire_pipeline::supervision::Supervisor;
 use watchfire_tokens::TokenCounter;
 
 use crate::live::Hub;
@@ -61,6 +62,8 @@ pub struct Rooms {
     pub scrape_pools: Ask<Vec<String>>,
     /// All watched services. A service that is missing here is not configured.
     pub services: Ask<Vec<ServiceStatus>>,
+    /// What supervises services.
+    pub supervisor: Supervisor,
     /// Our own background workers.
     pub workers: Ask<Vec<WorkerStatus>>,
     /// Figures about the store and its disk.

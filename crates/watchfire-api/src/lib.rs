@@ -13,6 +13,7 @@ pub mod page;
 pub mod prometheus;
 pub mod pushgateway;
 pub mod server;
+pub mod services;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(otlp::routes());
     all.extend(pushgateway::routes());
     all.extend(influx::routes());
+    all.extend(services::routes());
     all.extend(page::routes());
     all
 }

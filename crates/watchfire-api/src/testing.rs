@@ -27,6 +27,7 @@ use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
+use watchfire_pipeline::supervision::{Parts, Supervisor};
 use watchfire_tokens::{Budget as TokenBudget, Counter, Encoding, TokenCounter};
 
 use crate::app::{
@@ -398,6 +399,9 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
     };
     let meter = Meter::new();
     let gate = Arc::new(Gate::new(house.clone(), clock.clone(), &meter, Limits::default()));
+    let parts =
+        Parts { state: Arc::new(Memory::default()), clock: clock.clone(), meter: meter.clone(), observe: Arc::new(watchfire_model::observe::Unobserved) };
+    let supervisor = Supervisor::open(parts).unwrap();
     Rooms {
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone()).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
@@ -417,6 +421,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
             Arc::new(move || house.held().targets.iter().map(|t| t.scrape_pool.clone()).chain(["idle".to_owned()]).collect())
         },
         services: Arc::new(move || services.held().services.clone()),
+        supervisor,
         workers: Arc::new(Vec::new),
         storage: Arc::new(move || storage.held().storage.clone()),
         cleanup_preview: Arc::new(move || Ok(preview.held().preview.clone())),

@@ -48,7 +48,8 @@ pub async fn beat(app: Arc<App>) {
             _ = ticks.tick() => {}
             () = app.hub.first_came.notified() => {}
         }
-        for service in (app.rooms.services)() {
+        // The supervisor tells of its services itself, at once and in order.
+        for service in (app.rooms.services)().into_iter().filter(|s| !app.rooms.supervisor.watches(&s.name)) {
             app.hub.publish_service(&service, app.now());
         }
         if !app.hub.is_heard() {

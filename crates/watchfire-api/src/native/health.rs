@@ -14,6 +14,7 @@ use watchfire_model::live::{GpuOrigin, GpuSample, ServiceStatus};
 use watchfire_model::time::Timestamp;
 
 use crate::app::App;
+use crate::services::shapes::EventJson;
 
 const HEALTHY: &str = "healthy";
 const UNHEALTHY: &str = "unhealthy";
@@ -22,6 +23,8 @@ const NOT_CONFIGURED: &str = "not_configured";
 const ALWAYS_NAMED: [&str; 4] = ["database", "redis", "rtdetr", "nemotron"];
 /// The services that together are `ai`.
 const AI_SERVICES: [&str; 8] = ["rtdetr", "yolo26", "nemotron", "florence", "clip", "enrichment", "ollama", "ai"];
+/// Events in one answer.
+const RECENT_EVENTS_MAX: usize = 50;
 /// A GPU whose newest sample is older than this is not well: twice the longest polling interval.
 const GPU_SAMPLE_AGE_MS_MAX: i64 = 120_000;
 
@@ -37,6 +40,8 @@ pub(crate) struct HealthJson {
     timestamp: String,
     /// The same services with words for people.
     details: BTreeMap<String, DetailJson>,
+    /// The newest changes of supervised services, newest first, at most 50.
+    recent_events: Vec<EventJson>,
 }
 #[derive(Serialize, JsonSchema, Clone)]
 #[schemars(rename = "ServiceDetail")]
@@ -152,7 +157,8 @@ pub(crate) fn overall_status(app: &App) -> &'static str {
 /// `GET /api/system/health`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Json<HealthJson> {
     let details = details(&app);
-    Json(HealthJson { status: overall(&details), services: words(&details), timestamp: app.now().rfc3339(), details })
+    let recent_events = app.rooms.supervisor.snapshot().recent.iter().take(RECENT_EVENTS_MAX).map(EventJson::new).collect();
+    Json(HealthJson { status: overall(&details), services: words(&details), timestamp: app.now().rfc3339(), details, recent_events })
 }
 
 /// `GET /api/system/health/ready`: 200 when ready, 503 otherwise.

@@ -7,6 +7,7 @@ mod protocols;
 mod receive;
 mod rooms;
 mod scraping;
+mod supervision;
 mod tokens;
 
 use std::process::ExitCode;
@@ -147,9 +148,15 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, store.state(), &clock, &meter)?);
     let disk_bytes = rustix::fs::statvfs(&settings.server.data_dir).map(|s| s.f_blocks * s.f_frsize).ok();
     store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max, disk_bytes));
+    let supervisor = supervision::open(&settings, store.state(), &recorder, &clock, &meter)?;
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
-    let carried_out_by =
-        prometheus::CarriedOutBy { manager: manager.clone(), protocols: protocols.clone(), forwarder: forwarder.clone(), remote: remote.clone() };
+    let carried_out_by = prometheus::CarriedOutBy {
+        manager: manager.clone(),
+        protocols: protocols.clone(),
+        forwarder: forwarder.clone(),
+        remote: remote.clone(),
+        supervisor: supervisor.clone(),
+    };
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, prometheus));
     let parts = rooms::Parts {
         store: store.clone(),
@@ -161,6 +168,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
         reloader: reloader.clone(),
         protocols: protocols.clone(),
         tokens: tokens::start(&settings.llm, &recorder, &tasks),
+        supervisor: supervisor.clone(),
         tasks: tasks.clone(),
         meter: meter.clone(),
         clock: clock.clone(),
@@ -171,6 +179,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     start_recording(&tasks, recorder, gate.clone());
     start_forgetting(&tasks);
     protocols.start(statsd, &tasks);
+    supervision::start(supervisor, &app, &tasks);
     let live = app.clone();
     gpu.on_sample(move |sample| live.hub.publish_gpu(sample));
     tasks.spawn("gpu_monitor", gpu.run());

@@ -12,6 +12,7 @@ use watchfire_forward::write::Forwarder;
 use watchfire_model::document::{Finding, Node, Severity};
 use watchfire_model::meter::Gauge;
 use watchfire_model::time::{SharedClock, Timestamp};
+use watchfire_pipeline::supervision::{self, Supervisor};
 
 use super::protocols::Protocols;
 use crate::settings::{self, Environment, Flags, ForeignFile, Settings};
@@ -59,6 +60,7 @@ pub(crate) struct CarriedOutBy {
     pub(crate) protocols: Arc<Protocols>,
     pub(crate) forwarder: Arc<Forwarder>,
     pub(crate) remote: Arc<RemoteSource>,
+    pub(crate) supervisor: Supervisor,
 }
 impl CarriedOutBy {
     fn apply(&self, config: &PrometheusConfig) {
@@ -125,14 +127,17 @@ impl Reloader {
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
     pub(crate) fn reload(&self) -> Result<(), String> {
         let outcome = self.try_reload();
-        if let Ok(prometheus) = &outcome {
+        if let Ok((prometheus, services)) = &outcome {
             self.carried_out_by.apply(prometheus);
+            if let Err(error) = self.carried_out_by.supervisor.apply(services) {
+                tracing::error!(%error, "services are not all supervised as configured; the next reload tries again");
+            }
         }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.last_went_well = outcome.is_ok();
         self.successful.set(f64::from(u8::from(outcome.is_ok())));
         match outcome {
-            Ok(prometheus) => {
+            Ok((prometheus, _)) => {
                 current.prometheus = prometheus;
                 current.loaded = self.clock.now();
                 self.at.set(current.loaded.secs_f64());
@@ -147,7 +152,7 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<PrometheusConfig, Vec<Finding>> {
+    fn try_reload(&self) -> Result<(PrometheusConfig, supervision::Settings), Vec<Finding>> {
         let loaded = settings::load(&self.flags, &self.environment)?;
         let parsed = read(&loaded.settings, &self.environment);
         for section in changed_sections(&self.started_with, &loaded.settings.sections()) {
@@ -160,7 +165,7 @@ impl Reloader {
         let file: std::sync::Arc<str> = loaded.settings.file.display().to_string().into();
         let refused = |message| Finding { severity: Severity::Error, file: file.clone(), line: 0, column: 0, message };
         let failures: Vec<Finding> = self.also.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(|again| again().err().map(refused)).collect();
-        if failures.is_empty() { Ok(config) } else { Err(failures) }
+        if failures.is_empty() { Ok((config, loaded.settings.services)) } else { Err(failures) }
     }
 
     /// The effective Prometheus configuration with secrets replaced.

@@ -15,6 +15,7 @@ use watchfire_model::meter::Meter;
 use watchfire_model::read::Source;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
+use watchfire_pipeline::supervision::Supervisor;
 use watchfire_store::{CleanupPreview, Store};
 use watchfire_tokens::TokenCounter;
 
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) protocols: Arc<super::protocols::Protocols>,
     pub(crate) tokens: Arc<TokenCounter>,
+    pub(crate) supervisor: Supervisor,
     pub(crate) tasks: Tasks,
     pub(crate) meter: Meter,
     pub(crate) clock: SharedClock,
@@ -41,7 +43,7 @@ pub(crate) struct Parts {
 
 /// Makes the faces' view.
 pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
-    let Parts { store, query_source, gate, recorder, gpu, manager, reloader, protocols, tokens, tasks, meter, clock, quit } = parts;
+    let Parts { store, query_source, gate, recorder, gpu, manager, reloader, protocols, tokens, supervisor, tasks, meter, clock, quit } = parts;
     let lifecycle = settings.server.enable_lifecycle;
     let retention = settings.storage.metrics_retention;
     let started_at = clock.now();
@@ -55,7 +57,8 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             Arc::new(move || manager.targets())
         },
         scrape_pools: Arc::new(move || manager.pools()),
-        services: services(gpu.clone()),
+        services: services(gpu.clone(), supervisor.clone()),
+        supervisor,
         gpu: Arc::new(gpu),
         workers: Arc::new(move || tasks.statuses().into_iter().map(|t| WorkerStatus { name: t.name, running: t.running, message: t.message }).collect()),
         storage: storage(store.clone(), settings.server.data_dir.clone(), retention, settings.storage.size_max),
@@ -120,8 +123,16 @@ pub(crate) fn build() -> Build {
     }
 }
 
-fn services(gpu: GpuMonitor) -> Ask<Vec<ServiceStatus>> {
-    Arc::new(move || vec![gpu.database_status()])
+/// The supervised services, and the database of the GPU monitor unless that is one of them.
+fn services(gpu: GpuMonitor, supervisor: Supervisor) -> watchfire_api::app::Ask<Vec<ServiceStatus>> {
+    Arc::new(move || {
+        let mut all = supervisor.statuses();
+        let database = gpu.database_status();
+        if !all.iter().any(|s| s.name == database.name) {
+            all.push(database);
+        }
+        all
+    })
 }
 
 fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, size_max: Option<u64>) -> Ask<StorageStats> {

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 54] = [
+const KEYS: [(&str, bool); 58] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -60,6 +60,10 @@ const KEYS: [(&str, bool); 54] = [
     ("log.level", false),
     ("log.file", false),
     ("log.format", false),
+    ("services.watch", true),
+    ("services.interval", false),
+    ("services.timeout", false),
+    ("services.container_socket", false),
     ("drop_in", false),
     ("packs", true),
     ("monitoring_dir", false),

@@ -4,6 +4,7 @@
 mod environment;
 mod foreign;
 mod llm;
+mod services;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -56,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
     pub(crate) packs: Vec<String>,
+    /// Supervised services. They change with a reload.
+    pub(crate) services: watchfire_pipeline::supervision::Settings,
     /// Foreign configuration by kind: named in the file, or found in the monitoring directory.
     pub(crate) foreign: Vec<Foreign>,
     pub(crate) monitoring_dir: Option<PathBuf>,
@@ -244,6 +247,8 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
     findings.extend(unknown);
     findings.extend(only_findings("environment", &overlay, &base));
     let merged = environment::merge(node, overlay);
+    let (services, more) = services::read(&name, &merged, file.as_deref(), environment);
+    findings.extend(more);
     if findings.iter().any(|f| f.severity == Severity::Error) {
         return Err(findings);
     }
@@ -252,6 +257,7 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
     let context = Context::new("settings");
     let mut settings = read(&context, &merged, &base);
     settings.file = PathBuf::from(name);
+    settings.services = services;
     apply_flags(&mut settings, flags, environment, &context);
     settings.llm.check(&context);
     let foreign_findings = settings.find_foreign(&context);
@@ -303,10 +309,12 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         host: read_host(section("host")),
         log: read_log(section("log"), base),
         packs: read_packs(&root),
+        services: watchfire_pipeline::supervision::Settings::default(),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
         monitoring_dir: read_monitoring_dir(&root, base),
         drop_in: root.bool("drop_in").unwrap_or(false),
     };
+    root.allow(&["services"]);
     root.finish();
     settings
 }

@@ -28,7 +28,9 @@ pub(super) fn of(name: &str, place: &Node, outside: &Outside<'_>) -> Result<Node
         other => match PAGES.iter().find(|(name, _)| *name == other) {
             Some((_, url)) => ("health_url", text(url)),
             None => {
-                return Err(format!("{other:?} alone says nothing about a service; only rtdetr, yolo26, nemotron, redis and database are known by their names"));
+                return Err(format!(
+                    "{other:?} alone says nothing about a service; only rtdetr, yolo26, nemotron, redis and database are known by their names"
+                ));
             }
         },
     };
