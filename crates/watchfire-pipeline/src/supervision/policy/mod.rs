@@ -185,14 +185,12 @@ impl Policy {
     /// A service as it was left.
     fn restore(&mut self, rules: Rules, now: Now) -> Result<Service, StateError> {
         let name = rules.name.clone();
-        let record = match self.books.store.get(SERVICES, &name)? {
-            None => None,
-            // What cannot be read must not give restarts away.
-            Some(bytes) => Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| {
-                tracing::error!(service = name, "the record of this service cannot be read; its restart budget counts as used up");
-                ServiceRecord { recent: vec![now.steady_ms; RESTARTS_MAX as usize], ..ServiceRecord::default() }
-            })),
+        // What cannot be read must not give restarts away.
+        let unreadable = |_| {
+            tracing::error!(service = name, "the record of this service cannot be read; its restart budget counts as used up");
+            ServiceRecord { recent: vec![now.steady_ms; RESTARTS_MAX as usize], ..ServiceRecord::default() }
         };
+        let record = self.books.store.get(SERVICES, &name)?.map(|bytes| serde_json::from_slice(&bytes).unwrap_or_else(unreadable));
         let pending = record.as_ref().and_then(|r| r.pending.clone());
         let mut service = Service::new(rules, record, now);
         if let Some(pending) = pending {
