@@ -23,9 +23,10 @@ const IDLE: Duration = Duration::from_secs(600);
 pub trait Receiver: Send + Sync + 'static {
     /// Whether somebody may send.
     fn allows(&self, peer: IpAddr) -> bool;
-    /// Takes whole lines.
+    /// Takes whole lines. It is called on an asynchronous thread, so it must neither block nor wait for others to do so.
     fn take(&self, lines: &[u8]);
-    /// Told of lines that were dropped unread: from somebody who may not send, or too long.
+    /// Told of lines that were dropped unread: from somebody who may not send or for whom there is no place, too long, or
+    /// never ended. A connection counts as one line.
     fn dropped(&self, lines: u64);
 }
 
@@ -66,7 +67,10 @@ pub async fn accept(listener: TcpListener, receiver: Arc<dyn Receiver>, tasks: T
             receiver.dropped(1);
             continue;
         }
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            receiver.dropped(1);
+            continue;
+        };
         let receiver = receiver.clone();
         tasks.spawn("lines", async move {
             read_lines(stream, &*receiver).await;
@@ -105,6 +109,10 @@ async fn read_lines(mut stream: TcpStream, receiver: &dyn Receiver) {
             }
             return;
         }
+    }
+    // The connection broke off or rested too long within a line.
+    if !overlong && !pending.is_empty() {
+        receiver.dropped(1);
     }
 }
 
@@ -157,6 +165,37 @@ mod tests {
             sender.send_to(b"a\nb", address).await.unwrap();
             kept.until(|k| k.lines.lock().unwrap().len() == if closed { 0 } else { 2 } && *k.dropped.lock().unwrap() == u64::from(closed)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_are_counted() {
+        let kept = Arc::new(Kept::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tasks = Tasks::new(&Meter::new());
+        tasks.spawn("stream", accept(listener, kept.clone(), tasks.clone()));
+        let mut streams = Vec::new();
+        for _ in 0..=CONNECTIONS_MAX {
+            streams.push(TcpStream::connect(address).await.unwrap());
+        }
+        kept.until(|k| *k.dropped.lock().unwrap() == 1).await;
+    }
+
+    #[tokio::test]
+    async fn a_line_that_breaks_off_is_counted() {
+        let kept = Arc::new(Kept::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tasks = Tasks::new(&Meter::new());
+        tasks.spawn("stream", accept(listener, kept.clone(), tasks.clone()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"one\ntw").await.unwrap();
+        kept.until(|k| k.lines.lock().unwrap().len() == 1).await;
+        // Nothing lingers, so the other side sees a reset instead of an end.
+        stream.set_zero_linger().unwrap();
+        drop(stream);
+        kept.until(|k| *k.dropped.lock().unwrap() == 1).await;
+        assert_eq!(*kept.lines.lock().unwrap(), ["one"]);
     }
 
     #[tokio::test]

@@ -48,6 +48,11 @@ impl Gate {
         self.origins.knows(&origin.0, labels.hash_value())
     }
 
+    /// Judges the labels of a series before there is a sample of it, for those who keep series in memory.
+    pub fn check_labels(&self, labels: &Labels) -> Result<(), (Reason, String)> {
+        self.limits.check(labels)
+    }
+
     /// Books samples that a decoder or a collector refused before they could come here, so that the books hold them too.
     pub fn book_refused(&self, origin: &Origin, refused: &Written) {
         let rejected = Written { rejected: refused.rejected.clone(), ..Written::default() };

@@ -2,94 +2,34 @@
 //! reads lines; sockets are somebody else's. The number of series is bounded; a silent one is forgotten and ends.
 
 mod line;
+mod sum;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
-use watchfire_model::labels::{Labels, METRIC_NAME};
+use watchfire_model::labels::Labels;
 use watchfire_model::meter::{Counter, Gauge, Meter};
 use watchfire_model::sample::{Sample, stale_nan};
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 
-use crate::exposition::format_bound;
 use crate::gate::Gate;
 
-use line::{Event, Kind};
+use line::Event;
+use sum::{Refused, Sum};
 
 /// How often the sums are stored.
 pub const INTERVAL: Duration = Duration::from_secs(10);
 /// The most series of events; one with a histogram is stored as many.
 const SERIES_MAX: usize = 5_000;
-/// The most different members that a set counts in one interval.
-const MEMBERS_MAX: usize = 10_000;
+/// The most bytes that the labels of all series may have together.
+const LABEL_BYTES_MAX: usize = 32 << 20;
 /// Series without events for so long are forgotten.
 const IDLE: Duration = Duration::from_secs(3600);
-
-/// Bounds of timers, in seconds: those that Prometheus' clients use, and two for what takes long.
-const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// Bounds of histograms and distributions, whose unit nobody says: 1, 2.5 and 5 at each power of ten.
-const WIDE: [f64; 27] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5,
-    2.5e5, 5e5,
-];
-
-/// What the events of one series came to.
-enum Sum {
-    Counter(f64),
-    Gauge(f64),
-    /// Members seen in this interval, as hashes.
-    Set(HashSet<u64>),
-    Histogram {
-        bounds: &'static [f64],
-        counts: Vec<f64>,
-        count: f64,
-        sum: f64,
-    },
-}
-impl Sum {
-    fn new(kind: Kind) -> Sum {
-        let histogram = |bounds: &'static [f64]| Sum::Histogram { bounds, counts: vec![0.0; bounds.len()], count: 0.0, sum: 0.0 };
-        match kind {
-            Kind::Counter => Sum::Counter(0.0),
-            Kind::Gauge | Kind::GaugeChange => Sum::Gauge(0.0),
-            Kind::Set => Sum::Set(HashSet::new()),
-            Kind::Timer => histogram(&SECONDS),
-            Kind::Histogram => histogram(&WIDE),
-        }
-    }
-    fn kind(&self) -> MetricType {
-        match self {
-            Sum::Counter(_) => MetricType::Counter,
-            Sum::Gauge(_) | Sum::Set(_) => MetricType::Gauge,
-            Sum::Histogram { .. } => MetricType::Histogram,
-        }
-    }
-    /// Adds an event; false when it is of another kind.
-    fn add(&mut self, event: &Event<'_>, value: f64) -> bool {
-        match (self, event.kind) {
-            // A sampled event stands for several.
-            (Sum::Counter(total), Kind::Counter) => *total += value / event.rate,
-            (Sum::Gauge(now), Kind::Gauge) => *now = value,
-            (Sum::Gauge(now), Kind::GaugeChange) => *now += value,
-            (Sum::Histogram { bounds, counts, count, sum }, Kind::Timer | Kind::Histogram) => {
-                let value = if event.kind == Kind::Timer { value / 1000.0 } else { value };
-                let weight = 1.0 / event.rate;
-                if let Some(at) = bounds.iter().position(|bound| value <= *bound) {
-                    counts[at] += weight;
-                }
-                *count += weight;
-                *sum += value * weight;
-            }
-            _ => return false,
-        }
-        true
-    }
-}
 
 struct Entry {
     sum: Sum,
@@ -101,142 +41,224 @@ struct State {
     series: HashMap<Labels, Entry>,
     /// The type of each metric name: all series of one name have one.
     kinds: HashMap<String, MetricType>,
+    label_bytes: usize,
 }
 
-/// Takes StatsD lines. Share it in an `Arc`; every method may be called from any thread.
+impl State {
+    /// Forgets series whose end is stored, but for those that got events in the meantime.
+    fn forget<'a>(&mut self, ended: impl Iterator<Item = &'a (Labels, Entry)>) {
+        let before = self.series.len();
+        for (labels, entry) in ended {
+            if self.series.get(labels).is_some_and(|now| now.seen == entry.seen) {
+                self.series.remove(labels);
+                self.label_bytes -= labels.memory();
+            }
+        }
+        if self.series.len() < before {
+            let names: HashSet<&str> = self.series.keys().map(Labels::metric_name).collect();
+            self.kinds.retain(|name, _| names.contains(name.as_str()));
+        }
+    }
+    /// Takes back what could not be stored.
+    fn put_back(&mut self, taken: Vec<(Labels, Entry)>) {
+        for (labels, before) in taken {
+            if let Some(entry) = self.series.get_mut(&labels) {
+                entry.sum.put_back(before.sum);
+            }
+        }
+    }
+}
+
+/// Whether a series had no events for so long that it ends.
+fn is_idle(entry: &Entry, now: Duration) -> bool {
+    now.saturating_sub(entry.seen) > IDLE
+}
+
+/// Lines or values that count for nothing, by reason.
+struct Dropped {
+    malformed: Counter,
+    conflicting: Counter,
+    series_limit: Counter,
+    label_limit: Counter,
+    unsupported: Counter,
+    negative_counter: Counter,
+    sample_rate: Counter,
+    overflow: Counter,
+    member_limit: Counter,
+}
+impl Dropped {
+    fn new(meter: &Meter) -> Dropped {
+        let of =
+            |reason| meter.counter("watchfire_statsd_lines_dropped_total", "StatsD lines or values that count for nothing, by reason.", &[("reason", reason)]);
+        Dropped {
+            malformed: of("malformed"),
+            conflicting: of("conflicting_type"),
+            series_limit: of("series_limit"),
+            label_limit: of("label_limit"),
+            unsupported: of("unsupported"),
+            negative_counter: of("negative_counter"),
+            sample_rate: of("sample_rate"),
+            overflow: of("overflow"),
+            member_limit: of("member_limit"),
+        }
+    }
+    fn count(&self, refused: Refused) {
+        let counter = match refused {
+            Refused::Malformed => &self.malformed,
+            Refused::Conflicting => &self.conflicting,
+            Refused::NegativeCounter => &self.negative_counter,
+            Refused::SampleRate => &self.sample_rate,
+            Refused::Overflow => &self.overflow,
+            Refused::MemberLimit => &self.member_limit,
+        };
+        counter.inc();
+    }
+}
+
+/// Takes StatsD lines. Share it in an `Arc`; every method may be called from any thread. The state is locked to add a few
+/// lines or to copy the sums, never while something is stored, so that [`take`](Statsd::take) suits asynchronous threads.
 pub struct Statsd {
     gate: Arc<Gate>,
     clock: SharedClock,
     state: Mutex<State>,
+    /// Held by whoever stores, because what cannot be stored goes back.
+    storing: Mutex<()>,
     events: Counter,
-    malformed: Counter,
-    conflicting: Counter,
-    full: Counter,
-    unsupported: Counter,
+    dropped: Dropped,
     series: Gauge,
 }
 
 impl Statsd {
     /// A receiver that writes through the gate when it is told to flush.
     pub fn new(gate: Arc<Gate>, clock: SharedClock, meter: &Meter) -> Statsd {
-        let dropped =
-            |reason| meter.counter("watchfire_statsd_lines_dropped_total", "StatsD lines or values that count for nothing, by reason.", &[("reason", reason)]);
         Statsd {
             gate,
             clock,
             state: Mutex::default(),
+            storing: Mutex::default(),
             events: meter.counter("watchfire_statsd_events_total", "Values of StatsD lines that were added up.", &[]),
-            malformed: dropped("malformed"),
-            conflicting: dropped("conflicting_type"),
-            full: dropped("series_limit"),
-            unsupported: dropped("unsupported"),
+            dropped: Dropped::new(meter),
             series: meter.gauge("watchfire_statsd_series", "Series of StatsD events in memory.", &[]),
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a datagram or a piece of a stream: whole lines.
     pub fn take(&self, lines: &[u8]) {
         let now = self.clock.monotonic();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
-            if line.starts_with(b"_e{") || line.starts_with(b"_sc|") {
-                self.unsupported.inc();
-                continue;
-            }
-            match std::str::from_utf8(line).ok().and_then(line::parse) {
-                Some(event) => self.add(&mut state, &event, now),
-                None => self.malformed.inc(),
-            }
+        let events: Vec<(Labels, Event<'_>)> = lines.split(|byte| *byte == b'\n').filter_map(|line| self.read(line.trim_ascii())).collect();
+        if events.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        for (labels, event) in events {
+            self.add(&mut state, labels, &event, now);
         }
         self.series.set(state.series.len() as f64);
     }
 
-    fn add(&self, state: &mut State, event: &Event<'_>, now: Duration) {
-        let labels = event.labels();
-        let name = labels.metric_name();
-        if !state.series.contains_key(&labels) {
-            let sum = Sum::new(event.kind);
-            if state.kinds.get(name).is_some_and(|kind| *kind != sum.kind()) {
-                self.conflicting.inc();
-                return;
-            }
-            if state.series.len() >= SERIES_MAX {
-                self.full.inc();
-                return;
-            }
-            state.kinds.insert(name.to_owned(), sum.kind());
-            state.series.insert(labels.clone(), Entry { sum, seen: now });
+    /// Reads a line; one that cannot be taken is counted.
+    fn read<'a>(&self, line: &'a [u8]) -> Option<(Labels, Event<'a>)> {
+        if line.is_empty() {
+            return None;
         }
-        let Some(entry) = state.series.get_mut(&labels) else { return };
-        entry.seen = now;
-        for text in event.values() {
-            if let (Sum::Set(members), Kind::Set) = (&mut entry.sum, event.kind) {
-                if members.len() < MEMBERS_MAX {
-                    members.insert(Labels::from_pairs([("member", text)]).hash_value());
-                }
-                self.events.inc();
-                continue;
+        if line.starts_with(b"_e{") || line.starts_with(b"_sc|") {
+            self.dropped.unsupported.inc();
+            return None;
+        }
+        let Some(event) = std::str::from_utf8(line).ok().and_then(line::parse) else {
+            self.dropped.malformed.inc();
+            return None;
+        };
+        let labels = event.labels();
+        if self.gate.check_labels(&labels).is_err() {
+            self.dropped.label_limit.inc();
+            return None;
+        }
+        Some((labels, event))
+    }
+
+    fn add(&self, state: &mut State, labels: Labels, event: &Event<'_>, now: Duration) {
+        if let Some(entry) = state.series.get_mut(&labels) {
+            if self.add_values(&mut entry.sum, event) {
+                entry.seen = now;
             }
-            match text.parse::<f64>().ok().filter(|v| v.is_finite()) {
-                Some(value) if entry.sum.add(event, value) => self.events.inc(),
-                Some(_) => self.conflicting.inc(),
-                None => self.malformed.inc(),
-            }
+            return;
+        }
+        let mut sum = Sum::new(event.kind);
+        let name = labels.metric_name();
+        if state.kinds.get(name).is_some_and(|kind| *kind != sum.kind()) {
+            self.dropped.conflicting.inc();
+            return;
+        }
+        if state.series.len() >= SERIES_MAX || state.label_bytes + labels.memory() > LABEL_BYTES_MAX {
+            self.dropped.series_limit.inc();
+            return;
+        }
+        // A series begins with its first good value.
+        if self.add_values(&mut sum, event) {
+            state.kinds.insert(name.to_owned(), sum.kind());
+            state.label_bytes += labels.memory();
+            state.series.insert(labels, Entry { sum, seen: now });
         }
     }
 
-    /// Stores the sums. Sets begin anew; series that were silent for long end.
+    /// Adds the values of an event; whether any was good.
+    fn add_values(&self, sum: &mut Sum, event: &Event<'_>) -> bool {
+        let mut good = false;
+        for text in event.values() {
+            match sum.add(event, text) {
+                Ok(()) => {
+                    self.events.inc();
+                    good = true;
+                }
+                Err(refused) => self.dropped.count(refused),
+            }
+        }
+        good
+    }
+
+    /// Stores the sums. Sets begin anew; series that were silent for long end. What the gate does not take stays here for the
+    /// next time, the members of sets and the ends of series too.
     pub fn flush(&self) -> Result<Written, WriteError> {
+        let _storing = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         let (time, now) = (self.clock.now(), self.clock.monotonic());
+        let (taken, kinds) = self.taken();
         let mut batch = Batch::new(Origin::new("statsd"));
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut push = |labels: Labels, value: f64| batch.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time, value }) });
-        state.series.retain(|labels, entry| {
-            let idle = now.saturating_sub(entry.seen) > IDLE;
-            for (labels, value) in points(labels, &entry.sum) {
-                push(labels, if idle { stale_nan() } else { value });
+        batch.metadata = kinds;
+        for (labels, entry) in &taken {
+            let ended = is_idle(entry, now);
+            for (labels, value) in entry.sum.points(labels) {
+                let value = if ended { stale_nan() } else { value };
+                batch.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time, value }) });
             }
-            if let Sum::Set(members) = &mut entry.sum {
-                members.clear();
-            }
-            !idle
-        });
-        let State { series, kinds } = &mut *state;
-        let names: HashSet<&str> = series.keys().map(Labels::metric_name).collect();
-        kinds.retain(|name, _| names.contains(name.as_str()));
-        drop(names);
-        let metadata = kinds.iter().map(|(name, kind)| Metadata { family: name.as_str().into(), kind: *kind, help: "".into(), unit: "".into() });
-        batch.metadata = metadata.collect();
-        self.series.set(series.len() as f64);
-        drop(state);
-        if batch.is_empty() { Ok(Written::default()) } else { self.gate.write(batch) }
+        }
+        let outcome = if batch.is_empty() { Ok(Written::default()) } else { self.gate.write(batch) };
+        let mut state = self.state();
+        match outcome {
+            Ok(_) => state.forget(taken.iter().filter(|(_, entry)| is_idle(entry, now))),
+            Err(_) => state.put_back(taken),
+        }
+        self.series.set(state.series.len() as f64);
+        outcome
+    }
+
+    /// A copy of everything that is to be stored, and the types.
+    fn taken(&self) -> (Vec<(Labels, Entry)>, Vec<Metadata>) {
+        let mut state = self.state();
+        let taken = state.series.iter_mut().map(|(labels, entry)| (labels.clone(), Entry { sum: entry.sum.take(), seen: entry.seen })).collect();
+        let kinds = state.kinds.iter().map(|(name, kind)| Metadata { family: name.as_str().into(), kind: *kind, help: "".into(), unit: "".into() });
+        (taken, kinds.collect())
     }
 
     /// Counts lines that never came here whole: too long, or from somebody who may not send.
     pub fn dropped(&self, lines: u64) {
         let mut refused = Written::default();
         refused.reject(Reason::InvalidValue, lines);
-        self.malformed.add(lines);
+        self.dropped.malformed.add(lines);
         self.gate.book_refused(&Origin::new("statsd"), &refused);
-    }
-}
-
-/// The samples of one series.
-fn points(labels: &Labels, sum: &Sum) -> Vec<(Labels, f64)> {
-    match sum {
-        Sum::Counter(value) | Sum::Gauge(value) => vec![(labels.clone(), *value)],
-        Sum::Set(members) => vec![(labels.clone(), members.len() as f64)],
-        Sum::Histogram { bounds, counts, count, sum } => {
-            let part = |suffix: &str| labels.with(METRIC_NAME, &format!("{}{suffix}", labels.metric_name()));
-            let mut below = 0.0;
-            let mut all = Vec::with_capacity(bounds.len() + 3);
-            let bucket = part("_bucket");
-            for (bound, here) in bounds.iter().zip(counts) {
-                below += here;
-                all.push((bucket.with("le", &format_bound(*bound)), below));
-            }
-            all.extend([(bucket.with("le", "+Inf"), *count), (part("_sum"), *sum), (part("_count"), *count)]);
-            all
-        }
     }
 }
