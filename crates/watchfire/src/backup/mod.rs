@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use http::Method;
 use watchfire_api::auth::TOKEN_FILE;
 use watchfire_model::time::{Clock, SystemClock};
@@ -18,7 +18,7 @@ use watchfire_store::{OpenError, Options, Store};
 
 use crate::command_line::BackupFlags;
 use crate::remote::{Remote, form_encode};
-use crate::serve::files_below;
+use crate::serve::{files_below, new_backup_dir};
 use crate::settings::Environment;
 use manifest::{Manifest, Newer, Sum};
 
@@ -69,7 +69,7 @@ fn from_server(flags: &BackupFlags, environment: &Environment, mut target: Targe
     let fetched = fetch();
     // The snapshot goes in any case; one that stays is removed by the server after a day.
     let removed = server.ask(Method::DELETE, &format!("/api/system/backup/{name}"), b"");
-    fetched.and(removed.map(|_| ()))
+    both(fetched, removed.map(|_| ()).context("cannot remove the server's snapshot"))
 }
 
 /// A directory that nobody works in is opened, and a snapshot of it is copied.
@@ -83,7 +83,8 @@ fn from_directory(dir: &Path, flags: &BackupFlags, mut target: Target) -> Result
         Err(OpenError::Locked(_)) => bail!("a server works in {}; leave out --data-dir to ask it", dir.display()),
         opened => opened?,
     };
-    let snapshot = dir.join("snapshots").join(format!("backup-{}", std::process::id()));
+    // One that stays all the same is removed by the next server that works here.
+    let snapshot = new_backup_dir(dir, SystemClock::new().now());
     store.snapshot(&snapshot, false).context("cannot make a snapshot")?;
     store.close();
     let mut copy = || -> Result<()> {
@@ -106,8 +107,15 @@ fn from_directory(dir: &Path, flags: &BackupFlags, mut target: Target) -> Result
         target.finish(flags.include_secrets)
     };
     let copied = copy();
-    fs::remove_dir_all(&snapshot).context("cannot remove the snapshot")?;
-    copied
+    both(copied, fs::remove_dir_all(&snapshot).context("cannot remove the snapshot"))
+}
+
+/// What became of the copy and of the removal of its snapshot: no error hides the other, and that of the copy comes first.
+fn both(copied: Result<()>, removed: Result<()>) -> Result<()> {
+    match (copied, removed) {
+        (Err(copied), Err(removed)) => Err(anyhow!("{copied:#}; and {removed:#}")),
+        (copied, removed) => copied.and(removed),
+    }
 }
 
 /// A backup under construction.
@@ -228,4 +236,23 @@ fn sync_below(dir: &Path) -> Result<()> {
 fn sync_parent(path: &Path) -> Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(File::open(parent)?.sync_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_hides_the_other() {
+        let check =
+            |copied: Result<()>, removed: Result<()>, said: &str| assert_eq!(both(copied, removed).map_or_else(|e| format!("{e:#}"), |()| String::new()), said);
+        check(Ok(()), Ok(()), "");
+        check(Err(anyhow!("full").context("cannot write a")), Ok(()), "cannot write a: full");
+        check(Ok(()), Err(anyhow!("cannot remove b")), "cannot remove b");
+        check(
+            Err(anyhow!("full").context("cannot write a")),
+            Err(anyhow!("busy").context("cannot remove b")),
+            "cannot write a: full; and cannot remove b: busy",
+        );
+    }
 }

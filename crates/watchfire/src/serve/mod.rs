@@ -40,7 +40,7 @@ use watchfire_store::{OpenError, Options, Store};
 use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
 use crate::{logging, memory};
 
-pub(crate) use maintenance::{Backfill, files_below};
+pub(crate) use maintenance::{Backfill, files_below, new_backup_dir};
 pub(crate) use rooms::build;
 
 /// How long a clean stop may take before we leave anyway.
@@ -178,6 +178,7 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     start_collectors(&settings, &instance, &tasks, &gate, &meter, &clock)?;
     start_recording(&tasks, recorder, gate.clone());
     start_forgetting(&tasks);
+    tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
     protocols.start(statsd, &tasks);
     supervision::start(supervisor, &app, &tasks);
     let live = app.clone();
