@@ -2,4 +2,5 @@
 //! receivers. It evaluates over any `read::Source` and delivers through `watchfire-net`; it stores nothing but small state and
 //! answers no HTTP route of ours.
 
+pub mod rules;
 pub mod template;

@@ -1,10 +1,9 @@
 //! `watchfire check`: every file, all findings with file:line:column, exit code 0, 1 or 2. It starts nothing.
 
-mod rules;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use watchfire_alert::rules;
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 
 use crate::command_line::CheckFlags;
@@ -106,7 +105,7 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
         return settings::load(&Flags { config: Some(path.to_path_buf()), ..Flags::default() }, &Environment::default()).map_or_else(|e| e, |l| l.findings);
     }
     if node.get("groups").is_some() && node.get("scrape_configs").is_none() {
-        return rules::check(name, node);
+        return rules::file::read_node(name, node, None).findings;
     }
     // Promtail's file has scrape_configs too.
     let promtail = node.get("clients").is_some() || node.get("positions").is_some();
@@ -163,12 +162,12 @@ mod tests {
         check(
             "rules.yml",
             "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n",
-            &["rules.yml:5:11: error: groups[0].rules[0].expr: 1:5: parse error: unclosed left parenthesis"],
+            &["rules.yml:5:11: error: groups[0].rules[0].expr: could not parse expression: 1:5: parse error: unclosed left parenthesis"],
         );
         check(
             "rules.yml",
             "groups:\n- name: g\n  rules:\n  - record: a\n    alert: A\n    expr: up\n",
-            &["rules.yml:4:5: error: groups[0].rules[0]: a rule is either a record or an alert"],
+            &["rules.yml:4:5: error: groups[0].rules[0]: only one of 'record' and 'alert' must be set"],
         );
     }
 
