@@ -12,10 +12,7 @@ export class DeadLetters {
   /** Bodies of requests that changed something, as "POST /path". */
   readonly changes: string[] = [];
   /** What lay in a queue when it was cleared. */
-  readonly cleared = new Map<string, { queue: string; jobs: Job[] }>();
-  /** Whether a way back from a clear is offered. */
-  undo = true;
-
+  readonly cleared = new Map<string, { queue: string; jobs: Job[]; restored: boolean }>();
   constructor(counts: Record<string, number> = { "dlq:detection_queue": 45, "dlq:analysis_queue": 1, "dlq:overflow:detection_queue": 2 }) {
     for (const [name, count] of Object.entries(counts)) this.queues.set(name, Array.from({ length: count }, (_, index) => job(name, index)));
   }
@@ -24,14 +21,19 @@ export class DeadLetters {
     return [...this.queues.values()].reduce((sum, it) => sum + it.length, 0);
   }
 
-  readonly handler: Handler = ({ method, path, params, body }) => {
+  readonly handler: Handler = ({ method, path, params }) => {
     if (!path.startsWith("/api/dlq/")) return undefined;
     if (method !== "GET") this.changes.push(`${method} ${path}${[...params].map(([key, value]) => `?${key}=${value}`).join("")}`);
     const [, , , verb = "", name = "", id = ""] = path.split("/").map(decodeURIComponent);
+    if (verb === "undo") return this.#undo(method, name);
+    if (verb === "audit") {
+      const all = this.changes.map((what) => ({ at: "2025-12-30T10:15:00Z", who: "ada", via: "session", what: what.split(" ")[0], queue_name: what.split("/").at(-1), count: 1, note: "" }));
+      return { body: all };
+    }
     if (verb === "stats") return { body: this.#stats() };
     if (verb === "jobs" && id !== "") return this.#one(name, id);
     if (verb === "jobs") return this.#page(name, Number(params.get("start")), Number(params.get("limit")));
-    if (verb === "requeue") return this.#requeue(name, params.get("id") ?? (body.startsWith("{") ? String(JSON.parse(body).id) : ""));
+    if (verb === "requeue") return this.#requeue(name, params.get("id") ?? undefined);
     if (verb === "requeue-all") return this.#all(name);
     if (method === "DELETE") return this.#clear(verb);
     return undefined;
@@ -44,8 +46,16 @@ export class DeadLetters {
     return {
       detection_queue_count: detection,
       analysis_queue_count: analysis,
-      total_count: this.total,
-      queues: Object.fromEntries([...this.queues].map(([name, jobs]) => [name, jobs.length])),
+      total_count: [...this.queues].filter(([name]) => !name.includes("overflow")).reduce((sum, [, jobs]) => sum + jobs.length, 0),
+      overflow_count: [...this.queues].filter(([name]) => name.includes("overflow")).reduce((sum, [, jobs]) => sum + jobs.length, 0),
+      queues: [...this.queues].map(([name, jobs]) => ({
+        queue_name: name,
+        kind: name.includes("overflow") ? "overflow" : "failed",
+        original_queue: name.split(":").at(-1),
+        count: jobs.length,
+        requeueing: false,
+      })),
+      backend: "embedded",
     };
   }
 
@@ -60,7 +70,7 @@ export class DeadLetters {
     return found ? { body: found } : { status: 404, body: { error: { code: "not_found", message: "there is no such job" } } };
   }
 
-  #requeue(name: string, id: string): Reply {
+  #requeue(name: string, id: string | undefined): Reply {
     const jobs = this.queues.get(name) ?? [];
     const at = jobs.findIndex((it) => it.id === id);
     if (at < 0) return { status: 404, body: { error: { code: "not_found", message: "there is no such job" } } };
@@ -78,7 +88,21 @@ export class DeadLetters {
   #clear(name: string): Reply {
     const jobs = this.queues.get(name) ?? [];
     const gone = jobs.splice(0);
-    return { body: { success: true, message: `Cleared ${gone.length} jobs from ${name}`, queue_name: name } };
+    const undo = `undo-${this.cleared.size + 1}`;
+    this.cleared.set(undo, { queue: name, jobs: gone, restored: false });
+    return { body: { success: true, message: `Cleared ${gone.length} jobs from ${name}`, queue_name: name, count: gone.length, undo } };
+  }
+
+  #undo(method: string, name: string): Reply {
+    if (method === "GET") {
+      const files = [...this.cleared].map(([file, it]) => ({ name: file, queue_name: it.queue, cleared_at: "2025-12-30T10:15:00Z", bytes: 100, restored: it.restored }));
+      return { body: files };
+    }
+    const file = this.cleared.get(name);
+    if (!file) return { status: 404, body: { error: { code: "not_found", message: "there is no such undo file" } } };
+    file.restored = true;
+    this.queues.get(file.queue)?.push(...file.jobs);
+    return { body: { success: true, message: `Restored ${file.jobs.length} jobs to ${file.queue}`, queue_name: file.queue, count: file.jobs.length } };
   }
 }
 
@@ -93,6 +117,7 @@ function job(queue: string, index: number): Job {
       first_failed_at: at(0),
       last_failed_at: at(0),
       queue_name: "detection_queue",
+      dlq_name: queue,
       reason: "queue_overflow",
     };
   }

@@ -34,7 +34,7 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     const { page } = await at("/");
     await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Settings" }).click();
     await page.getByRole("heading", { name: "Settings" }).waitFor();
-    await page.getByRole("region", { name: "DLQ Monitor" }).getByText("48 jobs").waitFor();
+    await page.getByRole("region", { name: "DLQ Monitor" }).getByText("46 jobs").waitFor();
     await page.getByRole("link", { name: "Open the DLQ Monitor" }).click();
     await page.getByRole("heading", { name: "DLQ Monitor" }).waitFor();
     expect(new URL(page.url()).pathname).toBe("/settings/dlq");
@@ -46,10 +46,10 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     const { page } = await at("/settings/dlq");
     const badge = page.locator("[data-total]");
     await badge.waitFor();
-    expect(await badge.innerText()).toBe("48 jobs");
+    expect(await badge.innerText()).toBe("46 jobs");
     letters.queues.get("dlq:detection_queue")?.splice(1);
     await page.getByRole("button", { name: "Reload now" }).click();
-    await until("the badge", () => badge.innerText(), (it) => it === "4 jobs");
+    await until("the badge", () => badge.innerText(), (it) => it === "2 jobs");
   });
 
   test("dlq_12_each_queue_has_a_panel_that_unfolds", async () => {
@@ -85,8 +85,8 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
   test("dlq_14_requeue_all_and_clear_all_ask_first", async () => {
     const { page } = await at("/settings/dlq");
     for (const [button, title, go, change, left] of [
-      ["Requeue All", "Requeue all jobs?", "Requeue 45 jobs", "POST /api/dlq/requeue-all/dlq:detection_queue", 3],
-      ["Clear All", "Clear all jobs?", "Clear 2 jobs", "DELETE /api/dlq/dlq:overflow:detection_queue", 1],
+      ["Requeue All", "Requeue all jobs?", "Requeue 45 jobs", "POST /api/dlq/requeue-all/dlq:detection_queue", 1],
+      ["Clear All", "Clear all jobs?", "Clear 1 job", "DELETE /api/dlq/dlq:analysis_queue", 0],
     ] as const) {
       const panel = queue(page, change.slice(change.lastIndexOf("/") + 1));
       await panel.locator("summary").first().click();
@@ -109,7 +109,7 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
       expect(letters.changes.slice(before)).toEqual([change]);
       await until("closed", () => dialog.count(), (it) => it === 0);
     }
-    await page.getByText("Cleared 2 jobs from dlq:overflow:detection_queue").waitFor();
+    await page.getByText("Cleared 1 jobs from dlq:analysis_queue").waitFor();
   });
 
   test("a refusal stays in the dialog, with its reason", async () => {
@@ -140,7 +140,7 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     await until("asked again", async () => asked("/api/dlq/stats"), (it) => it === stats + 1);
     // What is unfolded is looked at again as well.
     await until("jobs again", async () => asked("/api/dlq/jobs/dlq:analysis_queue"), (it) => it === jobs + 1);
-    await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === "47");
+    await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === "45");
     await queue(page, "dlq:analysis_queue").getByText("No job lies here.").waitFor();
     await page.close();
   });
@@ -166,8 +166,47 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     const { page } = await at("/settings/dlq");
     await unfold(page, "dlq:detection_queue");
     await queue(page, "dlq:detection_queue").getByRole("listitem").nth(1).getByRole("button", { name: "Requeue this job" }).click();
-    await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === "47");
+    await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === "45");
     expect(letters.queues.get("dlq:detection_queue")?.map((it) => it.id).slice(0, 2)).toEqual(["d0", "d2"]);
+  });
+
+  test("a clear is undone at once, or later from the list; the trail tells it", async () => {
+    const { page } = await at("/settings/dlq");
+    const badge = () => page.locator("[data-total]").getAttribute("data-total");
+    const clear = async () => {
+      await queue(page, "dlq:detection_queue").getByRole("button", { name: "Clear All" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Clear 45 jobs" }).click();
+      await until("cleared", badge, (it) => it === "1");
+    };
+    await unfold(page, "dlq:detection_queue");
+    await clear();
+    await page.locator(".done").getByRole("button", { name: "Undo" }).click();
+    await until("back", badge, (it) => it === "46");
+    await page.getByText("Restored 45 jobs to dlq:detection_queue").waitFor();
+    expect(await page.locator("[data-undo=undo-1]").innerText()).toContain("brought back");
+    await clear();
+    await page.reload();
+    await page.locator("[data-undo=undo-2]").getByRole("button", { name: "Undo" }).click();
+    await until("back again", badge, (it) => it === "46");
+    await page.locator("[data-audit] summary").click();
+    await until("trail", () => page.locator("[data-audit] li").count(), (it) => it === 4);
+  });
+
+  test("what had to leave a full queue is told apart, and one job has an address", async () => {
+    const { page } = await at("/settings/dlq");
+    await page.getByText("and 2 jobs out of full queues").waitFor();
+    await unfold(page, "dlq:overflow:detection_queue");
+    await queue(page, "dlq:overflow:detection_queue").getByText("Jobs that had to leave detection_queue, which was full.").waitFor();
+    const job = queue(page, "dlq:overflow:detection_queue").getByRole("listitem").nth(1);
+    await job.getByText("Details").click();
+    await job.getByRole("link", { name: "Link to this job" }).click();
+    const one = page.getByRole("region", { name: "One job of dlq:overflow:detection_queue" });
+    await one.getByText("queue_overflow").waitFor();
+    await page.reload();
+    await one.getByText("queue_overflow").waitFor();
+    await one.getByRole("button", { name: "Requeue this job" }).click();
+    await one.getByText("It is not there any more").waitFor();
+    expect(letters.queues.get("dlq:overflow:detection_queue")?.map((it) => it.id)).toEqual(["o0"]);
   });
 
   test("who may only read is offered nothing that changes something", async () => {

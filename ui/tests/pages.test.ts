@@ -47,8 +47,12 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
     expect(await panel(page, "Stage latencies").getByRole("row", { name: /^analyze/ }).getByRole("cell").allInnerTexts()).toEqual(["7.4 s", "6.66 s", "12.6 s", "–", "412"]);
     await panel(page, "Context use").getByText("129,536").waitFor();
     await panel(page, "Cost").getByText("$41.24").waitFor();
-    expect(await panel(page, "Cost").getByRole("meter", { name: "Budget used, monthly" }).getAttribute("aria-valuetext")).toBe("108%");
-    await panel(page, "Gateway").getByText("No gateway before the language models reports here.").waitFor();
+    expect(await panel(page, "Cost").getByRole("meter", { name: "Budget used, monthly" }).getAttribute("aria-valuetext")).toBe("109%");
+    await panel(page, "Cost").getByLabel("Through the gateway, by").selectOption("cameras");
+    expect(await panel(page, "Cost").getByRole("row", { name: /^garage/ }).getByRole("cell").allInnerTexts()).toEqual(["3,020", "3", "6.34 M", "332 k", "$13.74"]);
+    const gateway = await panel(page, "Gateway").innerText();
+    expect(gateway).toMatch(/2 running of at most 4, 1 waiting/);
+    expect(gateway).toMatch(/cloud\s+left alone after failures/);
     expect(await panel(page, "Gateway").getByText(/^(NORMAL|WARNING)$/).count()).toBe(1);
   });
 
@@ -74,7 +78,7 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
       ["Cost", "This server has no /api/llm/cost."],
       ["Context use", "This server has no /api/llm/budget."],
       ["Queues", "Nothing reports hsi_dlq_depth"],
-      ["Gateway", "Not configured."],
+      ["Gateway", "This server has no /api/llm/cost."],
     ] as const) {
       await panel(page, name).getByText(reason).waitFor();
       expect((await panel(page, name).innerText()).replaceAll(/p\d\d|\d+ (hour|min)/g, ""), name).not.toMatch(/\d/);

@@ -39,9 +39,30 @@ const RULES: readonly [RegExp, Shape[]][] = [
   [/hsi_budget_utilization_ratio/, [one(() => 0.42, { period: "daily" }), one(() => 1.08, { period: "monthly" })]],
   [/hsi_estimated_cost_usd_total/, [one(() => 1.27, { service: "nemotron" }), one(() => 0.311, { service: "yolo26" })]],
   [/watchfire_gpu_memory_pressure/, [one((t) => Math.round(wave(t, 3000, 0, 1.4)), { gpu_name: "NVIDIA RTX A5500", gpu: "0" })]],
-  [/gateway_/, []],
+  [/gateway_turns/, [["limit", 4, 4], ["running", 0, 4], ["waiting", 0, 2]].map(([name, low, high]) => one((t) => Math.round(wave(t, 1100, Number(low), Number(high))), { __name__: `watchfire_gateway_turns_${name}` }))],
+  [/gateway_refused/, [one(() => 2)]],
+  [/gateway_retries/, [one(() => 5)]],
   [/watchfire_storage_bytes/, [one((t) => (340 + ((t / 600) % 60)) * 2 ** 20, { kind: "metrics" }), one((t) => wave(t, 7200, 8, 40) * 2 ** 20, { kind: "wal" }), one(() => 131_072, { kind: "state" })]],
 ];
+
+const spent = (name: string, exchanges: number, usd: number, estimated = 0): Record<string, unknown> => ({
+  name, exchanges, failed: exchanges > 500 ? 3 : 0, partial: 0, input_tokens: exchanges * 2100, output_tokens: exchanges * 110,
+  estimated_input_tokens: estimated, estimated_output_tokens: 0, cost_usd: usd, seconds: exchanges * 1.4,
+});
+export const COSTS = {
+  today: { ...spent("2025-12-30", 212, 0.3412), budget_usd: 1, budget_utilization: 0.3412 },
+  month: { ...spent("2025-12", 9120, 41.24), budget_usd: 38, budget_utilization: 1.085 },
+  ever: spent("ever", 48_000, 212.5),
+  days: [spent("2025-12-30", 212, 0.3412), spent("2025-12-29", 801, 1.27)],
+  months: [spent("2025-12", 9120, 41.24)],
+  models: [spent("nemotron-3-nano-30b", 9000, 41.1), spent("mini-4b", 120, 0.14, 4000)],
+  upstreams: [spent("local", 9120, 41.24)],
+  cameras: [spent("front_door", 6100, 27.5), spent("garage", 3020, 13.74)],
+  callers: [spent("nemotron-backend", 9120, 41.24)],
+  upstream_states: [{ name: "local", circuit_breaker: "closed" }, { name: "cloud", circuit_breaker: "open" }],
+  turns: { limit: 4, running: 2, waiting: 1 },
+  under_way: 2,
+};
 
 const native: Handler = ({ path }) => {
   switch (path) {
@@ -52,6 +73,8 @@ const native: Handler = ({ path }) => {
           warning_ratio: 0.8, truncation_enabled: true, encoding: "cl100k_base",
         },
       };
+    case "/api/llm/cost":
+      return { body: COSTS };
     case "/api/system/telemetry":
       return {
         body: {

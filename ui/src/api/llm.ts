@@ -1,5 +1,5 @@
 // The face of the language model's budget and cost. Not the gateway itself, and not recorded metrics (prometheus.ts).
-import { numberIn, textIn } from "./fields";
+import { numberIn, recordIn, recordsIn, textIn } from "./fields";
 import { ApiError, isRecord, NoData, request } from "./request";
 
 export interface ContextBudget {
@@ -38,24 +38,73 @@ async function whereThere(path: string, signal?: AbortSignal): Promise<unknown> 
   }
 }
 
-export interface CostFigure {
-  /** As the server named it, underscores as blanks. */
+/** Sums of exchanges with language models. */
+export interface CostLine {
   name: string;
-  value: number;
-  usd: boolean;
+  exchanges: number | null;
+  failed: number | null;
+  /** As upstreams told them and, where they told nothing, as we counted them. */
+  inputTokens: number | null;
+  outputTokens: number | null;
+  /** Whether some of these tokens were counted by us. */
+  estimated: boolean;
+  usd: number | null;
+}
+export interface CostPeriod extends CostLine {
+  budgetUsd: number | null;
+  /** The share of the budget that is spent. */
+  utilization: number | null;
+}
+export const COST_PARTS = ["models", "upstreams", "cameras", "callers", "days", "months"] as const;
+export type CostPart = (typeof COST_PARTS)[number];
+export interface LlmCosts {
+  today: CostPeriod;
+  month: CostPeriod;
+  ever: CostLine;
+  parts: Record<CostPart, CostLine[]>;
+  upstreams: { name: string; breaker: string }[];
+  turns: { limit: number | null; running: number | null; waiting: number | null };
 }
 
-/** What the server counts itself; nothing where it does not. */
-export async function llmCost(signal?: AbortSignal): Promise<CostFigure[]> {
-  return parseCost(await whereThere("/api/llm/cost", signal));
+/** What went through the gateway. A server without one has no such path, or knows no upstream. */
+export async function llmCosts(signal?: AbortSignal): Promise<LlmCosts> {
+  const costs = parseCosts(await whereThere("/api/llm/cost", signal));
+  if (costs.upstreams.length === 0 && !costs.ever.exchanges) {
+    throw new NoData("Not configured: no gateway stands before the language models.");
+  }
+  return costs;
 }
 
-/** Every figure at the top of the answer. What the server does not know is null there and stays away here. */
-export function parseCost(body: unknown): CostFigure[] {
-  if (!isRecord(body)) throw new ApiError("shape", "/api/llm/cost answered without figures");
-  return Object.entries(body).flatMap(([key, value]): CostFigure[] => {
-    if (typeof value !== "number" || !Number.isFinite(value)) return [];
-    const usd = /(^|_)usd(_|$)/.test(key);
-    return [{ name: key.replace(/_usd(?=_|$)/, "").replaceAll("_", " "), value, usd }];
-  });
+export function parseCosts(body: unknown): LlmCosts {
+  if (!isRecord(body)) throw new ApiError("shape", "/api/llm/cost answered without sums");
+  const turns = recordIn(body, "turns");
+  return {
+    today: period(recordIn(body, "today")),
+    month: period(recordIn(body, "month")),
+    ever: line(recordIn(body, "ever")),
+    parts: Object.fromEntries(COST_PARTS.map((part) => [part, recordsIn(body, part).map(line)])) as Record<CostPart, CostLine[]>,
+    upstreams: recordsIn(body, "upstream_states").map((it) => ({ name: textIn(it, "name") ?? "", breaker: textIn(it, "circuit_breaker") ?? "" })),
+    turns: { limit: numberIn(turns, "limit"), running: numberIn(turns, "running"), waiting: numberIn(turns, "waiting") },
+  };
+}
+
+function line(fields: Record<string, unknown>): CostLine {
+  const tokens = (way: string): number | null => {
+    const told = numberIn(fields, `${way}_tokens`);
+    const counted = numberIn(fields, `estimated_${way}_tokens`);
+    return told === null && counted === null ? null : (told ?? 0) + (counted ?? 0);
+  };
+  return {
+    name: textIn(fields, "name") ?? "",
+    exchanges: numberIn(fields, "exchanges"),
+    failed: numberIn(fields, "failed"),
+    inputTokens: tokens("input"),
+    outputTokens: tokens("output"),
+    estimated: (numberIn(fields, "estimated_input_tokens") ?? 0) + (numberIn(fields, "estimated_output_tokens") ?? 0) > 0,
+    usd: numberIn(fields, "cost_usd"),
+  };
+}
+
+function period(fields: Record<string, unknown>): CostPeriod {
+  return { ...line(fields), budgetUsd: numberIn(fields, "budget_usd"), utilization: numberIn(fields, "budget_utilization") };
 }

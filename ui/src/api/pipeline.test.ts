@@ -1,19 +1,34 @@
 // Answers about the AI pipeline into values: dead letters, services, budget, cost, latencies, cleanup. Not the network.
 import { expect, test } from "vitest";
 import { jobLine, queueWords, shown, span } from "../pages/dlq/words";
-import { gatewayFigures, pressureWords } from "../pages/pipeline/gateway";
+import { breakerWords, pressureWords } from "../pages/pipeline/gateway";
 import { overflowRows } from "../pages/pipeline/queues";
 import { workers, workerState } from "../pages/pipeline/workers";
 import { kindOf, parseJob, parseOutcome, parsePage, parseStats } from "./dlq";
-import { parseBudget, parseCost } from "./llm";
+import { parseBudget, parseCosts } from "./llm";
 import { parseHistory, parseServices } from "./services";
 import { parseCleanup, parseStorageDetails } from "./storage";
 import { parseLatencies } from "./telemetry";
 
 test("counts of dead letters are read from the documented keys", () => {
-  expect(parseStats({ detection_queue_count: 3, analysis_queue_count: 1, total_count: 4 })).toEqual({
-    queues: [{ name: "dlq:detection_queue", count: 3 }, { name: "dlq:analysis_queue", count: 1 }],
-    total: 4,
+  const documented = parseStats({ detection_queue_count: 3, analysis_queue_count: 1, total_count: 4 });
+  expect(documented.queues.map((it) => [it.name, it.count, it.overflow])).toEqual([["dlq:detection_queue", 3, false], ["dlq:analysis_queue", 1, false]]);
+  expect([documented.total, documented.overflow, documented.backend]).toEqual([4, 0, null]);
+  const whole = parseStats({
+    detection_queue_count: 3,
+    total_count: 3,
+    overflow_count: 2,
+    queues: [{ queue_name: "dlq:detection_queue", count: 3, requeueing: true }, { queue_name: "dlq:overflow:detection_queue", count: 2 }],
+    backend: "redis",
+  });
+  expect(whole).toEqual({
+    queues: [
+      { name: "dlq:detection_queue", count: 3, overflow: false, origin: "detection_queue", requeueing: true },
+      { name: "dlq:overflow:detection_queue", count: 2, overflow: true, origin: "detection_queue", requeueing: false },
+    ],
+    total: 3,
+    overflow: 2,
+    backend: "redis",
   });
   expect(() => parseStats([])).toThrow("without counts");
 });
@@ -41,7 +56,7 @@ test("nothing done is no success", () => {
 
 test("queues and jobs have words", () => {
   expect(kindOf("dlq:overflow:a")).toEqual({ overflow: true, origin: "a" });
-  expect(queueWords("dlq:a")).toBe("failed too often in a");
+  expect(queueWords(kindOf("dlq:a"))).toBe("failed too often in a");
   expect(jobLine({ a: "b", n: 1 })).toBe("a: b · n: 1");
   expect(jobLine("x".repeat(500))).toHaveLength(160);
   expect([jobLine(null), jobLine([1]), shown({ a: 1 }), span(20, 5, 25), span(0, 0, 0)]).toEqual(["no payload", "[1]", '{\n  "a": 1\n}', "21–25 of 25", "none of 0"]);
@@ -58,10 +73,15 @@ test("services are read with care", () => {
 
 test("budget, cost and latencies never make up a figure", () => {
   expect(parseBudget({ context_window: 4096 })).toMatchObject({ contextWindow: 4096, available: null, truncation: null });
-  expect(parseCost({ daily_usd: 1.5, tokens: 7, monthly_usd: null, note: "x" })).toEqual([
-    { name: "daily", value: 1.5, usd: true },
-    { name: "tokens", value: 7, usd: false },
-  ]);
+  const costs = parseCosts({
+    today: { name: "2025-12-30", cost_usd: 1.5, input_tokens: 7, estimated_input_tokens: 2, budget_usd: null },
+    models: [{ name: "m", exchanges: 3, failed: 1 }],
+    upstream_states: [{ name: "u", circuit_breaker: "half_open" }],
+    turns: { limit: 4, running: 1 },
+  });
+  expect(costs.today).toMatchObject({ usd: 1.5, inputTokens: 9, outputTokens: null, estimated: true, budgetUsd: null, utilization: null });
+  expect(costs.parts.models).toMatchObject([{ name: "m", exchanges: 3, usd: null, estimated: false }]);
+  expect([costs.upstreams, costs.turns]).toEqual([[{ name: "u", breaker: "half_open" }], { limit: 4, running: 1, waiting: null }]);
   expect(parseLatencies({ latencies: null })).toEqual([]);
   expect(parseLatencies({ latencies: { detect: { avg_ms: 3, p99_ms: null, sample_count: 2 }, watch: null } })).toEqual([
     { stage: "detect", avg: 3, p50: null, p95: null, p99: null, samples: 2 },
@@ -85,8 +105,6 @@ test("rows of overflow keep what nobody reports missing", () => {
     { queue: "a", values: [1, undefined] },
     { queue: "b", values: [undefined, 0] },
   ]);
-  expect(gatewayFigures([{ labels: { __name__: "watchfire_gateway_in_flight", job: "watchfire", model: "m" }, time: 0, value: 2, text: "2" }])).toEqual([
-    { name: "in flight", labels: "m", value: 2 },
-  ]);
   expect([0, 1, 2, 9].map((it) => pressureWords(it).word)).toEqual(["NORMAL", "WARNING", "CRITICAL", "unknown level 9"]);
+  expect(["closed", "open", "half_open", "ajar"].map((it) => breakerWords(it).tone)).toEqual(["ok", "critical", "warning", "neutral"]);
 });

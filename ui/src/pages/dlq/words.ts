@@ -1,5 +1,5 @@
 // Words of the DLQ monitor: what a queue is, how a job is named in one line, how values are shown. Not the asking.
-import { kindOf } from "../../api/dlq";
+import type { DeadQueue } from "../../api/dlq";
 
 /** How often the monitor asks again. */
 export const RELOAD_MS = 30_000;
@@ -7,8 +7,7 @@ export const RELOAD_MS = 30_000;
 export const PAGE_JOBS = 20;
 const LINE_CHARS_MAX = 160;
 
-export function queueWords(name: string): string {
-  const { overflow, origin } = kindOf(name);
+export function queueWords({ overflow, origin }: Pick<DeadQueue, "overflow" | "origin">): string {
   return overflow ? `had to leave ${origin}, which was full` : `failed too often in ${origin}`;
 }
 
@@ -37,4 +36,8 @@ export function shown(value: unknown): string {
 /** "21–40 of 120". */
 export function span(start: number, count: number, total: number): string {
   return count === 0 ? `none of ${total}` : `${start + 1}–${start + count} of ${total}`;
+}
+
+export function jobAddress(queue: string, id: string): string {
+  return `/settings/dlq?${new URLSearchParams({ queue, job: id }).toString()}`;
 }

@@ -1,36 +1,34 @@
-// Which series tell of the gateway before the language models, and of the pressure that it answers to. Not the drawing.
-import type { VectorItem } from "../../api/prometheus";
+// Which series tell of the gateway before the language models and of the pressure that it answers to, and its states in words.
+// Not the drawing.
 import type { Tone } from "../../panels/services/states";
 
-/** Gauges of the gateway, whatever it reports. */
-export const GATEWAY = '{__name__=~"(watchfire|hsi)_(llm_)?gateway_.+",__name__!~".+_(total|bucket|sum|count)"}';
+export const TURNS = '{__name__=~"watchfire_gateway_turns_(limit|running|waiting)"}';
+export const REFUSED = "watchfire_gateway_refused_total";
+export const RETRIES = "watchfire_gateway_retries_total";
 export const PRESSURE = "max by (gpu, gpu_name) (watchfire_gpu_memory_pressure)";
 
-export interface GatewayFigure {
-  name: string;
-  labels: string;
-  value: number;
+interface Words {
+  word: string;
+  tone: Tone;
 }
 
-export function gatewayFigures(items: readonly VectorItem[]): GatewayFigure[] {
-  return items
-    .map(({ labels, value }) => {
-      const { __name__: metric = "", job: _job, instance: _instance, ...rest } = labels;
-      return {
-        name: metric.replace(/^(watchfire|hsi)_(llm_)?gateway_/, "").replaceAll("_", " "),
-        labels: Object.values(rest).join(", "),
-        value,
-      };
-    })
-    .sort((a, b) => a.name.localeCompare(b.name) || a.labels.localeCompare(b.labels));
-}
-
-const PRESSURES: readonly { word: string; tone: Tone }[] = [
+const PRESSURES: readonly Words[] = [
   { word: "NORMAL", tone: "ok" },
   { word: "WARNING", tone: "warning" },
   { word: "CRITICAL", tone: "critical" },
 ];
 
-export function pressureWords(value: number): { word: string; tone: Tone } {
+export function pressureWords(value: number): Words {
   return PRESSURES[value] ?? { word: `unknown level ${value}`, tone: "neutral" };
+}
+
+const BREAKERS: Record<string, Words> = {
+  closed: { word: "in use", tone: "ok" },
+  open: { word: "left alone after failures", tone: "critical" },
+  half_open: { word: "being tried again", tone: "warning" },
+};
+
+/** The circuit breaker of an upstream. */
+export function breakerWords(state: string): Words {
+  return BREAKERS[state] ?? { word: state === "" ? "unknown" : state, tone: "neutral" };
 }
