@@ -403,7 +403,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         Parts { state: Arc::new(Memory::default()), clock: clock.clone(), meter: meter.clone(), observe: Arc::new(watchfire_model::observe::Unobserved) };
     let supervisor = Supervisor::open(parts).unwrap();
     Rooms {
-        pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone()).unwrap()),
+        pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
         source: house.clone(),

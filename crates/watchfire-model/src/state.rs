@@ -17,6 +17,8 @@ pub const INSTALLATION: Table = Table("installation");
 pub const LOG_POSITIONS: Table = Table("log_positions");
 /// Groups of pushed metrics: grouping key → what was pushed.
 pub const PUSHED_GROUPS: Table = Table("pushed_groups");
+/// Pushed series whose end is not stored yet: grouping key → their labels.
+pub const PUSHED_ENDS: Table = Table("pushed_ends");
 /// Supervised services: name → what must survive a restart of ours.
 pub const SERVICES: Table = Table("services");
 /// What happened to supervised services: name and number → event.

@@ -47,14 +47,14 @@ fn envelope(refusal: &Refusal) -> Response {
 }
 
 /// The group that a path names, in the path's own encoding.
-fn key(request: &Request) -> Result<Key, PushError> {
+fn key(app: &App, request: &Request) -> Result<Key, PushError> {
     let path = request.uri().path();
     let (_, group) = path.split_once("/metrics/").unwrap_or(("", ""));
-    Key::from_path(group)
+    Key::from_path(group).inspect_err(|error| app.rooms.pushgateway.count_refused(error))
 }
 
 async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
-    let key = match key(&request) {
+    let key = match key(&app, &request) {
         Ok(key) => key,
         Err(error) => return refused(&error),
     };
@@ -82,7 +82,7 @@ async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn delete(State(app): State<Arc<App>>, request: Request) -> Response {
-    let key = match key(&request) {
+    let key = match key(&app, &request) {
         Ok(key) => key,
         Err(error) => return refused(&error),
     };
@@ -97,7 +97,7 @@ fn refused(error: &PushError) -> Response {
     let status = match error {
         PushError::State(_) => StatusCode::SERVICE_UNAVAILABLE,
         PushError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
-        PushError::Path(_) | PushError::Malformed(_) | PushError::Inconsistent(_) => StatusCode::BAD_REQUEST,
+        PushError::Path(_) | PushError::Key(_) | PushError::Malformed(_) | PushError::Inconsistent(_) => StatusCode::BAD_REQUEST,
     };
     text(status, format!("{error}\n"))
 }

@@ -50,6 +50,11 @@ impl Key {
         self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
+    /// Whether a series may be in both groups: not where a label that both have says something else.
+    pub(super) fn may_share_series(&self, other: &Key) -> bool {
+        self.0.iter().all(|(name, value)| other.0.get(name).is_none_or(|theirs| theirs == value))
+    }
+
     /// The labels of a pushed series with those of the group, which win.
     pub(super) fn complete(&self, labels: &Labels) -> Labels {
         let own = labels.iter().filter(|(name, _)| !self.0.contains_key(*name));

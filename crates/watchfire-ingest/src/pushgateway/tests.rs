@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap as Map;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -9,8 +10,9 @@ use watchfire_model::matcher::{MatchOp, Matcher};
 use watchfire_model::meter::Meter;
 use watchfire_model::read::{Budget, Selection, Source};
 use watchfire_model::sample::is_stale;
-use watchfire_model::state::Table;
+use watchfire_model::state::{PUSHED_ENDS, Table};
 use watchfire_model::time::ManualClock;
+use watchfire_model::write::{WriteError, Written};
 use watchfire_testkit::memory::Memory;
 
 use super::*;
@@ -19,8 +21,38 @@ use crate::gate::Limits;
 
 const NOW: Timestamp = Timestamp(1_767_089_700_000);
 
+/// Something to be done once, while somebody else is at work.
 #[derive(Default)]
-struct State(Mutex<Map<(Table, String), Vec<u8>>>);
+struct Meanwhile(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+impl Meanwhile {
+    fn set(&self, work: impl FnOnce() + Send + 'static) {
+        *self.0.lock().unwrap() = Some(Box::new(work));
+    }
+    fn run(&self) {
+        let work = self.0.lock().unwrap().take();
+        work.into_iter().for_each(|work| work());
+    }
+    fn is_done(&self) -> bool {
+        self.0.lock().unwrap().is_none()
+    }
+}
+
+/// A store that can be told to take nothing.
+#[derive(Default)]
+struct Disk {
+    memory: Memory,
+    meanwhile: Meanwhile,
+    broken: AtomicBool,
+}
+impl Sink for Disk {
+    fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+        self.meanwhile.run();
+        if self.broken.load(Ordering::Relaxed) { Err(WriteError::Failed("test".to_owned())) } else { self.memory.write(batch) }
+    }
+}
+
+#[derive(Default)]
+struct State(Mutex<Map<(Table, String), Vec<u8>>>, Meanwhile);
 impl StateStore for State {
     fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         Ok(self.0.lock().unwrap().get(&(table, key.to_owned())).cloned())
@@ -29,6 +61,7 @@ impl StateStore for State {
         Ok(self.0.lock().unwrap().iter().filter(|((t, _), _)| *t == table).map(|((_, k), v)| (k.clone(), v.clone())).collect())
     }
     fn commit(&self, changes: &[Change]) -> Result<(), StateError> {
+        self.1.run();
         for change in changes {
             match change.clone() {
                 Change::Put(table, key, value) => drop(self.0.lock().unwrap().insert((table, key), value)),
@@ -40,16 +73,17 @@ impl StateStore for State {
 }
 
 struct House {
-    memory: Arc<Memory>,
+    disk: Arc<Disk>,
     clock: Arc<ManualClock>,
     state: Arc<State>,
-    pushgateway: Pushgateway,
+    meter: Meter,
+    pushgateway: Arc<Pushgateway>,
 }
 impl House {
     fn new() -> House {
-        let (memory, clock, state) = (Arc::new(Memory::new()), ManualClock::new(NOW), Arc::new(State::default()));
-        let pushgateway = open(&memory, &state, &clock);
-        House { memory, clock, state, pushgateway }
+        let (disk, clock, state, meter) = (Arc::new(Disk::default()), ManualClock::new(NOW), Arc::new(State::default()), Meter::new());
+        let pushgateway = open(&disk, &state, &clock, &meter);
+        House { disk, clock, state, meter, pushgateway }
     }
     fn push(&self, path: &str, body: &str, replace: bool) -> Result<(), PushError> {
         self.clock.advance(Duration::from_secs(1));
@@ -60,7 +94,8 @@ impl House {
         let selection =
             Selection { matchers: vec![Matcher::new("__name__", MatchOp::Regex, "[^p].*").unwrap()], start: Timestamp(0), end: Timestamp(i64::MAX) };
         let mut lines = Vec::new();
-        self.memory
+        self.disk
+            .memory
             .select(&selection, &Budget::unlimited(self.clock.clone()), &mut |series| {
                 let value = *series.values.last().unwrap();
                 lines.push(if is_stale(value) { format!("{} ended", series.labels) } else { format!("{} {value}", series.labels) });
@@ -69,13 +104,33 @@ impl House {
             .unwrap();
         lines
     }
+    /// What comes after a death: the state is there, and the store is well again.
+    fn restarted(self) -> House {
+        self.disk.broken.store(false, Ordering::Relaxed);
+        let meter = Meter::new();
+        let pushgateway = open(&self.disk, &self.state, &self.clock, &meter);
+        House { pushgateway, meter, ..self }
+    }
+    fn breaks(&self) {
+        self.disk.broken.store(true, Ordering::Relaxed);
+    }
+    fn repeat(&self) {
+        self.clock.advance(Duration::from_secs(15));
+        self.pushgateway.repeat();
+    }
+    fn kept_ends(&self) -> usize {
+        self.state.scan(PUSHED_ENDS, "").unwrap().len()
+    }
+    fn refused(&self, reason: &str) -> u64 {
+        self.meter.counter("watchfire_pushgateway_pushes_refused_total", "", &[("reason", reason)]).get()
+    }
     fn text(&self) -> String {
         render(Format::PrometheusText, &self.pushgateway.families())
     }
 }
-fn open(memory: &Arc<Memory>, state: &Arc<State>, clock: &Arc<ManualClock>) -> Pushgateway {
-    let gate = Arc::new(Gate::new(memory.clone(), clock.clone(), &Meter::new(), Limits::default()));
-    Pushgateway::open(gate, state.clone(), clock.clone()).unwrap()
+fn open(disk: &Arc<Disk>, state: &Arc<State>, clock: &Arc<ManualClock>, meter: &Meter) -> Arc<Pushgateway> {
+    let gate = Arc::new(Gate::new(disk.clone(), clock.clone(), meter, Limits::default()));
+    Arc::new(Pushgateway::open(gate, state.clone(), clock.clone(), meter).unwrap())
 }
 
 #[test]
@@ -117,25 +172,117 @@ fn refused_pushes_leave_their_mark_and_nothing_else() {
     assert!(text.contains(r#"push_failure_time_seconds{job="a"} 1.767089707e+09"#), "{text}");
     assert!(text.contains("push_time_seconds{job=\"b\"} 0\n"), "{text}");
     assert_eq!(house.pushgateway.describe()[0]["last_push_successful"], false);
+    assert_eq!(["malformed", "inconsistent", "full"].map(|reason| house.refused(reason)), [1, 4, 0]);
+    assert!(matches!(house.push(&format!("job/{}", "x".repeat(KEY_BYTES_MAX)), "x 1\n", true), Err(PushError::Key(_))));
+    assert_eq!((house.refused("group_labels"), house.pushgateway.describe().as_array().unwrap().len()), (1, 3), "no mark is left");
 }
 
 #[test]
 fn groups_survive_and_are_repeated() {
     let house = House::new();
     house.push("job/a", "# HELP h What\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\nnan NaN\n", true).unwrap();
-    let again = open(&house.memory, &house.state, &house.clock);
+    let again = open(&house.disk, &house.state, &house.clock, &Meter::new());
     assert_eq!(again.describe(), house.pushgateway.describe());
-    let samples = house.memory.sample_count();
+    let samples = house.disk.memory.sample_count();
     house.clock.advance(Duration::from_secs(15));
     again.repeat();
-    assert_eq!(house.memory.sample_count(), samples * 2);
+    assert_eq!(house.disk.memory.sample_count(), samples * 2);
     let shown = &again.describe()[0]["h"];
     assert_eq!((&shown["type"], &shown["help"], &shown["time_stamp"]), (&"HISTOGRAM".into(), &"What".into(), &"2025-12-30T10:15:01.000Z".into()));
     assert_eq!(shown["metrics"], serde_json::json!([{"buckets": {"1.0": "2", "+Inf": "3"}, "sum": "4", "count": "3", "labels": {"job": "a"}}]));
     // A clock that stands still or goes back gives no two samples of one time.
     house.clock.jump_to(NOW);
     again.repeat();
-    assert_eq!(house.memory.sample_count(), samples * 3);
+    assert_eq!(house.disk.memory.sample_count(), samples * 3);
+}
+
+#[test]
+fn ends_that_could_not_be_stored_come_with_the_next_repetition() {
+    for dies in [false, true] {
+        let house = House::new();
+        house.push("job/a", "x{l=\"1\"} 1\nx{l=\"2\"} 2\ny 1\n", true).unwrap();
+        house.push("job/b", "z 1\n", true).unwrap();
+        assert_eq!(house.kept_ends(), 0);
+        house.breaks();
+        house.push("job/a", "x{l=\"1\"} 1\n", true).unwrap();
+        house.push("job/a", "x{l=\"2\"} 3\n", true).unwrap();
+        house.pushgateway.delete(&Key::from_path("job/b").unwrap()).unwrap();
+        house.repeat();
+        assert_eq!(house.kept_ends(), 2);
+        let house = if dies { house.restarted() } else { house };
+        house.disk.broken.store(false, Ordering::Relaxed);
+        house.repeat();
+        let x = |l: u8| format!(r#"x{{job="a", l="{l}"}}"#);
+        let expected = [format!("{} ended", x(1)), format!("{} 3", x(2)), r#"y{job="a"} ended"#.to_owned(), r#"z{job="b"} ended"#.to_owned()];
+        assert_eq!(house.now(), expected, "dies: {dies}");
+        let samples = house.disk.memory.sample_count();
+        house.repeat();
+        assert_eq!((house.kept_ends(), house.disk.memory.sample_count()), (0, samples + 3), "an end is stored once");
+    }
+}
+
+#[test]
+fn a_series_that_lives_in_another_group_has_not_ended() {
+    for dies in [false, true] {
+        let house = House::new();
+        house.push("job/a", "x{l=\"1\"} 1\n", true).unwrap();
+        house.breaks();
+        house.pushgateway.delete(&Key::from_path("job/a").unwrap()).unwrap();
+        house.push("job/a/l/1", "x 5\n", true).unwrap();
+        let house = if dies { house.restarted() } else { house };
+        house.disk.broken.store(false, Ordering::Relaxed);
+        house.repeat();
+        assert_eq!(house.now(), [r#"x{job="a", l="1"} 5"#], "dies: {dies}");
+        assert_eq!(house.kept_ends(), 0);
+    }
+}
+
+#[test]
+fn ends_are_kept_in_this_form() {
+    let house = House::new();
+    let record = br#"{"v":1,"series":[[["__name__","x"],["job","a"]]]}"#;
+    house.state.commit(&[Change::Put(PUSHED_ENDS, r#"{"job":"a"}"#.to_owned(), record.to_vec())]).unwrap();
+    house.state.commit(&[Change::Put(PUSHED_ENDS, "damaged".to_owned(), Vec::new())]).unwrap();
+    let house = house.restarted();
+    house.repeat();
+    assert_eq!(house.now(), [r#"x{job="a"} ended"#]);
+    let key = Key::from_path("job/a").unwrap();
+    let series = HashSet::from([Labels::from_pairs([("__name__", "x"), ("job", "a")])]);
+    assert_eq!(ended::change(&key, &series), Change::Put(PUSHED_ENDS, key.to_string(), record.to_vec()));
+}
+
+#[test]
+fn ends_that_wait_are_bounded() {
+    let house = House::new();
+    house.breaks();
+    for n in 0..GROUPS_MAX + 1 {
+        let path = format!("job/{n}");
+        house.push(&path, "", true).unwrap();
+        house.pushgateway.delete(&Key::from_path(&path).unwrap()).unwrap();
+    }
+    assert_eq!(house.kept_ends(), GROUPS_MAX);
+    // Those of the last group, the time of its push and that of its failure, found no room.
+    assert_eq!(house.meter.counter("watchfire_pushgateway_ends_lost_total", "", &[]).get(), 2);
+}
+
+#[test]
+fn who_looks_does_not_wait_for_state_or_store() {
+    let house = House::new();
+    house.push("job/a", "x 1\n", true).unwrap();
+    // Looked at by the very thread that keeps or stores: were the groups locked, it would wait for ever.
+    let look = |meanwhile: &Meanwhile| {
+        let pushgateway = house.pushgateway.clone();
+        meanwhile.set(move || assert_eq!(pushgateway.describe().as_array().unwrap().len(), 1));
+    };
+    look(&house.disk.meanwhile);
+    house.push("job/a", "x 2\n", true).unwrap();
+    assert!(house.disk.meanwhile.is_done());
+    look(&house.disk.meanwhile);
+    house.pushgateway.repeat();
+    assert!(house.disk.meanwhile.is_done());
+    look(&house.state.1);
+    house.push("job/a", "x 3\n", true).unwrap();
+    assert!(house.state.1.is_done());
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Protocols {
         let statsd = Statsd::new(gate.clone(), clock.clone(), meter);
         Ok(Protocols {
             otlp: Arc::new(Otlp::new(gate.clone(), clock.clone(), meter, own.clone())),
-            pushgateway: Arc::new(Pushgateway::open(gate.clone(), state, clock.clone()).context("cannot start")?),
+            pushgateway: Arc::new(Pushgateway::open(gate.clone(), state, clock.clone(), meter).context("cannot start")?),
             influx: Arc::new(Influx::new(gate.clone(), clock.clone(), meter)),
             statsd: Arc::new(Lines { statsd, trusted, anybody: server.insecure_no_auth }),
             own,
