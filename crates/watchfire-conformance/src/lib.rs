@@ -5,7 +5,6 @@
 //! It is a tool for tests: nothing of it is in the product.
 
 pub mod http;
-pub mod literal;
 pub mod local;
 mod remote_write;
 pub mod runner;

@@ -6,7 +6,8 @@ use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
 use watchfire_query::promql::{Answer, Sample, Series, Value, format_value, parse};
 
-use crate::literal::detailed;
+use watchfire_query::promql::notation::detailed;
+
 use crate::script::{self, Command, Eval, Expectation, Item, Stored, When};
 use crate::subject::{Outcome, Subject};
 

@@ -13,28 +13,13 @@
 //!   {label="x"} 1 _ 3+1x2
 //! ```
 //!
-//! `a+bxn` is a, a+b, … a+nb; `axn` is a, n+1 times; `_` is no sample. Native histograms stand in double braces (`literal`). Other expectations: `fail`, `info`, `ordered`, `string`.
+//! `a+bxn` is a, a+b, … a+nb; `axn` is a, n+1 times; `_` is no sample. Native histograms stand in double braces (`notation` of the query language's crate). Other expectations: `fail`, `info`, `ordered`, `string`.
 
 use watchfire_model::duration::parse_millis;
-use watchfire_model::labels::{Labels, METRIC_NAME};
-use watchfire_model::matcher::MatchOp;
+use watchfire_model::labels::Labels;
 
-use watchfire_query::promql::parse_selector;
-
-use crate::literal::Literal;
-
-/// One place in a series of a script.
-#[derive(Clone, Debug)]
-pub enum Item {
-    /// No sample.
-    Nothing,
-    /// The staleness marker.
-    Marker,
-    /// A number.
-    Float(f64),
-    /// A native histogram.
-    Histogram(Literal),
-}
+pub use watchfire_query::promql::notation::Item;
+use watchfire_query::promql::notation::{series_labels, series_values};
 
 /// A series with its samples' times and values.
 pub type Stored = (Labels, Vec<(i64, Item)>);
@@ -199,82 +184,5 @@ fn row(line: &str) -> Result<(Labels, Vec<Item>), String> {
         None => line.find(' ').unwrap_or(line.len()),
     };
     let (name, tail) = line.split_at_checked(end).ok_or("series expected")?;
-    let mut values = Vec::new();
-    for item in items(tail) {
-        add_values(&item, &mut values)?;
-    }
-    Ok((labels(name)?, values))
-}
-
-/// Splits at spaces, but not within the braces of histograms.
-fn items(text: &str) -> Vec<String> {
-    let (mut items, mut item, mut open) = (Vec::new(), String::new(), 0i32);
-    for c in text.chars() {
-        open += i32::from(c == '{') - i32::from(c == '}');
-        if c.is_whitespace() && open == 0 {
-            items.extend(Some(std::mem::take(&mut item)).filter(|i| !i.is_empty()));
-        } else {
-            item.push(c);
-        }
-    }
-    items.extend(Some(item).filter(|i| !i.is_empty()));
-    items
-}
-
-fn labels(text: &str) -> Result<Labels, String> {
-    if text == "{}" {
-        return Ok(Labels::empty());
-    }
-    let matchers = parse_selector(text).map_err(|e| e.to_string())?;
-    if matchers.iter().any(|m| m.op != MatchOp::Equal) {
-        return Err(format!("{text} is no series"));
-    }
-    debug_assert!(matchers.iter().filter(|m| m.name == METRIC_NAME).count() <= 1);
-    Ok(Labels::from_pairs(matchers.iter().map(|m| (m.name.as_str(), m.value.as_str()))))
-}
-
-fn add_values(item: &str, values: &mut Vec<Item>) -> Result<(), String> {
-    let repeated = item.rsplit_once('x').filter(|(_, times)| !times.contains('}'));
-    let (value, times) = match repeated {
-        Some((value, times)) => (value, times.parse::<usize>().map_err(|_| format!("{item}: how often?"))?),
-        None => (item, 0),
-    };
-    match value {
-        "_" => values.extend(std::iter::repeat_n(Item::Nothing, times.max(1))),
-        "stale" => values.push(Item::Marker),
-        _ if value.starts_with("{{") => add_histograms(value, times, values)?,
-        _ => {
-            let (first, increment) = increment(value)?;
-            values.extend((0..=times).map(|i| Item::Float(first + increment * i as f64)));
-        }
-    }
-    Ok(())
-}
-
-/// `{{…}}`, `{{…}}+{{…}}` or `{{…}}-{{…}}`.
-fn add_histograms(value: &str, times: usize, values: &mut Vec<Item>) -> Result<(), String> {
-    let (first, rest) = value.split_once("}}").map(|(a, b)| (format!("{a}}}}}"), b)).ok_or(format!("{value}: }}}} expected"))?;
-    let mut literal = Literal::read(&first)?;
-    let increment = match rest.chars().next() {
-        Some(sign @ ('+' | '-')) => Some((Literal::read(rest.trim_start_matches(sign))?, sign == '-')),
-        Some(_) => return Err(format!("{rest}: + or - expected")),
-        None => None,
-    };
-    for i in 0..=times {
-        if let Some((by, falls)) = increment.as_ref().filter(|_| i > 0) {
-            literal = literal.advanced(by, *falls)?;
-        }
-        values.push(Item::Histogram(literal.clone()));
-    }
-    Ok(())
-}
-
-/// `a`, `a+b` or `a-b`; the sign of an exponent is none of these.
-fn increment(text: &str) -> Result<(f64, f64), String> {
-    if let Ok(value) = number(text) {
-        return Ok((value, 0.0));
-    }
-    let split = text.char_indices().skip(1).find(|(i, c)| matches!(c, '+' | '-') && !text.get(..*i).is_some_and(|t| t.ends_with(['e', 'E'])));
-    let (first, rest) = split.and_then(|(i, _)| text.split_at_checked(i)).ok_or(format!("{text} is no number"))?;
-    Ok((number(first)?, number(rest)?))
+    Ok((series_labels(name)?, series_values(tail)?))
 }

@@ -2,7 +2,7 @@
 //!
 //! The rooms: `lexer` and `parser` make the tree of `ast`, `check` finds type errors, `display` writes
 //! the tree back as text, `functions` is the registry (a function is one entry and its code), `eval`
-//! computes whole columns of steps over `watchfire_model::read::Source`, `engine` is the front door.
+//! computes whole columns of steps over `watchfire_model::read::Source`, `engine` is the front door, `notation` reads series as tests write them.
 //! It is not an API face: times, formats and limits of HTTP requests live elsewhere.
 
 mod annotations;
@@ -14,6 +14,7 @@ mod error;
 mod eval;
 mod functions;
 mod lexer;
+pub mod notation;
 mod numbers;
 mod parser;
 mod pretty;
