@@ -1,7 +1,7 @@
 // The page on the real server: starts the binary named by WATCHFIRE_BIN with an empty data directory and looks at what it shows.
 // Not run without that variable, and then says so.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,31 +19,55 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
-  let server: ChildProcess;
-  let browser: Browser;
-  let address = "";
-  let said = "";
-  const folder = mkdtempSync(join(tmpdir(), "watchfire-real-"));
+/** A real server with an empty data directory, which is removed when it stops. */
+class Watchfire {
+  readonly folder = mkdtempSync(join(tmpdir(), "watchfire-real-"));
+  address = "";
+  #process: ChildProcess | undefined;
 
-  beforeAll(async () => {
+  async start(configuration?: (folder: string) => string): Promise<void> {
     const port = await freePort();
-    address = `http://127.0.0.1:${port}`;
-    server = spawn(BINARY ?? "", ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", join(folder, "data")], { cwd: folder });
-    server.stdout?.on("data", (data) => (said += String(data)));
-    server.stderr?.on("data", (data) => (said += String(data)));
+    this.address = `http://127.0.0.1:${port}`;
+    const args = ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", join(this.folder, "data")];
+    if (configuration) {
+      const file = join(this.folder, "watchfire.yml");
+      // Commands are taken only from a file that nobody else may write.
+      writeFileSync(file, configuration(this.folder), { mode: 0o600 });
+      args.push("--config", file);
+    }
+    let said = "";
+    const process = spawn(BINARY ?? "", args, { cwd: this.folder });
+    this.#process = process;
+    process.stdout.on("data", (data) => (said += String(data)));
+    process.stderr.on("data", (data) => (said += String(data)));
     const ready = async (): Promise<boolean> => {
-      if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: ${said}`);
-      return fetch(`${address}/health`).then((it) => it.ok, () => false);
+      if (process.exitCode !== null) throw new Error(`the server ended with ${process.exitCode}: ${said}`);
+      return fetch(`${this.address}/health`).then((it) => it.ok, () => false);
     };
     await until("the server", ready, (it) => it, 30_000);
+  }
+
+  async stop(): Promise<void> {
+    const process = this.#process;
+    process?.kill("SIGTERM");
+    if (process && process.exitCode === null) await new Promise((resolve) => process.once("exit", resolve));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
+  const server = new Watchfire();
+  let browser: Browser;
+  let address = "";
+
+  beforeAll(async () => {
+    await server.start();
+    address = server.address;
     browser = await open();
   });
   afterAll(async () => {
     await browser?.close();
-    server?.kill("SIGTERM");
-    if (server && server.exitCode === null) await new Promise((resolve) => server.once("exit", resolve));
-    rmSync(folder, { recursive: true, force: true });
+    await server.stop();
   });
 
   test("api_05_api_06_the_page_shows_this_machine_and_changes_live", async () => {
@@ -78,4 +102,89 @@ describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
     await input.press("Enter");
     await page.getByRole("alert").getByText(/Line 1, column \d+/).waitFor();
   });
+
+  test("the pages beside it say what is not configured, and a cleanup of nothing is not offered", async () => {
+    const { page, foreign, faults } = await watched(browser, `${address}/storage`);
+    await page.getByText("Nothing to remove now.").waitFor();
+    expect(await page.getByRole("button", { name: "Clean up now…" }).isDisabled()).toBe(true);
+    await page.getByRole("region", { name: "What is kept" }).getByText("metrics").waitFor();
+    await page.goto(`${address}/services`);
+    await page.getByText("No service is supervised").waitFor();
+    await page.goto(`${address}/pipeline`);
+    await page.getByRole("region", { name: "Workers" }).getByText("Nothing reports hsi_worker_status").waitFor();
+    await page.getByRole("region", { name: "Stage latencies" }).getByText("Nothing reports hsi_stage_duration_seconds").waitFor();
+    await page.getByRole("region", { name: "Context use" }).getByText("129,536").waitFor();
+    expect(foreign).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+
+  test("what programs record is on the pipeline page", async () => {
+    const items = [
+      { name: "hsi_detection_queue_depth", labels: {}, value: 7 },
+      { name: "hsi_worker_status", labels: { worker_name: "analysis" }, value: 4 },
+      { name: "hsi_monthly_cost_usd", labels: {}, value: 41.236 },
+    ];
+    const recorded = await fetch(`${address}/api/metrics/record`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(items),
+    });
+    expect(recorded.status).toBe(200);
+    const { page } = await watched(browser, `${address}/pipeline`);
+    const worker = page.locator("[data-worker=analysis]");
+    // Recorded values reach the store with the next round of our own metrics, the page asks every 15 s.
+    await worker.waitFor({ timeout: 60_000 });
+    expect(await worker.innerText()).toMatch(/analysis\s+failed/);
+    await page.getByRole("region", { name: "Cost" }).getByText("$41.24").waitFor();
+    await page.getByRole("region", { name: "Queues" }).getByText("7", { exact: true }).first().waitFor();
+  }, 120_000);
+});
+
+describe.skipIf(!BINARY || !chromiumIsThere())("on the real server with services", () => {
+  const server = new Watchfire();
+  let browser: Browser;
+
+  beforeAll(async () => {
+    await server.start(
+      (folder) => `services:
+  interval: 1s
+  timeout: 1s
+  watch:
+    - name: detector
+      check: {command: [/bin/true]}
+      restart: {command: [/usr/bin/touch, ${join(folder, "restarted")}]}
+`,
+    );
+    browser = await open();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server.stop();
+  });
+
+  test("a restart is done only after the question, and maintenance holds", async () => {
+    const mark = join(server.folder, "restarted");
+    const { page, faults } = await watched(browser, `${server.address}/services`);
+    const card = page.locator("[data-service=detector]");
+    await until("healthy", () => card.locator(".state").innerText(), (it) => it === "healthy", 30_000);
+    await card.getByRole("button", { name: "Restart…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    expect(existsSync(mark)).toBe(false);
+    await card.getByRole("button", { name: "Restart…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Restart" }).click();
+    await until("the command", async () => existsSync(mark), (it) => it, 30_000);
+    await until("counted", () => card.innerText(), (it) => /Restarts in all\s+1\b/.test(it), 60_000);
+    await card.getByText("History").click();
+    await until("history", () => card.locator("ol li b").allInnerTexts(), (it) => it.includes("restarting"));
+    await card.getByRole("button", { name: "Maintenance…" }).click();
+    await page.getByRole("dialog").getByLabel("Why").fill("new GPU");
+    await page.getByRole("dialog").getByRole("button", { name: "Begin" }).click();
+    await card.getByText("new GPU").waitFor();
+    await card.getByRole("button", { name: "End maintenance…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End it" }).click();
+    await until("ended", () => card.getByText("new GPU").count(), (it) => it === 0);
+    await page.locator("[data-audit] summary").click();
+    await until("trail", () => page.locator("[data-audit] li").count(), (it) => it >= 3);
+    expect(faults).toEqual([]);
+  }, 240_000);
 });
