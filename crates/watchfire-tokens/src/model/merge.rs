@@ -33,7 +33,7 @@ pub(crate) struct Bench {
     ranks: Vec<u32>,
     next: Vec<u32>,
     previous: Vec<u32>,
-    queue: Vec<Reverse<u64>>,
+    queue: Queue,
 }
 
 impl Bench {
@@ -78,7 +78,7 @@ impl Bench {
         self.parts.truncate(len);
     }
 
-    /// Parts are a chain; the queue holds what may merge, least rank first, and forgets what no longer holds when it comes up.
+    /// Parts are a chain; a queue holds places by the rank of their pair, and forgets what no longer holds when it comes up.
     fn merge_long(&mut self, merges: &impl Merges) {
         let len = self.parts.len();
         self.next.clear();
@@ -90,45 +90,52 @@ impl Bench {
         self.ranks.clear();
         self.ranks.extend(self.parts.windows(2).map(|pair| merges.rank(pair[0].token, pair[1].token)));
         self.ranks.push(NEVER);
-        self.queue.clear();
-        self.queue.extend(self.ranks.iter().zip(0..).filter(|(rank, _)| **rank != NEVER).map(|(rank, at)| entry(*rank, at)));
-        let mut queue = BinaryHeap::from(std::mem::take(&mut self.queue));
-        while let Some(Reverse(first)) = queue.pop() {
-            let (rank, at) = ((first >> 32) as u32, first as u32 as usize);
-            if self.ranks[at] != rank {
-                continue;
-            }
-            let gone = self.next[at] as usize;
-            self.parts[at] = Part { token: merges.merged(rank), bytes: self.parts[at].bytes + self.parts[gone].bytes };
-            (self.parts[gone].bytes, self.ranks[gone]) = (0, NEVER);
-            let after = self.next[gone];
-            self.next[at] = after;
-            self.ranks[at] = NEVER;
-            if after != NONE {
-                self.previous[after as usize] = at as u32;
-                self.ask_again(at, after as usize, merges, &mut queue);
-            }
-            if let Some(before) = Some(self.previous[at]).filter(|before| *before != NONE) {
-                self.ask_again(before as usize, at, merges, &mut queue);
-            }
+        for (at, rank) in (0..).zip(&self.ranks) {
+            self.queue.push(*rank, at);
         }
-        self.queue = queue.into_vec();
+        while let Some((rank, places)) = self.queue.pop() {
+            let mut waiting = places.iter();
+            while let Some(at) = waiting.next() {
+                if self.ranks[*at as usize] == rank && self.merge_at(*at as usize, rank, merges) < rank {
+                    // What a merge makes may merge earlier than itself only in a vocabulary that was not learnt from text.
+                    waiting.by_ref().for_each(|at| self.queue.push(rank, *at));
+                }
+            }
+            self.queue.take_back(places);
+        }
         self.parts.retain(|part| part.bytes > 0);
     }
 
-    fn ask_again(&mut self, left: usize, right: usize, merges: &impl Merges, queue: &mut BinaryHeap<Reverse<u64>>) {
+    /// Merges a part with the next one; gives the smallest rank of the pairs that it then stands in.
+    fn merge_at(&mut self, at: usize, rank: u32, merges: &impl Merges) -> u32 {
+        let gone = self.next[at] as usize;
+        self.parts[at] = Part { token: merges.merged(rank), bytes: self.parts[at].bytes + self.parts[gone].bytes };
+        (self.parts[gone].bytes, self.ranks[gone]) = (0, NEVER);
+        let (before, after) = (self.previous[at], self.next[gone]);
+        self.next[at] = after;
+        self.ranks[at] = NEVER;
+        let mut least = NEVER;
+        if after != NONE {
+            self.previous[after as usize] = at as u32;
+            least = self.ask_again(at, after as usize, merges);
+        }
+        if before != NONE {
+            least = least.min(self.ask_again(before as usize, at, merges));
+        }
+        least
+    }
+
+    fn ask_again(&mut self, left: usize, right: usize, merges: &impl Merges) -> u32 {
         let rank = merges.rank(self.parts[left].token, self.parts[right].token);
         self.ranks[left] = rank;
-        if rank != NEVER {
-            queue.push(entry(rank, left as u32));
-        }
+        self.queue.push(rank, left as u32);
+        rank
     }
 
     /// Gives back what an unusually long word took.
     pub(crate) fn shrink(&mut self, to: usize) {
         self.parts.clear();
         self.parts.shrink_to(to);
-        self.queue.clear();
         self.queue.shrink_to(to);
         for numbers in [&mut self.ranks, &mut self.next, &mut self.previous] {
             numbers.clear();
@@ -137,8 +144,62 @@ impl Bench {
     }
 }
 
-fn entry(rank: u32, at: u32) -> Reverse<u64> {
-    Reverse(u64::from(rank) << 32 | u64::from(at))
+/// Places by rank. Words have few ranks and many places, so the ranks are in a heap and the places of each in a row.
+#[derive(Default)]
+struct Queue {
+    ranks: BinaryHeap<Reverse<u32>>,
+    /// Where the row of a rank is, plus one.
+    row_of: Vec<u32>,
+    rows: Vec<Vec<u32>>,
+    free: Vec<u32>,
+}
+
+impl Queue {
+    fn push(&mut self, rank: u32, at: u32) {
+        if rank == NEVER {
+            return;
+        }
+        if self.row_of.len() <= rank as usize {
+            self.row_of.resize((rank as usize + 1).next_power_of_two(), 0);
+        }
+        let known = self.row_of[rank as usize];
+        if known > 0 {
+            return self.rows[known as usize - 1].push(at);
+        }
+        let row = self.free.pop().unwrap_or_else(|| {
+            self.rows.push(Vec::new());
+            self.rows.len() as u32 - 1
+        });
+        self.rows[row as usize].push(at);
+        self.row_of[rank as usize] = row + 1;
+        self.ranks.push(Reverse(rank));
+    }
+
+    /// The smallest rank and its places, from left to right.
+    fn pop(&mut self) -> Option<(u32, Vec<u32>)> {
+        let Reverse(rank) = self.ranks.pop()?;
+        let row = std::mem::take(&mut self.row_of[rank as usize]) - 1;
+        self.free.push(row);
+        let mut places = std::mem::take(&mut self.rows[row as usize]);
+        if !places.is_sorted() {
+            places.sort_unstable();
+        }
+        Some((rank, places))
+    }
+
+    /// Takes back the memory of places that were popped.
+    fn take_back(&mut self, mut places: Vec<u32>) {
+        if let Some(row) = self.free.last().map(|row| &mut self.rows[*row as usize]).filter(|row| row.capacity() == 0) {
+            places.clear();
+            *row = places;
+        }
+    }
+
+    fn shrink_to(&mut self, to: usize) {
+        if self.rows.iter().map(Vec::capacity).sum::<usize>() > to {
+            *self = Queue::default();
+        }
+    }
 }
 
 #[cfg(test)]
