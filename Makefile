@@ -6,7 +6,7 @@ UI_SOURCES := $(shell find ui/src ui/public ui/build ui/index.html ui/package.js
 # Only the real build of the page writes this file; `cargo build` alone leaves a placeholder.
 PAGE := ui/dist/third-party-notices.txt
 
-.PHONY: help build run test conformance crash bench bench-metrics bench-stack bench-store ui-test setup setup-test lint tidy
+.PHONY: help build run test conformance crash bench bench-metrics bench-stack bench-store bench-tokens ui-test setup setup-test lint tidy
 help:
 	@echo "make build   page and release binary at $(BINARY)"
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
@@ -14,7 +14,7 @@ help:
 	@echo "make conformance  every PromQL script in memory, on the store and over HTTP, as a table"
 	@echo "make crash   thousands of kill -9 and power cuts, the long forms (KILLS=2000, CUTS=500)"
 	@echo "make fuzz    every reader of foreign bytes under libFuzzer (SECONDS=30 each)"
-	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack, bench-store; MINUTES=10)"
+	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack, bench-store, bench-tokens; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
 
 setup:
@@ -66,7 +66,7 @@ fuzz: setup
 	scripts/fuzz.sh $(or $(SECONDS),30) $(TARGETS)
 .PHONY: fuzz
 
-bench: bench-metrics bench-stack bench-store
+bench: bench-metrics bench-stack bench-store bench-tokens
 # SERIES=10000 (100000, 1000000), HOURS=24, ARGS: `bench-metrics run --help` lists them. With 24 hours it takes about ten minutes.
 bench-metrics: build
 	@scripts/setup.sh bench
@@ -74,6 +74,10 @@ bench-metrics: build
 	$(TARGET)/release/bench-metrics run --watchfire "$(BINARY)" --dir "$(TARGET)/bench-metrics" --series $(or $(SERIES),10000) --hours $(or $(HOURS),24) $(ARGS)
 bench-store: setup
 	cargo run --release --locked -p watchfire-store --example store_bench
+# Against tiktoken for Python, in a virtual environment beside the build; without Python our own figures alone.
+bench-tokens: setup
+	cargo build --release --locked -p watchfire-tokens --example tokens_bench
+	bench/tokens/run.sh "$(TARGET)"
 bench-stack: setup-test build
 	cargo build --release --locked -p watchfire-store --example fill
 	bench/stack.sh "$(BINARY)" $(or $(MINUTES),10)

@@ -1,12 +1,12 @@
-//! `Counter`: how many tokens a text is, in one vocabulary. Loads its vocabulary at the first question and gives it back when nobody
-//! asks any more. Budgets and prompts are not known here.
+//! `Counter`: how many tokens a text is, in one vocabulary. An embedded vocabulary is loaded at the first question and given back when
+//! nobody asks any more. Budgets and prompts are not known here.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::embedded::Encoding;
 use crate::model::Model;
+use crate::tokenizer_json::{Tokenizer, TokenizerError};
 
 /// Why there is no counter.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub enum CounterError {
     /// No encoding has this name.
     #[error("cannot count tokens with the encoding {0:?}: known are {known}", known = names())]
     UnknownEncoding(String),
+    /// The file cannot be used.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 }
 
 fn names() -> String {
@@ -24,16 +27,17 @@ fn names() -> String {
 #[derive(Clone)]
 pub struct Counter(Arc<Shared>);
 
-struct Shared {
-    encoding: Encoding,
-    loaded: Mutex<Option<Arc<Model>>>,
-    asked: AtomicBool,
+enum Shared {
+    /// An encoding in the program: can be loaded again.
+    Embedded { encoding: Encoding, loaded: Mutex<Option<Arc<Model>>>, asked: AtomicBool },
+    /// A `tokenizer.json`: stays.
+    File { name: String, tokenizer: Box<Tokenizer> },
 }
 
 impl Counter {
     /// A counter with one of tiktoken's encodings. Nothing is loaded yet.
     pub fn new(encoding: Encoding) -> Counter {
-        Counter(Arc::new(Shared { encoding, loaded: Mutex::default(), asked: AtomicBool::new(false) }))
+        Counter(Arc::new(Shared::Embedded { encoding, loaded: Mutex::default(), asked: AtomicBool::new(false) }))
     }
 
     /// The same, by the encoding's name.
@@ -41,70 +45,74 @@ impl Counter {
         Encoding::named(name).map(Counter::new).ok_or_else(|| CounterError::UnknownEncoding(name.to_owned()))
     }
 
-    /// The name of the encoding.
+    /// A counter with the content of a `tokenizer.json` of Hugging Face. Added tokens, such as those of a chat template, are found in
+    /// texts. `name` is for people.
+    pub fn from_tokenizer_json(name: &str, json: &[u8]) -> Result<Counter, CounterError> {
+        Ok(Counter(Arc::new(Shared::File { name: name.to_owned(), tokenizer: Box::new(Tokenizer::read(json)?) })))
+    }
+
+    /// The name of the encoding, or what the file was called.
     pub fn name(&self) -> &str {
-        self.0.encoding.name()
+        match &*self.0 {
+            Shared::Embedded { encoding, .. } => encoding.name(),
+            Shared::File { name, .. } => name,
+        }
     }
 
-    fn model(&self) -> Arc<Model> {
-        self.0.asked.store(true, Ordering::Relaxed);
-        let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.get_or_insert_with(|| Arc::new(self.0.encoding.load())).clone()
-    }
-
-    /// The tokens of a text, all of it ordinary: text that looks like a special token is counted as the letters that it is.
+    /// The tokens of a text. With an encoding, all of it is ordinary: text that looks like a special token is counted as the letters
+    /// that it is.
     pub fn count(&self, text: &str) -> usize {
-        self.model().count(text, usize::MAX).unwrap_or(usize::MAX)
+        self.count_within(text, usize::MAX).unwrap_or(usize::MAX)
     }
 
     /// The tokens of a text, or `None` when they are more than `max`; stops there.
     pub fn count_within(&self, text: &str, max: usize) -> Option<usize> {
-        self.model().count(text, max)
+        match &*self.0 {
+            Shared::Embedded { encoding, loaded, asked } => model(*encoding, loaded, asked).count(text, max),
+            Shared::File { tokenizer, .. } => tokenizer.count(text, max),
+        }
     }
 
     /// The tokens themselves, by their numbers.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut tokens = Vec::new();
-        self.model().encode(text, |part| {
-            tokens.push(part.token);
-            ControlFlow::Continue(())
-        });
-        tokens
-    }
-
-    /// The longest beginning of a text that is known to have at most `max` tokens. It ends between characters.
-    pub fn prefix<'a>(&self, text: &'a str, max: usize) -> &'a str {
-        let model = self.model();
-        let mut wanted = max;
-        loop {
-            let (mut left, mut end) = (wanted, 0);
-            model.encode(text, |part| {
-                if left == 0 {
-                    return ControlFlow::Break(());
-                }
-                left -= 1;
-                end += part.bytes as usize;
-                ControlFlow::Continue(())
-            });
-            let prefix = text.get(..text.floor_char_boundary(end)).unwrap_or_default();
-            // What was cut in the middle of a character or of white space may read as more tokens than it was.
-            match model.count(prefix, max) {
-                Some(_) => return prefix,
-                None => wanted = wanted.saturating_sub(1),
+        match &*self.0 {
+            Shared::Embedded { encoding, loaded, asked } => {
+                let mut tokens = Vec::new();
+                model(*encoding, loaded, asked).encode(text, |part| tokens.push(part.token));
+                tokens
             }
+            Shared::File { tokenizer, .. } => tokenizer.encode(text),
         }
     }
 
     /// Whether the vocabulary is in memory.
     pub fn is_loaded(&self) -> bool {
-        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        match &*self.0 {
+            Shared::Embedded { loaded, .. } => loaded.lock().unwrap_or_else(PoisonError::into_inner).is_some(),
+            Shared::File { .. } => true,
+        }
     }
 
-    /// Gives the vocabulary back when nobody asked since the last call. Whoever owns the process calls it now and then.
+    /// Gives the vocabulary back when nobody asked since the last call. Whoever owns the process calls it now and then. That of a file
+    /// stays.
     pub fn release_if_idle(&self) {
-        if !self.0.asked.swap(false, Ordering::Relaxed) {
-            *self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Shared::Embedded { loaded, asked, .. } = &*self.0
+            && !asked.swap(false, Ordering::Relaxed)
+        {
+            *loaded.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+    }
+}
+
+fn model(encoding: Encoding, loaded: &Mutex<Option<Arc<Model>>>, asked: &AtomicBool) -> Arc<Model> {
+    asked.store(true, Ordering::Relaxed);
+    let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    loaded.get_or_insert_with(|| Arc::new(encoding.load())).clone()
+}
+
+impl std::fmt::Debug for Counter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Counter").field(&self.name()).finish()
     }
 }
 
@@ -117,7 +125,7 @@ mod tests {
         for encoding in Encoding::ALL {
             assert_eq!(Counter::named(encoding.name()).expect("it is known").name(), encoding.name());
         }
-        let error = Counter::named("cl100k").err().expect("there is none").to_string();
+        let error = Counter::named("cl100k").expect_err("there is none").to_string();
         assert!(error.starts_with("cannot count tokens with the encoding \"cl100k\": known are gpt2, "), "{error}");
     }
 
@@ -135,17 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_never_has_more_tokens_than_it_may() {
+    fn counting_stops_when_it_is_too_much() {
         let counter = Counter::new(Encoding::Cl100kBase);
         let text = "The fox 🦊🦊 漢字   \n\n  jumps over 1234567 dogs\u{301}\u{301}. \u{1f3f3}\u{fe0f}";
         let all = counter.count(text);
-        for max in 0..=all {
-            let prefix = counter.prefix(text, max);
-            assert!(counter.count(prefix) <= max, "{prefix:?}");
-            assert!(text.starts_with(prefix));
-        }
-        assert_eq!(counter.prefix(text, all), text);
+        assert_eq!(all, counter.encode(text).len());
         assert_eq!(counter.count_within(text, all), Some(all));
         assert_eq!(counter.count_within(text, all - 1), None);
+        assert_eq!(counter.count_within("", 0), Some(0));
     }
 }

@@ -12,6 +12,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod token_counter;
+mod tokenizer_json;
 
 pub use budget::{Budget, BudgetError, CONTEXT_WINDOW, MAX_OUTPUT_TOKENS, Validation, WARNING_THRESHOLD};
 pub use counter::{Counter, CounterError};
@@ -19,3 +20,4 @@ pub use embedded::Encoding;
 pub use profile::{PROFILES, Profile};
 pub use prompt::{SECTIONS, Truncation, truncate};
 pub use token_counter::{Prepared, TokenCounter};
+pub use tokenizer_json::{TOKENIZER_JSON_BYTES_MAX, TokenizerError};

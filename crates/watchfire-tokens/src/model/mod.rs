@@ -3,7 +3,7 @@
 
 pub(crate) mod merge;
 pub(crate) mod pairs;
-mod words;
+pub(crate) mod words;
 
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -86,12 +86,13 @@ impl Model {
         walked.is_continue().then_some(count)
     }
 
-    /// Every token with the bytes it stands for, in order.
-    pub(crate) fn encode(&self, text: &str, mut take: impl FnMut(Part) -> ControlFlow<()>) {
+    /// Every token, in order.
+    pub(crate) fn encode(&self, text: &str, mut take: impl FnMut(Part)) {
         let mut work = self.work();
-        let _walked = self.walk(text, |begin, end| {
+        let _whole = self.walk(text, |begin, end| {
             self.merge_word(text.as_bytes().get(begin..end).unwrap_or_default(), &mut work.bench);
-            work.bench.parts.iter().try_for_each(|part| take(*part))
+            work.bench.parts.iter().for_each(|part| take(*part));
+            ControlFlow::Continue(())
         });
         self.put_back(work);
     }

@@ -9,10 +9,10 @@ const COUNT_SHIFT: u32 = 120;
 const COUNT_BITS: u128 = 0xf << COUNT_SHIFT;
 
 /// Counts of short words.
-pub(super) struct Words(Vec<u128>);
+pub(crate) struct Words(Vec<u128>);
 
 /// A word as a number: its bytes, and its length in the upper half of the last byte.
-pub(super) fn inline(text: &[u8], begin: usize, end: usize) -> Option<u128> {
+pub(crate) fn inline(text: &[u8], begin: usize, end: usize) -> Option<u128> {
     let len = end - begin;
     if len > INLINE_MAX {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn inline(text: &[u8], begin: usize, end: usize) -> Option<u128> {
 }
 
 impl Words {
-    pub(super) fn new() -> Words {
+    pub(crate) fn new() -> Words {
         Words(vec![0; 1 << SLOTS_LOG2])
     }
 
@@ -42,13 +42,13 @@ impl Words {
 
     /// How many tokens the word is, when that is known. No word is 0, as lengths are never 0.
     #[inline]
-    pub(super) fn get(&self, word: u128) -> Option<usize> {
+    pub(crate) fn get(&self, word: u128) -> Option<usize> {
         let known = self.0[Words::slot(word)];
         (known & !COUNT_BITS == word).then_some(((known & COUNT_BITS) >> COUNT_SHIFT) as usize)
     }
 
     /// Keeps a word's count, which is at most its length.
-    pub(super) fn put(&mut self, word: u128, count: usize) {
+    pub(crate) fn put(&mut self, word: u128, count: usize) {
         self.0[Words::slot(word)] = word | (count as u128) << COUNT_SHIFT;
     }
 }

@@ -305,7 +305,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         statsd_listen: read_statsd(section("statsd")),
         forward: read_forward(section("forward")),
         gpu: read_gpu(section("gpu")),
-        llm: LlmSettings::read(section("llm")),
+        llm: LlmSettings::read(section("llm"), base),
         host: read_host(section("host")),
         log: read_log(section("log"), base),
         packs: read_packs(&root),

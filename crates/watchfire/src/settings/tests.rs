@@ -188,6 +188,20 @@ fn tok_07_the_pipelines_variables_set_window_reserve_encoding_threshold_and_trun
 }
 
 #[test]
+fn a_tokenizer_file_counts_instead_and_a_bad_one_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let vocabulary = r#"{"a": 0, "b": 1, "ab": 2}"#;
+    write(dir.path(), "tokenizer.json", &format!(r#"{{"model": {{"type": "BPE", "vocab": {vocabulary}, "merges": ["a b"]}}}}"#));
+    write(dir.path(), "unigram.json", r#"{"model": {"type": "Unigram", "vocab": [["a", -1.5]]}}"#);
+    let config = |name: &str| write(dir.path(), "w.yml", &format!("llm: {{tokenizer: {name}}}\n"));
+    let loaded = load(&flags(&config("tokenizer.json")), &Environment::of(&[])).unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!((loaded.settings.llm.counter().name(), loaded.settings.llm.counter().count("aabb")), ("tokenizer.json", 3));
+    let error = |name: &str| load(&flags(&config(name)), &Environment::of(&[])).err().map(|e| e[0].message.clone()).unwrap_or_default();
+    assert!(error("unigram.json").ends_with("unigram.json: cannot count with a model of kind Unigram; only BPE is known"), "{}", error("unigram.json"));
+    assert!(error("./none.json").contains("cannot open the file"), "{}", error("./none.json"));
+}
+
+#[test]
 fn tok_18_another_context_at_the_models_server_is_reported() {
     let warning = |environment: &[(&str, &str)], text: &str| findings(text, environment);
     assert_eq!(

@@ -13,7 +13,11 @@ impl Random {
 }
 
 /// What patterns treat differently, and what vocabularies know in long runs.
-const PARTS: [&str; 96] = [
+const PARTS: [&str; 100] = [
+    "[MASK]",
+    " [MASK]",
+    "[END] ",
+    "<s>",
     "'s",
     "'S",
     "'\u{17f}",
@@ -114,7 +118,7 @@ const PARTS: [&str; 96] = [
 
 fn mixtures(texts: &mut Vec<String>) {
     let mut random = Random(7);
-    for n in 0..60_000 {
+    for n in 0..30_000 {
         let parts = 1 + random.below(if n % 10 == 0 { 60 } else { 8 });
         texts.push((0..parts).map(|_| PARTS[random.below(PARTS.len())]).collect());
     }
@@ -171,4 +175,24 @@ pub(crate) fn texts() -> Vec<String> {
     mixtures(&mut texts);
     characters(&mut texts);
     texts
+}
+
+/// Mixtures and a part of the rest, for tokenizers that have to be trained first.
+pub(crate) fn short_texts() -> Vec<String> {
+    let mut texts = vec![String::new(), " ".to_owned(), " a".to_owned(), "a ".to_owned()];
+    mixtures(&mut texts);
+    texts.truncate(12_000);
+    let mut all = Vec::new();
+    characters(&mut all);
+    texts.extend(all.into_iter().step_by(37));
+    texts
+}
+
+/// What they are trained on: prose, code and other scripts.
+pub(crate) fn training() -> String {
+    let mut texts = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs"), &mut texts);
+    mixtures(&mut texts);
+    texts.truncate(4_000);
+    texts.join("\n")
 }

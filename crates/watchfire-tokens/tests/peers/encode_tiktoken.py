@@ -1,4 +1,4 @@
-"""Encodes texts with tiktoken: peer.py VOCABULARIES TEXTS OUT. VOCABULARIES holds NAME.tiktoken files; TEXTS are a length (4 bytes) and
+"""Encodes texts with tiktoken: encode_tiktoken.py VOCABULARIES TEXTS OUT. VOCABULARIES holds NAME.tiktoken files; TEXTS are a length (4 bytes) and
 UTF-8 each; OUT gets, for each encoding and text, a count and the tokens, 4 bytes each. Nothing is downloaded: the vocabularies are put
 where tiktoken looks for what it has downloaded before, and it checks their hashes."""
 
@@ -26,6 +26,6 @@ with open(texts_path, "rb") as file:
 with open(out_path, "wb") as out:
     for name in ["r50k_base", "p50k_base", "p50k_edit", "cl100k_base", "o200k_base", "o200k_harmony"]:
         encoding = tiktoken.get_encoding(name)
-        for text in texts:
+        for text in texts[:2000] if name in ("p50k_edit", "o200k_harmony") else texts:
             tokens = encoding.encode_ordinary(text)
             out.write(struct.pack(f"<{len(tokens) + 1}I", len(tokens), *tokens))
