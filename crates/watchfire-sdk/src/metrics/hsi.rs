@@ -63,6 +63,12 @@ pub const PROMPTS_TRUNCATED_TOTAL: Counter<0> = Counter("hsi_prompts_truncated_t
 /// Prompts that filled the context window beyond the warning threshold.
 pub const PROMPTS_HIGH_UTILIZATION_TOTAL: Counter<0> = Counter("hsi_prompts_high_utilization_total", []);
 
+/// Tokens of a prompt.
+pub const PROMPT_TOKENS: Histogram<0> = Histogram("hsi_prompt_tokens", []);
+
+/// Sections removed from prompts so that they fit, by section.
+pub const PROMPT_TRUNCATED_TOTAL: Counter<1> = Counter("hsi_prompt_truncated_total", ["section_name"]);
+
 /// Lookups that the cache could answer.
 pub const CACHE_HITS_TOTAL: Counter<1> = Counter("hsi_cache_hits_total", ["cache_type"]);
 

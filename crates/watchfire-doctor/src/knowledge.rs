@@ -1,0 +1,110 @@
+//! What is known about series: the catalogs, the names that rules record, the scrape jobs, and on request what is stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use watchfire_model::batch::MetricType;
+use watchfire_model::document::nearest;
+use watchfire_pack::catalog::{Catalogs, FamilySpec, Producer};
+
+/// A scrape job of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    /// Labels that its targets carry beside `job` and `instance`.
+    pub labels: BTreeSet<String>,
+}
+
+/// Asks the running server.
+pub trait Live: Send + Sync {
+    /// Whether there were series of that name lately; `None` when it cannot be told.
+    fn has_series(&self, name: &str) -> Option<bool>;
+}
+
+/// What findings rest on.
+#[derive(Clone)]
+pub struct Knowledge {
+    catalogs: Arc<Catalogs>,
+    jobs: Option<BTreeMap<String, Job>>,
+    recorded: BTreeSet<String>,
+    live: Option<Arc<dyn Live>>,
+}
+
+/// Families that the scrape itself and the rules bring along.
+const SYNTHETIC: [&str; 9] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "ALERTS",
+    "ALERTS_FOR_STATE",
+];
+
+impl Knowledge {
+    /// What the catalogs say.
+    pub fn new(catalogs: Arc<Catalogs>) -> Knowledge {
+        Knowledge { catalogs, jobs: None, recorded: BTreeSet::new(), live: None }
+    }
+    /// Also that there are these scrape jobs and no others.
+    pub fn with_jobs(mut self, jobs: BTreeMap<String, Job>) -> Knowledge {
+        self.jobs = Some(jobs);
+        self
+    }
+    /// Also that rules record these names.
+    pub fn with_recorded(mut self, names: impl IntoIterator<Item = String>) -> Knowledge {
+        self.recorded.extend(names);
+        self
+    }
+    /// Also what a running server has.
+    pub fn with_live(mut self, live: Arc<dyn Live>) -> Knowledge {
+        self.live = Some(live);
+        self
+    }
+    pub(crate) fn live(&self) -> Option<&dyn Live> {
+        self.live.as_deref()
+    }
+
+    /// The scrape jobs, where they are known.
+    pub(crate) fn jobs(&self) -> Option<&BTreeMap<String, Job>> {
+        self.jobs.as_ref()
+    }
+    /// Whether a rule or the scrape makes it.
+    pub(crate) fn is_made_here(&self, name: &str) -> bool {
+        SYNTHETIC.contains(&name) || self.recorded.contains(name)
+    }
+
+    /// The declarations of a series' name that may be meant: those of the job when one is named and declared.
+    pub(crate) fn declarations(&self, name: &str, job: Option<&str>) -> Vec<&FamilySpec> {
+        let all: Vec<&FamilySpec> = match self.catalogs.declarations(name).collect::<Vec<_>>() {
+            none if none.is_empty() => self.behind_suffix(name),
+            some => some,
+        };
+        let of_job: Vec<&FamilySpec> = all.iter().copied().filter(|f| job.is_some_and(|job| f.jobs().iter().any(|j| j == job))).collect();
+        if !of_job.is_empty() {
+            return of_job;
+        }
+        // Jobs that nothing scrapes say nothing about the series that there are.
+        let scraped: Vec<&FamilySpec> =
+            all.iter().copied().filter(|f| self.jobs.as_ref().is_some_and(|jobs| f.jobs().iter().any(|j| jobs.contains_key(j)))).collect();
+        if scraped.is_empty() { all } else { scraped }
+    }
+    /// Histograms and summaries with a series of that name.
+    fn behind_suffix(&self, name: &str) -> Vec<&FamilySpec> {
+        let base = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
+        let kinds = [MetricType::Histogram, MetricType::Summary];
+        base.map(|base| self.catalogs.declarations(base).filter(|f| kinds.contains(&f.kind)).collect()).unwrap_or_default()
+    }
+
+    /// Whether the catalogs would know the name if there were such a metric: all names with its prefix are declared by one of the
+    /// products that are watched whole.
+    pub(crate) fn would_know(&self, name: &str) -> bool {
+        name.starts_with("hsi_")
+    }
+    /// The declared name that is written most alike.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
+        let declared = self.catalogs.iter().filter(|f| f.produced_by != Producer::Watchfire).map(|f| &*f.name);
+        nearest(name, declared.chain(self.recorded.iter().map(String::as_str)))
+    }
+}

@@ -1,0 +1,91 @@
+//! What the doctor says: a stable code, a place, the reason and what to write instead. How it is shown is others' business.
+
+use std::sync::Arc;
+
+use watchfire_model::document::{Finding, Severity};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// Kinds of findings. The names are stable.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $variant),* }
+        impl Code {
+            /// All of them.
+            pub const ALL: &[Code] = &[$(Code::$variant),*];
+            /// The name.
+            pub fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name),* }
+            }
+        }
+    };
+}
+codes! {
+    /// No catalog and no rule knows the metric.
+    UnknownMetric = "unknown-metric",
+    /// The family has no such label.
+    UnknownLabel = "unknown-label",
+    /// The label never has this value.
+    UnknownLabelValue = "unknown-label-value",
+    /// No scrape job has this name.
+    UnknownJob = "unknown-job",
+    /// A quantile of series without `le`.
+    MissingLe = "missing-le",
+    /// The histogram has no such bucket.
+    UnknownBucket = "unknown-bucket",
+    /// A quantile over what is no histogram.
+    NotAHistogram = "not-a-histogram",
+    /// A threshold that the quantile cannot pass.
+    BeyondTopBucket = "beyond-top-bucket",
+    /// Both sides of an operator never have the same labels.
+    NeverMatches = "never-matches",
+    /// The same on both sides of a division.
+    DividedByItself = "divided-by-itself",
+    /// `rate` and its like over a gauge.
+    RateOfGauge = "rate-of-gauge",
+    /// A counter compared without `rate` or its like.
+    CounterWithoutRate = "counter-without-rate",
+    /// Text and expression speak of different units.
+    UnitMismatch = "unit-mismatch",
+    /// A comparison that is always or never true.
+    ConstantCondition = "constant-condition",
+    /// Every series stands alone where the whole is meant.
+    EverySeriesAlone = "every-series-alone",
+    /// Several jobs have series of this name.
+    SeveralSources = "several-sources",
+    /// Two rules of one name.
+    DuplicateName = "duplicate-name",
+    /// Two alerts for one condition.
+    DuplicateCondition = "duplicate-condition",
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnosis {
+    /// What kind.
+    pub code: Code,
+    /// The file as the user knows it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The rule, panel or route that it is about.
+    pub subject: String,
+    /// What is wrong and why.
+    pub message: String,
+    /// What to write instead.
+    pub suggestion: Option<String>,
+}
+impl Diagnosis {
+    /// As `watchfire check` prints it, beside findings of shape. The file is valid, so it is a warning.
+    pub fn finding(&self) -> Finding {
+        let hint = self.suggestion.as_ref().map(|s| format!("; {s}")).unwrap_or_default();
+        Finding {
+            severity: Severity::Warning,
+            file: self.file.clone(),
+            line: self.line,
+            column: self.column,
+            message: format!("{}: {}{hint} [{}]", self.subject, self.message, self.code.name()),
+        }
+    }
+}
