@@ -236,3 +236,63 @@ proptest! {
         prop_assert!(restarted || seen.again() == 0);
     }
 }
+
+#[test]
+fn the_readable_rest_of_a_damaged_file_is_passed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    {
+        let store = open(dir.path(), &clock);
+        let tail = store.tail("a").unwrap();
+        for time in 0..20 {
+            write(&store, 0..50, time);
+        }
+        drop(tail);
+    }
+    let damaged = dir.path().join("wal/00000001.log");
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    let at = bytes.len() - 3;
+    bytes[at] ^= 0x55;
+    std::fs::write(&damaged, bytes).unwrap();
+    let store = open(dir.path(), &clock);
+    assert_eq!(store.stats().quarantined, 1);
+    assert!(dir.path().join("quarantine/00000001.log").is_file());
+    let mut tail = store.tail("a").unwrap();
+    let (mut samples, mut damaged_bytes, mut last) = (0, 0, None);
+    while let Some((portion, position)) = tail.next(Duration::ZERO).unwrap() {
+        samples += portion.samples.len();
+        damaged_bytes += portion.damaged_bytes;
+        last = Some(position);
+    }
+    assert_eq!((samples, damaged_bytes > 0), (19 * 50, true), "all but one frame");
+    // It goes when nobody needs it any more.
+    tail.acknowledge(last.unwrap()).unwrap();
+    store.flush().unwrap();
+    write(&store, 0..5, 30);
+    let (_, position) = tail.next(Duration::ZERO).unwrap().unwrap();
+    tail.acknowledge(position).unwrap();
+    assert!(!damaged.exists() && dir.path().join("quarantine/00000001.log").is_file());
+}
+
+#[test]
+fn a_file_without_a_readable_head_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let store = open(dir.path(), &clock);
+    let mut tail = store.tail("a").unwrap();
+    for time in 0..20 {
+        write(&store, 0..50, time);
+    }
+    let damaged = dir.path().join("wal/00000002.log");
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    bytes[9] ^= 0x55;
+    let len = bytes.len() as u64;
+    std::fs::write(&damaged, bytes).unwrap();
+    let (mut samples, mut damaged_bytes) = (0, 0);
+    while let Some((portion, _)) = tail.next(Duration::ZERO).unwrap() {
+        samples += portion.samples.len();
+        damaged_bytes += portion.damaged_bytes;
+    }
+    assert_eq!(damaged_bytes, len);
+    assert!(samples > 0 && samples < 20 * 50, "{samples}");
+}

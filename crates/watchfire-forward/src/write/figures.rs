@@ -96,6 +96,8 @@ pub(super) struct Figures {
     pub(super) shards_desired: Gauge,
     pub(super) highest_sent_ms: AtomicI64,
     pub(super) highest_read_ms: AtomicI64,
+    /// Bytes of the log that could not be read: nobody knows how many items they were.
+    pub(super) damaged_bytes: Counter,
     /// Items that were taken from the log, kept ones and dropped ones.
     pub(super) read: Counter,
     /// Items that are on the other side or refused.
@@ -196,6 +198,8 @@ pub(super) fn families(targets: &[Shown<'_>]) -> Vec<Family> {
     }));
     let help = "Samples that were given up before they were forwarded, because the log may not hold more for that.";
     out.push(family(targets, "watchfire_forward_lost_samples_total", MetricType::Counter, help, |t| t.lost_samples as f64));
+    let help = "Bytes of the write-ahead log that could not be read, so that what was in them is not forwarded.";
+    out.push(family(targets, "watchfire_forward_damaged_bytes_total", MetricType::Counter, help, |t| t.figures.damaged_bytes.get() as f64));
     out.push(refused(targets));
     out
 }

@@ -127,6 +127,7 @@ impl Queue {
     /// What the target wants of a portion.
     fn take(&self, portion: Portion, again: bool, session: &mut Session) -> Vec<Item> {
         let (target, series) = (&self.target, &mut session.series);
+        target.figures.damaged_bytes.add(portion.damaged_bytes);
         if portion.begins_anew {
             series.clear();
         }

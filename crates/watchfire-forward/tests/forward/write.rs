@@ -255,6 +255,35 @@ fn a_restart_goes_on_where_the_other_side_is() {
     house.close();
 }
 
+#[test]
+fn of_a_damaged_log_all_that_can_be_read_arrives_and_the_rest_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let reserved = Receiver::start(|_, _| OK);
+    let address = reserved.address;
+    drop(reserved);
+    wait_ms(50);
+    let text = format!("remote_write: [{{url: 'http://{address}/w', {QUICK}}}]");
+    let mut house = House::open(dir.path());
+    house.apply(&text);
+    for _ in 0..20 {
+        house.write(0..30);
+    }
+    house.close();
+    let log = dir.path().join("wal/00000001.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    // Well behind the frame that defines the series.
+    let at = bytes.len() * 3 / 4;
+    bytes[at] ^= 0x55;
+    std::fs::write(&log, bytes).unwrap();
+    let receiver = Receiver::at(address, |_, _| OK);
+    let house = House::open(dir.path());
+    house.apply(&text);
+    until("all but one frame are there", || count(&receiver), |n| *n >= 19 * 30);
+    assert_eq!(count(&receiver), 19 * 30);
+    assert!(house.figure("watchfire_forward_damaged_bytes_total", "") > 0.0);
+    house.close();
+}
+
 /// A receiver like Prometheus 2.42: one sample that is not newer than its series makes it refuse the whole request.
 #[test]
 fn what_was_sent_before_a_crash_does_not_take_new_samples_with_it() {

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 
 use hashbrown::HashSet;
 use watchfire_model::labels::Labels;
@@ -109,12 +109,22 @@ impl Engine {
             cleaned += u64::from(self.merge_these(&mut next, &[segment])?);
         }
         cleaned += self.clean_tiers(&mut next)?;
-        self.prune_tombstones()?;
+        self.forget_tombstones()?;
         Ok(cleaned)
     }
 
-    /// Forgets tombstones of files that are gone. Those that a reader still holds are looked at again.
+    /// Forgets tombstones of files that are gone. While somebody deletes or merges, it waits for the next time: a deletion that
+    /// is being kept must not be overwritten by what was known before.
     pub(super) fn prune_tombstones(&self) -> io::Result<()> {
+        match self.next_segment.try_lock() {
+            Ok(_turn) => self.forget_tombstones(),
+            Err(TryLockError::Poisoned(_turn)) => self.forget_tombstones(),
+            Err(TryLockError::WouldBlock) => Ok(()),
+        }
+    }
+
+    /// The same for who builds. Tombstones of files that a reader still holds are looked at again.
+    fn forget_tombstones(&self) -> io::Result<()> {
         let in_use: HashSet<u64> = {
             let shared = self.read();
             shared.segments.iter().chain(&shared.tiers).map(|s| s.id).collect()

@@ -2,7 +2,7 @@
 //! medium before what it replaces goes.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -36,13 +36,9 @@ impl Engine {
         // Once a segment says that the log is no longer needed, the log's exemplars are not read again either.
         self.save_exemplars()?;
         frozen.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        let dir = metrics_dir(&self.options.dir);
-        let ids = compact::flush(&mut Place { disk: &*self.disk, dir: &dir, next }, &frozen, log_before)?;
+        let fresh = self.write_frozen(next, &frozen, log_before)?;
         drop(frozen);
-        let mut fresh = Vec::new();
-        for id in ids {
-            fresh.push(self.open_segment(&dir, id)?);
-        }
+        let readable = !fresh.is_empty();
         {
             // Without the writer's lock a batch between judgement and show would find its series gone.
             let _writer = self.writer();
@@ -53,14 +49,41 @@ impl Engine {
             shared.head.forget(generation, idle_before);
         }
         self.counters.flushes.inc();
-        let mut damaged = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(name) = damaged.last() {
-            self.quarantine(&wal_dir(&self.options.dir), name)?;
-            damaged.pop();
-        }
-        drop(damaged);
+        self.quarantine_logs(readable)?;
         self.flushed_before.fetch_max(log_before, Ordering::AcqRel);
         self.trim_log()
+    }
+
+    /// Writes segments of finished chunks and opens them: all of them, or none is left.
+    fn write_frozen(&self, next: &mut u64, frozen: &[Frozen], log_before: u64) -> io::Result<Vec<Arc<Segment>>> {
+        let dir = metrics_dir(&self.options.dir);
+        let first = *next;
+        let mut place = Place { disk: &*self.disk, dir: &dir, next };
+        let written = compact::flush(&mut place, frozen, log_before).and_then(|ids| ids.into_iter().map(|id| self.open_segment(&dir, id)).collect());
+        let end = *place.next;
+        if written.is_err()
+            && let Err(error) = place.withdraw(first..end)
+        {
+            tracing::warn!(%error, "cannot remove segments of a flush that failed; the next start finds them");
+        }
+        written
+    }
+
+    /// Puts damaged log files aside whose samples are in a segment. Who reads behind the writer may still need what can be read of
+    /// them, so they stay in the log, too, until it is trimmed. With nothing to be read in them they only move.
+    fn quarantine_logs(&self, readable: bool) -> io::Result<()> {
+        let dir = wal_dir(&self.options.dir);
+        let mut damaged = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(name) = damaged.last() {
+            if readable {
+                copy_to_quarantine(&*self.disk, &self.options.dir, &dir, name)?;
+                self.count_quarantined();
+            } else {
+                self.quarantine(&dir, name)?;
+            }
+            damaged.pop();
+        }
+        Ok(())
     }
 
     /// Begins a new epoch of the log and finishes all chunks: both hold the same samples, exactly.
@@ -162,22 +185,37 @@ impl Engine {
 
     pub(crate) fn quarantine(&self, dir: &Path, name: &str) -> io::Result<()> {
         move_to_quarantine(&*self.disk, &self.options.dir, dir, name)?;
+        self.count_quarantined();
+        Ok(())
+    }
+    fn count_quarantined(&self) {
         self.counters.quarantined.inc();
         self.quarantined.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 }
 
-/// Moves a file into quarantine under a name that is free there.
+/// Moves a file into quarantine, under a name that is free there.
 pub(super) fn move_to_quarantine(disk: &dyn crate::file::Disk, root: &Path, dir: &Path, name: &str) -> io::Result<()> {
+    let to = free_in_quarantine(disk, root, dir, name)?;
+    disk.rename(&dir.join(name), &to)?;
+    disk.sync_dir(&quarantine_dir(root))?;
+    disk.sync_dir(dir)
+}
+
+/// Puts a file into quarantine that also stays where it is.
+fn copy_to_quarantine(disk: &dyn crate::file::Disk, root: &Path, dir: &Path, name: &str) -> io::Result<()> {
+    let to = free_in_quarantine(disk, root, dir, name)?;
+    crate::file::link_or_copy(disk, &dir.join(name), &to)?;
+    disk.sync_dir(&quarantine_dir(root))
+}
+
+fn free_in_quarantine(disk: &dyn crate::file::Disk, root: &Path, dir: &Path, name: &str) -> io::Result<PathBuf> {
     let quarantine = quarantine_dir(root);
     let taken: Vec<String> = disk.list(&quarantine)?.into_iter().map(|e| e.name).collect();
     let free = (0u32..).map(|n| if n == 0 { name.to_owned() } else { format!("{name}.{n}") }).find(|n| !taken.contains(n));
     let to = quarantine.join(free.unwrap_or_else(|| name.to_owned()));
     tracing::error!(from = %dir.join(name).display(), to = %to.display(), "a damaged file goes into quarantine");
-    disk.rename(&dir.join(name), &to)?;
-    disk.sync_dir(&quarantine)?;
-    disk.sync_dir(dir)
+    Ok(to)
 }
 
 /// The order of precedence.

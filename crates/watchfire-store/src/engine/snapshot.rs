@@ -10,15 +10,12 @@ use watchfire_model::batch::Metadata;
 use super::open::write_layout_file;
 use super::{Engine, metrics_dir, tiers_dir, wal_dir};
 use crate::exemplars;
-use crate::file::{Disk, write_whole};
+use crate::file::{link_or_copy, write_whole};
 use crate::metrics::record;
 use crate::metrics::segment::Segment;
 use crate::metrics::tombstones::{self, Tombstone};
 use crate::stats::SnapshotReport;
 use crate::wal::{AppendError, SIGNAL_METRICS, Wal};
-
-/// How much is copied at once where a link is not possible.
-const COPY_BYTES: usize = 1 << 20;
 
 /// What a snapshot consists of, all of one moment.
 struct Content {
@@ -121,24 +118,4 @@ impl Engine {
             AppendError::Full(error) | AppendError::Poisoned(error) => error,
         })
     }
-}
-
-/// Gives a file a second name, or copies it to another file system.
-fn link_or_copy(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
-    let Err(refused) = disk.link(from, to) else { return Ok(()) };
-    if crate::file::is_full(&refused) {
-        return Err(refused);
-    }
-    let source = disk.open(from)?;
-    let target = disk.create(to)?;
-    let len = source.len()?;
-    let mut at = 0;
-    let mut buffer = vec![0; COPY_BYTES];
-    while at < len {
-        let part = &mut buffer[..(len - at).min(COPY_BYTES as u64) as usize];
-        source.read_exact_at(part, at)?;
-        target.write_all_at(part, at)?;
-        at += part.len() as u64;
-    }
-    target.sync()
 }

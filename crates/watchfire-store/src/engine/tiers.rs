@@ -31,7 +31,7 @@ fn week_at(time: i64) -> i64 {
 
 /// The first and the last moment of a week.
 fn span_of(week: i64) -> (i64, i64) {
-    (week * WEEK_MS + 1, (week + 1) * WEEK_MS)
+    (week.saturating_mul(WEEK_MS).saturating_add(1), week.saturating_add(1).saturating_mul(WEEK_MS))
 }
 
 /// The weeks that a segment touches; none when there are too many.

@@ -81,6 +81,29 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// How much is copied at once where a link is not possible.
+const COPY_BYTES: usize = 1 << 20;
+
+/// Gives a file a second name, or copies it to another file system.
+pub(crate) fn link_or_copy(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    let Err(refused) = disk.link(from, to) else { return Ok(()) };
+    if is_full(&refused) {
+        return Err(refused);
+    }
+    let source = disk.open(from)?;
+    let target = disk.create(to)?;
+    let len = source.len()?;
+    let mut at = 0;
+    let mut buffer = vec![0; COPY_BYTES];
+    while at < len {
+        let part = &mut buffer[..(len - at).min(COPY_BYTES as u64) as usize];
+        source.read_exact_at(part, at)?;
+        target.write_all_at(part, at)?;
+        at += part.len() as u64;
+    }
+    target.sync()
+}
+
 /// Reads a whole small file.
 pub(crate) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];

@@ -52,7 +52,11 @@ struct State {
     /// The change with which the process died was made, or half of it.
     dead: bool,
     changes: u64,
+    /// Done once, when a file has got this name.
+    when_named: Option<(PathBuf, Work)>,
 }
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl State {
     /// Counts a change; fails when the process that makes it is dead.
@@ -115,6 +119,11 @@ impl SimulatedDisk {
         let mut state = self.state();
         (state.room, state.syncs_until_error, state.writes_until_error, state.changes_until_death) = (None, None, None, None);
         state.dead = false;
+    }
+
+    /// Does something once, right after a file has got this name.
+    pub(crate) fn when_named(&self, path: &Path, work: impl FnOnce() + Send + 'static) {
+        self.state().when_named = Some((path.to_owned(), Box::new(work)));
     }
 
     /// What a power cut leaves: a new disk.
@@ -227,6 +236,9 @@ impl Disk for SimulatedDisk {
                 state.durable_names.insert(target, node);
             }
         }
+        let work = state.when_named.take_if(|(path, _)| path == to);
+        drop(state);
+        work.into_iter().for_each(|(_, work)| work());
         Ok(())
     }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -11,7 +11,7 @@ use watchfire_model::windows::Window;
 
 use super::head::{Frozen, SealedChunk, decode_xor, read_histograms};
 use super::histogram;
-use super::segment::{BlockCache, Opened, Origin, Segment, SegmentWriter, Tier};
+use super::segment::{self, BlockCache, Opened, Origin, Segment, SegmentWriter, Tier};
 use super::select::Assembly;
 use crate::file::Disk;
 
@@ -65,6 +65,22 @@ impl Place<'_> {
         let id = *self.next;
         *self.next += 1;
         id
+    }
+
+    /// Removes the segments of a flush that did not succeed, given in ascending order: nobody knows them, so a deletion would miss
+    /// them, and each further try would make more. The last one says that the log is not needed, so the others go only
+    /// when it is gone for good; until then they are as good as the log.
+    pub(crate) fn withdraw(&self, ids: std::ops::Range<u64>) -> io::Result<()> {
+        for (at, id) in ids.rev().enumerate() {
+            let path = segment::path_of(self.dir, id);
+            if self.disk.exists(&path)? {
+                self.disk.remove(&path)?;
+            }
+            if at == 0 {
+                self.disk.sync_dir(self.dir)?;
+            }
+        }
+        Ok(())
     }
 }
 

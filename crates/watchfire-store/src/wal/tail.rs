@@ -152,14 +152,15 @@ impl LogReader {
         loop {
             let written = self.progress.get();
             let Some(open) = &mut self.open else {
-                if !self.open_file(written)? {
-                    return Ok(None);
+                match self.open_file(written)? {
+                    Opened::Nothing => return Ok(None),
+                    Opened::Unreadable(bytes) => return Ok(Some(Found::Damaged(bytes))),
+                    Opened::File if self.epoch_told != Some(self.next.epoch) => {
+                        self.epoch_told = Some(self.next.epoch);
+                        return Ok(Some(Found::Epoch(self.next.epoch)));
+                    }
+                    Opened::File => continue,
                 }
-                if self.epoch_told != Some(self.next.epoch) {
-                    self.epoch_told = Some(self.next.epoch);
-                    return Ok(Some(Found::Epoch(self.next.epoch)));
-                }
-                continue;
             };
             let growing = self.next.file >= written.file;
             let end = if growing { written.offset } else { open.file.len()? };
@@ -196,7 +197,7 @@ impl LogReader {
     }
 
     /// Opens the next file that there is; numbers without a file are those of files that nobody wrote to.
-    fn open_file(&mut self, written: Position) -> io::Result<bool> {
+    fn open_file(&mut self, written: Position) -> io::Result<Opened> {
         for entry in self.disk.list(&self.dir)? {
             let Some(sequence) = sequence_of(&entry.name).filter(|s| (self.next.file..=written.file).contains(s)) else { continue };
             let file = match self.disk.open(&path_of(&self.dir, sequence)) {
@@ -204,27 +205,40 @@ impl LogReader {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let Some(header) = header_of(&*file, sequence) else {
-                if sequence < written.file {
-                    tracing::error!(file = %entry.name, "a file of the write-ahead log cannot be read by who reads behind it");
-                    continue;
+            let Some(header) = header_of(&*file, sequence)? else {
+                // The newest is being made at this moment.
+                if sequence >= written.file {
+                    return Ok(Opened::Nothing);
                 }
-                // It is being made at this moment.
-                return Ok(false);
+                tracing::error!(file = %entry.name, "a file of the write-ahead log cannot be read by who reads behind it");
+                self.next = Position { file: sequence + 1, offset: FILE_BEGIN, epoch: self.next.epoch };
+                return Ok(Opened::Unreadable(entry.len));
             };
             let offset = if sequence == self.next.file { self.next.offset.max(FILE_BEGIN) } else { FILE_BEGIN };
             self.next = Position { file: sequence, offset, epoch: header.epoch };
             self.open = Some(Open { file, window: Vec::new(), window_at: 0 });
-            return Ok(true);
+            return Ok(Opened::File);
         }
-        Ok(false)
+        Ok(Opened::Nothing)
     }
 }
 
-fn header_of(file: &dyn File, sequence: u64) -> Option<FileHeader> {
+/// What became of the next file.
+enum Opened {
+    File,
+    /// It has so many bytes and no head.
+    Unreadable(u64),
+    Nothing,
+}
+
+/// The head of a file, if it has one.
+fn header_of(file: &dyn File, sequence: u64) -> io::Result<Option<FileHeader>> {
     let mut head = [0; FILE_HEADER_BYTES];
-    file.read_exact_at(&mut head, 0).ok()?;
-    FileHeader::decode(&head).filter(|h| h.sequence == sequence && h.major <= MAJOR)
+    match file.read_exact_at(&mut head, 0) {
+        Ok(()) => Ok(FileHeader::decode(&head).filter(|h| h.sequence == sequence && h.major <= MAJOR)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Open {
@@ -271,7 +285,12 @@ pub(crate) fn epochs(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, u64, u
     let mut found = Vec::new();
     for entry in disk.list(dir)? {
         let Some(sequence) = sequence_of(&entry.name) else { continue };
-        if let Some(header) = disk.open(&path_of(dir, sequence)).ok().and_then(|f| header_of(&*f, sequence)) {
+        let file = match disk.open(&path_of(dir, sequence)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if let Some(header) = header_of(&*file, sequence)? {
             found.push((sequence, header.epoch, entry.len));
         }
     }

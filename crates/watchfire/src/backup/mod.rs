@@ -33,8 +33,12 @@ pub(crate) fn run(flags: &BackupFlags, environment: &Environment) -> ExitCode {
 fn end(outcome: Result<()>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     eprintln!("watchfire: {error:#}");
-    let newer = error.is::<Newer>() || matches!(error.downcast_ref::<OpenError>(), Some(OpenError::Newer { .. }));
-    if newer { ExitCode::from(3) } else { ExitCode::FAILURE }
+    if is_newer(&error) { ExitCode::from(3) } else { ExitCode::FAILURE }
+}
+
+/// Whether the cause is something that a newer program has made.
+fn is_newer(error: &anyhow::Error) -> bool {
+    error.is::<Newer>() || matches!(error.downcast_ref::<OpenError>(), Some(OpenError::Newer { .. }))
 }
 
 fn back_up(flags: &BackupFlags, environment: &Environment) -> Result<()> {
@@ -113,7 +117,8 @@ fn from_directory(dir: &Path, flags: &BackupFlags, mut target: Target) -> Result
 /// What became of the copy and of the removal of its snapshot: no error hides the other, and that of the copy comes first.
 fn both(copied: Result<()>, removed: Result<()>) -> Result<()> {
     match (copied, removed) {
-        (Err(copied), Err(removed)) => Err(anyhow!("{copied:#}; and {removed:#}")),
+        (Err(copied), Err(removed)) if !is_newer(&copied) => Err(anyhow!("{copied:#}; and {removed:#}")),
+        (Err(copied), Err(removed)) => Err(copied.context(format!("{removed:#}"))),
         (copied, removed) => copied.and(removed),
     }
 }

@@ -11,7 +11,7 @@ use watchfire_model::time::SystemClock;
 use watchfire_store::{Options, Store};
 
 use super::manifest::{self, Manifest, Sum};
-use super::{end, private_file, sync_below, sync_parent, tar};
+use super::{both, end, private_file, sync_below, sync_parent, tar};
 use crate::command_line::RestoreFlags;
 
 /// Runs the command.
@@ -45,10 +45,7 @@ fn put_back(source: &Path, target: &Path) -> Result<()> {
             println!("restored {files} files to {}", target.display());
             Ok(())
         }
-        Err(error) => {
-            fs::remove_dir_all(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
-            Err(error)
-        }
+        Err(error) => both(Err(error), fs::remove_dir_all(&partial).with_context(|| format!("cannot remove {}", partial.display()))),
     }
 }
 

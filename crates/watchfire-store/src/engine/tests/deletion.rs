@@ -228,3 +228,49 @@ fn a_snapshot_holds_what_was_acknowledged_and_has_its_name_when_it_is_whole() {
         }
     }
 }
+
+#[test]
+fn a_deletion_survives_that_others_are_forgotten_meanwhile() {
+    let disk = SimulatedDisk::default();
+    let (engine, all) = filled(&disk);
+    let engine = Arc::new(engine);
+    // The first deletion is of a file that is gone, so that its mark can go.
+    engine.delete_series(&of(0), i64::MIN, i64::MAX).unwrap();
+    engine.merge_all().unwrap();
+    let keeper = engine.clone();
+    // As the keeper does after a merge; only its thread is another one.
+    disk.when_named(Path::new("/data/tombstones"), move || keeper.prune_tombstones().unwrap());
+    engine.delete_series(&of(1), i64::MIN, i64::MAX).unwrap();
+    let expected = without(&without(&all, 0, i64::MIN, i64::MAX), 1, i64::MIN, i64::MAX);
+    assert_eq!(everything(&engine), expected);
+    drop(engine);
+    assert_eq!(everything(&open(&disk)), expected, "after a restart");
+    let engine = open(&disk);
+    engine.prune_tombstones().unwrap();
+    assert_eq!(engine.stats().tombstones, 1);
+}
+
+#[test]
+fn a_flush_that_fails_leaves_nothing_that_brings_deleted_samples_back() {
+    let segments = |disk: &SimulatedDisk| disk.files().into_keys().filter(|path| path.starts_with("/data/metrics")).collect::<Vec<_>>();
+    let mut failed = 0;
+    for writes in 0.. {
+        let disk = SimulatedDisk::default();
+        let engine = open(&disk);
+        for day in [2, 1, 0] {
+            engine.write(&batch(&[(series(0), NOW - day * DAY, 1.0), (series(1), NOW - day * DAY, 2.0)])).unwrap();
+        }
+        disk.fail_write_after(writes);
+        if engine.flush().is_ok() {
+            break;
+        }
+        failed += 1;
+        assert_eq!(segments(&disk), Vec::<std::path::PathBuf>::new(), "tries on a full disk must not fill it further");
+        disk.heal();
+        let expected = without(&everything(&engine), 1, i64::MIN, i64::MAX);
+        engine.delete_series(&of(1), i64::MIN, i64::MAX).unwrap();
+        drop(engine);
+        assert_eq!(everything(&open(&disk)), expected, "write {writes}");
+    }
+    assert!(failed > 10, "{failed}");
+}

@@ -200,3 +200,19 @@ fn r02_death_at_every_step_of_a_tier_loses_nothing() {
         assert_eq!((engine.stats().tiers, engine.stats().quarantined), (4, 0), "step {step}");
     }
 }
+
+#[test]
+fn the_ends_of_time_have_weeks_too() {
+    let (disk, clock) = (SimulatedDisk::default(), ManualClock::new(Timestamp(NOW)));
+    let engine = reopen(&disk, &clock);
+    for time in [i64::MIN, i64::MAX - WEEK, i64::MAX] {
+        engine.write_within(&batch(&[(series(0), time, 1.0)]), i64::MAX).unwrap();
+        engine.flush().unwrap();
+    }
+    let all = everything(&engine);
+    for _ in 0..9 {
+        engine.downsample().unwrap();
+    }
+    assert_eq!(everything(&engine), all);
+    drop((windows(&engine, i64::MIN, i64::MAX), engine.kept_windows()));
+}

@@ -38,6 +38,8 @@ pub(crate) struct SegmentWriter<'a> {
     footer: Footer,
     /// The version that a reader must know.
     major: u16,
+    /// Whether the file has its name already.
+    named: bool,
 }
 
 impl<'a> SegmentWriter<'a> {
@@ -64,6 +66,7 @@ impl<'a> SegmentWriter<'a> {
             runs: Vec::new(),
             footer: Footer { min: i64::MAX, max: i64::MIN, ..Footer::default() },
             major: MAJOR_FLOATS,
+            named: false,
         })
     }
 
@@ -192,6 +195,7 @@ impl<'a> SegmentWriter<'a> {
         self.file.sync()?;
         let path = path_of(self.dir, self.id);
         self.disk.rename(&self.temporary, &path)?;
+        self.named = true;
         self.disk.sync_dir(self.dir)?;
         Ok(path)
     }
@@ -215,12 +219,13 @@ impl<'a> SegmentWriter<'a> {
 
     /// Gives up: removes what was written.
     pub(crate) fn abandon(self) {
-        remove(self.disk, &self.temporary);
+        let path = if self.named { path_of(self.dir, self.id) } else { self.temporary };
+        remove(self.disk, &path);
     }
 }
 
-fn remove(disk: &dyn Disk, temporary: &Path) {
-    if let Err(error) = disk.remove(temporary) {
-        tracing::warn!(%error, file = %temporary.display(), "cannot remove an unfinished segment");
+fn remove(disk: &dyn Disk, path: &Path) {
+    if let Err(error) = disk.remove(path) {
+        tracing::warn!(%error, file = %path.display(), "cannot remove an unfinished segment");
     }
 }
