@@ -188,3 +188,84 @@ describe.skipIf(!BINARY || !chromiumIsThere())("on the real server with services
     expect(faults).toEqual([]);
   }, 240_000);
 });
+
+describe.skipIf(!BINARY || !chromiumIsThere())("on the real server with dead letters", () => {
+  const server = new Watchfire();
+  let browser: Browser;
+
+  beforeAll(async () => {
+    await server.start();
+    browser = await open();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server.stop();
+  });
+
+  async function post(path: string, body: unknown): Promise<Record<string, unknown>> {
+    const answer = await fetch(server.address + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
+    return (await answer.json()) as Record<string, unknown>;
+  }
+
+  /** A job that a worker gives up on. */
+  async function bury(queue: string, image: number): Promise<void> {
+    await post(`/api/queues/${queue}/jobs`, { camera_id: "front_door", file_path: `/images/${image}.jpg` });
+    const { jobs } = (await post(`/api/queues/${queue}/lease?worker=test`, {})) as { jobs: { lease: string }[] };
+    await post(`/api/queues/${queue}/leases/${jobs[0]?.lease}/fail`, { error: `timeout at image ${image}`, error_type: "TimeoutError", retry: false });
+  }
+
+  async function queues(): Promise<Record<string, { waiting: number; dead: number }>> {
+    const list = (await (await fetch(`${server.address}/api/queues`)).json()) as { name: string; waiting: number; dead: number }[];
+    return Object.fromEntries(list.map((it) => [it.name, { waiting: it.waiting, dead: it.dead }]));
+  }
+
+  test("dlq_14_questions_do_what_they_say_and_nothing_before", async ({ skip }) => {
+    if ((await fetch(`${server.address}/api/queues`)).status === 404) {
+      console.error("SKIPPED: the server in WATCHFIRE_BIN has no queues");
+      skip();
+    }
+    for (let image = 0; image < 23; image += 1) await bury("detection_queue", image);
+    await bury("analysis_queue", 1);
+    const { page, foreign, faults } = await watched(browser, `${server.address}/settings/dlq`);
+    const badge = () => page.locator("[data-total]").getAttribute("data-total");
+    const panel = (name: string) => page.locator(`[data-queue="${name}"]`);
+    await until("the badge", badge, (it) => it === "24");
+    await panel("dlq:detection_queue").locator("summary").first().click();
+    await panel("dlq:detection_queue").getByText("1–20 of 23").waitFor();
+    await panel("dlq:detection_queue").getByText("timeout at image 0", { exact: true }).waitFor();
+
+    // One job goes back alone.
+    await panel("dlq:detection_queue").getByRole("button", { name: "Requeue this job" }).first().click();
+    await until("the badge", badge, (it) => it === "23");
+    expect((await queues())["detection_queue"]).toEqual({ waiting: 1, dead: 22 });
+
+    // Clearing asks, deletes, and is undone.
+    await panel("dlq:detection_queue").getByRole("button", { name: "Clear All" }).click();
+    await page.keyboard.press("Escape");
+    expect((await queues())["detection_queue"]).toEqual({ waiting: 1, dead: 22 });
+    await panel("dlq:detection_queue").getByRole("button", { name: "Clear All" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Clear 22 jobs" }).click();
+    await until("the badge", badge, (it) => it === "1");
+    expect((await queues())["detection_queue"]).toEqual({ waiting: 1, dead: 0 });
+    await page.locator(".done").getByRole("button", { name: "Undo" }).click();
+    await until("the badge", badge, (it) => it === "23");
+    expect((await queues())["detection_queue"]).toEqual({ waiting: 1, dead: 22 });
+
+    // Requeueing all asks and empties the dead letters.
+    await panel("dlq:detection_queue").getByRole("button", { name: "Requeue All" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Requeue 22 jobs" }).click();
+    await until("the badge", badge, (it) => it === "1");
+    expect((await queues())["detection_queue"]).toEqual({ waiting: 23, dead: 0 });
+
+    // One job of the other queue, by its address.
+    await panel("dlq:analysis_queue").locator("summary").first().click();
+    await panel("dlq:analysis_queue").getByText("Details").click();
+    await panel("dlq:analysis_queue").getByRole("link", { name: "Link to this job" }).click();
+    await page.getByRole("region", { name: "One job of dlq:analysis_queue" }).getByText("TimeoutError").waitFor();
+    await page.locator("[data-audit] summary").click();
+    await until("trail", () => page.locator("[data-audit] li").count(), (it) => it === 4);
+    expect(foreign).toEqual([]);
+    expect(faults).toEqual([]);
+  }, 120_000);
+});
