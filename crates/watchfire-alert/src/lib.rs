@@ -2,5 +2,7 @@
 //! receivers. It evaluates over any `read::Source` and delivers through `watchfire-net`; it stores nothing but small state and
 //! answers no HTTP route of ours.
 
+pub mod manager;
+pub mod receivers;
 pub mod rules;
 pub mod template;

@@ -1,15 +1,17 @@
 //! Configuration documents as trees with positions, and typed reading that collects every finding at once.
 //!
 //! A crate that owns a configuration reads it with `Reader`: the keys it asks for are the keys that exist,
-//! everything else is an error that names the nearest valid key. Not a schema language, and not a writer of YAML.
+//! everything else is an error that names the nearest valid key. Not a schema language.
 
 mod reader;
+mod write;
 mod yaml;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use reader::{Context, Reader};
+pub use write::{without_password, write_yaml};
 pub use yaml::parse_yaml;
 
 /// How bad a finding is.

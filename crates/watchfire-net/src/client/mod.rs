@@ -2,6 +2,7 @@
 //! credentials that never follow to another host, directly or through a proxy. It reads no configuration and retries nothing.
 
 mod caller;
+mod config;
 pub mod oauth2;
 mod options;
 mod pass;
@@ -25,6 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::ServerName;
 
 pub use self::caller::{CallError, Caller};
+pub use self::config::{Locate, read_http_options, read_secret, read_tls_options};
 pub use self::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 use self::pass::Within;
 pub use self::pass::{Passed, Phases, Pooling, Relayed, RelayedBody};
