@@ -106,7 +106,7 @@ fn common<'a>(mut sets: impl Iterator<Item = &'a Labels> + Clone) -> Labels {
 }
 
 /// The order in which alerts are shown: by job, by instance, then by all labels.
-pub(super) fn sort(alerts: &mut [Told]) {
+pub(in crate::manager) fn sort(alerts: &mut [Told]) {
     // An alert without the label comes after those that have it.
     fn key(labels: &Labels) -> (bool, &str, bool, &str) {
         let (job, instance) = (labels.get("job"), labels.get("instance"));

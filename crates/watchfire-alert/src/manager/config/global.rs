@@ -123,7 +123,7 @@ impl Global {
 
 fn read_smtp(reader: &Reader<'_>, locate: Locate<'_>) -> Smtp {
     let smarthost = reader.text("smtp_smarthost").filter(|t| !t.is_empty());
-    if smarthost.as_deref().is_some_and(|host| !host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())) {
+    if smarthost.as_deref().is_some_and(|host| host.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
         reader.error_at("smtp_smarthost", "must be host:port");
     }
     Smtp {

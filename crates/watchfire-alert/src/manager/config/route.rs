@@ -54,7 +54,7 @@ pub enum GroupBy {
 
 impl Route {
     /// The routes that an alert ends at.
-    pub fn route(self: &Arc<Route>, labels: &Labels) -> Vec<Arc<Route>> {
+    pub fn ends(self: &Arc<Route>, labels: &Labels) -> Vec<Arc<Route>> {
         let mut found = Vec::new();
         self.descend(labels, &mut found);
         found

@@ -128,7 +128,7 @@ receivers:
 }
 
 fn ends(config: &Config, labels: &[(&str, &str)]) -> Vec<String> {
-    config.route.route(&Labels::from_pairs(labels.iter().copied())).iter().map(|r| r.receiver.clone()).collect()
+    config.route.ends(&Labels::from_pairs(labels.iter().copied())).iter().map(|r| r.receiver.clone()).collect()
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn routing_descends_continues_and_inherits() {
     assert_eq!(ends(&config, &[("team", "x"), ("severity", "critical")]), ["pager", "y"]);
     assert_eq!(ends(&config, &[("team", "x"), ("env", "test")]), ["x"]);
     assert_eq!(ends(&config, &[("team", "y")]), ["y"]);
-    let pager = &config.route.route(&Labels::from_pairs([("team", "x"), ("severity", "critical")]))[0];
+    let pager = &config.route.ends(&Labels::from_pairs([("team", "x"), ("severity", "critical")]))[0];
     assert_eq!((pager.group_wait_ms, pager.repeat_interval_ms, pager.group_by.clone()), (5_000, 3 * 3_600_000, GroupBy::All));
     assert_eq!(pager.key, r#"{}/{team="x"}/{severity=~"crit.*"}"#);
     assert_eq!(pager.group_key(&Labels::from_pairs([("b", "2"), ("a", "1")])), r#"{}/{team="x"}/{severity=~"crit.*"}:{a="1", b="2"}"#);
@@ -203,7 +203,7 @@ fn pis_19_critical_goes_to_the_webhook() {
 fn vms_25_to_28_routes_of_the_video_system() {
     let Some(text) = seed("004_501_alertmanager.yml") else { return };
     let config = config(&text);
-    let at = |severity: &str| config.route.route(&Labels::from_pairs([("severity", severity)]))[0].clone();
+    let at = |severity: &str| config.route.ends(&Labels::from_pairs([("severity", severity)]))[0].clone();
     let (critical, warning, other) = (at("critical"), at("warning"), at("info"));
     assert_eq!((other.group_wait_ms, other.group_interval_ms, other.repeat_interval_ms), (30_000, 300_000, 14_400_000));
     assert_eq!(
