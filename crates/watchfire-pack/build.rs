@@ -1,4 +1,4 @@
-//! Lists the catalogs of the shipped packs, so that a new file in `packs/<name>/catalog/` is built in by being there.
+//! Lists the catalogs and rules of the shipped packs, so that a new file in `packs/<name>/catalog/` or `rules/` is built in by being there.
 //! It reads names only; the contents are checked by the tests.
 
 use std::fmt::Write as _;
@@ -8,21 +8,27 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs");
     println!("cargo:rerun-if-changed={}", packs.display());
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
+    fs::write(Path::new(&out).join("builtin.rs"), list(&packs, "catalog", "CatalogFile")?)?;
+    fs::write(Path::new(&out).join("rules.rs"), list(&packs, "rules", "RuleText")?)
+}
+
+/// The YAML files of one folder of every pack, as a list of structures in Rust.
+fn list(packs: &Path, folder: &str, structure: &str) -> io::Result<String> {
     let mut list = String::from("&[\n");
-    for pack in entries(&packs)? {
-        let catalog = pack.join("catalog");
-        println!("cargo:rerun-if-changed={}", catalog.display());
-        for file in entries(&catalog)?.into_iter().filter(|f| f.extension().is_some_and(|e| e == "yml")) {
+    for pack in entries(packs)? {
+        let inside = pack.join(folder);
+        println!("cargo:rerun-if-changed={}", inside.display());
+        for file in entries(&inside)?.into_iter().filter(|f| f.extension().is_some_and(|e| e == "yml")) {
             let (pack, name) = (name_of(&pack), name_of(&file));
             let path = fs::canonicalize(&file)?;
             println!("cargo:rerun-if-changed={}", path.display());
             // Writing to a String cannot fail.
-            let _infallible = writeln!(list, "CatalogFile {{ pack: {pack:?}, path: \"packs/{pack}/catalog/{name}\", text: include_str!({path:?}) }},");
+            let _infallible = writeln!(list, "{structure} {{ pack: {pack:?}, path: \"packs/{pack}/{folder}/{name}\", text: include_str!({path:?}) }},");
         }
     }
     list.push(']');
-    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
-    fs::write(Path::new(&out).join("builtin.rs"), list)
+    Ok(list)
 }
 
 /// The entries of a folder in order of name; none when there is no such folder.

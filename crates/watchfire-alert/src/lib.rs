@@ -5,4 +5,5 @@
 pub mod manager;
 pub mod receivers;
 pub mod rules;
+pub mod sender;
 pub mod template;

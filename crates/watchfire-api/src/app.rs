@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use watchfire_alert::rules::GroupView;
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
@@ -60,6 +61,12 @@ pub struct Rooms {
     pub targets: Ask<Vec<TargetStatus>>,
     /// The names of all scrape jobs, those without targets included.
     pub scrape_pools: Ask<Vec<String>>,
+    /// Groups of rules with their alerts.
+    pub rule_groups: Ask<Vec<GroupView>>,
+    /// The addresses of Alertmanagers outside that are told of alerts.
+    pub alertmanagers: Ask<Vec<String>>,
+    /// Memory that queries and rules share.
+    pub query_memory: MemoryPool,
     /// All watched services. A service that is missing here is not configured.
     pub services: Ask<Vec<ServiceStatus>>,
     /// What supervises services.
@@ -142,8 +149,6 @@ pub struct QueryLimits {
     pub samples_max: u64,
     /// Bytes held at once.
     pub memory_max: u64,
-    /// Bytes held at once by all queries together.
-    pub memory_pool: u64,
     /// How far back a value still counts as the present one.
     pub lookback: Duration,
 }
@@ -157,7 +162,6 @@ impl Default for QueryLimits {
             points_max: 11_000,
             samples_max: 5_000_000,
             memory_max: 64 << 20,
-            memory_pool: 256 << 20,
             lookback: Duration::from_secs(300),
         }
     }
@@ -309,7 +313,6 @@ pub struct App {
     others: OnceLock<Vec<Spec>>,
     openapi: OnceLock<Bytes>,
     started: Duration,
-    memory: MemoryPool,
 }
 impl App {
     /// Puts the faces on top of the rest of the house.
@@ -317,8 +320,7 @@ impl App {
         let started = rooms.clock.monotonic();
         let queries = QueryGate::new(&rooms.limits, &rooms.meter);
         let hub = Hub::new(&rooms.meter);
-        let memory = MemoryPool::new(rooms.limits.memory_pool);
-        Arc::new(App { hub, queries, others: OnceLock::new(), openapi: OnceLock::new(), started, memory, rooms })
+        Arc::new(App { hub, queries, others: OnceLock::new(), openapi: OnceLock::new(), started, rooms })
     }
     /// Names routes that others serve beside the faces (authentication), so that they are described too. The first call
     /// counts; it comes before the first request.
@@ -342,6 +344,6 @@ impl App {
     pub fn budget(&self, timeout: Option<Duration>) -> Budget {
         let limits = &self.rooms.limits;
         let timeout = timeout.map_or(limits.timeout, |t| t.min(limits.timeout));
-        Budget::within(Some(self.memory.clone()), self.rooms.clock.clone(), timeout, limits.samples_max, limits.memory_max)
+        Budget::within(Some(self.rooms.query_memory.clone()), self.rooms.clock.clone(), timeout, limits.samples_max, limits.memory_max)
     }
 }

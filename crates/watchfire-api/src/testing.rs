@@ -53,6 +53,8 @@ pub(crate) struct Held {
     pub(crate) gpu: Vec<GpuSample>,
     pub(crate) targets: Vec<TargetStatus>,
     pub(crate) services: Vec<ServiceStatus>,
+    pub(crate) rule_groups: Vec<watchfire_alert::rules::GroupView>,
+    pub(crate) alertmanagers: Vec<String>,
     pub(crate) storage: StorageStats,
     pub(crate) preview: Cleanup,
     pub(crate) families: Vec<Family>,
@@ -421,6 +423,15 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
             Arc::new(move || house.held().targets.iter().map(|t| t.scrape_pool.clone()).chain(["idle".to_owned()]).collect())
         },
         services: Arc::new(move || services.held().services.clone()),
+        rule_groups: {
+            let house = house.clone();
+            Arc::new(move || house.held().rule_groups.clone())
+        },
+        alertmanagers: {
+            let house = house.clone();
+            Arc::new(move || house.held().alertmanagers.clone())
+        },
+        query_memory: watchfire_model::read::MemoryPool::new(256 << 20),
         supervisor,
         workers: Arc::new(Vec::new),
         storage: Arc::new(move || storage.held().storage.clone()),

@@ -4,3 +4,4 @@
 //! who produces them. The format is described in `docs/reference/catalogs.md`; the shipped files are in `packs/`.
 
 pub mod catalog;
+pub mod rules;

@@ -8,6 +8,7 @@ mod logging;
 mod memory;
 mod query;
 mod remote;
+mod rule_files;
 mod serve;
 mod settings;
 

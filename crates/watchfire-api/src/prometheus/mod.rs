@@ -13,6 +13,9 @@ mod parse;
 pub(crate) mod promql;
 mod query;
 mod read;
+mod rules;
+#[cfg(test)]
+mod rules_tests;
 mod status;
 mod targets;
 #[cfg(test)]
@@ -74,9 +77,9 @@ fn target_routes() -> Vec<Route<Arc<App>>> {
         Route::get("/api/v1/targets", Level::Read, targets::targets).summary("Scrape targets and how they are"),
         Route::get("/api/v1/targets/metadata", Level::Read, targets::targets_metadata).summary("Metadata by target"),
         Route::get("/api/v1/scrape_pools", Level::Read, targets::scrape_pools).summary("Names of scrape pools"),
-        Route::get("/api/v1/rules", Level::Read, status::rules).summary("Rule groups: none yet"),
-        Route::get("/api/v1/alerts", Level::Read, status::alerts).summary("Active alerts: none yet"),
-        Route::get("/api/v1/alertmanagers", Level::Read, status::alertmanagers).summary("Alertmanagers: none yet"),
+        Route::get("/api/v1/rules", Level::Read, rules::rules).summary("Groups of rules with their alerts"),
+        Route::get("/api/v1/alerts", Level::Read, rules::alerts).summary("Alerts that are pending or firing"),
+        Route::get("/api/v1/alertmanagers", Level::Read, rules::alertmanagers).summary("Alertmanagers outside that are told"),
     ]
 }
 

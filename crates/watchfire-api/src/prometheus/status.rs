@@ -135,27 +135,6 @@ fn tsdb_of(app: &App, budget: &Budget, limit: usize) -> Result<Success, ApiError
     })))
 }
 
-/// `GET /api/v1/rules`.
-pub(crate) async fn rules(request: Request) -> Result<Success, ApiError> {
-    let params = Params::read(request).await?;
-    if let Some(kind) = params.get("type")
-        && !matches!(kind.to_lowercase().as_str(), "alert" | "record")
-    {
-        return Err(ApiError::parameter("type", format!("not supported value {kind:?}")));
-    }
-    Ok(Success::of(&json!({ "groups": [] })))
-}
-
-/// `GET /api/v1/alerts`.
-pub(crate) async fn alerts() -> Success {
-    Success::of(&json!({ "alerts": [] }))
-}
-
-/// `GET /api/v1/alertmanagers`.
-pub(crate) async fn alertmanagers() -> Success {
-    Success::of(&json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))
-}
-
 /// `GET /api/v1/notifications`: what the page of Prometheus should show above everything else; there is nothing of the kind.
 pub(crate) async fn notifications() -> Success {
     Success::of(&json!([]))

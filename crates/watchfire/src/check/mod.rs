@@ -1,31 +1,30 @@
 //! `watchfire check`: every file, all findings with file:line:column, exit code 0, 1 or 2. It starts nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use watchfire_alert::rules;
+use watchfire_alert::rules::{self, unit};
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 
 use crate::command_line::CheckFlags;
+use crate::rule_files;
 use crate::serve::prometheus;
 use crate::settings::{self, Environment, FOREIGN, Flags, Foreign, ForeignFile};
 
 /// Runs the command.
 pub(crate) fn run(flags: CheckFlags, environment: &Environment) -> ExitCode {
     let mut findings = Vec::new();
-    let mut files = flags.files;
+    let files = flags.files;
     let wanted = Flags { config: flags.config, monitoring_dir: flags.monitoring_dir, ..Flags::default() };
     // Without a file of ours to check, only the named files count; a watchfire.yml that happens to lie here is not meant then.
     if wanted.config.is_some() || wanted.monitoring_dir.is_some() || files.is_empty() {
         match settings::load(&wanted, environment) {
             Ok(loaded) => {
                 findings.extend(loaded.findings);
-                for foreign in &loaded.settings.foreign {
+                for foreign in loaded.settings.foreign.iter().filter(|f| f.kind.key != "prometheus") {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
-                if let Some(dir) = &loaded.settings.monitoring_dir {
-                    files.extend(rule_files(dir));
-                }
+                findings.extend(prometheus::read_all(&loaded.settings, environment).1);
             }
             Err(errors) => findings.extend(errors),
         }
@@ -59,21 +58,8 @@ fn check_foreign(foreign: &Foreign, inside: &Path) -> Vec<Finding> {
     }
     match &foreign.source {
         ForeignFile::Path(path) => check_file(path),
-        ForeignFile::Content(node) => prometheus::read_node(&inside.display().to_string(), node, inside, None, &Environment::default()).findings,
+        ForeignFile::Content(_) => Vec::new(),
     }
-}
-
-fn rule_files(dir: &Path) -> Vec<PathBuf> {
-    let is_rules = |p: &PathBuf| p.to_string_lossy().contains("rules") && matches!(p.extension().and_then(|e| e.to_str()), Some("yml" | "yaml"));
-    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .chain(std::fs::read_dir(dir.join("rules")).into_iter().flatten())
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.is_file() && is_rules(p))
-        .collect();
-    found.sort();
-    found
 }
 
 fn whole(file: &str, severity: Severity, message: String) -> Finding {
@@ -104,13 +90,20 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     if file.starts_with("watchfire") {
         return settings::load(&Flags { config: Some(path.to_path_buf()), ..Flags::default() }, &Environment::default()).map_or_else(|e| e, |l| l.findings);
     }
+    if unit::is_test_file(node) {
+        return rule_files::test(path, name, node);
+    }
     if node.get("groups").is_some() && node.get("scrape_configs").is_none() {
-        return rules::file::read_node(name, node, None).findings;
+        return rules::file::read_node(name, node, Some(&*rule_files::templates())).findings;
     }
     // Promtail's file has scrape_configs too.
     let promtail = node.get("clients").is_some() || node.get("positions").is_some();
     if (node.get("scrape_configs").is_some() && !promtail) || FOREIGN[0].is_named(file) {
-        return prometheus::read_node(name, node, path, None, &Environment::default()).findings;
+        let mut parsed = prometheus::read_node(name, node, path, None, &Environment::default());
+        if let Some(config) = &parsed.config {
+            parsed.findings.extend(rule_files::load(config, None, &[]).findings);
+        }
+        return parsed.findings;
     }
     vec![whole(name, Severity::Warning, "is well-formed, but of no kind that this version can check further".to_owned())]
 }
@@ -142,6 +135,8 @@ fn line_findings(name: &str, text: &str, bad: impl Fn(&str) -> bool, message: &s
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn check(file: &str, text: &str, expected: &[&str]) {

@@ -41,6 +41,10 @@ impl Bound {
         let ip = if self.address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.address.ip() };
         SocketAddr::new(ip, self.address.port()).to_string()
     }
+    /// Where the page is found from here.
+    pub(crate) fn own_url(&self, settings: &Settings) -> String {
+        format!("{}://{}", if settings.server.tls.is_some() { "https" } else { "http" }, self.own_address())
+    }
 }
 
 /// Takes the addresses before anything is opened or written.

@@ -1,5 +1,7 @@
 //! `watchfire serve`: puts the rooms together, runs them, takes them apart in order. It decides nothing that a room decides.
 
+mod alerting;
+mod alertmanagers;
 mod listen;
 mod maintenance;
 pub(crate) mod prometheus;
@@ -22,7 +24,6 @@ use watchfire_collect::gpu::database::Address;
 use watchfire_collect::gpu::{self, GpuMonitor};
 use watchfire_collect::host::{self, HostCollector};
 use watchfire_collect::own::{self, OwnCollector};
-use watchfire_collect::scrape::config::PrometheusConfig;
 use watchfire_collect::scrape::{self, Manager};
 use watchfire_forward::read::{Parts as ReadParts, RemoteSource};
 use watchfire_forward::write::{Forwarder, Parts as WriteParts};
@@ -30,6 +31,7 @@ use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::record::Recorder;
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::meter::Meter;
+use watchfire_model::read::MemoryPool;
 use watchfire_model::time::{SharedClock, SystemClock};
 use watchfire_net::client::{Caller, Client};
 use watchfire_net::tasks::Tasks;
@@ -37,6 +39,7 @@ use watchfire_net::tls::{ClientTls, client_config};
 use watchfire_pack::catalog::Catalogs;
 use watchfire_store::{OpenError, Options, Store};
 
+use self::prometheus::Configured;
 use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
 use crate::{logging, memory};
 
@@ -57,7 +60,7 @@ const RECORD_INTERVAL: Duration = Duration::from_secs(5);
 /// Runs the command.
 pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
     memory::use_few_arenas(&environment);
-    let (settings, prometheus) = match configure(&flags, &environment) {
+    let (settings, configured) = match configure(&flags, &environment) {
         Ok(configured) => configured,
         Err(findings) => {
             for finding in &findings {
@@ -73,7 +76,7 @@ pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
             return ExitCode::from(2);
         }
     }
-    match start(settings, prometheus, flags, environment) {
+    match start(settings, configured, flags, environment) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("watchfire: {}", without_repetition(&error));
@@ -88,20 +91,20 @@ pub(crate) fn run(flags: Flags, environment: Environment) -> ExitCode {
     }
 }
 
-/// Settings and Prometheus configuration, or every error there is. Warnings are printed and do not stop anybody.
-fn configure(flags: &Flags, environment: &Environment) -> Result<(Settings, PrometheusConfig), Vec<Finding>> {
+/// Settings, Prometheus configuration and rules, or every error there is. Warnings are printed and do not stop anybody.
+fn configure(flags: &Flags, environment: &Environment) -> Result<(Settings, Configured), Vec<Finding>> {
     let loaded = settings::load(flags, environment)?;
-    let parsed = prometheus::read(&loaded.settings, environment);
-    for finding in loaded.findings.iter().chain(&parsed.findings).filter(|f| f.severity == Severity::Warning) {
+    let (configured, findings) = prometheus::read_all(&loaded.settings, environment);
+    for finding in loaded.findings.iter().chain(&findings).filter(|f| f.severity == Severity::Warning) {
         eprintln!("{finding}");
     }
-    let config = parsed.config.ok_or(parsed.findings)?;
+    let configured = configured.ok_or(findings)?;
     let mut settings = loaded.settings;
-    settings.storage.take_over(&config.storage);
-    Ok((settings, config))
+    settings.storage.take_over(&configured.prometheus.storage);
+    Ok((settings, configured))
 }
 
-fn start(settings: Settings, prometheus: PrometheusConfig, flags: Flags, environment: Environment) -> Result<ExitCode> {
+fn start(settings: Settings, configured: Configured, flags: Flags, environment: Environment) -> Result<ExitCode> {
     let clock = SystemClock::shared();
     logging::start(&settings.log, clock.clone())?;
     // Two workers serve an edge box; blocking threads are for file and query work and go away when idle.
@@ -113,12 +116,12 @@ fn start(settings: Settings, prometheus: PrometheusConfig, flags: Flags, environ
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(Box::pin(serve(settings, prometheus, flags, environment, clock)));
+    let outcome = runtime.block_on(Box::pin(serve(settings, configured, flags, environment, clock)));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, environment: Environment, clock: SharedClock) -> Result<ExitCode> {
+async fn serve(settings: Settings, configured: Configured, flags: Flags, environment: Environment, clock: SharedClock) -> Result<ExitCode> {
     let meter = Meter::new();
     let tasks = Tasks::new(&meter);
     let mut signals = Signals::new()?;
@@ -144,23 +147,39 @@ async fn serve(settings: Settings, prometheus: PrometheusConfig, flags: Flags, e
     let own_token = auth.is_enabled().then(|| auth.own_token().clone());
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
     let scraping = scraping::Thread::start()?;
-    let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases, &gate, &tasks, &clock, &meter);
+    let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases.clone(), &gate, &tasks, &clock, &meter);
     let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, store.state(), &clock, &meter)?);
     let disk_bytes = rustix::fs::statvfs(&settings.server.data_dir).map(|s| s.f_blocks * s.f_frsize).ok();
     store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max, disk_bytes));
     let supervisor = supervision::open(&settings, store.state(), &recorder, &clock, &meter)?;
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
+    let query_memory = MemoryPool::new(memory::shares(settings.memory_limit).queries);
+    let alerting = alerting::Parts {
+        source: remote.clone(),
+        sink: gate.clone(),
+        memory: query_memory.clone(),
+        caller: caller(&environment, &clock),
+        aliases,
+        tasks: tasks.clone(),
+        meter: meter.clone(),
+        clock: clock.clone(),
+        own_url: bound.own_url(&settings),
+    };
+    let alerting = Arc::new(alerting::Alerting::new(alerting, &settings));
     let carried_out_by = prometheus::CarriedOutBy {
         manager: manager.clone(),
         protocols: protocols.clone(),
         forwarder: forwarder.clone(),
         remote: remote.clone(),
         supervisor: supervisor.clone(),
+        alerting: alerting.clone(),
     };
-    let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, prometheus));
+    let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, configured));
     let parts = rooms::Parts {
         store: store.clone(),
         query_source: remote,
+        query_memory,
+        alerting,
         gate: gate.clone(),
         recorder: recorder.clone(),
         gpu: gpu.clone(),

@@ -1,9 +1,10 @@
-//! The part of the configuration that is a `prometheus.yml`: read it, hand it to those who carry it out, and do so
+//! The part of the configuration that is a `prometheus.yml`, and the rule files with it: read it, hand it to those who carry it out, and do so
 //! again on reload. All or nothing: an error leaves what runs as it is.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use watchfire_alert::rules::file::RuleFile;
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::scrape::Manager;
 use watchfire_collect::scrape::config::{Outside, Parsed, PrometheusConfig, parse, parse_node};
@@ -14,7 +15,9 @@ use watchfire_model::meter::Gauge;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_pipeline::supervision::{self, Supervisor};
 
+use super::alerting::Alerting;
 use super::protocols::Protocols;
+use crate::rule_files;
 use crate::settings::{self, Environment, Flags, ForeignFile, Settings};
 
 /// Reads the Prometheus configuration that the settings name; an empty one when they name none.
@@ -31,6 +34,22 @@ pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
             environment,
         ),
     }
+}
+
+/// A `prometheus.yml` and its rules.
+pub(crate) struct Configured {
+    pub(crate) prometheus: PrometheusConfig,
+    pub(crate) rules: Vec<RuleFile>,
+}
+
+/// Reads the Prometheus configuration that the settings name, and all rules; nothing when a finding is an error.
+pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
+    let Parsed { config, mut findings } = read(settings, environment);
+    let Some(prometheus) = config else { return (None, findings) };
+    let loaded = rule_files::load(&prometheus, settings.monitoring_dir.as_deref(), &settings.packs);
+    findings.extend(loaded.findings);
+    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    ((!failed).then_some(Configured { prometheus, rules: loaded.files }), findings)
 }
 
 /// Reads one file.
@@ -61,15 +80,18 @@ pub(crate) struct CarriedOutBy {
     pub(crate) forwarder: Arc<Forwarder>,
     pub(crate) remote: Arc<RemoteSource>,
     pub(crate) supervisor: Supervisor,
+    pub(crate) alerting: Arc<Alerting>,
 }
 impl CarriedOutBy {
-    fn apply(&self, config: &PrometheusConfig) {
+    fn apply(&self, configured: &Configured) {
+        let config = &configured.prometheus;
         self.manager.apply(config);
         self.protocols.apply(config);
         self.remote.apply(&config.remote_read, &config.global.external_labels);
         if let Err(error) = self.forwarder.apply(&config.remote_write, &config.global.external_labels) {
             tracing::error!(%error, "remote_write is not carried out; the next reload tries again");
         }
+        self.alerting.apply(config, &configured.rules);
     }
 }
 
@@ -106,15 +128,15 @@ impl Reloader {
         carried_out_by: CarriedOutBy,
         clock: SharedClock,
         meter: &watchfire_model::meter::Meter,
-        prometheus: PrometheusConfig,
+        configured: Configured,
     ) -> Reloader {
         let successful = meter.gauge("watchfire_config_last_reload_successful", "Whether the last attempt to load the configuration went well.", &[]);
         let at = meter.gauge("watchfire_config_last_reload_success_timestamp_seconds", "When the configuration was last loaded.", &[]);
-        carried_out_by.apply(&prometheus);
+        carried_out_by.apply(&configured);
         let loaded = clock.now();
         successful.set(1.0);
         at.set(loaded.secs_f64());
-        let current = Mutex::new(Current { prometheus, loaded, last_went_well: true });
+        let current = Mutex::new(Current { prometheus: configured.prometheus, loaded, last_went_well: true });
         let started_with = settings::load(&flags, &environment).map(|l| l.settings.sections()).unwrap_or_default();
         Reloader { started_with, flags, environment, carried_out_by, clock, successful, at, current, also: Mutex::default() }
     }
@@ -127,8 +149,8 @@ impl Reloader {
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
     pub(crate) fn reload(&self) -> Result<(), String> {
         let outcome = self.try_reload();
-        if let Ok((prometheus, services)) = &outcome {
-            self.carried_out_by.apply(prometheus);
+        if let Ok((configured, services)) = &outcome {
+            self.carried_out_by.apply(configured);
             if let Err(error) = self.carried_out_by.supervisor.apply(services) {
                 tracing::error!(%error, "services are not all supervised as configured; the next reload tries again");
             }
@@ -137,8 +159,8 @@ impl Reloader {
         current.last_went_well = outcome.is_ok();
         self.successful.set(f64::from(u8::from(outcome.is_ok())));
         match outcome {
-            Ok((prometheus, _)) => {
-                current.prometheus = prometheus;
+            Ok((configured, _)) => {
+                current.prometheus = configured.prometheus;
                 current.loaded = self.clock.now();
                 self.at.set(current.loaded.secs_f64());
                 tracing::info!("configuration loaded anew");
@@ -152,20 +174,20 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<(PrometheusConfig, supervision::Settings), Vec<Finding>> {
+    fn try_reload(&self) -> Result<(Configured, supervision::Settings), Vec<Finding>> {
         let loaded = settings::load(&self.flags, &self.environment)?;
-        let parsed = read(&loaded.settings, &self.environment);
+        let (configured, findings) = read_all(&loaded.settings, &self.environment);
         for section in changed_sections(&self.started_with, &loaded.settings.sections()) {
             tracing::warn!(section, "changed in the file; takes effect at the next start");
         }
-        for finding in loaded.findings.iter().chain(&parsed.findings).filter(|f| f.severity == Severity::Warning) {
+        for finding in loaded.findings.iter().chain(&findings).filter(|f| f.severity == Severity::Warning) {
             tracing::warn!("{finding}");
         }
-        let config = parsed.config.ok_or(parsed.findings)?;
+        let configured = configured.ok_or(findings)?;
         let file: std::sync::Arc<str> = loaded.settings.file.display().to_string().into();
         let refused = |message| Finding { severity: Severity::Error, file: file.clone(), line: 0, column: 0, message };
         let failures: Vec<Finding> = self.also.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(|again| again().err().map(refused)).collect();
-        if failures.is_empty() { Ok((config, loaded.settings.services)) } else { Err(failures) }
+        if failures.is_empty() { Ok((configured, loaded.settings.services)) } else { Err(failures) }
     }
 
     /// The effective Prometheus configuration with secrets replaced.

@@ -12,7 +12,7 @@ use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::record::Recorder;
 use watchfire_model::live::ServiceStatus;
 use watchfire_model::meter::Meter;
-use watchfire_model::read::Source;
+use watchfire_model::read::{MemoryPool, Source};
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
 use watchfire_pipeline::supervision::Supervisor;
@@ -27,6 +27,8 @@ use crate::settings::Settings;
 pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) query_source: Arc<dyn Source>,
+    pub(crate) query_memory: MemoryPool,
+    pub(crate) alerting: Arc<super::alerting::Alerting>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) gpu: GpuMonitor,
@@ -43,7 +45,8 @@ pub(crate) struct Parts {
 
 /// Makes the faces' view.
 pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
-    let Parts { store, query_source, gate, recorder, gpu, manager, reloader, protocols, tokens, supervisor, tasks, meter, clock, quit } = parts;
+    let Parts { store, query_source, query_memory, alerting, gate, recorder, gpu, manager, reloader, protocols, tokens, supervisor, tasks, meter, clock, quit } =
+        parts;
     let lifecycle = settings.server.enable_lifecycle;
     let retention = settings.storage.metrics_retention;
     let started_at = clock.now();
@@ -56,6 +59,12 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             let manager = manager.clone();
             Arc::new(move || manager.targets())
         },
+        rule_groups: {
+            let alerting = alerting.clone();
+            Arc::new(move || alerting.groups())
+        },
+        alertmanagers: Arc::new(move || alerting.alertmanagers()),
+        query_memory,
         scrape_pools: Arc::new(move || manager.pools()),
         services: services(gpu.clone(), supervisor.clone()),
         supervisor,
@@ -106,7 +115,6 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             lookback: settings.query.lookback,
             samples_max: settings.query.samples_max,
             memory_max: settings.query.memory_max.min(crate::memory::shares(settings.memory_limit).queries),
-            memory_pool: crate::memory::shares(settings.memory_limit).queries,
             ..QueryLimits::default()
         },
         meter,

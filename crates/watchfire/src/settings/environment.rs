@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 58] = [
+const KEYS: [(&str, bool); 62] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -36,6 +36,10 @@ const KEYS: [(&str, bool); 58] = [
     ("query.samples_max", false),
     ("query.memory_max", false),
     ("query.lookback", false),
+    ("rules.external_url", false),
+    ("rules.resend_delay", false),
+    ("rules.for_outage_tolerance", false),
+    ("rules.for_grace_period", false),
     ("ingest.type_and_unit_labels", false),
     ("ingest.created_timestamps", false),
     ("otlp.grpc_listen", false),

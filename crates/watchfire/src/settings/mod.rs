@@ -4,6 +4,7 @@
 mod environment;
 mod foreign;
 mod llm;
+mod rules;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use watchfire_store::Tier;
 pub(crate) use environment::Environment;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
 pub(crate) use llm::LlmSettings;
+pub(crate) use rules::RuleSettings;
 
 /// The address that is used unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -47,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) storage: StorageSettings,
     pub(crate) memory_limit: u64,
     pub(crate) query: QuerySettings,
+    pub(crate) rules: RuleSettings,
     pub(crate) ingest: IngestSettings,
     pub(crate) otlp: OtlpSettings,
     /// `statsd.listen`: without it, there is no StatsD.
@@ -220,6 +223,7 @@ impl Settings {
             ("storage", format!("{:?}", self.storage)),
             ("memory", self.memory_limit.to_string()),
             ("query", format!("{:?}", self.query)),
+            ("rules", format!("{:?}", self.rules)),
             ("ingest", format!("{:?}", self.ingest)),
             ("otlp", format!("{:?}", self.otlp)),
             ("statsd", format!("{:?}", self.statsd_listen)),
@@ -300,6 +304,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         storage: read_storage(section("storage")),
         memory_limit: read_memory(section("memory")),
         query: read_query(section("query")),
+        rules: RuleSettings::read(section("rules")),
         ingest: read_ingest(section("ingest")),
         otlp: read_otlp(section("otlp")),
         statsd_listen: read_statsd(section("statsd")),

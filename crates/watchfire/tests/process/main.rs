@@ -14,4 +14,5 @@ mod prometheus;
 mod pushed;
 mod python;
 mod remote_read;
+mod rules;
 mod server;

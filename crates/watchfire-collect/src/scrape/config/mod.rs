@@ -119,9 +119,6 @@ fn read(context: &Context, root: &Node, outside: &Outside<'_>) -> Reading {
     }
     let rule_files = patterns(&reader, "rule_files");
     warn_missing(&reader, "rule_files", &rule_files, &outside.lookup);
-    if !rule_files.is_empty() {
-        reader.warning_at("rule_files", "is read but not carried out yet: no rule is evaluated");
-    }
     let mut findings = Vec::new();
     for pattern in patterns(&reader, "scrape_config_files") {
         findings.append(&mut jobs.read_files(&pattern, &global, outside));

@@ -1,15 +1,19 @@
 //! The sections beside `global` and `scrape_configs`: alerting, storage, and those that are checked for their shape and
 //! carried out by nobody here yet (tracing, runtime).
 
+use std::fmt;
+use std::sync::Arc;
+
 use watchfire_ingest::otlp;
 use watchfire_ingest::relabel::RelabelConfig;
 use watchfire_model::document::{Node, Reader, Value};
+use watchfire_net::client::HttpOptions;
 
 use super::global::NameValidation;
 use super::http;
 use super::job::{relabel_rules, warn_unsupported_discovery};
 use crate::discovery::glob::Lookup;
-use crate::discovery::{MECHANISMS, Place};
+use crate::discovery::{Discovery, MECHANISMS, Place};
 
 /// Where alerts are sent and how they are relabelled.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +25,7 @@ pub struct Alerting {
 }
 
 /// One group of Alertmanagers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Alertmanager {
     /// `http` or `https`.
     pub scheme: &'static str,
@@ -29,8 +33,19 @@ pub struct Alertmanager {
     pub path_prefix: String,
     /// How long a request may take, in milliseconds.
     pub timeout_ms: u64,
-    /// The addresses of its static configurations.
-    pub addresses: Vec<String>,
+    /// How they are found.
+    pub discovery: Vec<Arc<dyn Discovery>>,
+    /// Rules for what was found.
+    pub relabel: Vec<RelabelConfig>,
+    /// Rules for the labels of alerts for these.
+    pub alert_relabel: Vec<RelabelConfig>,
+    /// How requests are made.
+    pub http: Arc<HttpOptions>,
+}
+impl fmt::Debug for Alertmanager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Alertmanager({}, {:?}, {} mechanisms)", self.scheme, self.path_prefix, self.discovery.len())
+    }
 }
 
 /// What the file says about storage; `None` where it says nothing.
@@ -51,35 +66,33 @@ pub(super) fn read_alerting(root: &Reader<'_>, lookup: &Lookup) -> Alerting {
     let Some(reader) = root.map("alerting") else { return Alerting::default() };
     let relabel = relabel_rules(&reader, "alert_relabel_configs");
     let alertmanagers: Vec<_> = reader.maps("alertmanagers").into_iter().map(|item| read_alertmanager(item, lookup)).collect();
-    if !alertmanagers.is_empty() {
-        root.warning_at("alerting", "is read but not carried out yet: no alert is sent to these addresses");
-    }
     reader.finish();
     Alerting { relabel, alertmanagers }
 }
 
 fn read_alertmanager(reader: Reader<'_>, lookup: &Lookup) -> Alertmanager {
-    let alertmanager = Alertmanager {
-        scheme: reader.word("scheme", &["http", "https"]).unwrap_or("http"),
-        path_prefix: reader.text("path_prefix").unwrap_or_default(),
-        timeout_ms: reader.duration_ms("timeout").unwrap_or(10_000),
-        addresses: reader.maps("static_configs").iter().flat_map(|g| g.texts("targets", false)).collect(),
-    };
     reader.word("api_version", &["v2", "v1"]);
     if reader.text("api_version").as_deref() == Some("v1") {
         reader.warning_at("api_version", "version v1 of this API was removed from Prometheus and Alertmanager; v2 is used");
     }
-    relabel_rules(&reader, "relabel_configs");
-    relabel_rules(&reader, "alert_relabel_configs");
-    for mechanism in MECHANISMS {
-        if let Some(node) = reader.raw(mechanism.key) {
-            let place = Place { context: reader.context(), lookup, path: reader.path_of(mechanism.key) };
-            (mechanism.read)(&place, node);
-        }
-    }
     check_addresses(&reader);
     warn_unsupported_discovery(&reader);
-    http::read(&reader, lookup);
+    let alertmanager = Alertmanager {
+        scheme: reader.word("scheme", &["http", "https"]).unwrap_or("http"),
+        path_prefix: reader.text("path_prefix").unwrap_or_default(),
+        timeout_ms: reader.duration_ms("timeout").unwrap_or(10_000),
+        discovery: MECHANISMS
+            .iter()
+            .filter_map(|mechanism| {
+                let place = Place { context: reader.context(), lookup, path: reader.path_of(mechanism.key) };
+                Some((mechanism.read)(&place, reader.raw(mechanism.key)?))
+            })
+            .flatten()
+            .collect(),
+        relabel: relabel_rules(&reader, "relabel_configs"),
+        alert_relabel: relabel_rules(&reader, "alert_relabel_configs"),
+        http: Arc::new(http::read(&reader, lookup)),
+    };
     read_sigv4(&reader);
     reader.finish();
     alertmanager

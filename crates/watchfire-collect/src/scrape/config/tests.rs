@@ -17,6 +17,12 @@ fn errors(parsed: &Parsed) -> Vec<String> {
     parsed.findings.iter().filter(|f| f.severity == Severity::Error).map(ToString::to_string).collect()
 }
 
+/// The static addresses of the first group of Alertmanagers.
+fn alertmanagers(config: &PrometheusConfig) -> Vec<String> {
+    let found = config.alerting.alertmanagers[0].discovery.iter().flat_map(|d| d.initial(&watchfire_model::meter::Meter::new()).unwrap_or_default());
+    found.flat_map(|g| g.targets).flatten().filter(|(name, _)| name == crate::discovery::ADDRESS).map(|(_, address)| address).collect()
+}
+
 /// A file with nearly every key that Prometheus knows.
 const LARGE: &str = include_str!("tests/large.yml");
 
@@ -36,7 +42,7 @@ fn a_large_file_is_read_whole() {
         config.storage,
         Storage { retention_ms: Some(259_200_000), retention_bytes: Some(500 << 20), out_of_order_window_ms: Some(600_000), max_exemplars: Some(100) }
     );
-    assert_eq!(config.alerting.alertmanagers[0].addresses, ["alertmanager:9093"]);
+    assert_eq!(alertmanagers(&config), ["alertmanager:9093"]);
     assert_eq!(config.rule_files, ["rules/*.yml"]);
 }
 
@@ -459,7 +465,7 @@ fn pis_06_three_jobs_with_their_intervals() {
         ]
     );
     assert_eq!(config.rule_files, ["/etc/prometheus/rules/*.yml"]);
-    assert_eq!(config.alerting.alertmanagers[0].addresses, ["alertmanager:9093"]);
+    assert_eq!(alertmanagers(&config), ["alertmanager:9093"]);
 }
 
 #[test]
