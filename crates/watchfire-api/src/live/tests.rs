@@ -217,3 +217,18 @@ async fn listeners_are_limited_and_leave() {
     all.clear();
     assert!(!faces.app.hub.is_heard());
 }
+
+#[tokio::test]
+async fn hlt_07_every_change_of_a_service_is_a_service_status_with_a_time_at_the_top() {
+    use crate::services::tests::{definition, supervising, until};
+    let faces = supervising(vec![definition("rtdetr", false, true)]).await;
+    let mut client = connect(listening(&faces).await).await;
+    let message = |status: &str, text: &str| json!({ "type": "service_status", "data": { "service": "rtdetr", "status": status, "message": text }, "timestamp": "2025-12-30T10:15:01Z" });
+    assert_eq!(next(&mut client).await, message("unhealthy", "Health check failed"), "the present comes at once");
+    let supervisor = faces.app.rooms.supervisor.clone();
+    let who = watchfire_pipeline::supervision::policy::Who { name: "me", via: "token" };
+    let asked = supervisor.clone();
+    tokio::task::spawn_blocking(move || asked.restart("rtdetr", who)).await.unwrap().unwrap();
+    assert_eq!(next(&mut client).await, message("restarting", "Restart asked for by me"));
+    until(|| supervisor.snapshot().services[0].view.counts.restarts == [1, 0]).await;
+}

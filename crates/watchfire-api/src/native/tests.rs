@@ -257,7 +257,7 @@ async fn health_of_the_whole_follows_what_is_configured() {
 }
 
 #[tokio::test]
-async fn health_gathers_ai_and_gpu() {
+async fn hlt_10_health_gathers_ai_and_gpu() {
     let faces = Faces::new();
     faces.house.held().services = vec![service("rtdetr", "healthy"), service("nemotron", "failed")];
     faces.house.held().gpu = vec![gpu_sample(NOW)];

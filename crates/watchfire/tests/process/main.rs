@@ -16,3 +16,4 @@ mod python;
 mod remote_read;
 mod rules;
 mod server;
+mod supervision;

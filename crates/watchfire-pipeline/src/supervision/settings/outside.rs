@@ -58,6 +58,9 @@ impl Outside<'_> {
     /// A command, a list of words. Nothing in it is expanded.
     pub(crate) fn command(&self, reader: &Reader<'_>, key: &'static str) -> Option<Argv> {
         let words = reader.texts(key, false);
+        if reader.raw(key).is_none_or(|node| node.items().is_none()) {
+            return None;
+        }
         if let Err(why) = &self.commands {
             reader.error_at(key, why.clone());
             return None;
