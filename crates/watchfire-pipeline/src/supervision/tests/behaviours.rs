@@ -347,3 +347,22 @@ fn history_and_audit_are_bounded() {
     assert!(after[0].seq > events[0].seq, "numbers go on after a restart");
     assert_eq!(bench.policy.recent().len(), 100);
 }
+
+#[test]
+fn a_check_that_began_before_a_restart_says_nothing_after_it() {
+    use crate::supervision::policy::Action;
+    let mut bench = Bench::new(vec![restartable("rtdetr")]);
+    bench.all_down_until(500);
+    bench.t = 1_000;
+    let now = bench.now();
+    let Action::Check { ticket: check, .. } = bench.policy.poll(now)[0].clone() else { panic!("a check is due") };
+    bench.policy.restart_by_hand("rtdetr", SOMEBODY, now).unwrap();
+    let Action::Restart { ticket, .. } = bench.policy.poll(now)[0].clone() else { panic!("a restart is due") };
+    bench.policy.restarted("rtdetr", ticket, Ok("done".to_owned()), now);
+    bench.t = 3_500;
+    let now = bench.now();
+    assert_eq!(bench.policy.poll(now), [], "no second check beside the first");
+    bench.policy.checked("rtdetr", check, Verdict::Healthy, now);
+    assert_eq!(bench.view("rtdetr").status, Some(Status::Restarting), "the old check knows nothing of the restart");
+    assert!(matches!(bench.policy.poll(now)[..], [Action::Check { .. }]));
+}
