@@ -48,8 +48,10 @@ pub async fn beat(app: Arc<App>) {
             _ = ticks.tick() => {}
             () = app.hub.first_came.notified() => {}
         }
+        let services = (app.rooms.services)();
+        app.hub.keep_services(|name| services.iter().any(|s| s.name == name));
         // The supervisor tells of its services itself, at once and in order.
-        for service in (app.rooms.services)().into_iter().filter(|s| !app.rooms.supervisor.watches(&s.name)) {
+        for service in services.into_iter().filter(|s| !app.rooms.supervisor.watches(&s.name)) {
             app.hub.publish_service(&service, app.now());
         }
         if !app.hub.is_heard() {

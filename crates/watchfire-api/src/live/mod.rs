@@ -105,6 +105,11 @@ impl Hub {
         self.send(&mut inner, &message);
     }
 
+    /// Forgets services that are not configured any more, so that newcomers are not told of them.
+    pub fn keep_services(&self, is_configured: impl Fn(&str) -> bool) {
+        self.lock().services.retain(|name, _| is_configured(name));
+    }
+
     /// Tells everybody how the system is. Called every few seconds while somebody listens.
     pub fn publish_system(&self, figures: &SystemFigures, now: Timestamp) {
         let message: Message = messages::system_status(figures, now).into();

@@ -232,3 +232,14 @@ async fn hlt_07_every_change_of_a_service_is_a_service_status_with_a_time_at_the
     assert_eq!(next(&mut client).await, message("restarting", "Restart asked for by me"));
     until(|| supervisor.snapshot().services[0].view.counts.restarts == [1, 0]).await;
 }
+
+#[tokio::test]
+async fn a_service_that_is_not_configured_any_more_is_not_told_to_newcomers() {
+    let faces = Faces::new();
+    faces.house.held().gpu = vec![gpu_sample(NOW)];
+    faces.app.hub.publish_service(&service("unhealthy"), NOW);
+    faces.app.hub.keep_services(|name| name == "rtdetr");
+    assert_eq!(listen(&faces.app).unwrap().first.len(), 2);
+    faces.app.hub.keep_services(|name| name == "redis");
+    assert_eq!(listen(&faces.app).unwrap().first.len(), 1);
+}
