@@ -12,7 +12,7 @@ help:
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
 	@echo "make test    everything that is tested, with the real peers"
 	@echo "make conformance  every PromQL script in memory, on the store and over HTTP, as a table"
-	@echo "make crash   thousands of kill -9 and power cuts, the long forms (KILLS=2000, CUTS=500)"
+	@echo "make crash   thousands of kill -9 and power cuts, the long forms (KILLS=2000, CUTS=500, QUEUE_KILLS=500, REDIS_KILLS=100)"
 	@echo "make fuzz    every reader of foreign bytes under libFuzzer (SECONDS=30 each)"
 	@echo "make bench   figures against peers, as tables (bench-metrics, bench-stack, bench-store, bench-tokens; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
@@ -59,6 +59,8 @@ conformance: setup
 
 crash: setup
 	WATCHFIRE_CRASH_LONG=1 cargo test --release --locked -p watchfire-store --lib -- --nocapture crashes clocks r06 r07
+	WATCHFIRE_CRASH_KILLS=$(or $(QUEUE_KILLS),500) cargo test --release --locked -p watchfire --test process -- --nocapture queues::crash
+	WATCHFIRE_CRASH_KILLS=$(or $(REDIS_KILLS),100) cargo test --release --locked -p watchfire-pipeline --lib -- --nocapture queue::tests::crash
 	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) WATCHFIRE_CRASH_CUTS=$(or $(CUTS),500) WATCHFIRE_CRASH_CALL_STRIDE=1 cargo test --release --locked -p watchfire-store --test crash -- --nocapture
 
 # SECONDS per target; TARGETS="promql log_record" for some of them.

@@ -17,6 +17,7 @@ use watchfire_model::read::{Budget, MemoryPool, Source};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
+use watchfire_pipeline::queue::Queues;
 use watchfire_pipeline::supervision::Supervisor;
 use watchfire_tokens::TokenCounter;
 
@@ -97,6 +98,8 @@ pub struct Rooms {
     pub admin_api: bool,
     /// Takes the items of `POST /api/metrics/record`. May block.
     pub recorder: Arc<dyn Recorder>,
+    /// Queues of jobs and their dead letters.
+    pub queues: Arc<Queues>,
     /// Counts the tokens of prompts. May block.
     pub tokens: Arc<TokenCounter>,
     /// The effective configuration, secrets already replaced.

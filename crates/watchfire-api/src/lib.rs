@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod dlq;
 pub mod influx;
 pub mod live;
 pub mod llm;
@@ -12,6 +13,7 @@ pub mod otlp;
 pub mod page;
 pub mod prometheus;
 pub mod pushgateway;
+pub mod queues;
 pub mod server;
 pub mod services;
 #[cfg(test)]
@@ -27,6 +29,8 @@ pub use app::{App, Rooms};
 pub fn routes() -> Vec<server::Route<Arc<App>>> {
     let mut all = native::routes();
     all.extend(live::routes());
+    all.extend(dlq::routes());
+    all.extend(queues::routes());
     all.extend(llm::routes());
     all.extend(openapi::routes());
     all.extend(prometheus::routes());

@@ -27,6 +27,8 @@ use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
+use watchfire_pipeline::queue::embedded::Embedded;
+use watchfire_pipeline::queue::{self, Queues};
 use watchfire_pipeline::supervision::{Parts, Supervisor};
 use watchfire_tokens::{Budget as TokenBudget, Counter, Encoding, TokenCounter};
 
@@ -60,6 +62,8 @@ pub(crate) struct Held {
     pub(crate) families: Vec<Family>,
     /// What callers may do; everything when nothing is said.
     pub(crate) rights: Option<Rights>,
+    /// Where files of a test lie.
+    pub(crate) directory: Option<tempfile::TempDir>,
 }
 
 /// The shared side of the test house.
@@ -405,6 +409,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         Parts { state: Arc::new(Memory::default()), clock: clock.clone(), meter: meter.clone(), observe: Arc::new(watchfire_model::observe::Unobserved) };
     let supervisor = Supervisor::open(parts).unwrap();
     Rooms {
+        queues: Arc::new(queues(house, clock, &meter)),
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
@@ -464,6 +469,17 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         build: Build { version: "0.1.0".to_owned(), revision: "abc".to_owned(), compiler: "rustc".to_owned() },
         limits: QueryLimits::default(),
     }
+}
+
+/// Queues in memory; their undo files live as long as the house.
+fn queues(house: &House, clock: &Arc<ManualClock>, meter: &Meter) -> Queues {
+    let state = Arc::new(Memory::default());
+    let dir = tempfile::tempdir().unwrap();
+    let settings = queue::Settings::new(dir.path().join("undo"));
+    house.held().directory = Some(dir);
+    let backend = Arc::new(Embedded::open(state.clone(), &settings.names).unwrap());
+    let parts = queue::Parts { backend, state, clock: clock.clone(), observe: Arc::new(Unobserved), meter: meter.clone(), seed: 1 };
+    Queues::new(settings, parts)
 }
 
 /// Metadata of one family.

@@ -25,6 +25,14 @@ pub const SERVICES: Table = Table("services");
 pub const SERVICE_EVENTS: Table = Table("service_events");
 /// Who had supervised services restarted or kept from it: number → record.
 pub const SERVICE_AUDIT: Table = Table("service_audit");
+/// Payloads of jobs: queue and job → the bytes that the producer sent.
+pub const QUEUE_JOBS: Table = Table("queue_jobs");
+/// Where each job stands: queue and job → JSON.
+pub const QUEUE_STATES: Table = Table("queue_states");
+/// Why dead jobs died: queue and job → JSON.
+pub const QUEUE_FAILURES: Table = Table("queue_failures");
+/// Who did what to dead letters: a running number → JSON.
+pub const QUEUE_AUDIT: Table = Table("queue_audit");
 
 /// One change of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -72,8 +72,13 @@ pub async fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream,
 
 /// TLS over a connection; the other side must prove the host's name by the system's authorities.
 pub async fn encrypt(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, EncryptError> {
+    encrypt_by(stream, host, &ClientTls::default()).await
+}
+
+/// TLS over a connection, by other rules than the usual ones.
+pub async fn encrypt_by(stream: TcpStream, host: &str, tls: &ClientTls) -> Result<TlsStream<TcpStream>, EncryptError> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let config = client_config(&ClientTls::default()).map_err(|error| EncryptError(error.to_string()))?;
+    let config = client_config(tls).map_err(|error| EncryptError(error.to_string()))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| EncryptError(error.to_string()))?;
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| EncryptError(error.to_string()))
 }

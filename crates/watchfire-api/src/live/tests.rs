@@ -243,3 +243,12 @@ async fn a_service_that_is_not_configured_any_more_is_not_told_to_newcomers() {
     faces.app.hub.keep_services(|name| name == "redis");
     assert_eq!(listen(&faces.app).unwrap().first.len(), 1);
 }
+
+#[tokio::test]
+async fn system_status_shows_our_queues_once_they_are_used() {
+    let faces = Faces::new();
+    let queues = async || super::beat::figures(&faces.app).await.unwrap().queues;
+    assert_eq!(queues().await, (None, None));
+    faces.post("/api/queues/analysis_queue/jobs", "application/json", "1").await;
+    assert_eq!(queues().await.1, Some(1));
+}

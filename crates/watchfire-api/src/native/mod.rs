@@ -18,6 +18,7 @@ use http::StatusCode;
 use watchfire_net::inflate::Limits;
 
 pub(crate) use gpu::GpuJson;
+pub(crate) use query::{Query, invalid};
 
 use crate::app::App;
 use crate::prometheus::answer::{ApiError, ErrorKind};

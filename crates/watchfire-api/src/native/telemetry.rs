@@ -8,6 +8,7 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_model::read::Budget;
+use watchfire_pipeline::queue::{ANALYSIS, DETECTION};
 
 use crate::app::App;
 use crate::prometheus::answer::ApiError;
@@ -29,9 +30,9 @@ pub(crate) struct TelemetryJson {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Queues")]
 struct QueuesJson {
-    /// `hsi_detection_queue_depth`.
+    /// Of our own queues, or `hsi_detection_queue_depth`.
     detection_queue: Option<u64>,
-    /// `hsi_analysis_queue_depth`.
+    /// Of our own queues, or `hsi_analysis_queue_depth`.
     analysis_queue: Option<u64>,
 }
 #[derive(Serialize, JsonSchema)]
@@ -59,6 +60,13 @@ struct LatencyJson {
 
 /// `GET /api/system/telemetry`.
 pub(crate) async fn telemetry(State(app): State<Arc<App>>) -> Result<Json<TelemetryJson>, Refusal> {
+    for name in [DETECTION, ANALYSIS].into_iter().filter(|_| app.rooms.queues.is_in_use()) {
+        if let Ok(queue) = app.rooms.queues.queue(name)
+            && let Err(error) = app.rooms.queues.depths(queue).await
+        {
+            tracing::debug!(%error, name, "the depth of a queue is not known");
+        }
+    }
     let answer = run(&app, None, |app, budget| {
         let (detection_queue, analysis_queue) = queues(app, budget)?;
         let stage = |name| latency(app, budget, name);
@@ -73,11 +81,14 @@ pub(crate) async fn telemetry(State(app): State<Arc<App>>) -> Result<Json<Teleme
     Ok(Json(answer.await?))
 }
 
-/// The depths of the detection and analysis queues. The depth may be exported twice (by the program and by a probe), so
-/// the largest one counts, not the sum.
+/// The depths of the detection and analysis queues: of our own queues when somebody uses them, else as programs report them. A depth
+/// may be exported twice (by the program and by a probe), so the largest one counts, not the sum.
 pub(crate) fn queues(app: &App, budget: &Budget) -> Result<(Option<u64>, Option<u64>), ApiError> {
-    let depth = |metric: &str| Ok::<_, ApiError>(number(app, budget, &format!("max({metric})"))?.map(|v| v.max(0.0).round() as u64));
-    Ok((depth("hsi_detection_queue_depth")?, depth("hsi_analysis_queue_depth")?))
+    let depth = |queue: &str, metric: &str| match app.rooms.queues.last_depths(queue) {
+        Some(depths) => Ok(Some(depths.depth())),
+        None => Ok::<_, ApiError>(number(app, budget, &format!("max({metric})"))?.map(|v| v.max(0.0).round() as u64)),
+    };
+    Ok((depth(DETECTION, "hsi_detection_queue_depth")?, depth(ANALYSIS, "hsi_analysis_queue_depth")?))
 }
 
 fn latency(app: &App, budget: &Budget, stage: &str) -> Result<Option<LatencyJson>, ApiError> {

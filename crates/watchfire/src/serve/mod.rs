@@ -6,6 +6,7 @@ mod listen;
 mod maintenance;
 pub(crate) mod prometheus;
 mod protocols;
+mod queues;
 mod receive;
 mod rooms;
 mod scraping;
@@ -186,6 +187,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         manager: manager.clone(),
         reloader: reloader.clone(),
         protocols: protocols.clone(),
+        queues: queues::start(&settings, store.state(), &recorder, &clock, &meter, &tasks)?,
         tokens: tokens::start(&settings.llm, &recorder, &tasks),
         supervisor: supervisor.clone(),
         tasks: tasks.clone(),

@@ -35,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) manager: Arc<Manager>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) protocols: Arc<super::protocols::Protocols>,
+    pub(crate) queues: super::queues::Running,
     pub(crate) tokens: Arc<TokenCounter>,
     pub(crate) supervisor: Supervisor,
     pub(crate) tasks: Tasks,
@@ -45,8 +46,25 @@ pub(crate) struct Parts {
 
 /// Makes the faces' view.
 pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
-    let Parts { store, query_source, query_memory, alerting, gate, recorder, gpu, manager, reloader, protocols, tokens, supervisor, tasks, meter, clock, quit } =
-        parts;
+    let Parts {
+        store,
+        query_source,
+        query_memory,
+        alerting,
+        gate,
+        recorder,
+        gpu,
+        manager,
+        reloader,
+        protocols,
+        queues,
+        tokens,
+        supervisor,
+        tasks,
+        meter,
+        clock,
+        quit,
+    } = parts;
     let lifecycle = settings.server.enable_lifecycle;
     let retention = settings.storage.metrics_retention;
     let started_at = clock.now();
@@ -66,8 +84,9 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         alertmanagers: Arc::new(move || alerting.alertmanagers()),
         query_memory,
         scrape_pools: Arc::new(move || manager.pools()),
-        services: services(gpu.clone(), supervisor.clone()),
+        services: services(gpu.clone(), supervisor.clone(), queues.clone()),
         supervisor,
+        queues: queues.queues,
         gpu: Arc::new(gpu),
         workers: Arc::new(move || tasks.statuses().into_iter().map(|t| WorkerStatus { name: t.name, running: t.running, message: t.message }).collect()),
         storage: storage(store.clone(), settings.server.data_dir.clone(), retention, settings.storage.size_max),
@@ -131,13 +150,14 @@ pub(crate) fn build() -> Build {
     }
 }
 
-/// The supervised services, and the database of the GPU monitor unless that is one of them.
-fn services(gpu: GpuMonitor, supervisor: Supervisor) -> watchfire_api::app::Ask<Vec<ServiceStatus>> {
+/// The supervised services, and the database of the GPU monitor and the Redis of the queues unless they are among them.
+fn services(gpu: GpuMonitor, supervisor: Supervisor, queues: super::queues::Running) -> watchfire_api::app::Ask<Vec<ServiceStatus>> {
     Arc::new(move || {
         let mut all = supervisor.statuses();
-        let database = gpu.database_status();
-        if !all.iter().any(|s| s.name == database.name) {
-            all.push(database);
+        for own in std::iter::once(gpu.database_status()).chain(queues.redis_status()) {
+            if !all.iter().any(|s| s.name == own.name) {
+                all.push(own);
+            }
         }
         all
     })

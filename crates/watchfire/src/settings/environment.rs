@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 62] = [
+const KEYS: [(&str, bool); 80] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -58,6 +58,24 @@ const KEYS: [(&str, bool); 62] = [
     ("llm.warning_threshold", false),
     ("llm.truncation", false),
     ("llm.server_context_window", false),
+    ("queues.names", true),
+    ("queues.max_size", false),
+    ("queues.max_bytes", false),
+    ("queues.overflow", false),
+    ("queues.backpressure", false),
+    ("queues.lease", false),
+    ("queues.dead_max_size", false),
+    ("queues.dead_max_bytes", false),
+    ("queues.undo_max_bytes", false),
+    ("queues.retry.attempts", false),
+    ("queues.retry.base", false),
+    ("queues.retry.cap", false),
+    ("queues.retry.jitter", false),
+    ("queues.retry.never", true),
+    ("queues.redis.url", false),
+    ("queues.redis.password", false),
+    ("queues.redis.ca_file", false),
+    ("queues.redis.refresh_interval", false),
     ("host.interval", false),
     ("host.root", false),
     ("host.name", false),
@@ -73,8 +91,8 @@ const KEYS: [(&str, bool); 62] = [
     ("monitoring_dir", false),
 ];
 
-/// Names of the watched systems and the key that each one sets.
-const SEED_NAMES: [(&str, &str); 10] = [
+/// Names of the watched systems and the key that each one sets; of two for one key the later one counts.
+const SEED_NAMES: [(&str, &str); 16] = [
     ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
     ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
     ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),
@@ -85,6 +103,12 @@ const SEED_NAMES: [(&str, &str); 10] = [
     ("CONTEXT_UTILIZATION_WARNING_THRESHOLD", "llm.warning_threshold"),
     ("CONTEXT_TRUNCATION_ENABLED", "llm.truncation"),
     ("CTX_SIZE", "llm.server_context_window"),
+    ("REDIS_ADDR", "queues.redis.url"),
+    ("REDIS_URL", "queues.redis.url"),
+    ("REDIS_PASSWORD", "queues.redis.password"),
+    ("QUEUE_MAX_SIZE", "queues.max_size"),
+    ("QUEUE_OVERFLOW_POLICY", "queues.overflow"),
+    ("QUEUE_BACKPRESSURE_THRESHOLD", "queues.backpressure"),
 ];
 
 /// Variables of ours that are no key of the file.

@@ -4,6 +4,8 @@
 mod environment;
 mod foreign;
 mod llm;
+mod log;
+mod queues;
 mod rules;
 mod services;
 #[cfg(test)]
@@ -22,6 +24,8 @@ use watchfire_store::Tier;
 pub(crate) use environment::Environment;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
 pub(crate) use llm::LlmSettings;
+pub(crate) use log::LogSettings;
+pub(crate) use queues::QueueSettings;
 pub(crate) use rules::RuleSettings;
 
 /// The address that is used unless told otherwise.
@@ -57,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) forward: ForwardSettings,
     pub(crate) gpu: GpuSettings,
     pub(crate) llm: LlmSettings,
+    pub(crate) queues: QueueSettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
     pub(crate) packs: Vec<String>,
@@ -194,14 +199,6 @@ pub(crate) struct HostSettings {
     pub(crate) name: Option<String>,
 }
 
-/// `log:`
-#[derive(Debug)]
-pub(crate) struct LogSettings {
-    pub(crate) level: String,
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) format: &'static str,
-}
-
 /// Settings with what there is to say about them.
 pub(crate) struct Loaded {
     pub(crate) settings: Settings,
@@ -230,6 +227,7 @@ impl Settings {
             ("forward", format!("{:?}", self.forward)),
             ("gpu", format!("{:?}", self.gpu)),
             ("llm", format!("{:?}", self.llm)),
+            ("queues", format!("{:?}", self.queues)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
             ("packs", format!("{:?}", self.packs)),
@@ -311,8 +309,9 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         forward: read_forward(section("forward")),
         gpu: read_gpu(section("gpu")),
         llm: LlmSettings::read(section("llm"), base),
+        queues: QueueSettings::read(section("queues"), base),
         host: read_host(section("host")),
-        log: read_log(section("log"), base),
+        log: LogSettings::read(section("log"), base),
         packs: read_packs(&root),
         services: watchfire_pipeline::supervision::Settings::default(),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
@@ -549,27 +548,6 @@ fn read_host(host: Reader<'_>) -> HostSettings {
     };
     host.finish();
     settings
-}
-
-fn read_log(log: Reader<'_>, base: &Path) -> LogSettings {
-    let settings = LogSettings {
-        level: log.text("level").unwrap_or_else(|| "info".to_owned()),
-        file: log.text("file").map(|p| base.join(p)),
-        format: log.word("format", &["auto", "json", "text"]).unwrap_or("auto"),
-    };
-    if !is_log_filter(&settings.level) {
-        log.error_at("level", format!("must be a level such as info, or a filter such as info,watchfire=debug, not {:?}", settings.level));
-    }
-    log.finish();
-    settings
-}
-
-/// Whether every part of a filter ends in a level. The parser alone takes a misspelt level for the name of a module, and
-/// then nothing is logged at all.
-fn is_log_filter(text: &str) -> bool {
-    let is_level = |word: &str| !word.trim().is_empty() && word.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
-    let parts_end_well = text.split(',').all(|part| is_level(part.rsplit_once('=').map_or(part, |(_, level)| level)));
-    parts_end_well && text.parse::<tracing_subscriber::EnvFilter>().is_ok()
 }
 
 fn apply_flags(settings: &mut Settings, flags: &Flags, environment: &Environment, context: &Context) {

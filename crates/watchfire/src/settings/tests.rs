@@ -222,3 +222,39 @@ fn tok_19_a_profile_sets_the_window() {
     assert_eq!(llm("llm: {profile: development}\n", &[("NEMOTRON_CONTEXT_WINDOW", "8192")]).budget().context_window(), 8_192);
     assert!(findings("llm: {profile: staging}\n", &[])[0].contains("llm.profile"));
 }
+
+#[test]
+fn queues_lie_in_the_redis_of_the_pipeline_when_it_names_one() {
+    let check = |text: &str, environment: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write(dir.path(), "w.yml", text);
+        load(&flags(&path), &Environment::of(environment)).unwrap_or_else(|e| panic!("{e:?}")).settings.queues
+    };
+    let place = |text: &str, environment: &[(&str, &str)]| check(text, environment).redis.map(|p| (p.shown(), p.password.map(|s| s.expose().to_owned())));
+    assert_eq!(place("", &[]), None);
+    assert_eq!(place("", &[("REDIS_ADDR", "redis:6379"), ("REDIS_PASSWORD", "pw")]), Some(("redis://redis:6379/0".into(), Some("pw".into()))));
+    assert_eq!(
+        place("", &[("REDIS_ADDR", "a:1"), ("REDIS_URL", "redis://:own@b:2/3"), ("REDIS_PASSWORD", "pw")]),
+        Some(("redis://b:2/3".into(), Some("own".into())))
+    );
+    assert_eq!(place("queues: {redis: {url: \"redis://c\"}}", &[]), Some(("redis://c:6379/0".into(), None)));
+    assert_eq!(place("", &[("REDIS_PASSWORD", "pw")]), None, "a password alone names no place");
+    assert_eq!(place("", &[("REDIS_URL", "unix:///tmp/canary.sock")]), None);
+    let shown = format!("{:?}", check("", &[("REDIS_URL", "redis://:canary@h"), ("REDIS_PASSWORD", "canary")]));
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(findings("", &[("REDIS_URL", "unix:///tmp/canary.sock")])[0].starts_with("environment: warning: queues.redis.url: must be a URL such as "));
+    let queues = check("queues: {names: [thumbs], max_size: 200, overflow: reject, retry: {attempts: 5, base: 2s, never: [boom]}, lease: 5m}", &[]).queues;
+    assert_eq!(queues.names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["detection_queue", "analysis_queue", "thumbs"]);
+    assert_eq!((queues.room.jobs, queues.room.overflow.word(), queues.retry.attempts, queues.lease.as_secs()), (200, "reject", 5, 300));
+    assert_eq!((queues.retry.base.as_secs(), queues.retry.cap.as_secs(), queues.retry.never), (2, 30, vec!["boom".to_owned()]));
+    assert_eq!(check("", &[("QUEUE_OVERFLOW_POLICY", "shrug"), ("QUEUE_MAX_SIZE", "500")]).queues.room.overflow.word(), "reject");
+    assert_eq!(
+        findings("queues:\n  max_size: 5\n  names: [\"a b\"]\n  redis: {url: \"http://:canary@x\"}\n  retry: {jitter: 2}\n", &[]),
+        [
+            "w.yml:2:13: error: queues.max_size: must be between 100 and 100000",
+            "w.yml:3:10: error: queues.names: must be letters, digits, \"_\", \"-\" and \".\", 64 at most, not \"a b\"",
+            "w.yml:4:16: error: queues.redis.url: must be a URL such as redis://redis:6379/0 or rediss://:password@host:6379, or host:port",
+            "w.yml:5:19: error: queues.retry.jitter: must be between 0 and 1",
+        ]
+    );
+}

@@ -13,6 +13,7 @@ mod otlp;
 mod prometheus;
 mod pushed;
 mod python;
+mod queues;
 mod remote_read;
 mod rules;
 mod server;
