@@ -206,9 +206,8 @@ impl Group {
         living.orphaned = before.orphaned;
         living.orphaned.extend(before.by_rule.into_iter().flatten());
         self.figures.take_over(&from.figures);
-        if from.is_restored() {
-            self.set_restored();
-        }
+        // A reload before the second evaluation must not make anybody forget what was before the restart.
+        self.restored.store(from.is_restored(), Ordering::SeqCst);
     }
 }
 

@@ -206,6 +206,7 @@ impl Worker {
             work(&group, &surroundings);
         });
         if let Err(error) = task.await {
+            self.group.figures.evaluated(true);
             tracing::error!(group = self.group.name, %error, "an evaluation of rules ended in a panic");
         }
     }

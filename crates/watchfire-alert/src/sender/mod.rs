@@ -1,6 +1,7 @@
-//! Alerts to Alertmanagers outside: a bounded queue for each, so that one that hangs delays no other, and the second version of
+//! Alerts on their way: external labels and relabelling, then to the Alertmanager inside and to those outside: a bounded queue for each, so that one that hangs delays no other, and the second version of
 //! their interface. Nothing is tried twice: rules tell again of everything that fires, and for a while of what ended.
 
+mod inside;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use watchfire_model::meter::{Counter, Family, Meter};
 use watchfire_net::client::{Caller, HttpOptions};
 use watchfire_net::tasks::Tasks;
 
+pub use self::inside::Inside;
 use self::queue::{Post, Queue};
 use crate::rules::{Notify, OutgoingAlert};
 
@@ -106,6 +108,7 @@ impl Losses {
 
 struct State {
     common: Option<Common>,
+    inside: Option<Arc<dyn Notify>>,
     queues: Vec<Arc<Queue>>,
     /// Names of Prometheus' metrics that rules ask for.
     asked: HashSet<String>,
@@ -124,7 +127,7 @@ pub struct Sender {
 impl Sender {
     /// A sender that knows nobody yet.
     pub fn new(caller: Arc<Caller>, runtime: Handle, tasks: Tasks, meter: &Meter) -> Sender {
-        let state = Arc::new(Mutex::new(State { common: None, queues: Vec::new(), asked: HashSet::new() }));
+        let state = Arc::new(Mutex::new(State { common: None, inside: None, queues: Vec::new(), asked: HashSet::new() }));
         let losses = Losses::new(meter);
         let (told, lost) = (Arc::downgrade(&state), losses.clone());
         meter.on_gather(move |out| {
@@ -142,7 +145,12 @@ impl Sender {
         state.asked = asked;
     }
 
-    /// Sets whom to tell. Queues of those that stay are kept; what waits for others is lost and counted.
+    /// Sets who takes alerts inside.
+    pub fn set_inside(&self, inside: Arc<dyn Notify>) {
+        lock(&self.state).inside = Some(inside);
+    }
+
+    /// Sets whom to tell outside. Queues of those that stay are kept; what waits for others is lost and counted.
     pub fn set_targets(&self, targets: Vec<Target>) {
         let mut state = lock(&self.state);
         let mut before = std::mem::take(&mut state.queues);
@@ -189,6 +197,12 @@ impl Notify for Sender {
         let alerts: Vec<OutgoingAlert> = alerts.into_iter().filter_map(|alert| self.relabelled(alert, common)).collect();
         for queue in &state.queues {
             self.losses.relabelled.add(queue.push(&alerts, &self.losses) as u64);
+        }
+        let inside = state.inside.clone();
+        // It stores what it takes, which must not keep others waiting for the list.
+        drop(state);
+        if let Some(inside) = inside.filter(|_| !alerts.is_empty()) {
+            inside.notify(alerts);
         }
     }
 }

@@ -144,6 +144,28 @@ async fn relabelling_changes_alerts_or_takes_them_out() {
     assert_eq!(figure(&meter, "watchfire_notifications_relabelled_away_total"), 2.0);
 }
 
+/// Remembers what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<OutgoingAlert>>);
+impl Notify for Told {
+    fn notify(&self, alerts: Vec<OutgoingAlert>) {
+        self.0.lock().unwrap().extend(alerts);
+    }
+}
+
+#[tokio::test]
+async fn who_is_inside_gets_alerts_with_external_labels_and_relabelled() {
+    let meter = Meter::new();
+    let (sender, told) = (sender(&meter), Arc::new(Told::default()));
+    sender.set_inside(told.clone());
+    sender.notify(vec![alert("A")]);
+    assert_eq!(told.0.lock().unwrap()[0].labels, labels!("alertname" => "A", "region" => "x", "site" => "own"));
+    let nobody: Relabel = Arc::new(|_| None);
+    sender.set_common(Common { external_labels: Labels::empty(), relabel: nobody }, HashSet::new());
+    sender.notify(vec![alert("A")]);
+    assert_eq!(told.0.lock().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_name_that_stands_for_us_is_no_failure() {
     let meter = Meter::new();

@@ -141,8 +141,9 @@ fn targets_of(am: &Alertmanager, groups: &[TargetGroup], aliases: &Aliases) -> V
             return None;
         }
         let address = labels.get(ADDRESS);
-        if address.is_empty() || address.contains('/') {
-            tracing::warn!(address, "this is no address of an Alertmanager; it is not told");
+        // An address with a password in it would be shown; such belong into basic_auth.
+        if address.is_empty() || address.contains(['/', '@']) {
+            tracing::warn!("this is no address of an Alertmanager; it is not told");
             return None;
         }
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "9093"));

@@ -90,3 +90,44 @@ fn what_is_odd_is_a_warning() {
     let different = read("r.yml", &format!("{GROUP}{twice}{}", twice.replace("a: b", "a: c")), None);
     assert_eq!(different.findings, []);
 }
+
+/// Pieces of rule files and of tests, in any order.
+const PIECES: [&str; 24] = [
+    "groups:\n",
+    "tests:\n",
+    "- name: g\n",
+    "  rules:\n",
+    "  - alert: A\n",
+    "    expr: up\n",
+    "    expr: |\n      sum(\n",
+    "    for: ",
+    "99999999999999y\n",
+    "    labels: {a: '{{ $value }}'}\n",
+    "    annotations: *x\n",
+    "  limit: -9223372036854775808\n",
+    "  input_series:\n",
+    "  - {series: 'x', values: '",
+    "1x999999",
+    " -1-1x3 {{schema:5 offset:2147483647 buckets:[1 2]}}x3",
+    " {{count:1 custom_values:[1 2] n_buckets:[",
+    "stale _x5'}\n",
+    "  promql_expr_test:\n",
+    "  - {expr: 'x', eval_time: 292y}\n",
+    "\t",
+    "é",
+    "'",
+    "&x ",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_too_strange(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..30)) {
+        let text = pieces.concat();
+        let parsed = read("f.yml", &text, Some(&Braces));
+        proptest::prop_assert!(parsed.file.is_some() || !parsed.findings.is_empty());
+        if let Ok(root) = watchfire_model::document::parse_yaml("f.yml", &text) {
+            let tests = crate::rules::unit::read_node("f.yml", &root);
+            proptest::prop_assert!(tests.file.is_some() || !tests.findings.is_empty());
+        }
+    }
+}

@@ -27,6 +27,17 @@ fn a_changed_group_takes_over_what_it_had() {
 }
 
 #[test]
+fn a_reload_before_the_restore_does_not_forget_it() {
+    let before = groups(&file_of(DOWN), &Common::default(), false).remove(0);
+    let after = groups(&file_of(DOWN), &Common::default(), true).remove(0);
+    after.take_over(&before);
+    assert!(!after.is_restored());
+    before.set_restored();
+    after.take_over(&before);
+    assert!(after.is_restored());
+}
+
+#[test]
 fn a_group_is_the_same_unless_something_of_it_changed() {
     let text = file_of(DOWN);
     let base = group(&text);

@@ -140,6 +140,36 @@ mod tests {
         check("{{count:1", "{{count:1: }} expected");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_strange(pieces in proptest::collection::vec(proptest::sample::select(&[
+            "1", "+", "-", "x", "3", "_", " ", "stale", "NaN", "e5", "{{", "}}", "schema:", "count:", "sum:", "offset:", "n_offset:", "buckets:[", "1 2]",
+            "custom_values:[", "z_bucket:1 ", "2147483647", "-2147483648", "1e300", "counter_reset_hint:gauge ", "é",
+        ][..]), 0..14)) {
+            let text: String = pieces.concat();
+            let found = series_values(&text);
+            proptest::prop_assert!(found.is_ok_and(|items| items.len() <= PLACES_MAX) || series_values(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn absurd_histograms_end_in_words() {
+        for one in [
+            "offset:2147483647 buckets:[1 2]",
+            "schema:100 buckets:[1]",
+            "schema:-53 custom_values:[1 2] buckets:[1 2 3]",
+            "schema:-4 n_offset:-2147483648 n_buckets:[1 2]",
+        ] {
+            for other in
+                ["offset:-2147483648 buckets:[1 2]", "schema:8 offset:2147483646 buckets:[1 2 3]", "schema:-53 custom_values:[2 1] buckets:[9]", "count:nan"]
+            {
+                let text = format!("{{{{{one}}}}}+{{{{{other}}}}}x3 {{{{{other}}}}}-{{{{{one}}}}}x3");
+                let found = series_values(&text);
+                assert!(found.as_ref().is_ok_and(|items| items.len() == 8) || found.is_err(), "{text}");
+            }
+        }
+    }
+
     #[test]
     fn labels_by_examples() {
         assert_eq!(series_labels("{}").unwrap(), Labels::empty());
