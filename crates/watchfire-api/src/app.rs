@@ -17,6 +17,7 @@ use watchfire_model::read::{Budget, MemoryPool, Source};
 use watchfire_model::state::StateStore;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
+use watchfire_pipeline::gateway::Gateway;
 use watchfire_pipeline::queue::Queues;
 use watchfire_pipeline::supervision::Supervisor;
 use watchfire_tokens::TokenCounter;
@@ -102,6 +103,8 @@ pub struct Rooms {
     pub queues: Arc<Queues>,
     /// Counts the tokens of prompts. May block.
     pub tokens: Arc<TokenCounter>,
+    /// Passes requests on to language models.
+    pub gateway: Gateway,
     /// The effective configuration, secrets already replaced.
     pub config_yaml: Ask<String>,
     /// The effective flags, secrets already replaced.

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod auth;
 pub mod dlq;
+pub mod gateway;
 pub mod influx;
 pub mod live;
 pub mod llm;
@@ -32,6 +33,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(dlq::routes());
     all.extend(queues::routes());
     all.extend(llm::routes());
+    all.extend(gateway::routes());
     all.extend(openapi::routes());
     all.extend(prometheus::routes());
     all.extend(otlp::routes());

@@ -27,6 +27,7 @@ use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 use watchfire_net::listener::Peer;
+use watchfire_pipeline::gateway::{Gateway, Parts as GatewayParts};
 use watchfire_pipeline::queue::embedded::Embedded;
 use watchfire_pipeline::queue::{self, Queues};
 use watchfire_pipeline::supervision::{Parts, Supervisor};
@@ -382,7 +383,25 @@ fn router(app: &Arc<App>, house: &Arc<House>) -> Router {
     build(crate::routes(), app.clone(), crate::page::fallback, doors)
 }
 
+/// A gateway without upstreams, whose days begin in UTC.
+fn gateway(clock: &Arc<ManualClock>, counter: &Arc<TokenCounter>) -> Gateway {
+    let parts = GatewayParts {
+        settings: watchfire_pipeline::gateway::Settings::default(),
+        caller: Arc::new(watchfire_net::client::Caller::new(clock.clone())),
+        counter: counter.clone(),
+        observe: Arc::new(Unobserved),
+        total: Arc::new(|_| None),
+        state: Arc::new(Memory::default()),
+        journal: "/nonexistent/model-calls.journal".into(),
+        clock: clock.clone(),
+        zone: Some("UTC".to_owned()),
+        meter: Meter::new(),
+    };
+    Gateway::open(parts).unwrap()
+}
+
 fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
+    let tokens = Arc::new(TokenCounter::new(Counter::new(Encoding::Cl100kBase), TokenBudget::default(), true, Arc::new(Unobserved)));
     let ask = |house: &Arc<House>| house.clone();
     let (targets, services, storage, preview, families) = (ask(house), ask(house), ask(house), ask(house), ask(house));
     house.held().storage = StorageStats {
@@ -420,7 +439,8 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         meter,
         clock: clock.clone(),
         gpu: house.clone(),
-        tokens: Arc::new(TokenCounter::new(Counter::new(Encoding::Cl100kBase), TokenBudget::default(), true, Arc::new(Unobserved))),
+        gateway: gateway(clock, &tokens),
+        tokens,
         targets: Arc::new(move || targets.held().targets.clone()),
         // One job has no target.
         scrape_pools: {

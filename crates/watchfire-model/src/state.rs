@@ -33,6 +33,8 @@ pub const QUEUE_STATES: Table = Table("queue_states");
 pub const QUEUE_FAILURES: Table = Table("queue_failures");
 /// Who did what to dead letters: a running number → JSON.
 pub const QUEUE_AUDIT: Table = Table("queue_audit");
+/// What exchanges with language models came to: period and whose → sums.
+pub const MODEL_COSTS: Table = Table("model_costs");
 
 /// One change of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,7 +57,13 @@ async fn every_native_route_is_described() {
     let document = faces.get("/api/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
     let mut seen = 0;
-    for route in crate::native::routes().iter().chain(&crate::live::routes()).chain(&crate::llm::routes()).chain(&crate::prometheus::routes()) {
+    for route in crate::native::routes()
+        .iter()
+        .chain(&crate::live::routes())
+        .chain(&crate::llm::routes())
+        .chain(&crate::gateway::routes())
+        .chain(&crate::prometheus::routes())
+    {
         let spec = route.spec();
         if spec.doc.hidden {
             continue;
@@ -100,7 +106,7 @@ async fn real_answers_have_the_described_shape() {
         conforms(&document, schema, &answer.json(), path).unwrap_or_else(|difference| panic!("{difference}"));
     };
     let all = async || {
-        for route in crate::native::routes().into_iter().chain(crate::llm::routes()) {
+        for route in crate::native::routes().into_iter().chain(crate::llm::routes()).chain(crate::gateway::routes()) {
             let spec = route.spec();
             let is_json = spec.doc.answers.iter().any(|a| a.schema.is_some());
             if is_json && spec.methods.contains(&http::Method::GET) {

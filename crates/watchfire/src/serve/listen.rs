@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio::net::{TcpListener, UdpSocket};
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, build};
-use watchfire_api::{App, otlp, page, routes};
+use watchfire_api::{App, gateway, otlp, page, routes};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -34,6 +34,8 @@ pub(crate) struct Bound {
     address: SocketAddr,
     more: Vec<TcpListener>,
     grpc: Option<TcpListener>,
+    /// Ports of the gateway, and the upstream that each belongs to.
+    gateway: Vec<(TcpListener, Option<String>)>,
 }
 impl Bound {
     /// Where we reach ourselves.
@@ -69,7 +71,11 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
             }
         }
     }
-    Ok(Bound { main, address, more, grpc })
+    let at = |(address, upstream): &(SocketAddr, Option<String>)| {
+        take(*address).map(|listener| (listener, upstream.clone())).context("cannot start: no port for the gateway")
+    };
+    let gateway = settings.gateway.listen.iter().map(at).collect::<Result<_>>()?;
+    Ok(Bound { main, address, more, grpc, gateway })
 }
 
 /// Takes the sockets of StatsD, when an address is set: datagrams and connections.
@@ -112,11 +118,11 @@ pub(crate) fn serve(
     let access = auth::routes::<Arc<App>>(auth);
     app.describe_too(access.iter().map(|r| r.spec().clone()).collect());
     table.extend(access);
-    let router = build(table, app, page::fallback, doors);
+    let router = build(table, app.clone(), page::fallback, doors.clone());
     let tls = server.tls.as_ref().map(|(certificate, key)| TlsFiles::load(certificate.clone(), key.clone())).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut addresses = Vec::new();
-    let serve = |listener: TcpListener, protocol: Protocol| -> Result<SocketAddr> {
+    let serve = |listener: TcpListener, protocol: Protocol, router: &axum::Router| -> Result<SocketAddr> {
         let address = listener.local_addr().context("cannot start")?;
         let limits = match protocol {
             Protocol::Http1 => Limits::default(),
@@ -138,10 +144,15 @@ pub(crate) fn serve(
         Ok(address)
     };
     for listener in std::iter::once(bound.main).chain(bound.more) {
-        addresses.push(format!("{scheme}://{}", serve(listener, Protocol::Http1)?));
+        addresses.push(format!("{scheme}://{}", serve(listener, Protocol::Http1, &router)?));
     }
     if let Some(listener) = bound.grpc {
-        tracing::info!(address = %serve(listener, Protocol::Http2)?, "OTLP over gRPC");
+        tracing::info!(address = %serve(listener, Protocol::Http2, &router)?, "OTLP over gRPC");
+    }
+    for (listener, upstream) in bound.gateway {
+        let routes = gateway::port_routes(upstream.as_deref());
+        let router = build(routes, app.clone(), gateway::fallback, doors.clone());
+        tracing::info!(address = %serve(listener, Protocol::Http1, &router)?, upstream, "gateway before language models");
     }
     if let Some(files) = tls {
         let again = files.clone();

@@ -2,6 +2,7 @@
 
 mod alerting;
 mod alertmanagers;
+mod gateway;
 mod listen;
 mod maintenance;
 pub(crate) mod prometheus;
@@ -38,6 +39,7 @@ use watchfire_net::client::{Caller, Client};
 use watchfire_net::tasks::Tasks;
 use watchfire_net::tls::{ClientTls, client_config};
 use watchfire_pack::catalog::Catalogs;
+use watchfire_pipeline::gateway::Gateway;
 use watchfire_store::{OpenError, Options, Store};
 
 use self::prometheus::Configured;
@@ -175,6 +177,18 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         supervisor: supervisor.clone(),
         alerting: alerting.clone(),
     };
+    let tokens = tokens::start(&settings.llm, &recorder, &tasks);
+    let gateway = gateway::start(&gateway::Surroundings {
+        settings: &settings,
+        environment: &environment,
+        tokens: &tokens,
+        recorder: &recorder,
+        gpu: &gpu,
+        state: store.state(),
+        clock: &clock,
+        meter: &meter,
+        tasks: &tasks,
+    })?;
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, configured));
     let parts = rooms::Parts {
         store: store.clone(),
@@ -188,8 +202,9 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         reloader: reloader.clone(),
         protocols: protocols.clone(),
         queues: queues::start(&settings, store.state(), &recorder, &clock, &meter, &tasks)?,
-        tokens: tokens::start(&settings.llm, &recorder, &tasks),
         supervisor: supervisor.clone(),
+        tokens,
+        gateway: gateway.clone(),
         tasks: tasks.clone(),
         meter: meter.clone(),
         clock: clock.clone(),
@@ -210,7 +225,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     announce(&addresses, &settings);
 
     let code = signals.wait(&reloader).await;
-    shut_down(&manager, &tasks, forwarder, &store).await;
+    shut_down(&manager, &tasks, forwarder, gateway, &store).await;
     drop(scraping);
     Ok(code)
 }
@@ -375,7 +390,7 @@ fn announce(addresses: &[String], settings: &Settings) {
     }
 }
 
-async fn shut_down(manager: &Manager, tasks: &Tasks, forwarder: Arc<Forwarder>, store: &Arc<Store>) {
+async fn shut_down(manager: &Manager, tasks: &Tasks, forwarder: Arc<Forwarder>, gateway: Gateway, store: &Arc<Store>) {
     tracing::info!("stopping");
     let late = async {
         manager.shutdown().await;
@@ -389,6 +404,7 @@ async fn shut_down(manager: &Manager, tasks: &Tasks, forwarder: Arc<Forwarder>, 
     let store = store.clone();
     let close = move || {
         forwarder.stop();
+        gateway.tend();
         store.close();
     };
     if let Err(error) = tokio::task::spawn_blocking(close).await {

@@ -15,6 +15,7 @@ use watchfire_model::meter::Meter;
 use watchfire_model::read::{MemoryPool, Source};
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
+use watchfire_pipeline::gateway::Gateway;
 use watchfire_pipeline::supervision::Supervisor;
 use watchfire_store::{CleanupPreview, Store};
 use watchfire_tokens::TokenCounter;
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) queues: super::queues::Running,
     pub(crate) tokens: Arc<TokenCounter>,
     pub(crate) supervisor: Supervisor,
+    pub(crate) gateway: Gateway,
     pub(crate) tasks: Tasks,
     pub(crate) meter: Meter,
     pub(crate) clock: SharedClock,
@@ -60,6 +62,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         queues,
         tokens,
         supervisor,
+        gateway,
         tasks,
         meter,
         clock,
@@ -110,6 +113,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         influx: protocols.influx.clone(),
         recorder: Arc::new(super::receive::Recording(recorder)),
         tokens,
+        gateway,
         config_yaml: {
             let reloader = reloader.clone();
             Arc::new(move || reloader.rendered())

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 80] = [
+const KEYS: [(&str, bool); 93] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -76,6 +76,19 @@ const KEYS: [(&str, bool); 80] = [
     ("queues.redis.password", false),
     ("queues.redis.ca_file", false),
     ("queues.redis.refresh_interval", false),
+    ("gateway.upstream", false),
+    ("gateway.listen", true),
+    ("gateway.connect_timeout", false),
+    ("gateway.include_usage", false),
+    ("gateway.concurrency.max", false),
+    ("gateway.concurrency.queue", false),
+    ("gateway.concurrency.queue_timeout", false),
+    ("gateway.budget.daily_usd", false),
+    ("gateway.budget.monthly_usd", false),
+    ("gateway.budget.when_exceeded", false),
+    ("gateway.budget.time_zone", false),
+    ("gateway.prompts.check", false),
+    ("gateway.prompts.truncate", false),
     ("host.interval", false),
     ("host.root", false),
     ("host.name", false),
@@ -92,7 +105,7 @@ const KEYS: [(&str, bool); 80] = [
 ];
 
 /// Names of the watched systems and the key that each one sets; of two for one key the later one counts.
-const SEED_NAMES: [(&str, &str); 16] = [
+const SEED_NAMES: [(&str, &str); 17] = [
     ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
     ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
     ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),
@@ -109,6 +122,7 @@ const SEED_NAMES: [(&str, &str); 16] = [
     ("QUEUE_MAX_SIZE", "queues.max_size"),
     ("QUEUE_OVERFLOW_POLICY", "queues.overflow"),
     ("QUEUE_BACKPRESSURE_THRESHOLD", "queues.backpressure"),
+    ("AI_MAX_CONCURRENT_INFERENCES", "gateway.concurrency.max"),
 ];
 
 /// Variables of ours that are no key of the file.

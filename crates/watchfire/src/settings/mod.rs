@@ -3,6 +3,7 @@
 
 mod environment;
 mod foreign;
+mod gateway;
 mod llm;
 mod log;
 mod queues;
@@ -23,6 +24,7 @@ use watchfire_store::Tier;
 
 pub(crate) use environment::Environment;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
+pub(crate) use gateway::GatewaySettings;
 pub(crate) use llm::LlmSettings;
 pub(crate) use log::LogSettings;
 pub(crate) use queues::QueueSettings;
@@ -62,6 +64,7 @@ pub(crate) struct Settings {
     pub(crate) gpu: GpuSettings,
     pub(crate) llm: LlmSettings,
     pub(crate) queues: QueueSettings,
+    pub(crate) gateway: GatewaySettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
     pub(crate) packs: Vec<String>,
@@ -210,7 +213,8 @@ impl Settings {
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let more = [self.otlp.grpc, self.otlp.http];
         let asked = more.into_iter().filter_map(|listen| if let Listen::At(address) = listen { Some(address) } else { None });
-        std::iter::once(self.server.listen).chain(asked).collect()
+        let gateway = self.gateway.listen.iter().map(|(address, _)| *address);
+        std::iter::once(self.server.listen).chain(asked).chain(gateway).collect()
     }
     /// What the process takes at its start, as texts to compare.
     pub(crate) fn sections(&self) -> Vec<(&'static str, String)> {
@@ -228,6 +232,7 @@ impl Settings {
             ("gpu", format!("{:?}", self.gpu)),
             ("llm", format!("{:?}", self.llm)),
             ("queues", format!("{:?}", self.queues)),
+            ("gateway", format!("{:?}", self.gateway)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
             ("packs", format!("{:?}", self.packs)),
@@ -310,6 +315,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         gpu: read_gpu(section("gpu")),
         llm: LlmSettings::read(section("llm"), base),
         queues: QueueSettings::read(section("queues"), base),
+        gateway: GatewaySettings::read(section("gateway"), base),
         host: read_host(section("host")),
         log: LogSettings::read(section("log"), base),
         packs: read_packs(&root),

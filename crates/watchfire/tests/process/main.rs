@@ -6,6 +6,7 @@
 mod basics;
 mod data;
 mod forward;
+mod gateway;
 mod late;
 mod llm;
 mod native;

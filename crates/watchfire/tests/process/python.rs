@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::server::{BINARY, installed};
 
 /// The clients, from PyPI.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "opentelemetry-sdk==1.38.0",
     "opentelemetry-exporter-otlp-proto-http==1.38.0",
     "opentelemetry-exporter-otlp-proto-grpc==1.38.0",
@@ -14,6 +14,7 @@ const PACKAGES: [&str; 7] = [
     "influxdb-client==1.49.0",
     "statsd==4.0.1",
     "redis==7.1.0",
+    "openai==3.57.0",
 ];
 
 /// The interpreter. `None`, loudly, where the clients cannot be had. Made once per build directory.
