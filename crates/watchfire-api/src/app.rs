@@ -71,6 +71,8 @@ pub struct Rooms {
     pub query_memory: MemoryPool,
     /// All watched services. A service that is missing here is not configured.
     pub services: Ask<Vec<ServiceStatus>>,
+    /// The Alertmanager inside. May block.
+    pub alertmanager: Arc<watchfire_alert::manager::Manager>,
     /// What supervises services.
     pub supervisor: Supervisor,
     /// Our own background workers.

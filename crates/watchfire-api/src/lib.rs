@@ -1,6 +1,7 @@
 //! The HTTP faces (a folder per face), WebSocket, sessions and access levels, the embedded page.
 //! It computes nothing that a room below can compute.
 
+pub mod alertmanager;
 pub mod app;
 pub mod auth;
 pub mod dlq;
@@ -40,6 +41,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(pushgateway::routes());
     all.extend(influx::routes());
     all.extend(services::routes());
+    all.extend(alertmanager::routes());
     all.extend(page::routes());
     all
 }

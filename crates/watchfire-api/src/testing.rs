@@ -400,6 +400,21 @@ fn gateway(clock: &Arc<ManualClock>, counter: &Arc<TokenCounter>) -> Gateway {
     Gateway::open(parts).unwrap()
 }
 
+/// An Alertmanager that tells nobody, with one receiver besides the default one.
+fn alertmanager(clock: &Arc<ManualClock>) -> Arc<watchfire_alert::manager::Manager> {
+    use watchfire_alert::manager::config::{Surroundings, parse};
+    let text = "global: {smtp_auth_password: canary}\nroute: {receiver: default, group_by: [alertname], routes: [{receiver: team-x, matchers: ['team=x']}]}\nreceivers: [{name: default}, {name: team-x}]\ninhibit_rules: [{source_matchers: ['alertname=Down'], target_matchers: ['alertname=Slow'], equal: [host]}]\n";
+    let parsed = parse("a.yml", text, &Surroundings { files: &|_| Vec::new(), file: &|f| f.into(), clock: clock.clone() });
+    let parts = watchfire_alert::manager::engine::Parts {
+        config: Arc::new(parsed.config.unwrap()),
+        state: Arc::new(Memory::default()),
+        clock: clock.clone(),
+        meter: Meter::new(),
+        external_url: "http://localhost:8000/".to_owned(),
+    };
+    Arc::new(watchfire_alert::manager::Manager::open(parts, Arc::new(watchfire_net::client::Caller::new(clock.clone()))).unwrap())
+}
+
 fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
     let tokens = Arc::new(TokenCounter::new(Counter::new(Encoding::Cl100kBase), TokenBudget::default(), true, Arc::new(Unobserved)));
     let ask = |house: &Arc<House>| house.clone();
@@ -458,6 +473,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         },
         query_memory: watchfire_model::read::MemoryPool::new(256 << 20),
         supervisor,
+        alertmanager: alertmanager(clock),
         workers: Arc::new(Vec::new),
         storage: Arc::new(move || storage.held().storage.clone()),
         cleanup_preview: Arc::new(move || Ok(preview.held().preview.clone())),

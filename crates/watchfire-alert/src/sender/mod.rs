@@ -112,6 +112,8 @@ struct State {
     queues: Vec<Arc<Queue>>,
     /// Names of Prometheus' metrics that rules ask for.
     asked: HashSet<String>,
+    /// Whether somebody outside is to be told; nothing while nobody knows yet.
+    outside: Option<bool>,
 }
 
 /// Tells Alertmanagers. Cheap to clone.
@@ -127,7 +129,7 @@ pub struct Sender {
 impl Sender {
     /// A sender that knows nobody yet.
     pub fn new(caller: Arc<Caller>, runtime: Handle, tasks: Tasks, meter: &Meter) -> Sender {
-        let state = Arc::new(Mutex::new(State { common: None, inside: None, queues: Vec::new(), asked: HashSet::new() }));
+        let state = Arc::new(Mutex::new(State { common: None, inside: None, queues: Vec::new(), asked: HashSet::new(), outside: None }));
         let losses = Losses::new(meter);
         let (told, lost) = (Arc::downgrade(&state), losses.clone());
         meter.on_gather(move |out| {
@@ -145,7 +147,8 @@ impl Sender {
         state.asked = asked;
     }
 
-    /// Sets who takes alerts inside.
+    /// Sets who takes alerts, with the same labels, as long as no Alertmanager outside is configured. Addresses of programs that
+    /// we replace mean ourselves.
     pub fn set_inside(&self, inside: Arc<dyn Notify>) {
         lock(&self.state).inside = Some(inside);
     }
@@ -154,6 +157,7 @@ impl Sender {
     pub fn set_targets(&self, targets: Vec<Target>) {
         let mut state = lock(&self.state);
         let mut before = std::mem::take(&mut state.queues);
+        state.outside = Some(targets.iter().any(|target| !target.replaced));
         if targets.len() > TARGETS_MAX {
             tracing::error!(count = targets.len(), max = TARGETS_MAX, "too many Alertmanagers; those beyond the limit are not told");
         }
@@ -198,7 +202,7 @@ impl Notify for Sender {
         for queue in &state.queues {
             self.losses.relabelled.add(queue.push(&alerts, &self.losses) as u64);
         }
-        let inside = state.inside.clone();
+        let inside = state.inside.clone().filter(|_| state.outside != Some(true));
         // It stores what it takes, which must not keep others waiting for the list.
         drop(state);
         if let Some(inside) = inside.filter(|_| !alerts.is_empty()) {

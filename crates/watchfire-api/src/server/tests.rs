@@ -375,7 +375,10 @@ async fn r50_json_routes_take_json_only() {
             let headers = [("content-type", media), ("authorization", door.proof("admin"))];
             let answer = door.ask(&spec.methods[0], &example(&spec.path), &headers, "[]").await;
             assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{media:?} {}", spec.path);
-            assert_eq!(answer.json()["error"]["code"], "unsupported_content_type");
+            // A face of another program's refuses in that program's way.
+            let told = answer.json();
+            let theirs = spec.path.starts_with("/api/v2/") && told.as_str().is_some_and(|t| t.ends_with("is not taken here"));
+            assert!(theirs || told["error"]["code"] == "unsupported_content_type", "{} {told}", spec.path);
             seen += 1;
         }
     }

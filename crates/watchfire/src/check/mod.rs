@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 
 use crate::command_line::CheckFlags;
 use crate::rule_files;
-use crate::serve::prometheus;
+use crate::serve::{alertmanager, prometheus};
 use crate::settings::{self, Environment, FOREIGN, Flags, Foreign, ForeignFile};
 
 /// Runs the command.
@@ -21,7 +21,7 @@ pub(crate) fn run(flags: CheckFlags, environment: &Environment) -> ExitCode {
         match settings::load(&wanted, environment) {
             Ok(loaded) => {
                 findings.extend(loaded.findings);
-                for foreign in loaded.settings.foreign.iter().filter(|f| f.kind.key != "prometheus") {
+                for foreign in loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager")) {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
                 findings.extend(prometheus::read_all(&loaded.settings, environment).1);
@@ -104,6 +104,9 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
             parsed.findings.extend(rule_files::load(config, None, &[]).findings);
         }
         return parsed.findings;
+    }
+    if (node.get("route").is_some() && node.get("receivers").is_some()) || FOREIGN[1].is_named(file) {
+        return alertmanager::read_node(name, node, path, None).findings;
     }
     vec![whole(name, Severity::Warning, "is well-formed, but of no kind that this version can check further".to_owned())]
 }

@@ -32,6 +32,8 @@ pub(super) struct Parts {
     pub(super) clock: SharedClock,
     /// Where we are reached when nobody says so.
     pub(super) own_url: String,
+    /// Who takes alerts while no Alertmanager outside is configured.
+    pub(super) inside: Arc<watchfire_alert::manager::Manager>,
 }
 
 /// Rules, and who is told of alerts.
@@ -57,6 +59,7 @@ impl Alerting {
         };
         let runtime = Handle::current();
         let sender = Sender::new(parts.caller.clone(), runtime.clone(), parts.tasks.clone(), &parts.meter);
+        sender.set_inside(Arc::new(sender::Inside(parts.inside)));
         let surroundings =
             Surroundings { asker, sink: parts.sink, notify: Arc::new(sender.clone()), templates: crate::rule_files::templates(), clock: parts.clock };
         let discoverer = Discoverer::new(sender.clone(), parts.caller, parts.aliases, parts.tasks.clone(), parts.meter.clone(), runtime.clone());

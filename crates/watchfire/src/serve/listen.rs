@@ -20,7 +20,7 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str); 2] = [(9090, "Prometheus"), (3002, "Grafana")];
+const DROP_IN: [(u16, &str); 3] = [(9090, "Prometheus"), (9093, "Alertmanager"), (3002, "Grafana")];
 
 /// OTLP's own ports.
 const OTLP_GRPC: u16 = 4317;

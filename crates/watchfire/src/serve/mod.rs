@@ -1,10 +1,12 @@
 //! `watchfire serve`: puts the rooms together, runs them, takes them apart in order. It decides nothing that a room decides.
 
 mod alerting;
+pub(crate) mod alertmanager;
 mod alertmanagers;
 mod gateway;
 mod listen;
 mod maintenance;
+mod own_alerts;
 pub(crate) mod prometheus;
 mod protocols;
 mod queues;
@@ -157,7 +159,18 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let supervisor = supervision::open(&settings, store.state(), &recorder, &clock, &meter)?;
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
     let query_memory = MemoryPool::new(memory::shares(settings.memory_limit).queries);
+    let inside = alertmanager::open(
+        watchfire_alert::manager::engine::Parts {
+            config: configured.alertmanager.clone(),
+            state: store.state(),
+            clock: clock.clone(),
+            meter: meter.clone(),
+            external_url: settings.rules.external_url.clone().unwrap_or_else(|| bound.own_url(&settings)),
+        },
+        caller(&environment, &clock),
+    )?;
     let alerting = alerting::Parts {
+        inside: inside.clone(),
         source: remote.clone(),
         sink: gate.clone(),
         memory: query_memory.clone(),
@@ -176,6 +189,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         remote: remote.clone(),
         supervisor: supervisor.clone(),
         alerting: alerting.clone(),
+        alertmanager: inside.clone(),
     };
     let tokens = tokens::start(&settings.llm, &recorder, &tasks);
     let gateway = gateway::start(&gateway::Surroundings {
@@ -195,6 +209,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         query_source: remote,
         query_memory,
         alerting,
+        alertmanager: inside.clone(),
         gate: gate.clone(),
         recorder: recorder.clone(),
         gpu: gpu.clone(),
@@ -216,7 +231,11 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
     protocols.start(statsd, &tasks);
+    let watched =
+        own_alerts::Watched { supervisor: supervisor.clone(), gpu: gpu.clone(), data_dir: settings.server.data_dir.clone(), instance: instance.clone() };
     supervision::start(supervisor, &app, &tasks);
+    tasks.spawn("own_alerts", own_alerts::run(watched, inside.clone(), clock.clone()));
+    tasks.spawn("alertmanager", inside.run(tasks.clone()));
     let live = app.clone();
     gpu.on_sample(move |sample| live.hub.publish_gpu(sample));
     tasks.spawn("gpu_monitor", gpu.run());

@@ -36,20 +36,23 @@ pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
     }
 }
 
-/// A `prometheus.yml` and its rules.
+/// A `prometheus.yml`, its rules, and who is told of alerts.
 pub(crate) struct Configured {
+    pub(crate) alertmanager: Arc<watchfire_alert::manager::config::Config>,
     pub(crate) prometheus: PrometheusConfig,
     pub(crate) rules: Vec<RuleFile>,
 }
 
-/// Reads the Prometheus configuration that the settings name, and all rules; nothing when a finding is an error.
+/// Reads the configurations of Prometheus and Alertmanager that the settings name, and all rules; nothing when a finding is an error.
 pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
     let Parsed { config, mut findings } = read(settings, environment);
-    let Some(prometheus) = config else { return (None, findings) };
+    let inside = super::alertmanager::read(settings);
+    findings.extend(inside.findings);
+    let (Some(prometheus), Some(alertmanager)) = (config, inside.config) else { return (None, findings) };
     let loaded = rule_files::load(&prometheus, settings.monitoring_dir.as_deref(), &settings.packs);
     findings.extend(loaded.findings);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    ((!failed).then_some(Configured { prometheus, rules: loaded.files }), findings)
+    ((!failed).then_some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules: loaded.files }), findings)
 }
 
 /// Reads one file.
@@ -81,6 +84,7 @@ pub(crate) struct CarriedOutBy {
     pub(crate) remote: Arc<RemoteSource>,
     pub(crate) supervisor: Supervisor,
     pub(crate) alerting: Arc<Alerting>,
+    pub(crate) alertmanager: Arc<watchfire_alert::manager::Manager>,
 }
 impl CarriedOutBy {
     fn apply(&self, configured: &Configured) {
@@ -91,6 +95,7 @@ impl CarriedOutBy {
         if let Err(error) = self.forwarder.apply(&config.remote_write, &config.global.external_labels) {
             tracing::error!(%error, "remote_write is not carried out; the next reload tries again");
         }
+        self.alertmanager.apply(configured.alertmanager.clone());
         self.alerting.apply(config, &configured.rules);
     }
 }

@@ -28,7 +28,7 @@ impl ForeignKind {
 /// All kinds, in the order in which a file name is tried.
 pub(crate) const FOREIGN: [ForeignKind; 10] = [
     ForeignKind { key: "prometheus", carried_out: true, matches: |n| matches!(n, "prometheus.yml" | "prometheus.yaml") },
-    ForeignKind { key: "alertmanager", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("alertmanager") },
+    ForeignKind { key: "alertmanager", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("alertmanager") },
     ForeignKind { key: "blackbox", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("blackbox") },
     ForeignKind { key: "json_exporter", carried_out: false, matches: |n| is_yaml(n) && (n.starts_with("json-exporter") || n.starts_with("json_exporter")) },
     ForeignKind { key: "loki", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("loki") },

@@ -5,6 +5,8 @@ use watchfire_model::document::{Node, Value, without_password, write_yaml};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "<secret>";
+/// The same for the address of a webhook, which older tools take for a plain URL.
+const HIDDEN_URL: &str = "http://<secret>";
 
 /// Keys whose values are secret wherever they stand.
 const SECRET_KEYS: [&str; 29] = [
@@ -61,6 +63,8 @@ enum Place {
     Labels,
     /// The value itself.
     Secret,
+    /// The value itself, where a URL must stand.
+    SecretUrl,
 }
 impl Place {
     fn below(self, key: &str) -> Place {
@@ -71,7 +75,8 @@ impl Place {
             (_, "slack_configs") => Place::Slack,
             (_, "http_config" | "tls_config" | "smtp_tls_config" | "oauth2") => Place::Client,
             (Place::Client, "http_headers") => Place::Headers,
-            (Place::Webhook, "url") | (Place::Slack, "api_url") => Place::Secret,
+            (Place::Webhook, "url") => Place::SecretUrl,
+            (Place::Slack, "api_url") => Place::Secret,
             (Place::Client | Place::Headers, key) if HTTP_SECRET_KEYS.contains(&key) => Place::Secret,
             (_, key) if SECRET_KEYS.contains(&key) => Place::Secret,
             (place, _) => place,
@@ -84,6 +89,7 @@ fn hide(node: &Node, place: Place) -> Node {
         Value::Map(entries) => Value::Map(entries.iter().map(|(key, value)| (key.clone(), hide(value, place.below(&key.text)))).collect()),
         Value::List(items) => Value::List(items.iter().map(|item| hide(item, place)).collect()),
         Value::Scalar { text, .. } if place == Place::Secret && !text.is_empty() => Value::Scalar { text: HIDDEN.into(), plain: true },
+        Value::Scalar { text, .. } if place == Place::SecretUrl && !text.is_empty() => Value::Scalar { text: HIDDEN_URL.into(), plain: true },
         Value::Scalar { text, plain } => Value::Scalar { text: without_password(text).into(), plain: *plain },
         Value::Null => Value::Null,
     };

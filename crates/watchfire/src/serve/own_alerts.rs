@@ -1,0 +1,198 @@
+//! What we know ourselves and somebody should be told of: services that do not get well, a disk that is nearly full, a hot GPU.
+//! It turns what other rooms say into alerts for the Alertmanager inside; it watches nothing itself and routes nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchfire_alert::manager::Manager;
+use watchfire_alert::manager::alert::NewAlert;
+use watchfire_collect::gpu::GpuMonitor;
+use watchfire_model::live::{GpuSample, GpuView, ServiceStatus};
+use watchfire_model::time::{SharedClock, Timestamp};
+use watchfire_pipeline::supervision::Supervisor;
+
+/// How often the conditions are looked at.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// How long an alert holds without being said again.
+const HOLDS_MS: i64 = 90_000;
+/// A disk that is fuller than this is told of, in percent.
+const DISK_PERCENT_MAX: f64 = 90.0;
+/// A GPU that is hotter than this is told of, in degrees Celsius.
+const GPU_CELSIUS_MAX: f64 = 85.0;
+
+/// Who is asked.
+pub(super) struct Watched {
+    pub(super) supervisor: Supervisor,
+    pub(super) gpu: GpuMonitor,
+    pub(super) data_dir: PathBuf,
+    /// The name of this machine.
+    pub(super) instance: String,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Condition {
+    alert: &'static str,
+    severity: &'static str,
+    /// What is meant: a service, a path, a device; with the name of the label.
+    about: (&'static str, String),
+    summary: String,
+}
+/// What names a condition while it lasts.
+type Key = (&'static str, String);
+
+/// Looks again and again, for ever.
+pub(super) async fn run(watched: Watched, manager: Arc<Manager>, clock: SharedClock) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut since: BTreeMap<Key, (Timestamp, Condition)> = BTreeMap::new();
+    loop {
+        ticks.tick().await;
+        let now = clock.now();
+        let used = disk_used_percent(&watched.data_dir);
+        let found = conditions(&watched.supervisor.statuses(), (&watched.data_dir.display().to_string(), used), watched.gpu.current().as_ref());
+        let alerts = alerts(found, &mut since, &watched.instance, now);
+        if alerts.is_empty() {
+            continue;
+        }
+        let manager = manager.clone();
+        let taken = tokio::task::spawn_blocking(move || manager.take(alerts)).await;
+        if !taken.is_ok_and(|taken| taken.refused.is_empty()) {
+            tracing::error!("our own alerts were not all taken");
+        }
+    }
+}
+
+fn disk_used_percent(path: &std::path::Path) -> Option<f64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    let used = stat.f_blocks.saturating_sub(stat.f_bfree) as f64;
+    let total = used + stat.f_bavail as f64;
+    (total > 0.0).then(|| used * 100.0 / total)
+}
+
+/// What is not as it should be.
+fn conditions(services: &[ServiceStatus], (disk, used): (&str, Option<f64>), gpu: Option<&GpuSample>) -> Vec<Condition> {
+    let mut found = Vec::new();
+    for service in services {
+        let (alert, severity) = match service.status {
+            "unhealthy" => ("ServiceUnhealthy", "warning"),
+            "restart_failed" => ("ServiceRestartFailed", "error"),
+            "failed" => ("ServiceFailed", "critical"),
+            _ => continue,
+        };
+        found.push(Condition { alert, severity, about: ("service", service.name.clone()), summary: service.message.clone() });
+    }
+    if let Some(used) = used.filter(|used| *used > DISK_PERCENT_MAX) {
+        let summary = format!("the disk of {disk} is {used:.0} % full");
+        found.push(Condition { alert: "DiskNearlyFull", severity: "critical", about: ("path", disk.to_owned()), summary });
+    }
+    if let Some((gpu, celsius)) = gpu.and_then(|g| Some((g, g.temperature.filter(|t| *t > GPU_CELSIUS_MAX)?))) {
+        let summary = format!("the GPU {} has {celsius:.0} °C", gpu.name);
+        found.push(Condition { alert: "GpuHot", severity: "warning", about: ("gpu", gpu.name.clone()), summary });
+    }
+    found
+}
+
+/// Alerts for what is found, and the ends of what was.
+fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition)>, instance: &str, now: Timestamp) -> Vec<NewAlert> {
+    let mut told = Vec::new();
+    let mut lasting = BTreeMap::new();
+    for condition in found {
+        let key = (condition.alert, condition.about.1.clone());
+        let begun = match since.remove(&key) {
+            Some((begun, _)) => begun,
+            None => {
+                // Services and GPUs are logged by those who watch them.
+                if condition.alert == "DiskNearlyFull" {
+                    tracing::error!(severity = "critical", path = condition.about.1, "{}", condition.summary);
+                }
+                now
+            }
+        };
+        told.push(alert(&condition, instance, begun, now.plus_ms(HOLDS_MS)));
+        lasting.insert(key, (begun, condition));
+    }
+    for (begun, condition) in std::mem::replace(since, lasting).into_values() {
+        told.push(alert(&condition, instance, begun, now));
+    }
+    told
+}
+
+fn alert(condition: &Condition, instance: &str, starts_at: Timestamp, ends_at: Timestamp) -> NewAlert {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    NewAlert {
+        labels: vec![
+            pair("alertname", condition.alert),
+            pair("severity", condition.severity),
+            pair("job", "watchfire"),
+            pair("instance", instance),
+            pair(condition.about.0, &condition.about.1),
+        ],
+        annotations: vec![pair("summary", &condition.summary)],
+        starts_at: Some(starts_at),
+        ends_at: Some(ends_at),
+        generator_url: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(found: &[Condition]) -> Vec<(&'static str, &'static str)> {
+        found.iter().map(|c| (c.alert, c.severity)).collect()
+    }
+
+    fn of_service(status: &'static str) -> Vec<(&'static str, &'static str)> {
+        let service = ServiceStatus { name: "redis".to_owned(), status, message: "no answer".to_owned() };
+        named(&conditions(&[service], ("/data", Some(10.0)), None))
+    }
+
+    #[test]
+    fn hlt_12_an_unhealthy_service_is_a_warning() {
+        assert_eq!(of_service("unhealthy"), [("ServiceUnhealthy", "warning")]);
+        assert_eq!(of_service("healthy"), []);
+        assert_eq!(of_service("restarting"), []);
+    }
+
+    #[test]
+    fn hlt_13_a_failed_restart_is_an_error() {
+        assert_eq!(of_service("restart_failed"), [("ServiceRestartFailed", "error")]);
+    }
+
+    #[test]
+    fn hlt_14_a_service_that_is_given_up_is_critical() {
+        assert_eq!(of_service("failed"), [("ServiceFailed", "critical")]);
+    }
+
+    #[test]
+    fn api_04_a_disk_above_90_percent_is_critical() {
+        let at = |used| named(&conditions(&[], ("/data", used), None));
+        assert_eq!(at(Some(90.1)), [("DiskNearlyFull", "critical")]);
+        assert_eq!(at(Some(90.0)), []);
+        assert_eq!(at(None), []);
+    }
+
+    #[test]
+    fn gpu_27_a_gpu_above_85_degrees_is_a_warning() {
+        let gpu = |celsius| GpuSample { temperature: celsius, ..GpuSample::mock(Timestamp(0)) };
+        let at = |celsius| named(&conditions(&[], ("/data", None), Some(&gpu(celsius))));
+        assert_eq!(at(Some(85.1)), [("GpuHot", "warning")]);
+        assert_eq!(at(Some(85.0)), []);
+        assert_eq!(at(None), []);
+    }
+
+    #[test]
+    fn what_ends_is_said_once() {
+        let mut since = BTreeMap::new();
+        let hot = || conditions(&[], ("/data", Some(95.0)), None);
+        let first = alerts(hot(), &mut since, "pi", Timestamp(1_000));
+        let second = alerts(hot(), &mut since, "pi", Timestamp(16_000));
+        let third = alerts(Vec::new(), &mut since, "pi", Timestamp(31_000));
+        let times = |all: &[NewAlert]| all.iter().map(|a| (a.starts_at.unwrap().0, a.ends_at.unwrap().0)).collect::<Vec<_>>();
+        assert_eq!((times(&first), times(&second), times(&third)), (vec![(1_000, 91_000)], vec![(1_000, 106_000)], vec![(1_000, 31_000)]));
+        assert!(alerts(Vec::new(), &mut since, "pi", Timestamp(46_000)).is_empty());
+    }
+}
