@@ -10,6 +10,8 @@ PAGE := ui/dist/third-party-notices.txt
 help:
 	@echo "make build   page and release binary at $(BINARY)"
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
+	@echo "make demo    a small real pipeline that reports to the server, or to one of its own (ARGS=... for flags)"
+	@echo "make demo-test  the same for ten minutes, its books and metrics checked (MINUTES=10)"
 	@echo "make test    everything that is tested, with the real peers"
 	@echo "make conformance  every PromQL script in memory, on the store and over HTTP, as a table"
 	@echo "make crash   thousands of kill -9 and power cuts, the long forms (KILLS=2000, CUTS=500, QUEUE_KILLS=500, REDIS_KILLS=100)"
@@ -32,6 +34,15 @@ build: setup $(PAGE)
 
 run: build
 	$(BINARY) serve $(ARGS)
+
+# It needs ffmpeg, which the set-up for tests installs.
+demo: setup-demo build
+	$(BINARY) demo $(ARGS)
+demo-test: setup-demo $(PAGE)
+	WATCHFIRE_DEMO_MINUTES=$(or $(MINUTES),10) cargo test --locked -p watchfire --test process -- --nocapture the_demo_fills
+setup-demo:
+	@scripts/setup.sh demo
+.PHONY: demo demo-test setup-demo
 
 lint:
 	cargo fmt --all --check

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs the system packages that a target needs, and nothing when they are there already.
-# usage: scripts/setup.sh build|test|bench    Debian and its relatives; elsewhere it says what is missing.
+# usage: scripts/setup.sh build|test|bench|demo    Debian and its relatives; elsewhere it says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 need_build=(cc:gcc make:make)
-need_test=(chromium:chromium prometheus:prometheus redis-server:redis-server redis-cli:redis-tools prometheus-alertmanager:prometheus-alertmanager prometheus-node-exporter:prometheus-node-exporter victoria-metrics:victoria-metrics amtool:prometheus-alertmanager strace:strace kill:procps setpriv:util-linux mkfs.ext4:e2fsprogs perl:perl-base)
+need_test=(ffmpeg:ffmpeg chromium:chromium prometheus:prometheus redis-server:redis-server redis-cli:redis-tools prometheus-alertmanager:prometheus-alertmanager prometheus-node-exporter:prometheus-node-exporter victoria-metrics:victoria-metrics amtool:prometheus-alertmanager strace:strace kill:procps setpriv:util-linux mkfs.ext4:e2fsprogs perl:perl-base)
+need_demo=(ffmpeg:ffmpeg)
 need_bench=(prometheus:prometheus victoria-metrics:victoria-metrics setpriv:util-linux)
 
 missing=()
@@ -16,6 +17,7 @@ if [ "${1:-build}" = test ]; then
   [ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing+=(postgresql)
 fi
 if [ "${1:-build}" = bench ]; then want "${need_bench[@]}"; fi
+if [ "${1:-build}" = demo ]; then want "${need_demo[@]}"; fi
 for tool in cargo node npm; do
   command -v "$tool" >/dev/null 2>&1 || { echo "setup: $tool is not installed. Watchfire needs Rust (rustup.rs) and Node 20 or newer." >&2; [ "$tool" = cargo ] && exit 1; }
 done

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Restore(RestoreFlags),
     /// Take over blocks of Prometheus or OpenMetrics text
     Import(ImportFlags),
+    /// Run a small real pipeline that reports to a server: camera pictures, movements, a language model, events, dead letters
+    Demo(DemoFlags),
     /// Print the version
     Version,
 }
@@ -62,11 +64,14 @@ pub(crate) struct ServeFlags {
     /// Listen on an open address although authentication is off
     #[arg(long)]
     insecure_no_auth: bool,
+    /// End when the program that started this one ends
+    #[arg(long, hide = true)]
+    pub(crate) end_with_parent: bool,
 }
 impl ServeFlags {
     /// The flags as the settings take them.
     pub(crate) fn into_flags(self) -> Flags {
-        let ServeFlags { config, data_dir, listen, monitoring_dir, drop_in, memory_limit, insecure_no_auth } = self;
+        let ServeFlags { config, data_dir, listen, monitoring_dir, drop_in, memory_limit, insecure_no_auth, end_with_parent: _ } = self;
         Flags { config, data_dir, listen, monitoring_dir, drop_in, memory_limit, insecure_no_auth }
     }
 }
@@ -93,6 +98,38 @@ pub(crate) struct QueryFlags {
     #[arg(long, default_value = DEFAULT_URL)]
     pub(crate) url: String,
     /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoFlags {
+    /// The server to report to; when none is there, the demo starts one of its own
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// Start a server of its own although one is there
+    #[arg(long)]
+    pub(crate) serve: bool,
+    /// Where a server of its own keeps its data, which then stay [default: a temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A server of OpenAI's shape, such as http://127.0.0.1:8080/v1 [default: a stand-in without a model]
+    #[arg(long, value_name = "URL")]
+    pub(crate) llm: Option<String>,
+    /// A file with the key for it
+    #[arg(long, value_name = "FILE", requires = "llm")]
+    pub(crate) llm_key_file: Option<PathBuf>,
+    /// The model to ask for [default: the first that it names]
+    #[arg(long, value_name = "NAME", requires = "llm")]
+    pub(crate) model: Option<String>,
+    /// Pictures per second of each camera
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=i64::from(watchfire_demo::FPS_MAX)))]
+    pub(crate) fps: u32,
+    /// How long to take pictures, such as 90s or 10m [default: until Ctrl-C]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) duration: Option<String>,
+    /// Print the summary as JSON, and all else to standard error
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod command_line;
+mod demo;
 mod import;
 mod logging;
 mod memory;
@@ -16,15 +17,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use command_line::{Command, CommandLine};
+use command_line::{Command, CommandLine, ServeFlags};
 use settings::Environment;
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     let environment = Environment::read();
     match line.command {
-        None => serve::run(line.serve.into_flags(), environment),
-        Some(Command::Serve(flags)) => serve::run(flags.into_flags(), environment),
+        None => serve(line.serve, environment),
+        Some(Command::Serve(flags)) => serve(flags, environment),
+        Some(Command::Demo(flags)) => demo::run(flags, &environment),
         Some(Command::Check(flags)) => check::run(flags, &environment),
         Some(Command::Query(flags)) => query::run(&flags, &environment),
         Some(Command::Backup(flags)) => backup::run(&flags, &environment),
@@ -36,4 +38,17 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn serve(flags: ServeFlags, environment: Environment) -> ExitCode {
+    if flags.end_with_parent && !end_with_parent() {
+        eprintln!("watchfire: cannot watch the program that started this one");
+        return ExitCode::FAILURE;
+    }
+    serve::run(flags.into_flags(), environment)
+}
+
+/// Has the system end us in order when the program that started us dies: nobody else would, and the port would stay taken.
+fn end_with_parent() -> bool {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).is_ok()
 }

@@ -6,6 +6,7 @@
 mod alertmanager;
 mod basics;
 mod data;
+mod demo;
 mod forward;
 mod gateway;
 mod late;
