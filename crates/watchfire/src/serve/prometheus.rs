@@ -113,6 +113,8 @@ pub(crate) struct Reloader {
     current: Mutex<Current>,
     /// What else is read again, such as certificates. A failure is the reload's.
     also: Mutex<Vec<Box<Again>>>,
+    /// Held while a reload runs.
+    turn: Mutex<()>,
 }
 
 /// Reads something again; an error leaves what was read before in use.
@@ -143,7 +145,7 @@ impl Reloader {
         at.set(loaded.secs_f64());
         let current = Mutex::new(Current { prometheus: configured.prometheus, loaded, last_went_well: true });
         let started_with = settings::load(&flags, &environment).map(|l| l.settings.sections()).unwrap_or_default();
-        Reloader { started_with, flags, environment, carried_out_by, clock, successful, at, current, also: Mutex::default() }
+        Reloader { started_with, flags, environment, carried_out_by, clock, successful, at, current, also: Mutex::default(), turn: Mutex::default() }
     }
 
     /// Reads something else again with every reload, before anything is changed.
@@ -153,6 +155,8 @@ impl Reloader {
 
     /// Loads everything anew. What the running process cannot change (addresses, directories, limits) keeps its value.
     pub(crate) fn reload(&self) -> Result<(), String> {
+        // One after another: of two at once, the earlier one must not have the last word.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.try_reload();
         if let Ok((configured, services)) = &outcome {
             self.carried_out_by.apply(configured);
