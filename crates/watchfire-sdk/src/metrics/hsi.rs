@@ -9,11 +9,26 @@ pub const HTTP_REQUESTS_TOTAL: Counter<3> = Counter("http_requests_total", ["met
 /// Time taken to answer an HTTP request.
 pub const HTTP_REQUEST_DURATION_SECONDS: Histogram<2> = Histogram("http_request_duration_seconds", ["method", "endpoint"]);
 
+/// Time of one inference of the Nemotron model.
+pub const NEMOTRON_INFERENCE_SECONDS: Histogram<0> = Histogram("hsi_nemotron_inference_seconds", []);
+
+/// Times the budget of a period was used up.
+pub const BUDGET_EXCEEDED_TOTAL: Counter<1> = Counter("hsi_budget_exceeded_total", ["period"]);
+
+/// State of a circuit breaker: 0 closed, 1 open, 2 half-open.
+pub const CIRCUIT_BREAKER_STATE: Gauge<2> = Gauge("hsi_circuit_breaker_state", ["service", "breaker"]);
+
+/// Times a circuit breaker opened.
+pub const CIRCUIT_BREAKER_TRIPS_TOTAL: Counter<2> = Counter("hsi_circuit_breaker_trips_total", ["service", "breaker"]);
+
 /// Images waiting to be looked at by the detector.
 pub const DETECTION_QUEUE_DEPTH: Gauge<0> = Gauge("hsi_detection_queue_depth", []);
 
 /// Batches of detections waiting for the language model.
 pub const ANALYSIS_QUEUE_DEPTH: Gauge<0> = Gauge("hsi_analysis_queue_depth", []);
+
+/// Dead letters in a place.
+pub const DLQ_DEPTH: Gauge<1> = Gauge("hsi_dlq_depth", ["queue_name"]);
 
 /// How long one stage of the pipeline took.
 pub const STAGE_DURATION_SECONDS: Histogram<1> = Histogram("hsi_stage_duration_seconds", ["stage"]);
@@ -93,8 +108,17 @@ pub const WORKER_RESTARTS_TOTAL: Counter<1> = Counter("hsi_worker_restarts_total
 /// Times a worker died.
 pub const WORKER_CRASHES_TOTAL: Counter<1> = Counter("hsi_worker_crashes_total", ["worker_name"]);
 
+/// Times a worker died more often than it is started again.
+pub const WORKER_MAX_RESTARTS_EXCEEDED_TOTAL: Counter<1> = Counter("hsi_worker_max_restarts_exceeded_total", ["worker_name"]);
+
 /// State of a supervised worker: 0 stopped, 1 running, 2 crashed, 3 restarting, 4 failed.
 pub const WORKER_STATUS: Gauge<1> = Gauge("hsi_worker_status", ["worker_name"]);
+
+/// Times a pipeline worker was started again, by why it had died.
+pub const PIPELINE_WORKER_RESTARTS_TOTAL: Counter<2> = Counter("hsi_pipeline_worker_restarts_total", ["worker_name", "reason_category"]);
+
+/// Time from the death of a pipeline worker until it ran again.
+pub const PIPELINE_WORKER_RESTART_DURATION_SECONDS: Histogram<1> = Histogram("hsi_pipeline_worker_restart_duration_seconds", ["worker_name"]);
 
 /// State of a pipeline worker: 0 stopped, 1 running, 2 restarting, 3 failed.
 pub const PIPELINE_WORKER_STATE: Gauge<1> = Gauge("hsi_pipeline_worker_state", ["worker_name"]);
