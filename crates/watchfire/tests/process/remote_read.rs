@@ -273,7 +273,9 @@ fn chunks_of_a_real_prometheus_are_those_that_we_write() {
     let dir = tempfile::tempdir().unwrap();
     let (theirs, _peer) = prometheus(dir.path(), "{}\n", &["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"]);
     let server = Server::start(&dir.path().join("data"), &[], &[("WATCHFIRE_HOST_ROOT", "/nonexistent")]);
-    let now = now_ms();
+    // Prometheus cuts chunks by the hour, so how many samples one has depends on the time of day: always the same one.
+    let (block, phase) = (7_200_000, 95 * 60_000);
+    let now = (now_ms() - phase) / block * block + phase;
     for message in [samples(now), histograms(now)] {
         write(theirs, &message);
         write(server.address, &message);
