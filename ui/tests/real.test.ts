@@ -111,7 +111,6 @@ describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
     await page.goto(`${address}/services`);
     await page.getByText("No service is supervised").waitFor();
     await page.goto(`${address}/pipeline`);
-    await page.getByRole("region", { name: "Workers" }).getByText("Nothing reports hsi_worker_status").waitFor();
     await page.getByRole("region", { name: "Stage latencies" }).getByText("Nothing reports hsi_stage_duration_seconds").waitFor();
     await page.getByRole("region", { name: "Context use" }).getByText("129,536").waitFor();
     expect(foreign).toEqual([]);
