@@ -56,7 +56,8 @@ fn look(run: &Run, member: &Member, job: Job, batches: &mut Batches) {
     let seen = compare(&told);
     run.metrics.observe_stage_duration("detect", (run.clock.monotonic().saturating_sub(began)).as_secs_f64());
     match seen {
-        Ok(Seen { camera, width, detection: Some(detection) }) => {
+        Ok(Seen { camera, width, detection: Some(mut detection) }) => {
+            detection.usual_share = run.history.usual(&camera, run.clock.monotonic(), &run.metrics).share;
             member.succeeded();
             run.ledger.detections.one();
             run.metrics.increment(&hsi::DETECTIONS_PROCESSED_TOTAL, []);
@@ -82,7 +83,8 @@ fn compare(told: &PictureJob) -> Result<Seen, PictureError> {
         Some(previous) => motion::between(&Picture::read(Path::new(previous))?, &now),
         None => None,
     };
-    let detection = motion.map(|motion| Detection { taken_at_ms: told.taken_at_ms, motion, brightness: now.brightness(), contrast: now.contrast() });
+    let detection =
+        motion.map(|motion| Detection { taken_at_ms: told.taken_at_ms, motion, brightness: now.brightness(), contrast: now.contrast(), usual_share: 0.0 });
     Ok(Seen { camera: told.camera_id.clone(), width: now.width, detection })
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Detection {
     pub(crate) motion: Motion,
     pub(crate) brightness: f64,
     pub(crate) contrast: f64,
+    /// The mean share of the picture that movements of this camera changed before.
+    pub(crate) usual_share: f64,
 }
 
 /// Detections of one camera that wait for the language model.

@@ -56,9 +56,14 @@ fn zones(job: &BatchJob) -> Vec<String> {
 
 fn baseline(job: &BatchJob) -> String {
     let share = job.detections.iter().map(|d| d.motion.share).sum::<f64>() / job.detections.len().max(1) as f64;
+    let larger = job.detections.iter().filter(|d| d.usual_share > 0.0 && d.motion.share >= 2.0 * d.usual_share).count();
     match job.usual_movements {
         0 => "this camera saw nothing before".to_owned(),
-        n => format!("mean share of the picture: {:.2} % now, {:.2} % in {n} movements before", share * 100.0, job.usual_share * 100.0),
+        n => format!(
+            "mean share of the picture: {:.2} % now, {:.2} % in {n} movements before; {larger} now are twice as large",
+            share * 100.0,
+            job.usual_share * 100.0
+        ),
     }
 }
 
@@ -74,7 +79,7 @@ mod tests {
 
     fn job() -> BatchJob {
         let motion = Motion { x: 120, y: 4, width: 20, height: 10, area: 150, share: 0.021, confidence: 0.96 };
-        let d = Detection { taken_at_ms: 1_000, motion, brightness: 50.4, contrast: 30.0 };
+        let d = Detection { taken_at_ms: 1_000, motion, brightness: 50.4, contrast: 30.0, usual_share: 0.01 };
         BatchJob {
             demo: "r".into(),
             batch: 7,
@@ -94,7 +99,7 @@ mod tests {
             "## Scene Analysis\nCamera: front_door\nBatch: 7\n2 movements within 0.5 s\n",
             "- 2: class unknown, after 500 ms, box 20x10 at (120, 4), changed 2.1 % of the picture, confidence 0.96\n",
             "right third: 2 movements\n",
-            "mean share of the picture: 2.10 % now, 1.00 % in 4 movements before\n",
+            "mean share of the picture: 2.10 % now, 1.00 % in 4 movements before; 2 now are twice as large\n",
             "back_yard: 3 movements in the last minute\n",
             "brightness: 50 of 255\n",
         ] {
