@@ -137,7 +137,10 @@ fn r59_kills_lose_no_alert_and_no_end() {
     let mut ids: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (id, message) in heard.lock().unwrap().iter() {
         assert!(!id.is_empty());
-        ids.entry(id.clone()).or_default().push(message.clone());
+        let mut message = message.clone();
+        // Every start of this test listens elsewhere, which is all that may differ.
+        message["externalURL"] = Value::Null;
+        ids.entry(id.clone()).or_default().push(message);
     }
     for (id, messages) in &ids {
         assert!(messages.iter().all(|m| m == &messages[0]), "{id} says two things");
