@@ -75,11 +75,12 @@ pub async fn encrypt(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStrea
     encrypt_by(stream, host, &ClientTls::default()).await
 }
 
-/// TLS over a connection, by other rules than the usual ones.
+/// TLS over a connection, by other rules than the usual ones. It has no deadline of its own.
 pub async fn encrypt_by(stream: TcpStream, host: &str, tls: &ClientTls) -> Result<TlsStream<TcpStream>, EncryptError> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let config = client_config(tls).map_err(|error| EncryptError(error.to_string()))?;
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| EncryptError(error.to_string()))?;
+    let name = tls.server_name.clone().unwrap_or_else(|| host.to_owned());
+    let name = ServerName::try_from(name).map_err(|error| EncryptError(error.to_string()))?;
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| EncryptError(error.to_string()))
 }
 

@@ -3,7 +3,6 @@
 //! itself and has no table here.
 
 use watchfire_model::document::{Node, Reader, Value};
-use watchfire_net::client::read_tls_options;
 
 use super::{Kind, Making};
 
@@ -31,86 +30,15 @@ pub(super) enum Shape {
     Duration,
     /// Names and templates.
     Templates,
-    /// `tls_config`.
-    Tls,
     /// A structure; every text in it may be a template.
     Anything,
 }
-use Shape::{Anything, Bool, Duration, File, Integer, Required, Secret, Template, Templates, Text, Tls};
+use Shape::{Anything, Bool, Duration, File, Integer, Required, Secret, Template, Templates, Text};
 
 const fn known(key: &'static str, name: &'static str, send_resolved: bool, fields: &'static [Field]) -> Kind {
     Kind { key, name, send_resolved, fields, templates: "", make: None }
 }
 
-pub(super) const EMAIL: Kind = known(
-    "email_configs",
-    "email",
-    false,
-    &[
-        ("to", Required),
-        ("from", Template),
-        ("hello", Text),
-        ("smarthost", Text),
-        ("auth_username", Text),
-        ("auth_password", Secret),
-        ("auth_password_file", File),
-        ("auth_secret", Secret),
-        ("auth_secret_file", File),
-        ("auth_identity", Text),
-        ("headers", Templates),
-        ("html", Template),
-        ("text", Template),
-        ("require_tls", Bool),
-        ("tls_config", Tls),
-        ("force_implicit_tls", Bool),
-        ("threading", Anything),
-    ],
-);
-pub(super) const PAGERDUTY: Kind = known(
-    "pagerduty_configs",
-    "pagerduty",
-    true,
-    &[
-        ("routing_key", Secret),
-        ("routing_key_file", File),
-        ("service_key", Secret),
-        ("service_key_file", File),
-        ("url", Text),
-        ("client", Template),
-        ("client_url", Template),
-        ("description", Template),
-        ("severity", Template),
-        ("source", Template),
-        ("details", Anything),
-        ("images", Anything),
-        ("links", Anything),
-        ("component", Template),
-        ("group", Template),
-        ("class", Template),
-        ("timeout", Duration),
-    ],
-);
-pub(super) const OPSGENIE: Kind = known(
-    "opsgenie_configs",
-    "opsgenie",
-    true,
-    &[
-        ("api_key", Secret),
-        ("api_key_file", File),
-        ("api_url", Text),
-        ("message", Template),
-        ("description", Template),
-        ("source", Template),
-        ("details", Templates),
-        ("responders", Anything),
-        ("tags", Template),
-        ("note", Template),
-        ("priority", Template),
-        ("update_alerts", Bool),
-        ("entity", Template),
-        ("actions", Template),
-    ],
-);
 pub(super) const WECHAT: Kind = known(
     "wechat_configs",
     "wechat",
@@ -126,40 +54,6 @@ pub(super) const WECHAT: Kind = known(
         ("to_user", Template),
         ("to_party", Template),
         ("to_tag", Template),
-    ],
-);
-pub(super) const SLACK: Kind = known(
-    "slack_configs",
-    "slack",
-    false,
-    &[
-        ("api_url", Secret),
-        ("api_url_file", File),
-        ("app_token", Secret),
-        ("app_token_file", File),
-        ("app_url", Text),
-        ("channel", Template),
-        ("username", Template),
-        ("color", Template),
-        ("title", Template),
-        ("title_link", Template),
-        ("pretext", Template),
-        ("text", Template),
-        ("fields", Anything),
-        ("short_fields", Bool),
-        ("footer", Template),
-        ("fallback", Template),
-        ("callback_id", Template),
-        ("icon_emoji", Template),
-        ("icon_url", Template),
-        ("image_url", Template),
-        ("thumb_url", Template),
-        ("link_names", Bool),
-        ("mrkdwn_in", Anything),
-        ("actions", Anything),
-        ("timeout", Duration),
-        ("message_text", Template),
-        ("update_message", Bool),
     ],
 );
 pub(super) const VICTOROPS: Kind = known(
@@ -178,29 +72,6 @@ pub(super) const VICTOROPS: Kind = known(
         ("custom_fields", Templates),
     ],
 );
-pub(super) const PUSHOVER: Kind = known(
-    "pushover_configs",
-    "pushover",
-    true,
-    &[
-        ("user_key", Secret),
-        ("user_key_file", File),
-        ("token", Secret),
-        ("token_file", File),
-        ("title", Template),
-        ("message", Template),
-        ("url", Template),
-        ("url_title", Template),
-        ("device", Template),
-        ("sound", Template),
-        ("priority", Template),
-        ("retry", Duration),
-        ("expire", Duration),
-        ("ttl", Duration),
-        ("html", Bool),
-        ("monospace", Bool),
-    ],
-);
 pub(super) const SNS: Kind = known(
     "sns_configs",
     "sns",
@@ -216,45 +87,7 @@ pub(super) const SNS: Kind = known(
         ("attributes", Templates),
     ],
 );
-pub(super) const TELEGRAM: Kind = known(
-    "telegram_configs",
-    "telegram",
-    true,
-    &[
-        ("api_url", Text),
-        ("bot_token", Secret),
-        ("bot_token_file", File),
-        ("chat_id", Integer),
-        ("chat_id_file", File),
-        ("message_thread_id", Integer),
-        ("message", Template),
-        ("disable_notifications", Bool),
-        ("parse_mode", Text),
-    ],
-);
-pub(super) const DISCORD: Kind = known(
-    "discord_configs",
-    "discord",
-    true,
-    &[
-        ("webhook_url", Secret),
-        ("webhook_url_file", File),
-        ("title", Template),
-        ("message", Template),
-        ("content", Template),
-        ("username", Text),
-        ("avatar_url", Text),
-    ],
-);
 pub(super) const WEBEX: Kind = known("webex_configs", "webex", true, &[("api_url", Text), ("room_id", Required), ("message", Template)]);
-pub(super) const MSTEAMS: Kind = known(
-    "msteams_configs",
-    "msteams",
-    true,
-    &[("webhook_url", Secret), ("webhook_url_file", File), ("title", Template), ("summary", Template), ("text", Template)],
-);
-pub(super) const MSTEAMSV2: Kind =
-    known("msteamsv2_configs", "msteamsv2", true, &[("webhook_url", Secret), ("webhook_url_file", File), ("title", Template), ("text", Template)]);
 pub(super) const JIRA: Kind = known(
     "jira_configs",
     "jira",
@@ -372,7 +205,6 @@ fn check_field(reader: &Reader<'_>, key: &'static str, shape: Shape, making: &Ma
         Bool => drop(reader.bool(key)),
         Integer => drop(reader.f64(key)),
         Duration => drop(reader.duration_ms(key)),
-        Tls => drop(read_tls_options(reader, key, making.locate)),
         Templates => {
             reader.text_map(key);
             if let Some(node) = reader.raw(key) {

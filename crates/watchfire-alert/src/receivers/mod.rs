@@ -1,7 +1,21 @@
 //! Receivers: one folder per kind that notifications can be delivered to, and the seam between them and the manager. A kind reads
 //! its part of `alertmanager.yml` and delivers; when, to whom and how often is the manager's business.
 
+mod discord;
+mod email;
+mod exchange;
 mod fields;
+mod gotify;
+mod homeassistant;
+mod msteams;
+mod ntfy;
+mod opsgenie;
+mod pagerduty;
+mod pushover;
+mod slack;
+mod telegram;
+mod texts;
+pub mod trial;
 mod webhook;
 
 use std::future::Future;
@@ -130,26 +144,29 @@ pub struct Kind {
 pub type Make = fn(&Reader<'_>, &Making<'_>) -> Option<Arc<dyn Integration>>;
 
 /// All kinds, in the order in which Alertmanager makes them. To add one: a folder, and its line here.
-pub const KINDS: [Kind; 19] = [
+pub const KINDS: [Kind; 22] = [
     webhook::KIND,
-    fields::EMAIL,
-    fields::PAGERDUTY,
-    fields::OPSGENIE,
+    email::KIND,
+    pagerduty::KIND,
+    opsgenie::KIND,
     fields::WECHAT,
-    fields::SLACK,
+    slack::KIND,
     fields::VICTOROPS,
-    fields::PUSHOVER,
+    pushover::KIND,
     fields::SNS,
-    fields::TELEGRAM,
-    fields::DISCORD,
+    telegram::KIND,
+    discord::KIND,
     fields::WEBEX,
-    fields::MSTEAMS,
-    fields::MSTEAMSV2,
+    msteams::KIND,
+    msteams::KIND_V2,
     fields::JIRA,
     fields::INCIDENTIO,
     fields::ROCKETCHAT,
     fields::MATTERMOST,
     fields::JSM,
+    ntfy::KIND,
+    gotify::KIND,
+    homeassistant::KIND,
 ];
 
 impl Kind {

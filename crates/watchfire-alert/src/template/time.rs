@@ -95,7 +95,7 @@ impl GoTime {
     }
 
     /// The moment after a layout of Go.
-    pub(super) fn format(&self, layout: &str) -> String {
+    pub(crate) fn format(&self, layout: &str) -> String {
         let (mut out, mut rest) = (String::new(), layout);
         while !rest.is_empty() {
             let Some((chunk, len)) = chunk(rest) else {

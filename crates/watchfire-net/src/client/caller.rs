@@ -220,6 +220,15 @@ fn grant(oauth2: &Oauth2Options) -> Result<Grant, SecretError> {
     })
 }
 
+/// TLS options with every file read, for connections that are not HTTP.
+pub async fn read_client_tls(options: &TlsOptions) -> Result<ClientTls, CallError> {
+    if !tls_files(options) {
+        return read_tls(options);
+    }
+    let options = options.clone();
+    tokio::task::spawn_blocking(move || read_tls(&options)).await.map_err(|_| CallError::Pem("BUG: reading certificates failed".to_owned()))?
+}
+
 fn read_tls(tls: &TlsOptions) -> Result<ClientTls, CallError> {
     let identity = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => Some((pem(cert)?, pem(key)?)),

@@ -25,7 +25,7 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::ServerName;
 
-pub use self::caller::{CallError, Caller};
+pub use self::caller::{CallError, Caller, read_client_tls};
 pub use self::config::{Locate, read_http_options, read_secret, read_tls_options};
 pub use self::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 use self::pass::Within;

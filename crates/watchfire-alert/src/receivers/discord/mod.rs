@@ -1,0 +1,83 @@
+//! `discord_configs`: one message with one embed through a Discord webhook. A label or annotation cannot call everybody.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+use watchfire_model::document::Reader;
+use watchfire_net::client::SecretSource;
+
+use super::exchange::{Call, Http, missing, read_secret_text, secret_url, send};
+use super::texts::{Writer, cut, put};
+use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
+use crate::manager::notification::Notification;
+
+pub(super) const KIND: Kind =
+    Kind { key: "discord_configs", name: "discord", send_resolved: true, fields: &[], templates: include_str!("default.tmpl"), make: Some(make) };
+
+/// What Discord takes, in characters.
+const TITLE_CHARS_MAX: usize = 256;
+const DESCRIPTION_CHARS_MAX: usize = 2048;
+const CONTENT_CHARS_MAX: usize = 2000;
+/// Colours of the embed's edge.
+const RED: u32 = 0x99_2d_22;
+const GREEN: u32 = 0x2e_cc_71;
+
+struct Discord {
+    url: SecretSource,
+    http: Http,
+    title: TemplateText,
+    message: TemplateText,
+    content: TemplateText,
+    username: String,
+    avatar_url: String,
+}
+
+fn make(reader: &Reader<'_>, making: &Making<'_>) -> Option<Arc<dyn Integration>> {
+    let url = secret_url(reader, making, "webhook_url", "webhook_url_file").or_else(|| making.global.secret("discord_webhook_url").cloned());
+    if url.is_none() {
+        missing(reader, "there is no address: webhook_url or discord_webhook_url must be set");
+    }
+    let discord = Discord {
+        http: Http::read(reader, making, false),
+        title: making.template(reader, "title", r#"{{ template "discord.default.title" . }}"#),
+        message: making.template(reader, "message", r#"{{ template "discord.default.message" . }}"#),
+        content: making.template(reader, "content", r#"{{ template "discord.default.content" . }}"#),
+        username: reader.text("username").unwrap_or_default(),
+        avatar_url: reader.text("avatar_url").unwrap_or_default(),
+        url: url?,
+    };
+    Some(Arc::new(discord))
+}
+
+/// A character of no width keeps Discord from reading a value as "call everybody" or as the name of a group or a person.
+fn disarm(value: &str) -> Option<String> {
+    let calls = ["@everyone", "@here", "<@"].iter().any(|call| value.contains(call));
+    calls.then(|| value.replace('@', "@\u{200b}"))
+}
+
+impl Discord {
+    fn body(&self, notification: &Notification) -> Result<Json, DeliveryError> {
+        let writer = Writer::disarmed(notification, disarm);
+        let color = if notification.status() == "firing" { RED } else { GREEN };
+        let embed = json!({
+            "title": cut(writer.text(&self.title)?, TITLE_CHARS_MAX),
+            "description": cut(writer.text(&self.message)?, DESCRIPTION_CHARS_MAX),
+            "color": color,
+        });
+        let mut body = Map::new();
+        body.insert("content".to_owned(), Json::from(cut(writer.text(&self.content)?, CONTENT_CHARS_MAX)));
+        body.insert("embeds".to_owned(), Json::from(vec![embed]));
+        put(&mut body, "username", self.username.clone());
+        put(&mut body, "avatar_url", self.avatar_url.clone());
+        Ok(Json::Object(body))
+    }
+}
+
+impl Integration for Discord {
+    fn deliver<'a>(&'a self, notification: &'a Notification, outside: &'a Outside) -> Delivered<'a> {
+        Box::pin(async move {
+            let url = read_secret_text(&self.url).await?;
+            send(outside, &self.http, Call::secret_json(&url, &self.body(notification)?)).await.map(drop)
+        })
+    }
+}

@@ -1,0 +1,252 @@
+//! `slack_configs`: one message with one attachment, through an incoming webhook or `chat.postMessage` with an app's token.
+//! Messages that were sent are not changed later, and a label or annotation cannot call a whole channel.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+use watchfire_model::document::Reader;
+use watchfire_net::client::{Response, SecretSource};
+
+use super::exchange::{Call, Http, missing, plain_url, read_secret_text, secret_url, send, shown};
+use super::texts::{SecretText, Writer, cut, put};
+use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
+use crate::manager::notification::Notification;
+
+pub(super) const KIND: Kind =
+    Kind { key: "slack_configs", name: "slack", send_resolved: false, fields: &[], templates: include_str!("default.tmpl"), make: Some(make) };
+
+/// What Slack shows of a title.
+const TITLE_CHARS_MAX: usize = 1024;
+/// Fields and actions of one message.
+const ITEMS_MAX: usize = 100;
+/// Words of Slack that mean "again later", although the status was 200.
+const LATER: [&str; 6] = ["ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"];
+
+/// Texts of the attachment: key, default, and whether an empty one is sent.
+const TEXTS: [(&str, &str, bool); 10] = [
+    ("title", r#"{{ template "slack.default.title" . }}"#, false),
+    ("title_link", r#"{{ template "slack.default.titlelink" . }}"#, false),
+    ("pretext", r#"{{ template "slack.default.pretext" . }}"#, false),
+    ("text", r#"{{ template "slack.default.text" . }}"#, true),
+    ("fallback", r#"{{ template "slack.default.fallback" . }}"#, true),
+    ("callback_id", r#"{{ template "slack.default.callbackid" . }}"#, true),
+    ("image_url", "", false),
+    ("thumb_url", "", false),
+    ("footer", r#"{{ template "slack.default.footer" . }}"#, true),
+    ("color", r#"{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}"#, false),
+];
+/// Texts of the message around it.
+const MESSAGE_TEXTS: [(&str, &str, &str); 5] = [
+    ("channel", "channel", ""),
+    ("username", "username", r#"{{ template "slack.default.username" . }}"#),
+    ("icon_emoji", "icon_emoji", r#"{{ template "slack.default.iconemoji" . }}"#),
+    ("icon_url", "icon_url", r#"{{ template "slack.default.iconurl" . }}"#),
+    ("message_text", "text", ""),
+];
+const ACTION_KEYS: [&str; 6] = ["type", "text", "url", "style", "name", "value"];
+const CONFIRM_KEYS: [&str; 4] = ["title", "text", "ok_text", "dismiss_text"];
+
+/// Where messages go.
+enum Place {
+    /// An address that is the secret.
+    Webhook(SecretSource),
+    /// An app's token for a known address.
+    App { url: String, token: SecretText },
+}
+
+struct Slack {
+    place: Place,
+    http: Http,
+    texts: Vec<(&'static str, TemplateText, bool)>,
+    message: Vec<(&'static str, TemplateText)>,
+    fields: Vec<Field>,
+    actions: Vec<Action>,
+    link_names: bool,
+    markdown_in: Vec<String>,
+}
+
+struct Field {
+    title: TemplateText,
+    value: TemplateText,
+    short: bool,
+}
+
+struct Action {
+    texts: Vec<(&'static str, TemplateText)>,
+    confirm: Vec<(&'static str, TemplateText)>,
+}
+
+fn make(reader: &Reader<'_>, making: &Making<'_>) -> Option<Arc<dyn Integration>> {
+    let http = Http::read(reader, making, true);
+    let place = read_place(reader, making, &http);
+    if reader.bool("update_message") == Some(true) {
+        reader.warning_at("update_message", "is read but not carried out: every notification is a message of its own");
+    }
+    let short = reader.bool("short_fields").unwrap_or(false);
+    let slack = Slack {
+        http,
+        texts: TEXTS.map(|(key, default, always)| (key, making.template(reader, key, default), always)).into(),
+        message: MESSAGE_TEXTS.map(|(key, sent, default)| (sent, making.template(reader, key, default))).into(),
+        fields: items(reader, "fields").into_iter().map(|item| read_field(item, making, short)).collect(),
+        actions: items(reader, "actions").into_iter().map(|item| read_action(item, making)).collect(),
+        link_names: reader.bool("link_names").unwrap_or(false),
+        markdown_in: Some(reader.texts("mrkdwn_in", false))
+            .filter(|m| !m.is_empty())
+            .unwrap_or_else(|| ["fallback", "pretext", "text"].map(String::from).into()),
+        place: place?,
+    };
+    Some(Arc::new(slack))
+}
+
+fn read_place(reader: &Reader<'_>, making: &Making<'_>, http: &Http) -> Option<Place> {
+    let webhook = secret_url(reader, making, "api_url", "api_url_file");
+    let token = SecretText::read(reader, making, "app_token", "app_token_file");
+    let url = plain_url(reader, "app_url", making.global.text("slack_app_url").unwrap_or_default());
+    if webhook.is_some() && token.is_some() {
+        reader.error_at("app_token", "must not be set together with api_url");
+    }
+    if let Some(webhook) = webhook {
+        return Some(Place::Webhook(webhook));
+    }
+    if let Some(token) = token {
+        return Some(Place::App { url, token });
+    }
+    if let Some(webhook) = making.global.secret("slack_api_url") {
+        return Some(Place::Webhook(webhook.clone()));
+    }
+    let token = SecretText::global(making, "slack_app_token").filter(|_| !http.authorizes());
+    if token.is_none() {
+        missing(reader, "there is no Slack address: api_url, app_token, slack_api_url or slack_app_token must be set");
+    }
+    Some(Place::App { url, token: token? })
+}
+
+fn items<'a>(reader: &Reader<'a>, key: &'static str) -> Vec<Reader<'a>> {
+    let mut items = reader.maps(key);
+    if items.len() > ITEMS_MAX {
+        reader.error_at(key, format!("has more than {ITEMS_MAX} items"));
+        items.truncate(ITEMS_MAX);
+    }
+    items
+}
+
+fn read_field(item: Reader<'_>, making: &Making<'_>, short: bool) -> Field {
+    item.required_text("title");
+    item.required_text("value");
+    let field = Field { title: making.template(&item, "title", ""), value: making.template(&item, "value", ""), short: item.bool("short").unwrap_or(short) };
+    item.finish();
+    field
+}
+
+fn read_action(item: Reader<'_>, making: &Making<'_>) -> Action {
+    item.required_text("type");
+    item.required_text("text");
+    if item.text("url").is_none_or(|url| url.is_empty()) && item.text("name").is_none_or(|name| name.is_empty()) {
+        missing(&item, "one of url and name must be set");
+    }
+    let confirm = item.map("confirm").map(|confirm| {
+        confirm.required_text("text");
+        let texts = CONFIRM_KEYS.map(|key| (key, making.template(&confirm, key, ""))).into();
+        confirm.finish();
+        texts
+    });
+    let action = Action { texts: ACTION_KEYS.map(|key| (key, making.template(&item, key, ""))).into(), confirm: confirm.unwrap_or_default() };
+    item.finish();
+    action
+}
+
+/// Slack reads `<!channel>` and its like as "call everybody" wherever it stands, also in what a label brought.
+fn disarm(value: &str) -> Option<String> {
+    value.contains("<!").then(|| value.replace("<!", "&lt;!"))
+}
+
+impl Slack {
+    fn body(&self, notification: &Notification) -> Result<Json, DeliveryError> {
+        let writer = Writer::disarmed(notification, disarm);
+        let mut body = Map::new();
+        for (key, text) in &self.message {
+            put(&mut body, key, writer.text(text)?);
+        }
+        if self.link_names {
+            body.insert("link_names".to_owned(), Json::from(true));
+        }
+        body.insert("attachments".to_owned(), Json::from(vec![self.attachment(&writer)?]));
+        Ok(Json::Object(body))
+    }
+
+    fn attachment(&self, writer: &Writer) -> Result<Json, DeliveryError> {
+        let mut attachment = Map::new();
+        for (key, text, always) in &self.texts {
+            let text = writer.text(text)?;
+            let text = if *key == "title" { cut(text, TITLE_CHARS_MAX) } else { text };
+            if *always {
+                attachment.insert((*key).to_owned(), Json::from(text));
+            } else {
+                put(&mut attachment, key, text);
+            }
+        }
+        if !self.fields.is_empty() {
+            let field = |f: &Field| Ok(json!({"title": writer.text(&f.title)?, "value": writer.text(&f.value)?, "short": f.short}));
+            attachment.insert("fields".to_owned(), self.fields.iter().map(field).collect::<Result<_, DeliveryError>>()?);
+        }
+        if !self.actions.is_empty() {
+            attachment.insert("actions".to_owned(), self.actions.iter().map(|action| action.body(writer)).collect::<Result<_, _>>()?);
+        }
+        attachment.insert("mrkdwn_in".to_owned(), Json::from(self.markdown_in.clone()));
+        Ok(Json::Object(attachment))
+    }
+
+    async fn call(&self, writer: &Writer, body: &Json) -> Result<Call, DeliveryError> {
+        match &self.place {
+            Place::Webhook(url) => Ok(Call::secret_json(&read_secret_text(url).await?, body)),
+            Place::App { url, token } => {
+                let token = token.write("the token of the Slack app", writer).await?;
+                Ok(Call::json(url, body).secret_header("Authorization", format!("Bearer {}", token.expose()), token))
+            }
+        }
+    }
+}
+
+impl Action {
+    fn body(&self, writer: &Writer) -> Result<Json, DeliveryError> {
+        let write = |texts: &[(&'static str, TemplateText)]| {
+            let mut body = Map::new();
+            for (key, text) in texts {
+                put(&mut body, key, writer.text(text)?);
+            }
+            Ok::<_, DeliveryError>(body)
+        };
+        let mut body = write(&self.texts)?;
+        if !self.confirm.is_empty() {
+            body.insert("confirm".to_owned(), Json::Object(write(&self.confirm)?));
+        }
+        Ok(Json::Object(body))
+    }
+}
+
+impl Integration for Slack {
+    fn deliver<'a>(&'a self, notification: &'a Notification, outside: &'a Outside) -> Delivered<'a> {
+        Box::pin(async move {
+            let writer = Writer::new(notification);
+            let call = self.call(&writer, &self.body(notification)?).await?;
+            check_answer(&send(outside, &self.http, call).await?)
+        })
+    }
+}
+
+/// A webhook says `ok`; the API says in JSON whether it is well, with a status of 200 either way.
+fn check_answer(answer: &Response) -> Result<(), DeliveryError> {
+    let is_json = answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    if !is_json {
+        return if answer.body.as_ref() == b"ok" { Ok(()) } else { Err(DeliveryError::Never(format!("Slack did not say ok: {}", shown(&answer.body)))) };
+    }
+    let Ok(body) = serde_json::from_slice::<Json>(&answer.body) else {
+        return Err(DeliveryError::Later { reason: format!("Slack's answer cannot be read: {}", shown(&answer.body)), after: None });
+    };
+    if body.get("ok") == Some(&Json::Bool(true)) {
+        return Ok(());
+    }
+    let word = shown(body.get("error").and_then(Json::as_str).unwrap_or("no reason given").as_bytes());
+    let reason = format!("Slack refused it: {word}");
+    if LATER.contains(&word.as_str()) { Err(DeliveryError::Later { reason, after: None }) } else { Err(DeliveryError::Never(reason)) }
+}
