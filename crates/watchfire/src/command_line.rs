@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Check(CheckFlags),
     /// Ask a running server a PromQL query
     Query(QueryFlags),
+    /// Alerts and who is told of them
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Copy everything that is kept into a directory or a tar file, while the server runs
     Backup(BackupFlags),
     /// Make a data directory of a backup
@@ -132,6 +135,29 @@ pub(crate) struct DemoFlags {
     /// Print the summary as JSON, and all else to standard error
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What to do with alerts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertCommand {
+    /// Send a test through a receiver of the configuration and tell what came back
+    Try(TryFlags),
+}
+
+/// Flags of `alert try`.
+#[derive(Debug, Args)]
+pub(crate) struct TryFlags {
+    /// The receiver
+    pub(crate) receiver: String,
+    /// Say that the test alert has ended
+    #[arg(long)]
+    pub(crate) resolved: bool,
+    /// The configuration file of Watchfire
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A directory with the configuration of the programs to replace
+    #[arg(long, value_name = "DIR")]
+    pub(crate) monitoring_dir: Option<PathBuf>,
 }
 
 /// Flags of `backup`.

@@ -1,5 +1,6 @@
 //! The binary: command line, configuration, wiring, supervision, shutdown. Everything else is in the rooms below.
 
+mod alert;
 mod backup;
 mod check;
 mod command_line;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use command_line::{Command, CommandLine, ServeFlags};
+use command_line::{AlertCommand, Command, CommandLine, ServeFlags};
 use settings::Environment;
 
 fn main() -> ExitCode {
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Some(Command::Demo(flags)) => demo::run(flags, &environment),
         Some(Command::Check(flags)) => check::run(flags, &environment),
         Some(Command::Query(flags)) => query::run(&flags, &environment),
+        Some(Command::Alert(AlertCommand::Try(flags))) => alert::run(flags, &environment),
         Some(Command::Backup(flags)) => backup::run(&flags, &environment),
         Some(Command::Restore(flags)) => backup::restore(&flags),
         Some(Command::Import(flags)) => import::run(&flags, &environment),

@@ -21,3 +21,4 @@ mod remote_read;
 mod rules;
 mod server;
 mod supervision;
+mod trial;
