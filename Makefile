@@ -81,12 +81,16 @@ fuzz: setup
 	scripts/fuzz.sh $(or $(SECONDS),30) $(TARGETS)
 .PHONY: fuzz
 
-bench: bench-metrics bench-stack bench-store bench-tokens
+bench: bench-metrics bench-stack bench-store bench-tokens bench-gateway
 # SERIES=10000 (100000, 1000000), HOURS=24, ARGS: `bench-metrics run --help` lists them. With 24 hours it takes about ten minutes.
 bench-metrics: build
 	@scripts/setup.sh bench
 	cargo build --release --locked -p bench-metrics
 	$(TARGET)/release/bench-metrics run --watchfire "$(BINARY)" --dir "$(TARGET)/bench-metrics" --series $(or $(SERIES),10000) --hours $(or $(HOURS),24) $(ARGS)
+# What the gateway adds to a model call, against a stub on this machine.
+bench-gateway: build
+	cargo run --release --locked -q -p watchfire-pipeline --example gateway_bench -- "$(abspath $(BINARY))"
+.PHONY: bench-gateway
 bench-store: setup
 	cargo run --release --locked -p watchfire-store --example store_bench
 # Against tiktoken for Python, in a virtual environment beside the build; without Python our own figures alone.

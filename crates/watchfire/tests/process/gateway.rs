@@ -288,6 +288,63 @@ fn a_caller_that_leaves_stops_the_upstream_and_a_death_counts_nothing_twice() {
 }
 
 #[test]
+fn r58_a_thousand_exchanges_of_every_kind_add_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let stub = Stub::start();
+    let config = configured(
+        dir.path(),
+        &format!("gateway:\n  upstreams: [{{name: stub, url: '{}', breaker: {{failures: 1000000}}}}]\n  concurrency: {{max: 16, queue: 1000}}\n", stub.url()),
+    );
+    let server = Server::start(&dir.path().join("data"), &["--config", &config], &[]);
+    let address = server.address;
+    let caller = move |number: usize| {
+        let (mut failed, mut left) = (0u64, 0u64);
+        for n in 0..64usize {
+            let kind = (number * 31 + n * 17) % 13;
+            match kind {
+                0 => {
+                    assert_eq!(post(address, "/llm/v1/chat/completions", &[], &chat("error-1", false)).status, 500);
+                    failed += 1;
+                }
+                1 => {
+                    // Leaves in the middle of a stream.
+                    let mut socket = TcpStream::connect(address).unwrap();
+                    let body = chat("slow-1", true).to_string();
+                    let head = format!(
+                        "POST /llm/v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                        body.len()
+                    );
+                    socket.write_all(head.as_bytes()).unwrap();
+                    socket.write_all(body.as_bytes()).unwrap();
+                    assert!(socket.read(&mut [0; 512]).unwrap() > 0);
+                    left += 1;
+                }
+                kind => {
+                    let camera = format!("camera-{}", number % 4);
+                    let answer = post(address, "/llm/v1/chat/completions", &[("X-Camera-Id", &camera)], &chat(&format!("nano-{kind}"), n % 2 == 0));
+                    assert_eq!(answer.status, 200);
+                }
+            }
+        }
+        (failed, left)
+    };
+    let threads: Vec<_> = (0..16).map(|number| std::thread::spawn(move || caller(number))).collect();
+    let counted: Vec<(u64, u64)> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    let (failed, left) = (counted.iter().map(|c| c.0).sum::<u64>(), counted.iter().map(|c| c.1).sum::<u64>());
+    let ever = accounted(&server, 16 * 64);
+    let told = (stub.input.load(Ordering::SeqCst), stub.output.load(Ordering::SeqCst));
+    assert_eq!((&ever["exchanges"], &ever["failed"], &ever["partial"]), (&json!(16 * 64), &json!(failed), &json!(left)), "{ever}");
+    assert_eq!((&ever["input_tokens"], &ever["output_tokens"]), (&json!(told.0), &json!(told.1)), "{ever}");
+    let text = server.get("/metrics").unwrap().text();
+    let of_cameras = |family: &str| -> f64 {
+        let lines = text.lines().filter(|l| l.starts_with(&format!("{family}{{camera_id=\"camera-")));
+        lines.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    assert_eq!(of_cameras("hsi_nemotron_tokens_input_total"), told.0 as f64);
+    assert_eq!(of_cameras("hsi_nemotron_tokens_output_total"), told.1 as f64);
+}
+
+#[test]
 fn a_dead_upstream_is_told_within_a_second_and_then_rests() {
     let dir = tempfile::tempdir().unwrap();
     let nobody = format!("http://127.0.0.1:{}/v1", free_port());
