@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use watchfire_alert::rules::GroupView;
+use watchfire_doctor::Diagnosis;
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
@@ -67,6 +68,8 @@ pub struct Rooms {
     pub rule_groups: Ask<Vec<GroupView>>,
     /// The addresses of Alertmanagers outside that are told of alerts.
     pub alertmanagers: Ask<Vec<String>>,
+    /// What the doctor finds in what is loaded. May block.
+    pub doctor: Ask<DoctorReport>,
     /// Memory that queries and rules share.
     pub query_memory: MemoryPool,
     /// All watched services. A service that is missing here is not configured.
@@ -232,6 +235,17 @@ pub struct Cleanup {
     pub keep_from: Option<Timestamp>,
     /// Whether the clock has jumped, so that nothing goes for its age.
     pub held: bool,
+}
+
+/// What the doctor found.
+#[derive(Clone, Debug)]
+pub struct DoctorReport {
+    /// When it looked.
+    pub checked_at: Timestamp,
+    /// How many files it looked at.
+    pub files: usize,
+    /// What it found.
+    pub findings: Vec<Diagnosis>,
 }
 
 /// How one of our own background workers is doing.

@@ -58,6 +58,7 @@ pub(crate) struct Held {
     pub(crate) services: Vec<ServiceStatus>,
     pub(crate) rule_groups: Vec<watchfire_alert::rules::GroupView>,
     pub(crate) alertmanagers: Vec<String>,
+    pub(crate) doctor: Option<crate::app::DoctorReport>,
     pub(crate) storage: StorageStats,
     pub(crate) preview: Cleanup,
     pub(crate) families: Vec<Family>,
@@ -470,6 +471,10 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         alertmanagers: {
             let house = house.clone();
             Arc::new(move || house.held().alertmanagers.clone())
+        },
+        doctor: {
+            let house = house.clone();
+            Arc::new(move || house.held().doctor.clone().unwrap_or(crate::app::DoctorReport { checked_at: NOW, files: 0, findings: Vec::new() }))
         },
         query_memory: watchfire_model::read::MemoryPool::new(256 << 20),
         supervisor,

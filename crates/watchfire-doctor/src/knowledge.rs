@@ -12,12 +12,35 @@ use watchfire_pack::catalog::{Catalogs, FamilySpec, Producer};
 pub struct Job {
     /// Labels that its targets carry beside `job` and `instance`.
     pub labels: BTreeSet<String>,
+    /// Whether they may carry others, because what is discovered decides.
+    pub open: bool,
+    /// All values of `instance` that its series have, where the file says so.
+    pub instances: Option<BTreeSet<String>>,
 }
 
 /// Asks the running server.
 pub trait Live: Send + Sync {
     /// Whether there were series of that name lately; `None` when it cannot be told.
     fn has_series(&self, name: &str) -> Option<bool>;
+    /// Whether there were series of that job lately; `None` when it cannot be told.
+    fn has_job(&self, job: &str) -> Option<bool>;
+}
+
+/// What a server has had lately, read once. Where it has had nothing, or cannot say, nothing is called dead.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The names of series.
+    pub names: Option<BTreeSet<String>>,
+    /// The values of `job`.
+    pub jobs: Option<BTreeSet<String>>,
+}
+impl Live for Seen {
+    fn has_series(&self, name: &str) -> Option<bool> {
+        self.names.as_ref().filter(|names| !names.is_empty()).map(|names| names.contains(name))
+    }
+    fn has_job(&self, job: &str) -> Option<bool> {
+        self.jobs.as_ref().filter(|jobs| !jobs.is_empty()).map(|jobs| jobs.contains(job))
+    }
 }
 
 /// What findings rest on.
@@ -41,6 +64,53 @@ const SYNTHETIC: [&str; 9] = [
     "ALERTS",
     "ALERTS_FOR_STATE",
 ];
+
+/// Labels that configurations usually give to targets. Without a configuration at hand, series may have them.
+const USUAL_TARGET_LABELS: [&str; 40] = [
+    "app",
+    "application",
+    "az",
+    "cluster",
+    "component",
+    "container",
+    "datacenter",
+    "dc",
+    "deployment",
+    "domain",
+    "env",
+    "environment",
+    "group",
+    "host",
+    "hostname",
+    "location",
+    "machine",
+    "namespace",
+    "node",
+    "nodename",
+    "owner",
+    "pod",
+    "product",
+    "project",
+    "prometheus",
+    "region",
+    "replica",
+    "role",
+    "server",
+    "service",
+    "shard",
+    "site",
+    "stack",
+    "stage_name",
+    "system",
+    "target",
+    "team",
+    "tenant",
+    "tier",
+    "zone",
+];
+
+/// Beginnings of names that are declared whole, and those among them that are not.
+const WHOLE: [(&str, &[&str]); 2] = [("hsi_", &["hsi_shadow_", "hsi_ab_", "hsi_gpu_"]), ("prometheus_tsdb_storage_", &[])];
 
 impl Knowledge {
     /// What the catalogs say.
@@ -97,10 +167,42 @@ impl Knowledge {
         base.map(|base| self.catalogs.declarations(base).filter(|f| kinds.contains(&f.kind)).collect()).unwrap_or_default()
     }
 
-    /// Whether the catalogs would know the name if there were such a metric: all names with its prefix are declared by one of the
-    /// products that are watched whole.
+    /// Whether the catalogs would know the name if there were such a metric: all names that begin so are declared.
     pub(crate) fn would_know(&self, name: &str) -> bool {
-        name.starts_with("hsi_")
+        WHOLE.iter().any(|(prefix, but)| name.starts_with(prefix) && !but.iter().any(|open| name.starts_with(open)))
+    }
+    /// Labels that the targets behind families carry beside their own; `None` when there may be any.
+    pub(crate) fn target_labels(&self, declared: &[FamilySpec], job: Option<&str>) -> Option<BTreeSet<String>> {
+        let mut names = BTreeSet::from(["job".to_owned(), "instance".to_owned()]);
+        let Some(jobs) = &self.jobs else {
+            names.extend(USUAL_TARGET_LABELS.iter().map(|name| (*name).to_owned()));
+            return Some(names);
+        };
+        let mut add = |job: &Job| {
+            names.extend(job.labels.iter().cloned());
+            !job.open
+        };
+        if let Some(job) = job.and_then(|job| jobs.get(job)) {
+            return add(job).then_some(names);
+        }
+        for family in declared {
+            let own: Vec<&Job> = match family.jobs() {
+                [] => jobs.values().collect(),
+                named => named.iter().filter_map(|j| jobs.get(j)).collect(),
+            };
+            // A job under another name may add labels that nobody knows of.
+            if own.is_empty() || !own.into_iter().all(&mut add) {
+                return None;
+            }
+        }
+        Some(names)
+    }
+    /// The values of `instance` that series of jobs have, where all are known.
+    pub(crate) fn instances(&self, jobs: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+        let known = self.jobs.as_ref()?;
+        let each = jobs.iter().filter_map(|job| known.get(job)).map(|job| job.instances.as_ref());
+        let all = each.collect::<Option<Vec<_>>>()?;
+        (!all.is_empty()).then(|| all.into_iter().flatten().cloned().collect())
     }
     /// The declared name that is written most alike.
     pub(crate) fn nearest(&self, name: &str) -> Option<&str> {

@@ -3,12 +3,26 @@
 //!
 //! Findings rest on parsed expressions, label sets and catalogs, never on names of rules. What nothing is known about gives none.
 
+mod agents;
+mod beside;
+mod compose;
+mod dashboard;
+mod document;
 pub mod expression;
 mod knowledge;
+#[cfg(test)]
+mod known_rules_tests;
 mod report;
+mod routing;
 pub mod rules;
 #[cfg(test)]
 mod rules_tests;
+mod scraping;
+mod site;
+#[cfg(test)]
+mod site_tests;
 
-pub use knowledge::{Job, Knowledge, Live};
+pub use document::{Document, Kind};
+pub use knowledge::{Job, Knowledge, Live, Seen};
 pub use report::{Code, Diagnosis};
+pub use site::Site;

@@ -56,6 +56,48 @@ codes! {
     DuplicateName = "duplicate-name",
     /// Two alerts for one condition.
     DuplicateCondition = "duplicate-condition",
+    /// Two alerts of one severity for one quantity.
+    OverlappingAlerts = "overlapping-alerts",
+    /// The name of a histogram, whose series are called otherwise.
+    HistogramBaseName = "histogram-base-name",
+    /// A name that promises another kind of number.
+    MisleadingName = "misleading-name",
+    /// A query of a panel that cannot be parsed.
+    BadExpression = "bad-expression",
+    /// Rule files that no configuration loads.
+    RulesNotLoaded = "rules-not-loaded",
+    /// A scrape target that is an address of a page.
+    TargetIsUrl = "target-is-url",
+    /// A scrape target that means the scraping container itself, or nobody.
+    TargetNotThere = "target-not-there",
+    /// A route that no alert takes.
+    RouteNeverMatches = "route-never-matches",
+    /// One alert reaches one receiver by two routes.
+    DeliveredTwice = "delivered-twice",
+    /// An inhibition that no pair of alerts meets.
+    InhibitionNeverMatches = "inhibition-never-matches",
+    /// Alerts end where nobody is told.
+    SilentReceiver = "silent-receiver",
+    /// The one to be told is the one that is watched.
+    ReceiverIsWatched = "receiver-is-watched",
+    /// A field that no stage extracts.
+    FieldNotExtracted = "field-not-extracted",
+    /// Fields that queries find under another name.
+    FieldsBelow = "fields-below",
+    /// A retention that nobody applies.
+    RetentionNotApplied = "retention-not-applied",
+    /// A schema that newer versions refuse.
+    SchemaRefused = "schema-refused",
+    /// A setting that has no effect.
+    SettingIgnored = "setting-ignored",
+    /// Nobody keeps the clock right.
+    ClockNotSynced = "clock-not-synced",
+    /// The disk is nearly full.
+    DiskNearlyFull = "disk-nearly-full",
+    /// Strangers can reach it without a log-in.
+    OpenToAll = "open-to-all",
+    /// More is written than a flash card bears.
+    WritesWearFlash = "writes-wear-flash",
 }
 
 /// One finding.

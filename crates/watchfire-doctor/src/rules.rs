@@ -1,33 +1,43 @@
 //! Diagnoses rule files: every expression, the texts beside it, and rules beside each other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchfire_alert::rules::file::{Place, Rule, RuleFile, RuleKind};
-use watchfire_query::promql::{Node, NodeKind};
 
+use crate::beside::{self, Known};
 use crate::expression::{Problem, Quantity, Shape, diagnose};
 use crate::knowledge::Knowledge;
 use crate::report::{Code, Diagnosis};
+use crate::routing::alerts::{Alert, OnTheWay};
 
-/// Everything there is to say about rule files. The names that they record are known to all of them.
+/// Everything there is to say about rule files by themselves. The names that they record are known to all of them.
 pub fn check(files: &[RuleFile], knowledge: &Knowledge) -> Vec<Diagnosis> {
-    let recorded = files.iter().flat_map(rules_of).filter(|r| !r.kind.is_alert()).map(|r| r.name.clone());
+    let recorded = files.iter().flat_map(of_file).filter(|r| !r.kind.is_alert()).map(|r| r.name.clone());
     let knowledge = knowledge.clone().with_recorded(recorded);
     let mut found = Vec::new();
-    for file in files {
-        for rule in rules_of(file) {
-            let (shape, problems) = diagnose(&rule.expr, &knowledge);
-            found.extend(problems.into_iter().map(|p| placed(&file.name, rule, p)));
-            texts(file, rule, &shape, &mut found);
-        }
-    }
-    beside_each_other(files, &mut found);
+    let alerts = alone(&files.iter().collect::<Vec<_>>(), &knowledge, &OnTheWay::default(), &mut found);
+    beside::check(&alerts, &[], &mut found);
     found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     found
 }
 
-fn rules_of(file: &RuleFile) -> impl Iterator<Item = &Rule> {
+/// What is to be said of each rule alone, and what is known of the alerts.
+pub(crate) fn alone<'a>(files: &[&'a RuleFile], knowledge: &Knowledge, way: &OnTheWay, found: &mut Vec<Diagnosis>) -> Vec<Known<'a>> {
+    let mut alerts = Vec::new();
+    for file in files.iter().copied() {
+        for rule in of_file(file) {
+            let (shape, problems) = diagnose(&rule.expr, knowledge);
+            found.extend(problems.into_iter().map(|p| placed(&file.name, rule, p)));
+            texts(file, rule, &shape, found);
+            if rule.kind.is_alert() {
+                alerts.push(Known { file: file.name.clone(), rule, alert: Alert::new(rule, &shape, knowledge, way) });
+            }
+        }
+    }
+    alerts
+}
+
+pub(crate) fn of_file(file: &RuleFile) -> impl Iterator<Item = &Rule> {
     file.groups.iter().flat_map(|g| &g.rules)
 }
 
@@ -84,48 +94,4 @@ fn asked_labels(text: &str) -> impl Iterator<Item = &str> {
             rest.get(..len).filter(|name| !name.is_empty())
         })
     })
-}
-
-/// Rules of one name, and alerts for one condition.
-fn beside_each_other(files: &[RuleFile], found: &mut Vec<Diagnosis>) {
-    let mut names: BTreeMap<(String, bool), (Arc<str>, &Rule)> = BTreeMap::new();
-    let mut conditions: BTreeMap<String, (Arc<str>, &Rule)> = BTreeMap::new();
-    for file in files {
-        for rule in rules_of(file).filter(|r| r.kind.is_alert()) {
-            let Place { line, column } = rule.at;
-            let mut say = |code, message, suggestion| {
-                found.push(Diagnosis { code, file: file.name.clone(), line, column, subject: rule.name.clone(), message, suggestion });
-            };
-            // Alerts of one name with different severities are stages of one alert, which is how it is meant to be written.
-            let severity = rule.labels.iter().find(|(n, _)| n == "severity").map(|(_, v)| v.as_str()).unwrap_or("");
-            let condition = normal(rule.expr.root(), rule.expr.text());
-            match names.get(&(format!("{}\u{0}{severity}", rule.name), true)) {
-                Some((other, first)) => {
-                    let message = format!("an alert of this name stands in {other}:{} already, and both look the same where they arrive", first.at.line);
-                    say(Code::DuplicateName, message, Some("give it another name or severity".to_owned()));
-                }
-                None => {
-                    names.insert((format!("{}\u{0}{severity}", rule.name), true), (file.name.clone(), rule));
-                }
-            }
-            match conditions.get(&condition) {
-                Some((other, first)) if first.name != rule.name => {
-                    let message = format!("has the condition of {} ({other}:{}), so one fault is told twice", first.name, first.at.line);
-                    say(Code::DuplicateCondition, message, Some("keep one of them, or let one inhibit the other".to_owned()));
-                }
-                Some(_) => {}
-                None => {
-                    conditions.insert(condition, (file.name.clone(), rule));
-                }
-            }
-        }
-    }
-}
-
-/// An expression with blanks and outer parentheses made equal.
-fn normal(node: &Node, text: &str) -> String {
-    if let NodeKind::Paren(inner) = &node.kind {
-        return normal(inner, text);
-    }
-    text.get(node.start..node.end).unwrap_or("").chars().filter(|c| !c.is_whitespace()).collect()
 }

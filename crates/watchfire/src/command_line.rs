@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Serve(ServeFlags),
     /// Check configuration files: all findings with file:line:column
     Check(CheckFlags),
+    /// Check configuration files beside what a running server knows; without files, those that it has loaded
+    Doctor(DoctorFlags),
     /// Ask a running server a PromQL query
     Query(QueryFlags),
     /// Alerts and who is told of them
@@ -88,8 +90,21 @@ pub(crate) struct CheckFlags {
     /// A directory with the configuration of the programs to replace
     #[arg(long, value_name = "DIR")]
     pub(crate) monitoring_dir: Option<PathBuf>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Further files
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorFlags {
+    #[command(flatten)]
+    pub(crate) check: CheckFlags,
+    /// The server to ask
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub(crate) url: String,
 }
 
 /// Flags of `query`.

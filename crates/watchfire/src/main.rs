@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod command_line;
 mod demo;
+mod doctor;
 mod import;
 mod logging;
 mod memory;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(flags)) => serve(flags, environment),
         Some(Command::Demo(flags)) => demo::run(flags, &environment),
         Some(Command::Check(flags)) => check::run(flags, &environment),
+        Some(Command::Doctor(flags)) => doctor::run(flags, &environment),
         Some(Command::Query(flags)) => query::run(&flags, &environment),
         Some(Command::Alert(AlertCommand::Try(flags))) => alert::run(flags, &environment),
         Some(Command::Backup(flags)) => backup::run(&flags, &environment),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use watchfire_alert::rules::file::{self, RuleFile};
 use watchfire_alert::rules::{Expand, GoTemplates, unit};
-use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::discovery::glob::{Lookup, is_pattern};
 use watchfire_collect::scrape::config::PrometheusConfig;
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::time::SystemClock;
@@ -39,7 +39,7 @@ pub(crate) fn load(config: &PrometheusConfig, monitoring_dir: Option<&Path>, pac
     let templates = templates();
     let mut loaded = Loaded::default();
     let mut known: HashSet<PathBuf> = HashSet::new();
-    let paths = config.rule_files.iter().flat_map(|pattern| config.lookup.files(pattern)).collect::<Vec<_>>();
+    let paths = config.rule_files.iter().flat_map(|pattern| named_by(pattern, config)).collect::<Vec<_>>();
     for path in paths {
         if !known.insert(same(&path)) {
             continue;
@@ -63,6 +63,17 @@ pub(crate) fn load(config: &PrometheusConfig, monitoring_dir: Option<&Path>, pac
         loaded.files.extend(parsed.file);
     }
     loaded
+}
+
+/// The files of a pattern. `/etc/prometheus/rules/*.yml`, looked up by its tail, may reach the directory where everything lies;
+/// what is named like another program's configuration is not meant then.
+fn named_by(pattern: &str, config: &PrometheusConfig) -> Vec<PathBuf> {
+    let mut found = config.lookup.files(pattern);
+    let foreign = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).is_some_and(|name| FOREIGN.iter().any(|kind| kind.is_named(name)));
+    if is_pattern(pattern) {
+        found.retain(|path| !foreign(path));
+    }
+    found
 }
 
 /// Two names of one file are one file.

@@ -3,6 +3,7 @@
 
 mod backup;
 mod cleanup;
+mod doctor;
 mod gpu;
 pub(crate) mod health;
 mod metrics;
@@ -143,6 +144,11 @@ fn stats_routes() -> Vec<Route<Arc<App>>> {
             .tag("system")
             .query_parameter("dry_run", "true: only looks, as the preview does")
             .answers::<cleanup::CleanupJson>(200, "What was removed"),
+        Route::get("/api/system/doctor", Level::Read, doctor::doctor)
+            .summary("What can never work in the loaded rules, dashboards, routes and files, and what is wrong with the machine")
+            .description("Looks at most once a minute; files are named as the server knows them.")
+            .tag("system")
+            .answers::<doctor::DoctorJson>(200, "The findings"),
         Route::get("/api/system/telemetry", Level::Read, telemetry::telemetry)
             .summary("Queue depths and stage latencies of the watched pipeline")
             .tag("system")

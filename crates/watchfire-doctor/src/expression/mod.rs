@@ -1,12 +1,15 @@
 //! Diagnoses PromQL expressions: what is inferred of each part (`shape`) and what cannot work because of it (`infer`).
 
+mod binary;
 mod compare;
 mod infer;
 mod labels;
+mod selector;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 pub use infer::{Problem, diagnose};
 pub use labels::LabelSet;
+pub use selector::VARIABLE;
 pub use shape::{Quantity, Shape};

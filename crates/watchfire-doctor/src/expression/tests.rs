@@ -95,7 +95,8 @@ fn quantiles() {
     clean("histogram_quantile(0.9, sum by (le, stage) (rate(wait_seconds_bucket[5m]))) > 29");
     clean("histogram_quantile(0.9, sum without (instance) (rate(wait_seconds_bucket[5m]))) > 1");
     finds("wait_seconds_bucket{le=\"2\"}", Code::UnknownBucket, "no bucket");
-    finds("wait_seconds_bucket{le=\"30.0\"}", Code::UnknownBucket, "spelled le=\"30\"");
+    finds("wait_seconds_bucket{le=\"30\"}", Code::UnknownBucket, "stored as le=\"30.0\"");
+    clean("wait_seconds_bucket{le=\"30.0\"}");
     clean("wait_seconds_bucket{le=\"2.5\"} / ignoring (le) wait_seconds_count");
     clean("wait_seconds_bucket{le=~\"2.5|9\"}");
 }

@@ -45,10 +45,12 @@ pub enum Producer {
     Rule,
     /// Watchfire about itself.
     Watchfire,
+    /// Another program that is scraped as it is.
+    Program,
 }
 impl Producer {
     /// All producers.
-    pub const ALL: [Producer; 9] = [
+    pub const ALL: [Producer; 10] = [
         Producer::Application,
         Producer::JsonExporter,
         Producer::BlackboxExporter,
@@ -58,6 +60,7 @@ impl Producer {
         Producer::Scrape,
         Producer::Rule,
         Producer::Watchfire,
+        Producer::Program,
     ];
     /// The word in the file.
     pub fn name(self) -> &'static str {
@@ -71,6 +74,7 @@ impl Producer {
             Producer::Scrape => "scrape",
             Producer::Rule => "rule",
             Producer::Watchfire => "watchfire",
+            Producer::Program => "program",
         }
     }
 }

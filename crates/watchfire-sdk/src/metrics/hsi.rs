@@ -3,6 +3,168 @@
 
 use super::{Counter, Gauge, Histogram};
 
+/// Inference time of the detector.
+pub const YOLO26_INFERENCE_SECONDS: Histogram<0> = Histogram("hsi_yolo26_inference_seconds", []);
+
+/// Inference time of the captioning model.
+pub const FLORENCE_INFERENCE_SECONDS: Histogram<0> = Histogram("hsi_florence_inference_seconds", []);
+
+/// Detections left out because the detector was not sure enough.
+pub const DETECTIONS_FILTERED_LOW_CONFIDENCE_TOTAL: Counter<0> = Counter("hsi_detections_filtered_low_confidence_total", []);
+
+/// Security events, by camera.
+pub const EVENTS_BY_CAMERA_TOTAL: Counter<2> = Counter("hsi_events_by_camera_total", ["camera_id", "camera_name"]);
+
+/// Security events that somebody has looked at.
+pub const EVENTS_REVIEWED_TOTAL: Counter<0> = Counter("hsi_events_reviewed_total", []);
+
+/// Security events that somebody has confirmed.
+pub const EVENTS_ACKNOWLEDGED_TOTAL: Counter<2> = Counter("hsi_events_acknowledged_total", ["camera_name", "risk_level"]);
+
+/// Batches closed because they were full.
+pub const BATCH_MAX_DETECTIONS_REACHED_TOTAL: Counter<1> = Counter("hsi_batch_max_detections_reached_total", ["camera_id"]);
+
+/// Prompts, by the template they were made from.
+pub const PROMPT_TEMPLATE_USED_TOTAL: Counter<1> = Counter("hsi_prompt_template_used_total", ["template"]);
+
+/// Connections that a Redis pool may have.
+pub const REDIS_POOL_SIZE: Gauge<1> = Gauge("hsi_redis_pool_size", ["pool_type"]);
+
+/// Connections of a Redis pool that are free.
+pub const REDIS_POOL_AVAILABLE: Gauge<1> = Gauge("hsi_redis_pool_available", ["pool_type"]);
+
+/// Connections of a Redis pool that are taken.
+pub const REDIS_POOL_IN_USE: Gauge<1> = Gauge("hsi_redis_pool_in_use", ["pool_type"]);
+
+/// Calls of the captioning model, by task.
+pub const FLORENCE_TASK_TOTAL: Counter<1> = Counter("hsi_florence_task_total", ["task"]);
+
+/// Enrichments that failed, by model.
+pub const ENRICHMENT_FAILURES_TOTAL: Counter<1> = Counter("hsi_enrichment_failures_total", ["model"]);
+
+/// Requests to an enrichment service that were tried again.
+pub const ENRICHMENT_RETRY_TOTAL: Counter<1> = Counter("hsi_enrichment_retry_total", ["endpoint"]);
+
+/// Tracks that were begun.
+pub const TRACKS_CREATED_TOTAL: Counter<1> = Counter("hsi_tracks_created_total", ["camera_id"]);
+
+/// Tracks that were found again.
+pub const TRACKS_REIDENTIFIED_TOTAL: Counter<1> = Counter("hsi_tracks_reidentified_total", ["camera_id"]);
+
+/// Tracks that ended, by reason.
+pub const TRACKS_LOST_TOTAL: Counter<2> = Counter("hsi_tracks_lost_total", ["camera_id", "reason"]);
+
+/// How long a track lasted.
+pub const TRACK_DURATION_SECONDS: Histogram<2> = Histogram("hsi_track_duration_seconds", ["camera_id", "entity_type"]);
+
+/// Tracks that go on now.
+pub const TRACK_ACTIVE_COUNT: Gauge<1> = Gauge("hsi_track_active_count", ["camera_id"]);
+
+/// Crossings of a zone's border.
+pub const ZONE_CROSSINGS_TOTAL: Counter<3> = Counter("hsi_zone_crossings_total", ["zone_id", "direction", "entity_type"]);
+
+/// Entries into a zone that should be empty.
+pub const ZONE_INTRUSIONS_TOTAL: Counter<2> = Counter("hsi_zone_intrusions_total", ["zone_id", "severity"]);
+
+/// Who is in a zone now.
+pub const ZONE_OCCUPANCY: Gauge<1> = Gauge("hsi_zone_occupancy", ["zone_id"]);
+
+/// How long somebody stayed in a zone.
+pub const ZONE_DWELL_TIME_SECONDS: Histogram<1> = Histogram("hsi_zone_dwell_time_seconds", ["zone_id"]);
+
+/// Times somebody stayed too long.
+pub const LOITERING_ALERTS_TOTAL: Counter<2> = Counter("hsi_loitering_alerts_total", ["camera_id", "zone_id"]);
+
+/// How long somebody stayed who stayed too long.
+pub const LOITERING_DWELL_TIME_SECONDS: Histogram<1> = Histogram("hsi_loitering_dwell_time_seconds", ["camera_id"]);
+
+/// Actions that were recognised.
+pub const ACTION_RECOGNITION_TOTAL: Counter<2> = Counter("hsi_action_recognition_total", ["action_type", "camera_id"]);
+
+/// How sure the model was of an action.
+pub const ACTION_RECOGNITION_CONFIDENCE: Histogram<1> = Histogram("hsi_action_recognition_confidence", ["action_type"]);
+
+/// How long it took to recognise an action.
+pub const ACTION_RECOGNITION_DURATION_SECONDS: Histogram<0> = Histogram("hsi_action_recognition_duration_seconds", []);
+
+/// Faces that were seen.
+pub const FACE_DETECTIONS_TOTAL: Counter<2> = Counter("hsi_face_detections_total", ["camera_id", "match_status"]);
+
+/// How well a face could be seen.
+pub const FACE_QUALITY_SCORE: Histogram<0> = Histogram("hsi_face_quality_score", []);
+
+/// Faces that were turned into numbers to compare.
+pub const FACE_EMBEDDINGS_GENERATED_TOTAL: Counter<0> = Counter("hsi_face_embeddings_generated_total", []);
+
+/// Faces that were known.
+pub const FACE_MATCHES_TOTAL: Counter<1> = Counter("hsi_face_matches_total", ["person_id"]);
+
+/// How long a database query took.
+pub const DB_QUERY_DURATION_SECONDS: Histogram<0> = Histogram("hsi_db_query_duration_seconds", []);
+
+/// Database queries that took too long.
+pub const SLOW_QUERIES_TOTAL: Counter<0> = Counter("hsi_slow_queries_total", []);
+
+/// How long a model took to warm up.
+pub const MODEL_WARMUP_DURATION_SECONDS: Histogram<1> = Histogram("hsi_model_warmup_duration_seconds", ["model"]);
+
+/// Requests that found a model cold.
+pub const MODEL_COLD_START_TOTAL: Counter<1> = Counter("hsi_model_cold_start_total", ["model"]);
+
+/// State of a model: 0 cold, 1 warming up, 2 warm.
+pub const MODEL_WARMTH_STATE: Gauge<1> = Gauge("hsi_model_warmth_state", ["model"]);
+
+/// Time since a model was last used; -1 when it never was.
+pub const MODEL_LAST_INFERENCE_SECONDS_AGO: Gauge<1> = Gauge("hsi_model_last_inference_seconds_ago", ["model"]);
+
+/// Time until the largest part of a page was shown.
+pub const RUM_LCP_SECONDS: Histogram<2> = Histogram("hsi_rum_lcp_seconds", ["path", "rating"]);
+
+/// Delay of a page's answer to the first input.
+pub const RUM_FID_SECONDS: Histogram<2> = Histogram("hsi_rum_fid_seconds", ["path", "rating"]);
+
+/// Delay of a page's answers to inputs.
+pub const RUM_INP_SECONDS: Histogram<2> = Histogram("hsi_rum_inp_seconds", ["path", "rating"]);
+
+/// How much a page's parts moved about while it was loaded.
+pub const RUM_CLS: Histogram<2> = Histogram("hsi_rum_cls", ["path", "rating"]);
+
+/// Time until the first byte of a page arrived.
+pub const RUM_TTFB_SECONDS: Histogram<2> = Histogram("hsi_rum_ttfb_seconds", ["path", "rating"]);
+
+/// Time until anything of a page was shown.
+pub const RUM_FCP_SECONDS: Histogram<2> = Histogram("hsi_rum_fcp_seconds", ["path", "rating"]);
+
+/// Time until a page was loaded.
+pub const RUM_PAGE_LOAD_TIME_SECONDS: Histogram<2> = Histogram("hsi_rum_page_load_time_seconds", ["path", "rating"]);
+
+/// Measurements that browsers sent.
+pub const RUM_METRICS_TOTAL: Counter<2> = Counter("hsi_rum_metrics_total", ["metric_name", "rating"]);
+
+/// Time of an analysis, by the version of the prompt.
+pub const PROMPT_VERSION_LATENCY_SECONDS: Histogram<1> = Histogram("hsi_prompt_version_latency_seconds", ["version"]);
+
+/// Spread of risk scores, by the version of the prompt.
+pub const PROMPT_VERSION_RISK_SCORE_VARIANCE: Gauge<1> = Gauge("hsi_prompt_version_risk_score_variance", ["version"]);
+
+/// Analyses in a comparison of prompts, by version.
+pub const PROMPT_AB_TRAFFIC_TOTAL: Counter<1> = Counter("hsi_prompt_ab_traffic_total", ["version"]);
+
+/// Analyses that were done a second time to compare.
+pub const PROMPT_SHADOW_COMPARISONS_TOTAL: Counter<1> = Counter("hsi_prompt_shadow_comparisons_total", ["model"]);
+
+/// Times an older version of a prompt was taken back.
+pub const PROMPT_ROLLBACKS_TOTAL: Counter<1> = Counter("hsi_prompt_rollbacks_total", ["model"]);
+
+/// Resident memory of the backend.
+pub const PROCESS_MEMORY_RSS_BYTES: Gauge<0> = Gauge("hsi_process_memory_rss_bytes", []);
+
+/// Memory limit of the backend's container.
+pub const PROCESS_MEMORY_CONTAINER_LIMIT_BYTES: Gauge<0> = Gauge("hsi_process_memory_container_limit_bytes", []);
+
+/// Used share of the memory limit of the backend's container.
+pub const PROCESS_MEMORY_CONTAINER_USAGE_RATIO: Gauge<0> = Gauge("hsi_process_memory_container_usage_ratio", []);
+
 /// HTTP requests answered.
 pub const HTTP_REQUESTS_TOTAL: Counter<3> = Counter("http_requests_total", ["method", "endpoint", "status"]);
 

@@ -1,11 +1,17 @@
 //! `watchfire check`: every file, all findings with file:line:column, exit code 0, 1 or 2. It starts nothing.
+//! What files say of each other, and of series, is the doctor's part.
+
+pub(crate) mod said;
+pub(crate) mod site;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use watchfire_alert::rules::{self, unit};
+use watchfire_doctor::{Document, Kind};
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 
+use self::site::Gathered;
 use crate::command_line::CheckFlags;
 use crate::rule_files;
 use crate::serve::{alertmanager, prometheus};
@@ -13,7 +19,15 @@ use crate::settings::{self, Environment, FOREIGN, Flags, Foreign, ForeignFile};
 
 /// Runs the command.
 pub(crate) fn run(flags: CheckFlags, environment: &Environment) -> ExitCode {
+    let json = flags.json;
+    let (findings, gathered) = look(flags, environment);
+    said::print(&findings, &gathered.check(None), json)
+}
+
+/// Findings about each file, and the files for the doctor.
+pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding>, Gathered) {
     let mut findings = Vec::new();
+    let mut gathered = Gathered::default();
     let files = flags.files;
     let wanted = Flags { config: flags.config, monitoring_dir: flags.monitoring_dir, ..Flags::default() };
     // Without a file of ours to check, only the named files count; a watchfire.yml that happens to lie here is not meant then.
@@ -24,27 +38,18 @@ pub(crate) fn run(flags: CheckFlags, environment: &Environment) -> ExitCode {
                 for foreign in loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager")) {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
-                findings.extend(prometheus::read_all(&loaded.settings, environment).1);
+                let (configured, of_prometheus) = prometheus::read_all(&loaded.settings, environment);
+                findings.extend(of_prometheus);
+                gathered = Gathered::of_settings(&loaded.settings, configured.map(|c| c.rules).unwrap_or_default());
             }
             Err(errors) => findings.extend(errors),
         }
     }
     for file in &files {
         findings.extend(check_file(file));
+        gathered.add_named(file);
     }
-    for finding in &findings {
-        println!("{finding}");
-    }
-    exit_code(&findings)
-}
-
-/// 2 with an error, 1 with warnings only, else 0.
-pub(crate) fn exit_code(findings: &[Finding]) -> ExitCode {
-    match findings.iter().map(|f| f.severity).max() {
-        Some(Severity::Error) => ExitCode::from(2),
-        Some(Severity::Warning) => ExitCode::from(1),
-        None => ExitCode::SUCCESS,
-    }
+    (findings, gathered)
 }
 
 fn check_foreign(foreign: &Foreign, inside: &Path) -> Vec<Finding> {
@@ -108,6 +113,10 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     if (node.get("route").is_some() && node.get("receivers").is_some()) || FOREIGN[1].is_named(file) {
         return alertmanager::read_node(name, node, path, None).findings;
     }
+    let kind = Document { name: name.into(), node: node.clone() }.kind();
+    if kind != Kind::Other {
+        return Vec::new();
+    }
     vec![whole(name, Severity::Warning, "is well-formed, but of no kind that this version can check further".to_owned())]
 }
 
@@ -167,6 +176,97 @@ mod tests {
             "groups:\n- name: g\n  rules:\n  - record: a\n    alert: A\n    expr: up\n",
             &["rules.yml:4:5: error: groups[0].rules[0]: only one of 'record' and 'alert' must be set"],
         );
+    }
+
+    /// The documents' blocks of configuration, where they are at hand.
+    fn block(name: &str) -> Option<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let seeds = std::env::var_os("WATCHFIRE_SEEDS").map_or_else(|| root.join("../shared/catalogue"), PathBuf::from);
+        let text = std::fs::read_to_string(seeds.join("config_snippets").join(name)).ok();
+        if text.is_none() {
+            eprintln!("SKIPPED: the documents' {name} is not at hand (WATCHFIRE_SEEDS)");
+        }
+        text
+    }
+    /// What is said of a monitoring directory with these files.
+    fn of_directory(files: &[(&str, &str)]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let flags = CheckFlags { config: None, monitoring_dir: Some(dir.path().to_path_buf()), json: false, files: Vec::new() };
+        let (findings, gathered) = look(flags, &Environment::default());
+        let diagnoses = gathered.check(None);
+        let all = findings.into_iter().chain(diagnoses.iter().map(watchfire_doctor::Diagnosis::finding));
+        all.map(|f| f.to_string().replace(&format!("{}/", dir.path().display()), "")).collect()
+    }
+
+    #[test]
+    fn c_66_retention_as_one_key_is_said_to_be_odd() {
+        let Some(text) = block("002_557_prometheus_reduced_memory.yml") else { return };
+        let found = of_directory(&[("prometheus.yml", &text)]);
+        for key in ["retention.time", "retention.size"] {
+            assert!(found.iter().any(|l| l.starts_with("prometheus.yml:") && l.contains("warning") && l.contains(key)), "{key} in {found:#?}");
+        }
+    }
+
+    #[test]
+    fn the_doctor_sees_a_monitoring_directory_whole() {
+        let rules = "groups:\n- name: g\n  rules:\n  - {alert: Gone, expr: 'up{job=\"wep\"} == 0'}\n";
+        let scraping = "rule_files: [/etc/prometheus/rules/*.yml]\nscrape_configs:\n- job_name: web\n  static_configs: [{targets: ['w:80']}]\n";
+        let board = "{\"panels\": [{\"title\": \"P\", \"targets\": [{\"expr\": \"hsi_detection_queue_size\"}]}]}";
+        let ini = "[session]\nprovider = memory\n";
+        let files = [("prometheus.yml", scraping), ("rules/a.yml", rules), ("grafana/dashboards/b.json", board), ("grafana.ini", ini)];
+        let found = of_directory(&files);
+        let has = |begin: &str, words: &str| assert!(found.iter().any(|l| l.starts_with(begin) && l.contains(words)), "{begin} {words}: {found:#?}");
+        has("rules/a.yml:4:25: warning: Gone:", "did you mean job=\"web\"? [unknown-job]");
+        has("grafana/dashboards/b.json:1:", "panel \"P\": no catalog declares hsi_detection_queue_size");
+        has("grafana.ini:1:1: warning: [session]:", "[setting-ignored]");
+        assert!(!found.iter().any(|l| l.contains("rules-not-loaded")), "{found:#?}");
+    }
+
+    /// Files on the command line are one site, too, and rule files that one of them names belong to it.
+    #[test]
+    fn named_files_are_seen_side_by_side() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name)
+        };
+        path("rules.yml", "groups: [{name: g, rules: [{alert: Gone, expr: 'up{job=\"wep\"} == 0'}]}]\n");
+        let scraping = path("prometheus.yml", "rule_files: [rules.yml]\nscrape_configs: [{job_name: web}]\n");
+        let flags = CheckFlags { config: None, monitoring_dir: None, json: false, files: vec![scraping] };
+        let found = look(flags, &Environment::default()).1.check(None);
+        assert_eq!(found.iter().map(|d| (d.subject.as_str(), d.code.name())).collect::<Vec<_>>(), [("Gone", "unknown-job")]);
+    }
+
+    /// What the acceptance of the documents' files asks for.
+    #[test]
+    fn the_documents_files_are_found_out_and_nothing_else() {
+        let together = |files: &[(&str, &str)]| -> Option<Vec<String>> {
+            let texts: Option<Vec<_>> = files.iter().map(|(block_name, name)| Some((*name, block(block_name)?))).collect();
+            Some(of_directory(&texts?.iter().map(|(n, t)| (*n, t.as_str())).collect::<Vec<_>>()))
+        };
+        let names = |found: &[String], name: &str| found.iter().any(|l| l.contains(name));
+        let of_rule = |found: &[String], name: &str| found.iter().any(|l| l.starts_with("alert_rules.yml:") && l.contains(name));
+        let vms =
+            [("004_73_prometheus.yml", "prometheus.yml"), ("004_334_alert_rules.yml", "alert_rules.yml"), ("004_501_alertmanager.yml", "alertmanager.yml")];
+        if let Some(found) = together(&vms) {
+            assert!(!names(&found, "error:"), "{found:#?}");
+            for name in ["HighDiskLatency", "SlowAPIResponses", "NodeDown"] {
+                assert!(names(&found, name), "{name}: {found:#?}");
+            }
+            assert!(!of_rule(&found, "CameraOffline"), "{found:#?}");
+        }
+        let pisovereign =
+            [("002_186_prometheus.yml", "prometheus.yml"), ("002_317_alert_rules.yml", "alert_rules.yml"), ("002_407_alertmanager.yml", "alertmanager.yml")];
+        if let Some(found) = together(&pisovereign) {
+            assert!(!names(&found, "error:"), "{found:#?}");
+            assert!(of_rule(&found, "HighErrorRate") && of_rule(&found, "HighTokenUsage"), "{found:#?}");
+            assert!(!of_rule(&found, "PiSovereignDown"), "{found:#?}");
+        }
     }
 
     /// Every block of the documents' configuration loads: it is clean or has warnings only.

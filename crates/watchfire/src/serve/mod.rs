@@ -3,6 +3,7 @@
 mod alerting;
 pub(crate) mod alertmanager;
 mod alertmanagers;
+mod doctor;
 mod gateway;
 mod listen;
 mod maintenance;
@@ -203,6 +204,22 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         meter: &meter,
         tasks: &tasks,
     })?;
+    let open_to_all = !auth.is_enabled() && !settings.server.listen.ip().is_loopback();
+    let doctor = doctor::Doctor {
+        flags: flags.clone(),
+        environment: environment.clone(),
+        source: remote.clone(),
+        memory: query_memory.clone(),
+        storage: rooms::storage_of(&store, &settings),
+        written_bytes: {
+            let store = store.clone();
+            Arc::new(move || store.stats().wal_written_bytes)
+        },
+        open_at: open_to_all.then(|| settings.server.listen.to_string()),
+        clock: clock.clone(),
+        started: clock.monotonic(),
+        last: std::sync::Mutex::default(),
+    };
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, configured));
     let parts = rooms::Parts {
         store: store.clone(),
@@ -210,6 +227,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         query_memory,
         alerting,
         alertmanager: inside.clone(),
+        doctor: Arc::new(doctor),
         gate: gate.clone(),
         recorder: recorder.clone(),
         gpu: gpu.clone(),

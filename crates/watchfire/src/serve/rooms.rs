@@ -31,6 +31,7 @@ pub(crate) struct Parts {
     pub(crate) query_memory: MemoryPool,
     pub(crate) alerting: Arc<super::alerting::Alerting>,
     pub(crate) alertmanager: Arc<watchfire_alert::manager::Manager>,
+    pub(crate) doctor: Arc<super::doctor::Doctor>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) gpu: GpuMonitor,
@@ -55,6 +56,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         query_memory,
         alerting,
         alertmanager,
+        doctor,
         gate,
         recorder,
         gpu,
@@ -87,6 +89,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             Arc::new(move || alerting.groups())
         },
         alertmanagers: Arc::new(move || alerting.alertmanagers()),
+        doctor: Arc::new(move || doctor.report()),
         query_memory,
         scrape_pools: Arc::new(move || manager.pools()),
         services: services(gpu.clone(), supervisor.clone(), queues.clone()),
@@ -95,7 +98,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         alertmanager,
         gpu: Arc::new(gpu),
         workers: Arc::new(move || tasks.statuses().into_iter().map(|t| WorkerStatus { name: t.name, running: t.running, message: t.message }).collect()),
-        storage: storage(store.clone(), settings.server.data_dir.clone(), retention, settings.storage.size_max),
+        storage: storage_of(&store, settings),
         cleanup_preview: cleanup(store.clone(), Store::cleanup_preview, clock.clone(), retention),
         cleanup: cleanup(store.clone(), Store::cleanup, clock.clone(), retention),
         exposition: exposition(meter.clone(), recorder.clone()),
@@ -168,6 +171,11 @@ fn services(gpu: GpuMonitor, supervisor: Supervisor, queues: super::queues::Runn
         }
         all
     })
+}
+
+/// Figures about the store and its disk.
+pub(super) fn storage_of(store: &Arc<Store>, settings: &Settings) -> Ask<StorageStats> {
+    storage(store.clone(), settings.server.data_dir.clone(), settings.storage.metrics_retention, settings.storage.size_max)
 }
 
 fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, size_max: Option<u64>) -> Ask<StorageStats> {

@@ -1,0 +1,94 @@
+//! `/api/system/doctor`: what can never work in the loaded files, and what is wrong with the machine. It shows; finding is the
+//! doctor's.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::Serialize;
+use watchfire_doctor::Diagnosis;
+
+use crate::app::App;
+use crate::server::Refusal;
+
+/// What the doctor found.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Doctor")]
+pub(crate) struct DoctorJson {
+    /// When it looked.
+    checked_at: String,
+    /// How many files it looked at.
+    files: usize,
+    /// What it found, by file and line; those about the machine come last.
+    findings: Vec<FindingJson>,
+}
+
+/// One finding.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DoctorFinding")]
+struct FindingJson {
+    /// What kind; the names are stable.
+    code: &'static str,
+    /// The file, or `server` for the machine.
+    file: String,
+    /// The line, from 1; 0 when it is about no line.
+    line: usize,
+    /// The column, from 1; 0 when it is about no line.
+    column: usize,
+    /// The rule, panel, route or part that it is about.
+    subject: String,
+    /// What is wrong and why.
+    message: String,
+    /// What to do instead.
+    suggestion: Option<String>,
+}
+impl From<&Diagnosis> for FindingJson {
+    fn from(d: &Diagnosis) -> FindingJson {
+        FindingJson {
+            code: d.code.name(),
+            file: d.file.to_string(),
+            line: d.line,
+            column: d.column,
+            subject: d.subject.clone(),
+            message: d.message.clone(),
+            suggestion: d.suggestion.clone(),
+        }
+    }
+}
+
+/// `GET /api/system/doctor`.
+pub(crate) async fn doctor(State(app): State<Arc<App>>) -> Result<Json<DoctorJson>, Refusal> {
+    let ask = app.rooms.doctor.clone();
+    let report = tokio::task::spawn_blocking(move || ask()).await.map_err(|_| Refusal::internal())?;
+    Ok(Json(DoctorJson { checked_at: report.checked_at.rfc3339(), files: report.files, findings: report.findings.iter().map(FindingJson::from).collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use watchfire_doctor::Code;
+
+    use super::*;
+    use crate::app::DoctorReport;
+    use crate::testing::{Faces, NOW};
+
+    #[tokio::test]
+    async fn findings_are_shown_as_they_are() {
+        let faces = Faces::new();
+        let finding = Diagnosis {
+            code: Code::NeverMatches,
+            file: "rules.yml".into(),
+            line: 3,
+            column: 9,
+            subject: "A".to_owned(),
+            message: "why".to_owned(),
+            suggestion: None,
+        };
+        faces.house.held().doctor = Some(DoctorReport { checked_at: NOW, files: 2, findings: vec![finding] });
+        let answer = faces.get("/api/system/doctor").await.json();
+        let expected = json!({"code": "never-matches", "file": "rules.yml", "line": 3, "column": 9, "subject": "A", "message": "why", "suggestion": null});
+        assert_eq!(answer["findings"], json!([expected]));
+        assert_eq!((&answer["files"], &answer["checked_at"]), (&json!(2), &json!(NOW.rfc3339())));
+    }
+}

@@ -1,0 +1,91 @@
+//! Documents of a site, and what each claims to be by what stands in it. It reads trees, not files, and judges nothing.
+
+use std::sync::Arc;
+
+use watchfire_model::document::Node;
+
+use crate::report::{Code, Diagnosis};
+
+/// A parsed YAML or JSON file.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its name as the user knows it.
+    pub name: Arc<str>,
+    /// What stands in it.
+    pub node: Node,
+}
+
+/// What a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `prometheus.yml`, or a bare list of scrape configurations.
+    Prometheus,
+    /// `alertmanager.yml`.
+    Alertmanager,
+    /// Groups of rules.
+    Rules,
+    /// A dashboard of Grafana, or a list of panels.
+    Dashboard,
+    /// Promtail's configuration.
+    Promtail,
+    /// Loki's configuration.
+    Loki,
+    /// Filebeat's configuration.
+    Filebeat,
+    /// A Compose file.
+    Compose,
+    /// Nothing that is checked here.
+    Other,
+}
+
+impl Document {
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        let has = |key: &str| self.node.get(key).is_some();
+        let items = |key: &str| items(&self.node, key);
+        if has("scrape_configs") && (has("clients") || has("positions")) {
+            Kind::Promtail
+        } else if has("scrape_configs") || has("rule_files") || self.node.items().is_some_and(|l| l.iter().any(|i| i.get("job_name").is_some())) {
+            Kind::Prometheus
+        } else if has("route") && has("receivers") {
+            Kind::Alertmanager
+        } else if items("groups").iter().any(|g| g.get("rules").is_some()) {
+            Kind::Rules
+        } else if has("schema_config") || (has("limits_config") && !has("receivers")) {
+            Kind::Loki
+        } else if has("filebeat.inputs") || has("filebeat") {
+            Kind::Filebeat
+        } else if has("panels") || has("rows") || self.node.get("dashboard").is_some_and(|d| d.get("panels").is_some()) {
+            Kind::Dashboard
+        } else if self.node.get("services").and_then(Node::entries).is_some_and(|s| s.iter().any(|(_, n)| n.get("image").is_some() || n.get("build").is_some()))
+        {
+            Kind::Compose
+        } else {
+            Kind::Other
+        }
+    }
+
+    /// A finding at a node.
+    pub(crate) fn say(&self, at: &Node, code: Code, subject: &str, message: String, suggestion: Option<String>) -> Diagnosis {
+        Diagnosis { code, file: self.name.clone(), line: at.line, column: at.column, subject: subject.to_owned(), message, suggestion }
+    }
+}
+
+/// The items of a list under a key.
+pub(crate) fn items<'a>(node: &'a Node, key: &str) -> &'a [Node] {
+    node.get(key).and_then(Node::items).unwrap_or(&[])
+}
+
+/// The text under a key.
+pub(crate) fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    node.get(key)?.text()
+}
+
+/// At most so many names, for a message.
+pub(crate) fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 4;
+    let all: Vec<&str> = names.into_iter().collect();
+    let more = all.len().saturating_sub(SHOWN);
+    let shown = all.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}

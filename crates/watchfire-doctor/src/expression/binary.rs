@@ -1,0 +1,133 @@
+//! What an operator makes of its two sides.
+
+use watchfire_query::promql::{Binary, BinaryOp, Cardinality, Node, NodeKind};
+
+use super::infer::{Walk, strip};
+use super::labels::LabelSet;
+use super::shape::{Quantity, Shape};
+use crate::report::Code;
+
+impl Walk<'_> {
+    pub(super) fn binary(&mut self, node: &Node, binary: &Binary) -> Shape {
+        let (left, right) = (self.node(&binary.lhs, None), self.node(&binary.rhs, None));
+        let vectors = [&binary.lhs, &binary.rhs].map(|n| n.value_type() == watchfire_query::promql::ValueType::Vector);
+        if binary.op == BinaryOp::Div && self.text(strip(&binary.lhs)) == self.text(strip(&binary.rhs)) && vectors[0] {
+            let message = "the same stands on both sides of the division, so the result is 1 wherever there is any".to_owned();
+            self.problem(Code::DividedByItself, node.start, message, Some("divide by the whole, without the matcher that chooses a part".to_owned()));
+        }
+        if vectors == [true, true] {
+            self.check_match(node, binary, &left, &right);
+            self.check_part_alone(node, binary, &left, &right);
+        }
+        if binary.op.is_comparison() {
+            self.check_threshold(node, binary, &left, &right);
+            let vector = if vectors[0] { left } else { right };
+            return if binary.return_bool { Shape { least: 0.0, most: 1.0, quantity: Quantity::Gauge, unit: String::new(), ..vector } } else { vector };
+        }
+        let labels = self.result_labels(binary, &left, &right, vectors);
+        let jobs = left.jobs.clone().filter(|_| vectors[0]).or_else(|| right.jobs.clone().filter(|_| vectors[1]));
+        let plain = Shape { labels: labels.clone(), jobs: jobs.clone(), apart: left.apart || right.apart, ..Shape::unknown() };
+        let number = |shape: &Shape, is_vector: bool| if is_vector { None } else { shape.constant() };
+        match binary.op {
+            BinaryOp::And | BinaryOp::Unless => Shape { labels: left.labels.clone(), ..left },
+            BinaryOp::Or => {
+                let (least, most) = (left.least.min(right.least), left.most.max(right.most));
+                Shape { labels: left.labels.or(&right.labels), jobs: None, least, most, ..left }
+            }
+            BinaryOp::Div if vectors == [true, true] => {
+                let part = self.part_chosen_by(&binary.lhs, &binary.rhs).is_some();
+                let same = left.unit == right.unit && left.quantity == right.quantity && left.quantity != Quantity::Unknown;
+                let least = if left.least >= 0.0 && right.least >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+                Shape { quantity: if same || part { Quantity::Ratio } else { Quantity::Unknown }, least, most: if part { 1.0 } else { f64::INFINITY }, ..plain }
+            }
+            BinaryOp::Mul | BinaryOp::Div => match (number(&left, vectors[0]), number(&right, vectors[1])) {
+                (None, Some(factor)) if factor > 0.0 => {
+                    let factor = if binary.op == BinaryOp::Div { 1.0 / factor } else { factor };
+                    scaled(left, factor)
+                }
+                (Some(factor), None) if factor > 0.0 && binary.op == BinaryOp::Mul => scaled(right, factor),
+                _ => plain,
+            },
+            BinaryOp::Add | BinaryOp::Sub => match (number(&left, vectors[0]), number(&right, vectors[1])) {
+                // One minus a ratio is the other part.
+                (Some(whole), None) if binary.op == BinaryOp::Sub => Shape { least: whole - right.most, most: whole - right.least, family: None, ..right },
+                _ if left.unit == right.unit && left.quantity == right.quantity => {
+                    Shape { labels, jobs, family: None, least: f64::NEG_INFINITY, most: f64::INFINITY, ..left }
+                }
+                _ => plain,
+            },
+            _ => plain,
+        }
+    }
+
+    /// A part divided by the whole, where the label that makes it a part is still on both sides: every series meets itself.
+    fn check_part_alone(&mut self, node: &Node, binary: &Binary, left: &Shape, right: &Shape) {
+        let matching = &binary.matching;
+        if binary.op != BinaryOp::Div || matching.cardinality != Cardinality::OneToOne {
+            return;
+        }
+        let counts = |name: &str| matching.on == matching.labels.iter().any(|n| n == name);
+        let chosen_by = self.part_chosen_by(&binary.lhs, &binary.rhs).unwrap_or_default();
+        let Some(label) = chosen_by.iter().find(|l| counts(l) && left.labels.may_have(l) && right.labels.may_have(l)) else { return };
+        let message = format!("both sides still have the label {label}, so every series is divided by itself and the result is 1");
+        self.problem(Code::DividedByItself, node.start, message, Some(format!("add both sides up without it: sum without ({label}) (…)")));
+    }
+
+    /// The labels by which the left side chooses a part of what the right side selects, so that the relation is at most one.
+    fn part_chosen_by(&self, left: &Node, right: &Node) -> Option<Vec<String>> {
+        let (a, part, around_a) = self.one_selector(left)?;
+        let (b, whole, around_b) = self.one_selector(right)?;
+        let is_part = a == b && around_a == around_b && part.len() > whole.len() && whole.iter().all(|m| part.contains(m));
+        is_part.then(|| part.into_iter().filter(|m| !whole.contains(m)).map(|(name, _)| name).collect())
+    }
+
+    /// The name and the matchers of the only selector of a side, and the text around it.
+    fn one_selector(&self, node: &Node) -> Option<(String, Vec<(String, String)>, String)> {
+        let mut found = Vec::new();
+        node.walk(&mut |inner| match &inner.kind {
+            NodeKind::Vector(selector) => found.push(selector),
+            NodeKind::Matrix(matrix) => found.push(&matrix.selector),
+            _ => {}
+        });
+        let [selector] = found.as_slice() else { return None };
+        let name = selector.name.clone()?;
+        let others = selector.matchers.iter().filter(|m| m.name != "__name__");
+        let mut all: Vec<_> = others.map(|m| (m.name.clone(), format!("{}{}", m.op.symbol(), m.value))).collect();
+        all.sort();
+        let text = self.text(strip(node));
+        let from = text.find(&name)?;
+        let after = match text.find('}') {
+            Some(to) if to > from => to + 1,
+            _ => from + name.len(),
+        };
+        Some((name, all, format!("{}#{}", text.get(..from)?, text.get(after..)?)))
+    }
+
+    fn result_labels(&self, binary: &Binary, left: &Shape, right: &Shape, vectors: [bool; 2]) -> LabelSet {
+        match vectors {
+            [true, false] => left.labels.clone(),
+            [false, true] => right.labels.clone(),
+            [false, false] => LabelSet::of([]),
+            [true, true] => {
+                let many = if binary.matching.cardinality == Cardinality::OneToMany { &right.labels } else { &left.labels };
+                match binary.matching.cardinality {
+                    Cardinality::OneToOne if binary.matching.on => many.kept(&binary.matching.labels),
+                    Cardinality::OneToOne => many.without(&binary.matching.labels),
+                    _ => {
+                        let mut set = many.clone();
+                        set.sometimes.extend(binary.matching.include.iter().filter(|n| !many.always.contains(*n)).cloned());
+                        set
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A number times a constant: a rate per second times 3,600 is one per hour, which is no rate per second any more.
+fn scaled(shape: Shape, factor: f64) -> Shape {
+    let quantity = if shape.quantity == Quantity::Rate && factor >= 60.0 { Quantity::Increase } else { shape.quantity };
+    let unit = if factor == 1.0 { shape.unit } else { String::new() };
+    let quantity = if shape.quantity == Quantity::Ratio { Quantity::Unknown } else { quantity };
+    Shape { quantity, unit, family: None, least: shape.least * factor, most: shape.most * factor, ..shape }
+}

@@ -1,0 +1,98 @@
+//! Routes, receivers and inhibition beside rules.
+
+use crate::Code;
+use crate::site_tests::{found, has};
+
+const RULES: &str = "groups:
+- name: g
+  rules:
+  - {alert: Down, expr: 'up{job=\"web\"} == 0', labels: {severity: critical, component: web}}
+  - {alert: Slow, expr: 'avg by (zone) (answer_seconds) > 1', labels: {severity: warning, component: web}}
+  - {alert: Full, expr: 'sum by (instance) (free_bytes) < 1', labels: {severity: warning}}
+";
+const SCRAPING: &str = "rule_files: [rules.yml]
+scrape_configs:
+- {job_name: web, static_configs: [{targets: ['web:80']}]}
+- {job_name: other, static_configs: [{targets: ['other:80']}]}
+";
+
+fn with(manager: &str) -> Vec<crate::Diagnosis> {
+    found(&[("prometheus.yml", SCRAPING), ("rules.yml", RULES), ("alertmanager.yml", manager)])
+}
+fn routes(routes: &str) -> Vec<crate::Diagnosis> {
+    with(&format!(
+        "route:\n  receiver: all\n  routes:\n{routes}receivers:\n- {{name: all, email_configs: [{{to: a@b}}]}}\n- {{name: hook, webhook_configs: [{{url: 'http://h:1/'}}]}}\n- {{name: hook2, webhook_configs: [{{url: 'http://h:1/', send_resolved: false}}]}}\n- {{name: none}}\n"
+    ))
+}
+fn inhibit(rule: &str) -> Vec<crate::Diagnosis> {
+    with(&format!("route: {{receiver: all}}\nreceivers: [{{name: all, email_configs: [{{to: a@b}}]}}]\ninhibit_rules: [{rule}]\n"))
+}
+
+#[test]
+fn routes_that_no_alert_takes() {
+    let dead = routes("  - {receiver: hook, matchers: ['severity=\"page\"']}\n");
+    has(&dead, Code::RouteNeverMatches, &["route to hook", "severity=\"page\""]);
+    assert_eq!((dead.len(), dead[0].line, dead[0].suggestion.as_deref()), (1, 4, Some("severity is critical, warning")));
+    has(&routes("  - {receiver: hook, match: {team: db}}\n"), Code::RouteNeverMatches, &["team=\"db\""]);
+    has(&routes("  - {receiver: hook, match: {severity: critical, alertname: Full}}\n"), Code::RouteNeverMatches, &["together"]);
+    for good in
+        ["match: {severity: warning}", "match_re: {alertname: 'D.*'}", "matchers: ['zone=\"north\"']", "matchers: ['team=\"\"']", "matchers: [severity!=page]"]
+    {
+        assert_eq!(routes(&format!("  - {{receiver: hook, {good}}}\n")), [], "{good}");
+    }
+}
+
+#[test]
+fn external_labels_are_labels_of_alerts() {
+    let manager = "route:\n  receiver: all\n  routes: [{match: {site: north}}, {match: {site: south}}]\nreceivers: [{name: all, email_configs: [{to: a@b}]}]\n";
+    let scraping = format!("global: {{external_labels: {{site: north}}}}\n{SCRAPING}");
+    let found = found(&[("prometheus.yml", &scraping), ("rules.yml", RULES), ("alertmanager.yml", manager)]);
+    has(&found, Code::RouteNeverMatches, &["site=\"south\""]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn alerts_that_nobody_is_told_of() {
+    let found = routes("  - {receiver: none, match: {severity: warning}}\n");
+    has(&found, Code::SilentReceiver, &["receiver none", "Slow", "Full"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn alerts_that_are_told_twice() {
+    let twice = routes("  - {receiver: hook, match: {severity: critical}, continue: true}\n  - {receiver: hook2, match: {component: web}}\n");
+    has(&twice, Code::DeliveredTwice, &["Down", "line 4", "http://h:1/"]);
+    assert_eq!(twice.len(), 1, "{twice:#?}");
+    assert_eq!(routes("  - {receiver: hook, match: {severity: critical}}\n  - {receiver: hook2, match: {component: web}}\n"), []);
+    assert_eq!(routes("  - {receiver: hook, match: {severity: critical}, continue: true}\n  - {receiver: all, match: {component: web}}\n"), []);
+}
+
+#[test]
+fn receivers_that_live_on_what_is_watched() {
+    let manager = |url: &str| format!("route: {{receiver: a}}\nreceivers: [{{name: a, webhook_configs: [{{url: '{url}'}}]}}]\n");
+    has(&with(&manager("http://web/alerts")), Code::ReceiverIsWatched, &["web:80", "job web"]);
+    for good in ["http://web:81/", "http://elsewhere/", "https://web/"] {
+        assert_eq!(with(&manager(good)), [], "{good}");
+    }
+}
+
+#[test]
+fn inhibition_that_never_happens() {
+    has(&inhibit("{source_match: {alertname: Gone}, target_match: {severity: warning}}"), Code::InhibitionNeverMatches, &["alertname=\"Gone\"", "starts"]);
+    has(&inhibit("{source_match: {alertname: Down}, target_match: {severity: info}}"), Code::InhibitionNeverMatches, &["severity=\"info\"", "silenced"]);
+    let summed = inhibit("{source_match: {alertname: Down}, target_match: {alertname: Slow}, equal: [instance]}");
+    has(&summed, Code::InhibitionNeverMatches, &["Down never silences Slow", "no label instance"]);
+    let apart = inhibit("{source_match: {alertname: Down}, target_match_re: {alertname: 'Slow|Full'}, equal: [zone, component]}");
+    has(&apart, Code::InhibitionNeverMatches, &["Down never silences Full"]);
+    let unnamed = inhibit("{source_match: {alertname: Down}, target_match: {severity: warning}, equal: [zone, component]}");
+    assert_eq!(unnamed, [], "whichever alerts happen to fit are meant");
+    let fixed = inhibit("{source_match: {alertname: Down}, target_match: {alertname: Slow}, equal: [severity]}");
+    has(&fixed, Code::InhibitionNeverMatches, &["critical", "warning"]);
+    for good in [
+        "{source_match: {alertname: Down}, target_match: {severity: warning}}",
+        "{source_match: {alertname: Down}, target_match: {alertname: Full}, equal: [instance]}",
+        "{source_matchers: [severity=critical], target_matchers: [severity=warning], equal: [component]}",
+    ] {
+        assert_eq!(inhibit(good), [], "{good}");
+    }
+}

@@ -1,0 +1,120 @@
+//! Gathers the files that the doctor looks at side by side: what the settings name, what lies in the monitoring directory, what the
+//! command line names. Whether a file is valid is said by those who read it for work; what cannot be read is left out here.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use watchfire_alert::rules::file::{RuleFile, read_node};
+use watchfire_alert::rules::unit;
+use watchfire_doctor::{Diagnosis, Document, Kind, Live, Site};
+use watchfire_model::document::parse_yaml;
+use watchfire_pack::catalog::Catalogs;
+
+use crate::rule_files;
+use crate::serve::prometheus;
+use crate::settings::{Environment, ForeignFile, Settings};
+
+/// At most so many files are looked at.
+const FILES_MAX: usize = 2_000;
+/// At most so many bytes are read from one of them.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// How deep a monitoring directory is searched.
+const DEPTH_MAX: usize = 4;
+
+/// The files of one site.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    site: Site,
+    known: HashSet<PathBuf>,
+}
+
+impl Gathered {
+    /// Everything that the settings mean. `rules` are the rule files that are loaded.
+    pub(crate) fn of_settings(settings: &Settings, rules: Vec<RuleFile>) -> Gathered {
+        let mut gathered = Gathered::default();
+        let (shipped, own) = rules.into_iter().partition(|f| watchfire_pack::rules::BUILTIN.iter().any(|shipped| *shipped.path == *f.name));
+        (gathered.site.shipped_rules, gathered.site.rules) = (shipped, own);
+        for rules in &gathered.site.rules {
+            gathered.known.insert(same(Path::new(&*rules.name)));
+        }
+        for foreign in &settings.foreign {
+            match &foreign.source {
+                ForeignFile::Path(path) => gathered.add(path),
+                ForeignFile::Content(node) => gathered.site.add(&settings.file.display().to_string(), node.clone()),
+            }
+        }
+        if let Some(dir) = &settings.monitoring_dir {
+            gathered.search(dir, 0);
+        }
+        gathered
+    }
+
+    /// Takes a file that the command line names, and the rules that it loads.
+    pub(crate) fn add_named(&mut self, path: &Path) {
+        let before = self.site.documents.len();
+        self.add(path);
+        let asks = |d: &Document| d.kind() == Kind::Prometheus && d.node.get("rule_files").is_some();
+        if self.site.documents.get(before).is_some_and(asks) {
+            let Some(config) = prometheus::read_file(path, None, &Environment::default()).config else { return };
+            for rules in rule_files::load(&config, None, &[]).files {
+                if self.known.insert(same(Path::new(&*rules.name))) {
+                    self.site.rules.push(rules);
+                }
+            }
+        }
+    }
+
+    /// How many files there are.
+    pub(crate) fn files(&self) -> usize {
+        self.site.documents.len() + self.site.inis.len() + self.site.rules.len()
+    }
+
+    /// What the doctor says.
+    pub(crate) fn check(&self, live: Option<Arc<dyn Live>>) -> Vec<Diagnosis> {
+        self.site.check(Catalogs::builtin(), live)
+    }
+
+    fn search(&mut self, dir: &Path, depth: usize) {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() && depth < DEPTH_MAX {
+                self.search(&path, depth + 1);
+            } else if path.is_file() {
+                self.add(&path);
+            }
+        }
+    }
+
+    fn add(&mut self, path: &Path) {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        if !matches!(extension, "yml" | "yaml" | "json" | "ini") || self.files() >= FILES_MAX || !self.known.insert(same(path)) {
+            return;
+        }
+        let name = path.display().to_string();
+        let Some(text) = read_text(path) else { return };
+        if extension == "ini" {
+            self.site.inis.push((name.into(), text));
+            return;
+        }
+        let Ok(node) = parse_yaml(&name, &text) else { return };
+        let document = Document { name: name.as_str().into(), node };
+        if document.kind() == Kind::Rules && !unit::is_test_file(&document.node) {
+            self.site.rules.extend(read_node(&name, &document.node, None).file);
+        }
+        self.site.documents.push(document);
+    }
+}
+
+/// Two names of one file are one file.
+fn same(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn read_text(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
+    (read as u64 <= FILE_BYTES_MAX).then_some(text)
+}
