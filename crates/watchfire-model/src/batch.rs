@@ -1,9 +1,10 @@
 //! `Batch`: the one thing that travels from collectors and protocols through the gate into the store.
-//! It holds metrics today; logs, spans and profiles become further fields, not further methods.
+//! It holds metrics and logs; spans and profiles become further fields, not further methods.
 
 use std::sync::Arc;
 
 use crate::labels::Labels;
+use crate::logs::StreamEntries;
 use crate::sample::{Exemplar, HistogramSample, Sample};
 
 /// Who sent a batch: the unit of accounting and of per-source limits, for example `scrape/node` or `remote_write/10.0.0.7`.
@@ -29,11 +30,13 @@ pub struct Batch {
     pub exemplars: Vec<SeriesExemplars>,
     /// What the source said about its metric families.
     pub metadata: Vec<Metadata>,
+    /// Log entries by stream. A stream may stand there more than once.
+    pub logs: Vec<StreamEntries>,
 }
 impl Batch {
     /// An empty batch.
     pub fn new(origin: Origin) -> Batch {
-        Batch { origin, series: Vec::new(), histograms: Vec::new(), exemplars: Vec::new(), metadata: Vec::new() }
+        Batch { origin, series: Vec::new(), histograms: Vec::new(), exemplars: Vec::new(), metadata: Vec::new(), logs: Vec::new() }
     }
     /// The number of samples in it, floats and histograms.
     pub fn sample_count(&self) -> usize {
@@ -41,7 +44,7 @@ impl Batch {
     }
     /// Whether there is nothing in it at all.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty()
+        self.series.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty() && self.logs.is_empty()
     }
 }
 

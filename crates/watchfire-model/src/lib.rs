@@ -10,6 +10,7 @@ pub mod duration;
 pub mod histogram;
 pub mod labels;
 pub mod live;
+pub mod logs;
 pub mod matcher;
 pub mod meter;
 pub mod number;
