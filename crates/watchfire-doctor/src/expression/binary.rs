@@ -75,14 +75,14 @@ impl Walk<'_> {
 
     /// The labels by which the left side chooses a part of what the right side selects, so that the relation is at most one.
     fn part_chosen_by(&self, left: &Node, right: &Node) -> Option<Vec<String>> {
-        let (a, part, around_a) = self.one_selector(left)?;
-        let (b, whole, around_b) = self.one_selector(right)?;
-        let is_part = a == b && around_a == around_b && part.len() > whole.len() && whole.iter().all(|m| part.contains(m));
-        is_part.then(|| part.into_iter().filter(|m| !whole.contains(m)).map(|(name, _)| name).collect())
+        let (part, whole) = (self.one_selector(left)?, self.one_selector(right)?);
+        let more = part.matchers.len() > whole.matchers.len() && whole.matchers.iter().all(|m| part.matchers.contains(m));
+        let is_part = part.name == whole.name && part.around == whole.around && more;
+        is_part.then(|| part.matchers.into_iter().filter(|m| !whole.matchers.contains(m)).map(|(name, _)| name).collect())
     }
 
-    /// The name and the matchers of the only selector of a side, and the text around it.
-    fn one_selector(&self, node: &Node) -> Option<(String, Vec<(String, String)>, String)> {
+    /// The only selector of a side.
+    fn one_selector(&self, node: &Node) -> Option<OneSelector> {
         let mut found = Vec::new();
         node.walk(&mut |inner| match &inner.kind {
             NodeKind::Vector(selector) => found.push(selector),
@@ -92,15 +92,16 @@ impl Walk<'_> {
         let [selector] = found.as_slice() else { return None };
         let name = selector.name.clone()?;
         let others = selector.matchers.iter().filter(|m| m.name != "__name__");
-        let mut all: Vec<_> = others.map(|m| (m.name.clone(), format!("{}{}", m.op.symbol(), m.value))).collect();
-        all.sort();
+        let mut matchers: Vec<_> = others.map(|m| (m.name.clone(), format!("{}{}", m.op.symbol(), m.value))).collect();
+        matchers.sort();
         let text = self.text(strip(node));
         let from = text.find(&name)?;
         let after = match text.find('}') {
             Some(to) if to > from => to + 1,
             _ => from + name.len(),
         };
-        Some((name, all, format!("{}#{}", text.get(..from)?, text.get(after..)?)))
+        let around = format!("{}#{}", text.get(..from)?, text.get(after..)?);
+        Some(OneSelector { name, matchers, around })
     }
 
     fn result_labels(&self, binary: &Binary, left: &Shape, right: &Shape, vectors: [bool; 2]) -> LabelSet {
@@ -122,6 +123,14 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// The selector of a side that has no other, and what stands around it.
+struct OneSelector {
+    name: String,
+    /// Label, and operator with value, sorted.
+    matchers: Vec<(String, String)>,
+    around: String,
 }
 
 /// A number times a constant: a rate per second times 3,600 is one per hour, which is no rate per second any more.
