@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use watchfire_net::inflate::Limits;
@@ -94,10 +95,12 @@ fn gateway_routes(upstream: Option<&str>) -> Vec<Route<Arc<App>>> {
         all.push(exchange(Route::post(endpoint.path(), Level::Ingest, handler), summary(endpoint)));
     }
     let named = upstream.clone();
-    let models = move |State(app): State<Arc<App>>| async move { ask(&app, Question::Models, named.as_deref()).await };
+    let models = move |State(app): State<Arc<App>>, headers: HeaderMap| async move { ask(&app, &headers, Question::Models, named.as_deref()).await };
     let named = upstream.clone();
-    let model = move |State(app): State<Arc<App>>, Path(id): Path<String>| async move { ask(&app, Question::Model(id), named.as_deref()).await };
-    let health = move |State(app): State<Arc<App>>| async move { ask(&app, Question::Health, upstream.as_deref()).await };
+    let model = move |State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap| async move {
+        ask(&app, &headers, Question::Model(id), named.as_deref()).await
+    };
+    let health = move |State(app): State<Arc<App>>, headers: HeaderMap| async move { ask(&app, &headers, Question::Health, upstream.as_deref()).await };
     all.push(shaped(Route::get("/v1/models", Level::Ingest, models)).summary("The models of the upstreams"));
     all.push(shaped(Route::get("/v1/models/{*id}", Level::Ingest, model)).summary("One model").path_parameter("id", "The model"));
     all.push(shaped(Route::get("/health", Level::Ingest, health)).summary("How the inference server of the first upstream is"));
@@ -112,9 +115,13 @@ fn named_routes() -> Vec<Route<Arc<App>>> {
             move |State(app): State<Arc<App>>, Path(name): Path<String>, caller: Caller, request: Request| relay(app, endpoint, Some(name), caller, request);
         all.push(exchange(Route::post(endpoint.path(), Level::Ingest, handler), summary(endpoint)));
     }
-    let models = |State(app): State<Arc<App>>, Path(name): Path<String>| async move { ask(&app, Question::Models, Some(&name)).await };
-    let model = |State(app): State<Arc<App>>, Path((name, id)): Path<(String, String)>| async move { ask(&app, Question::Model(id), Some(&name)).await };
-    let health = |State(app): State<Arc<App>>, Path(name): Path<String>| async move { ask(&app, Question::Health, Some(&name)).await };
+    let models =
+        |State(app): State<Arc<App>>, Path(name): Path<String>, headers: HeaderMap| async move { ask(&app, &headers, Question::Models, Some(&name)).await };
+    let model = |State(app): State<Arc<App>>, Path((name, id)): Path<(String, String)>, headers: HeaderMap| async move {
+        ask(&app, &headers, Question::Model(id), Some(&name)).await
+    };
+    let health =
+        |State(app): State<Arc<App>>, Path(name): Path<String>, headers: HeaderMap| async move { ask(&app, &headers, Question::Health, Some(&name)).await };
     all.push(shaped(Route::get("/v1/models", Level::Ingest, models)).summary("The models of one upstream"));
     all.push(shaped(Route::get("/v1/models/{*id}", Level::Ingest, model)).summary("One model of one upstream").path_parameter("id", "The model"));
     all.push(shaped(Route::get("/health", Level::Ingest, health)).summary("How the inference server of one upstream is"));
@@ -140,6 +147,6 @@ async fn relay(app: Arc<App>, endpoint: Endpoint, upstream: Option<String>, call
     Ok(app.rooms.gateway.relay(incoming).await?.map(Body::new))
 }
 
-async fn ask(app: &App, question: Question, upstream: Option<&str>) -> Result<Response, Refusal> {
-    Ok(app.rooms.gateway.ask(&question, upstream).await?.map(Body::new))
+async fn ask(app: &App, headers: &HeaderMap, question: Question, upstream: Option<&str>) -> Result<Response, Refusal> {
+    Ok(app.rooms.gateway.ask(headers, &question, upstream).await?.map(Body::new))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, VIA};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body;
 use serde_json::{Map, Value};
@@ -38,7 +38,9 @@ struct Answer {
 }
 
 impl Inner {
-    pub(super) async fn ask(&self, question: &Question, named: Option<&str>) -> Result<Response<AnswerBody>, Failure> {
+    pub(super) async fn ask(&self, asked: &HeaderMap, question: &Question, named: Option<&str>) -> Result<Response<AnswerBody>, Failure> {
+        self.refuse_loop(asked)?;
+        let asked = &asked_with(asked);
         let path = match question {
             Question::Models => "/v1/models".to_owned(),
             Question::Health => "/health".to_owned(),
@@ -49,25 +51,25 @@ impl Inner {
         };
         let all: Vec<_> = self.upstreams.iter().filter(|u| named.is_none_or(|name| u.name() == name)).cloned().collect();
         match (question, all.as_slice()) {
-            (Question::Models, [_, _, ..]) => self.all_models(&all).await,
+            (Question::Models, [_, _, ..]) => self.all_models(asked, &all).await,
             (Question::Model(id), _) => {
                 let upstream = self.upstreams.choose(named, Some(id))?;
-                self.fetch(&upstream, &path).await.map(relay)
+                self.fetch(asked, &upstream, &path).await.map(relay)
             }
             _ => {
                 let upstream = self.upstreams.choose(named, None)?;
-                self.fetch(&upstream, &path).await.map(relay)
+                self.fetch(asked, &upstream, &path).await.map(relay)
             }
         }
     }
 
     /// The models of all upstreams in one list. An upstream that does not answer has none for now.
-    async fn all_models(&self, upstreams: &[std::sync::Arc<Upstream>]) -> Result<Response<AnswerBody>, Failure> {
+    async fn all_models(&self, asked: &HeaderMap, upstreams: &[std::sync::Arc<Upstream>]) -> Result<Response<AnswerBody>, Failure> {
         let mut list: Map<String, Value> = Map::new();
         list.insert("object".to_owned(), "list".into());
         let (mut data, mut failure) = (Vec::new(), None);
         for upstream in upstreams {
-            match self.fetch(upstream, "/v1/models").await {
+            match self.fetch(asked, upstream, "/v1/models").await {
                 Ok(answer) if answer.status.is_success() => {
                     let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
                     data.extend(told.get("data").and_then(Value::as_array).cloned().unwrap_or_default());
@@ -88,13 +90,11 @@ impl Inner {
         Ok(relay(Answer { status: StatusCode::OK, headers, body: Value::Object(list).to_string().into() }))
     }
 
-    async fn fetch(&self, upstream: &Upstream, path: &str) -> Result<Answer, Failure> {
-        let mut asked = HeaderMap::new();
-        asked.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    async fn fetch(&self, asked: &HeaderMap, upstream: &Upstream, path: &str) -> Result<Answer, Failure> {
         let passed = Passed {
             method: Method::GET,
             url: upstream.url(path),
-            headers: headers::to_upstream(&asked),
+            headers: headers::to_upstream(asked, &self.signature),
             credentials: Credentials::None,
             secret_headers: Vec::new(),
             body: Bytes::new(),
@@ -120,6 +120,13 @@ impl Inner {
         }
         Ok(Answer { status, headers, body: bytes.freeze() })
     }
+}
+
+/// What of the question's headers goes to the upstreams: the way that it came.
+fn asked_with(headers: &HeaderMap) -> HeaderMap {
+    let mut asked: HeaderMap = headers.get_all(VIA).iter().map(|hop| (VIA, hop.clone())).collect();
+    asked.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    asked
 }
 
 fn relay(answer: Answer) -> Response<AnswerBody> {

@@ -24,7 +24,7 @@ mod wire;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::{HeaderName, Response};
+use http::{HeaderMap, HeaderName, Response};
 use jiff::tz::TimeZone;
 use watchfire_model::live::MemoryPressure;
 use watchfire_model::meter::Meter;
@@ -50,6 +50,7 @@ use prices::Prices;
 use tell::Tell;
 use turns::Turns;
 use upstreams::Upstreams;
+use wire::headers::Signature;
 
 /// What the gateway needs of the rest of the house.
 pub struct Parts {
@@ -90,6 +91,7 @@ struct Inner {
     models: Names,
     cameras: Names,
     callers: Names,
+    signature: Signature,
     turns: Turns,
     ledger: Ledger,
     tell: Tell,
@@ -119,6 +121,7 @@ impl Gateway {
             models: Names::new(MODELS_MAX, models),
             cameras: Names::new(CAMERAS_MAX, known(|k| &k.camera)),
             callers: Names::new(CALLERS_MAX, known(|k| &k.caller)),
+            signature: Signature::new(),
             turns: Turns::new(settings.turns, &meter),
             budget: settings.budget,
             prompts: settings.prompts,
@@ -146,8 +149,8 @@ impl Gateway {
     }
 
     /// Asks the named upstream, the one that has what is asked for, or all of them.
-    pub async fn ask(&self, question: &Question, upstream: Option<&str>) -> Result<Response<AnswerBody>, Failure> {
-        self.0.ask(question, upstream).await
+    pub async fn ask(&self, headers: &HeaderMap, question: &Question, upstream: Option<&str>) -> Result<Response<AnswerBody>, Failure> {
+        self.0.ask(headers, question, upstream).await
     }
 
     /// Takes over the level of the GPU's memory pressure.

@@ -41,6 +41,7 @@ pub struct Incoming {
 impl Inner {
     pub(super) async fn relay(self: &Arc<Inner>, incoming: Incoming) -> Result<Response<AnswerBody>, Failure> {
         let asked_at = self.clock.monotonic();
+        self.refuse_loop(&incoming.headers)?;
         let mut asked = Asked::read(&incoming.body).map_err(|words| self.refuse("bad_request", None, Failure::bad_request(words)))?;
         let chosen = self.upstreams.choose(incoming.upstream.as_deref(), asked.model.as_deref());
         let upstream = chosen.map_err(|failure| self.refuse("no_upstream", None, failure))?;
@@ -67,7 +68,7 @@ impl Inner {
         let passed = Passed {
             method: Method::POST,
             url: upstream.url(incoming.endpoint.path()),
-            headers: headers::to_upstream(&incoming.headers),
+            headers: headers::to_upstream(&incoming.headers, &self.signature),
             credentials: Credentials::None,
             secret_headers: Vec::new(),
             body: asked.body.clone(),
@@ -86,6 +87,16 @@ impl Inner {
                 Err(failure)
             }
         }
+    }
+
+    /// A request that has been here before: an upstream leads back to us. Passed on, it would go round until nobody has a connection left.
+    pub(super) fn refuse_loop(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        if !self.signature.is_on(headers) {
+            return Ok(());
+        }
+        let failure = Failure::new(StatusCode::LOOP_DETECTED, "loop_detected", "an upstream of this gateway leads back to it");
+        tracing::error!("an upstream of the gateway leads back to it");
+        Err(self.refuse("loop", None, failure))
     }
 
     /// Sends. A connection that did not come about is tried once more, as nothing was sent.

@@ -237,8 +237,8 @@ async fn requests_go_to_the_upstream_that_has_the_model_or_is_named() {
     assert_eq!(ask("else", None).await, Err("model_not_found"));
     assert_eq!(ask("nano", Some("nobody")).await, Err("model_not_found"));
     assert_eq!((asked_a.lock().unwrap().len(), asked_b.lock().unwrap().len()), (1, 2));
-    let models = bench.gateway.ask(&Question::Models, None).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let models = bench.gateway.ask(&http::HeaderMap::new(), &Question::Models, None).await.unwrap().into_body().collect().await.unwrap().to_bytes();
     assert_eq!(models, r#"{"object":"list","data":[{"id":"nano-8b"},{"id":"cloud-1"}]}"#);
-    bench.gateway.ask(&Question::Model("org/cloud-1".into()), Some("cloud")).await.unwrap();
+    bench.gateway.ask(&http::HeaderMap::new(), &Question::Model("org/cloud-1".into()), Some("cloud")).await.unwrap();
     assert!(asked_b.lock().unwrap().last().unwrap().starts_with("GET /v1/models/org/cloud-1 "));
 }

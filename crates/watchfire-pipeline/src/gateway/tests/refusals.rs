@@ -7,7 +7,7 @@ use watchfire_net::client::Phases;
 
 use super::upstream::{Act, Bench, answer, chat, chunk, json, settings, stream_head, upstream};
 use super::{ASKED, STREAMED, body, delta};
-use crate::gateway::{BreakerSettings, Failure, Price, PromptSettings, Settings, Spending, TurnSettings, UpstreamSettings};
+use crate::gateway::{BreakerSettings, Failure, Price, PromptSettings, Question, Settings, Spending, TurnSettings, UpstreamSettings};
 
 async fn refused(bench: &Bench) -> Failure {
     bench.gateway.relay(chat(ASKED, &[])).await.map(drop).unwrap_err()
@@ -25,6 +25,26 @@ async fn nobody_answers() {
     assert!(!failure.message.contains("127.0.0.1"), "{}", failure.message);
     assert_eq!(told(&bench, "hsi_pipeline_errors_total{error_type=nemotron_connection_error}"), 1.0);
     assert_eq!((told(&bench, "inference_requests_failed_total{}"), bench.accounted(1).await.failed), (1.0, 1));
+}
+
+#[tokio::test]
+async fn a_request_that_was_here_before_goes_no_further() {
+    let (url, asked) = upstream(vec![json("{}")]).await;
+    let bench = Bench::before(&url);
+    bench.gateway.relay(chat(ASKED, &[("via", "1.1 other")])).await.unwrap();
+    let request = asked.lock().unwrap()[0].clone();
+    let hops: Vec<&str> = request.lines().filter_map(|line| line.split_once(": ")).filter(|(n, _)| n.eq_ignore_ascii_case("via")).map(|(_, v)| v).collect();
+    assert!(hops.len() == 2 && hops[0] == "1.1 other", "{hops:?}");
+    let with = |hops: &str| {
+        let mut incoming = chat(ASKED, &[]);
+        incoming.headers.insert("via", hops.parse().unwrap());
+        incoming
+    };
+    let back = bench.gateway.relay(with(hops[1])).await.map(drop).unwrap_err();
+    assert_eq!((back.status.as_u16(), back.code), (508, "loop_detected"));
+    let headers = with(&hops.join(", ")).headers;
+    let back = bench.gateway.ask(&headers, &Question::Models, None).await.map(drop).unwrap_err();
+    assert_eq!((back.status.as_u16(), asked.lock().unwrap().len()), (508, 1));
 }
 
 #[tokio::test]

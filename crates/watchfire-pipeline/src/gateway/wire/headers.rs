@@ -29,8 +29,27 @@ const NOT_BACK: [&str; 18] = [
     "location",
 ];
 
+/// How this gateway signs what it passes on, so that it knows a request that comes back to it (RFC 9110, 7.6.3).
+pub(in crate::gateway) struct Signature(HeaderValue);
+
+impl Signature {
+    /// One that no other gateway has.
+    pub(in crate::gateway) fn new() -> Signature {
+        let mut bytes = [0; 8];
+        // Without randomness, two gateways in a row would be taken for one: nothing worse.
+        getrandom::fill(&mut bytes).unwrap_or_default();
+        let text = format!("1.1 watchfire-{:016x}", u64::from_le_bytes(bytes));
+        Signature(HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("1.1 watchfire")))
+    }
+    /// Whether a request has been here before.
+    pub(in crate::gateway) fn is_on(&self, headers: &HeaderMap) -> bool {
+        let hops = headers.get_all(header::VIA).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+        hops.map(<[u8]>::trim_ascii).any(|hop| hop == self.0.as_bytes())
+    }
+}
+
 /// The headers that a request takes along.
-pub(in crate::gateway) fn to_upstream(headers: &HeaderMap) -> HeaderMap {
+pub(in crate::gateway) fn to_upstream(headers: &HeaderMap, signature: &Signature) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for name in TO_UPSTREAM {
         for value in headers.get_all(name) {
@@ -39,6 +58,10 @@ pub(in crate::gateway) fn to_upstream(headers: &HeaderMap) -> HeaderMap {
     }
     // What is packed could not be read on its way.
     passed.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for hop in headers.get_all(header::VIA) {
+        passed.append(header::VIA, hop.clone());
+    }
+    passed.append(header::VIA, signature.0.clone());
     passed
 }
 
@@ -86,10 +109,23 @@ mod tests {
             ("content-type", "application/json"),
             ("user-agent", "OpenAI/Python"),
         ]);
-        let passed = to_upstream(&asked);
+        let passed = to_upstream(&asked, &Signature::new());
         let names: Vec<&str> = passed.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["content-type", "user-agent", "accept-encoding"]);
+        assert_eq!(names, ["content-type", "user-agent", "accept-encoding", "via"]);
         assert_eq!(passed["accept-encoding"], "identity");
+    }
+
+    #[test]
+    fn a_request_that_comes_back_is_known_by_its_signature() {
+        let (here, elsewhere) = (Signature::new(), Signature::new());
+        let once = to_upstream(&headers(&[("via", "1.0 fred, 1.1 p.example")]), &elsewhere);
+        assert!(elsewhere.is_on(&once) && !here.is_on(&once));
+        let twice = to_upstream(&once, &here);
+        assert!(elsewhere.is_on(&twice) && here.is_on(&twice));
+        // Proxies may write all hops into one header.
+        let joined = twice.get_all("via").iter().filter_map(|v| v.to_str().ok()).collect::<Vec<_>>().join(" ,");
+        let joined: HeaderMap = [(header::VIA, HeaderValue::from_str(&joined).unwrap())].into_iter().collect();
+        assert!(elsewhere.is_on(&joined) && here.is_on(&joined));
     }
 
     #[test]
