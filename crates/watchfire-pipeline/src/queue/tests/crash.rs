@@ -9,6 +9,8 @@ use crate::queue::Picked;
 
 /// Kills; `WATCHFIRE_CRASH_KILLS` sets another number.
 const KILLS: usize = 8;
+/// So many jobs are taken between two kills, however slow the machine is.
+const JOBS_BETWEEN: usize = 8;
 
 fn kills() -> usize {
     std::env::var_os("WATCHFIRE_CRASH_KILLS").and_then(|n| n.to_str()?.parse().ok()).unwrap_or(KILLS)
@@ -78,6 +80,9 @@ async fn no_job_is_lost_when_redis_is_killed_in_the_middle_of_moves() {
     let workers: Vec<_> = (0..4).map(|n| tokio::spawn(busy(queues.clone(), ledger.clone(), n, stopped.clone()))).collect();
     for n in 0..kills() {
         tokio::time::sleep(Duration::from_millis(60 + (n as u64 * 37) % 90)).await;
+        while ledger.lock().unwrap().taken.len() < (n + 1) * JOBS_BETWEEN {
+            tokio::time::sleep(Duration::from_millis(7)).await;
+        }
         server.kill_and_restart().await;
     }
     stop.send(true).unwrap();
@@ -103,6 +108,5 @@ async fn no_job_is_lost_when_redis_is_killed_in_the_middle_of_moves() {
     let lost: Vec<_> = ledger.taken.difference(&ledger.delivered).collect();
     assert!(lost.is_empty(), "{} of {} lost: {lost:?}", lost.len(), ledger.taken.len());
     assert!(ledger.wrong.is_empty(), "{:?}", ledger.wrong);
-    assert!(ledger.taken.len() > 50, "only {} jobs", ledger.taken.len());
     eprintln!("{} jobs, {} kills, none lost", ledger.taken.len(), kills());
 }
