@@ -62,6 +62,7 @@ pub(super) struct Call {
     pub(super) url: String,
     pub(super) body: Vec<u8>,
     pub(super) content_type: &'static str,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) secret_headers: Vec<(String, Secret)>,
     /// What must not stand in a message about it.
     pub(super) hidden: Vec<Secret>,
@@ -76,6 +77,7 @@ impl Call {
             url: url.into(),
             body: body.to_string().into_bytes(),
             content_type: "application/json",
+            headers: Vec::new(),
             secret_headers: Vec::new(),
             hidden: Vec::new(),
             later: &[],
@@ -84,6 +86,11 @@ impl Call {
     /// JSON for an address that is the secret itself.
     pub(super) fn secret_json(url: &Secret, body: &Json) -> Call {
         Call { hidden: vec![url.clone()], ..Call::json(url.expose(), body) }
+    }
+    /// The same with a header.
+    pub(super) fn header(mut self, name: &str, value: &str) -> Call {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
     }
     /// The same with a header that holds a secret.
     pub(super) fn secret_header(mut self, name: &str, value: String, secret: Secret) -> Call {
@@ -99,6 +106,7 @@ pub(super) async fn send(outside: &Outside, http: &Http, call: Call) -> Result<R
     let mut request = Request::get(&call.url, http.timeout);
     request.method = call.method;
     request.headers.push(("Content-Type".to_owned(), call.content_type.to_owned()));
+    request.headers.extend(call.headers);
     request.secret_headers = call.secret_headers;
     request.body = call.body.into();
     request.limits = Limits::both(ANSWER_BYTES_MAX);
@@ -192,7 +200,8 @@ pub(super) async fn read_secret_text(source: &SecretSource) -> Result<Secret, De
 pub(super) fn secret_url(reader: &Reader<'_>, making: &Making<'_>, key: &'static str, file_key: &'static str) -> Option<SecretSource> {
     let source = read_secret(reader, key, file_key, making.locate)?;
     if let SecretSource::Inline(url) = &source
-        && url.expose() != "<secret>"
+        // What is shown instead of a secret can be read again.
+        && !matches!(url.expose(), "<secret>" | "http://<secret>")
     {
         check_url(reader, key, url.expose());
     }

@@ -8,8 +8,9 @@ use crate::setup::{deliver_one, errors, high_cpu};
 use crate::sink::{Reply, Sink};
 
 /// Every kind whose place can be set, with the canary as each of its secrets.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 10] = [
     ("slack", "slack_configs: [{api_url: 'SINK/canary-path'}]"),
+    ("webhook", "webhook_configs: [{url: 'SINK/canary-path?key=canary-key'}]"),
     ("slack app", "slack_configs: [{app_token: canary-token, app_url: SINK}]"),
     ("pagerduty", "pagerduty_configs: [{routing_key: canary-key, url: SINK}]"),
     ("opsgenie", "opsgenie_configs: [{api_key: canary-key, api_url: SINK}]"),
@@ -78,6 +79,7 @@ async fn success_that_is_none() {
 async fn a_place_that_hangs_holds_nobody_up() {
     for integrations in [
         "slack_configs: [{api_url: 'SINK/x', timeout: 200ms}]",
+        "webhook_configs: [{url: 'SINK/x', timeout: 200ms}]",
         "pagerduty_configs: [{routing_key: k, url: SINK, timeout: 200ms}]",
         "ntfy_configs: [{url: SINK, topic: t, timeout: 200ms}]",
         "gotify_configs: [{url: SINK, token: t, timeout: 200ms}]",
@@ -133,6 +135,7 @@ fn r53_addresses_are_no_templates() {
     for integrations in [
         "slack_configs: [{api_url: 'http://{{ .CommonLabels.x }}/'}]",
         "slack_configs: [{app_token: t, app_url: 'http://{{ .CommonLabels.x }}/'}]",
+        "webhook_configs: [{url: 'http://{{ .CommonLabels.x }}/'}]",
         "pagerduty_configs: [{routing_key: k, url: 'http://{{ .CommonLabels.x }}/'}]",
         "opsgenie_configs: [{api_key: k, api_url: 'http://{{ .CommonLabels.x }}/'}]",
         "telegram_configs: [{bot_token: t, chat_id: 1, api_url: 'http://{{ .CommonLabels.x }}/'}]",
@@ -153,6 +156,8 @@ fn r53_addresses_are_no_templates() {
 fn what_must_be_there() {
     for (integrations, expected) in [
         ("slack_configs: [{}]", "there is no Slack address"),
+        ("webhook_configs: [{}]", "one of url and url_file must be set"),
+        ("webhook_configs: [{url: 'ftp://h/'}]", "must be a URL"),
         ("slack_configs: [{api_url: 'http://h/', fields: [{title: x}]}]", "fields[0].value is missing"),
         ("slack_configs: [{api_url: 'http://h/', actions: [{type: button, text: t}]}]", "actions[0]: one of url and name must be set"),
         ("slack_configs: [{api_url: 'http://h/', fields: [{title: x, value: y, shrot: true}]}]", "unknown key \"shrot\""),

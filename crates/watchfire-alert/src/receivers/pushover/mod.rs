@@ -111,6 +111,7 @@ impl Integration for Pushover {
                 url: URL.to_owned(),
                 body: self.form(&token, &user, &writer)?.into_bytes(),
                 content_type: "application/x-www-form-urlencoded",
+                headers: Vec::new(),
                 secret_headers: Vec::new(),
                 hidden: vec![token, user],
                 later: &[],
