@@ -53,8 +53,12 @@ impl Meters {
     }
     /// An alert was refused.
     pub(super) fn refused(&self, reason: &str) {
-        self.meter.counter("alertmanager_alerts_invalid_total", "Alerts that were not taken.", &[("version", "v2")]).inc();
-        self.meter.counter("watchfire_alert_refused_total", "Alerts that were not taken, by reason.", &[("reason", reason)]).inc();
+        self.refused_many(reason, 1);
+    }
+    /// Several were, for one reason.
+    pub(super) fn refused_many(&self, reason: &str, count: u64) {
+        self.meter.counter("alertmanager_alerts_invalid_total", "Alerts that were not taken.", &[("version", "v2")]).add(count);
+        self.meter.counter("watchfire_alert_refused_total", "Alerts that were not taken, by reason.", &[("reason", reason)]).add(count);
     }
     /// All alerts of a group were kept quiet.
     pub(super) fn suppressed(&self, reason: &str) {

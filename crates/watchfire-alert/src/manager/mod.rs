@@ -72,6 +72,15 @@ impl Manager {
         self.changed.notify_one();
         taken
     }
+    /// Whether links of a message lead to us, so that its alerts came back to us; then they are counted as refused.
+    pub fn refuse_own(&self, url: &str, count: usize) -> bool {
+        let engine = self.engine();
+        let own = !url.is_empty() && engine.external_url().trim_end_matches('/') == url.trim_end_matches('/');
+        if own {
+            engine.meters.refused_many("own", count as u64);
+        }
+        own
+    }
     /// Carries out another configuration.
     pub fn apply(&self, config: Arc<Config>) {
         self.engine().apply(config);

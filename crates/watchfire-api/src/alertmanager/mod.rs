@@ -2,6 +2,7 @@
 //! under `/alertmanager`: Grafana takes an answer there for another program. It decides nothing; `watchfire-alert` does.
 
 mod alerts;
+mod hook;
 mod shapes;
 mod silences;
 mod status;
@@ -37,6 +38,8 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
             .json::<Vec<shapes::PostedAlert>>()
             .telemetry_body()
             .summary("Takes alerts; what is answered 200 is stored"),
+        hook("/v1/alerts/webhook"),
+        hook("/api/webhooks/alerts"),
         filtered(Route::get("/api/v2/alerts/groups", Level::Read, alerts::groups))
             .summary("Alerts by the groups in which people are told of them")
             .answers::<Vec<shapes::Group>>(200, "By labels"),
@@ -60,6 +63,14 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
     ];
     let theirs = |route: &Route<Arc<App>>| route.spec().path.starts_with("/api/v2/");
     all.into_iter().map(|route| if theirs(&route) { route.errors(envelope) } else { route }.tag("alertmanager")).collect()
+}
+
+/// Where receivers of the replaced products' configurations post to.
+fn hook(path: &'static str) -> Route<Arc<App>> {
+    Route::post(path, Level::Ingest, hook::take)
+        .json::<hook::Message>()
+        .telemetry_body()
+        .summary("Takes the alerts of a message that an Alertmanager elsewhere posts to a webhook")
 }
 
 fn filtered(route: Route<Arc<App>>) -> Route<Arc<App>> {

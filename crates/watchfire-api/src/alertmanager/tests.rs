@@ -62,6 +62,37 @@ async fn alerts_are_taken_and_shown() {
 }
 
 #[tokio::test]
+async fn pis_20_webhooks_of_an_alertmanager_are_accepted() {
+    let faces = Faces::new();
+    let message = |status: &str, name: &str, ends: &str, from: &str| {
+        json!({"version": "4", "groupKey": "{}:{}", "status": status, "receiver": "critical", "externalURL": from, "truncatedAlerts": 0,
+            "groupLabels": {}, "commonLabels": {"alertname": name}, "commonAnnotations": {},
+            "alerts": [{"status": status, "labels": {"alertname": name}, "annotations": {"summary": "s"}, "fingerprint": "x",
+                "startsAt": "2025-12-30T10:00:00Z", "endsAt": ends, "generatorURL": "http://prom/"}]})
+    };
+    let firing = message("firing", "A", "0001-01-01T00:00:00Z", "http://elsewhere:9093");
+    for path in ["/v1/alerts/webhook", "/api/webhooks/alerts"] {
+        assert_eq!(post(&faces, path, firing.clone()).await.status, 200);
+        let all = faces.get("/api/v2/alerts").await.json();
+        let known = (&all[0]["labels"]["alertname"], &all[0]["startsAt"], &all[0]["endsAt"], &all[0]["annotations"]["summary"]);
+        assert_eq!(known, (&json!("A"), &json!("2025-12-30T10:00:00.000Z"), &json!("2025-12-31T10:15:00.000Z"), &json!("s")));
+    }
+    let resolved = message("resolved", "A", "2025-12-30T10:14:00Z", "http://elsewhere:9093");
+    assert_eq!(post(&faces, "/v1/alerts/webhook", resolved).await.status, 200);
+    assert_eq!(names(&faces, "").await, Vec::<String>::new());
+    // What we told ourselves does not come back.
+    let own = message("firing", "Own", "0001-01-01T00:00:00Z", "http://localhost:8000");
+    assert_eq!(post(&faces, "/v1/alerts/webhook", own).await.status, 200);
+    assert_eq!(names(&faces, "").await, Vec::<String>::new());
+    let mut old = message("firing", "B", "", "");
+    old["version"] = json!("3");
+    for bad in [json!([]), json!({}), old, message("sleeping", "B", "", ""), message("resolved", "B", "", "")] {
+        assert_eq!(post(&faces, "/v1/alerts/webhook", bad.clone()).await.status, 400, "{bad}");
+    }
+    assert_eq!(names(&faces, "").await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn good_alerts_are_taken_beside_bad_ones() {
     let faces = Faces::new();
     let mixed = json!([alert(json!({"alertname": "A"})), alert(json!({})), {"labels": {"a": "b"}, "startsAt": "soon"}]);

@@ -30,7 +30,10 @@ struct Row {
 }
 
 /// What is replaced today; a new face adds its row.
-const TABLE: [Row; 1] = [Row { component: "prometheus", hosts: &["prometheus", "localhost", "127.0.0.1"], port: 9090, path_prefix: "" }];
+const TABLE: [Row; 2] = [
+    Row { component: "prometheus", hosts: &["prometheus", "localhost", "127.0.0.1"], port: 9090, path_prefix: "" },
+    Row { component: "alertmanager", hosts: &["alertmanager", "localhost", "127.0.0.1"], port: 9093, path_prefix: "" },
+];
 
 /// The default table, answered by whoever listens at `address`.
 pub fn default_aliases(address: &str, token: Option<Secret>) -> Aliases {
@@ -53,9 +56,15 @@ mod tests {
     #[test]
     fn the_default_table() {
         let aliases = default_aliases("127.0.0.1:8000", None);
-        for (host, port, component) in
-            [("prometheus", 9090, Some("prometheus")), ("localhost", 9090, Some("prometheus")), ("localhost", 9100, None), ("backend", 9090, None)]
-        {
+        for (host, port, component) in [
+            ("prometheus", 9090, Some("prometheus")),
+            ("localhost", 9090, Some("prometheus")),
+            ("alertmanager", 9093, Some("alertmanager")),
+            ("localhost", 9093, Some("alertmanager")),
+            ("alertmanager", 9090, None),
+            ("localhost", 9100, None),
+            ("backend", 9090, None),
+        ] {
             assert_eq!(aliases(host, port).map(|a| a.component), component.map(str::to_owned), "{host}:{port}");
         }
     }

@@ -221,6 +221,14 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         last: std::sync::Mutex::default(),
     };
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, configured));
+    let queues = queues::start(&settings, store.state(), &recorder, &clock, &meter, &tasks)?;
+    let watched = own_alerts::Watched {
+        supervisor: supervisor.clone(),
+        gpu: gpu.clone(),
+        queues: queues.queues.clone(),
+        data_dir: settings.server.data_dir.clone(),
+        instance: instance.clone(),
+    };
     let parts = rooms::Parts {
         store: store.clone(),
         query_source: remote,
@@ -234,7 +242,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         manager: manager.clone(),
         reloader: reloader.clone(),
         protocols: protocols.clone(),
-        queues: queues::start(&settings, store.state(), &recorder, &clock, &meter, &tasks)?,
+        queues,
         supervisor: supervisor.clone(),
         tokens,
         gateway: gateway.clone(),
@@ -249,8 +257,6 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
     protocols.start(statsd, &tasks);
-    let watched =
-        own_alerts::Watched { supervisor: supervisor.clone(), gpu: gpu.clone(), data_dir: settings.server.data_dir.clone(), instance: instance.clone() };
     supervision::start(supervisor, &app, &tasks);
     tasks.spawn("own_alerts", own_alerts::run(watched, inside.clone(), clock.clone()));
     tasks.spawn("alertmanager", inside.run(tasks.clone()));

@@ -1,4 +1,5 @@
-//! What we know ourselves and somebody should be told of: services that do not get well, a disk that is nearly full, a hot GPU.
+//! What we know ourselves and somebody should be told of: services that do not get well, a disk that is nearly full, a hot GPU,
+//! jobs among the dead letters.
 //! It turns what other rooms say into alerts for the Alertmanager inside; it watches nothing itself and routes nothing.
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use watchfire_alert::manager::alert::NewAlert;
 use watchfire_collect::gpu::GpuMonitor;
 use watchfire_model::live::{GpuSample, GpuView, ServiceStatus};
 use watchfire_model::time::{SharedClock, Timestamp};
+use watchfire_pipeline::queue::Queues;
+use watchfire_pipeline::queue::backend::Depths;
 use watchfire_pipeline::supervision::Supervisor;
 
 /// How often the conditions are looked at.
@@ -26,6 +29,7 @@ const GPU_CELSIUS_MAX: f64 = 85.0;
 pub(super) struct Watched {
     pub(super) supervisor: Supervisor,
     pub(super) gpu: GpuMonitor,
+    pub(super) queues: Arc<Queues>,
     pub(super) data_dir: PathBuf,
     /// The name of this machine.
     pub(super) instance: String,
@@ -52,7 +56,11 @@ pub(super) async fn run(watched: Watched, manager: Arc<Manager>, clock: SharedCl
         ticks.tick().await;
         let now = clock.now();
         let used = disk_used_percent(&watched.data_dir);
-        let found = conditions(&watched.supervisor.statuses(), (&watched.data_dir.display().to_string(), used), watched.gpu.current().as_ref());
+        let disk = watched.data_dir.display().to_string();
+        let mut found = conditions(&watched.supervisor.statuses(), (&disk, used), watched.gpu.current().as_ref());
+        for queue in &watched.queues.settings().names {
+            found.extend(watched.queues.last_depths(queue.as_str()).into_iter().flat_map(|depths| dead_letters(queue.as_str(), depths)));
+        }
         let alerts = alerts(found, &mut since, &watched.instance, now);
         if alerts.is_empty() {
             continue;
@@ -95,6 +103,16 @@ fn conditions(services: &[ServiceStatus], (disk, used): (&str, Option<f64>), gpu
     found
 }
 
+/// Jobs of a queue that nobody will work on until somebody looks.
+fn dead_letters(queue: &str, depths: Depths) -> Vec<Condition> {
+    let places = [(depths.dead, format!("dlq:{queue}"), "failed too often"), (depths.overflow, format!("dlq:overflow:{queue}"), "found no room")];
+    let told = places.into_iter().filter(|(count, ..)| *count > 0).map(|(count, place, why)| {
+        let summary = format!("{count} jobs of {queue} {why} and wait in {place}");
+        Condition { alert: "JobsInDeadLetters", severity: "warning", about: ("queue_name", place), summary }
+    });
+    told.collect()
+}
+
 /// Alerts for what is found, and the ends of what was.
 fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition)>, instance: &str, now: Timestamp) -> Vec<NewAlert> {
     let mut told = Vec::new();
@@ -105,8 +123,10 @@ fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition
             Some((begun, _)) => begun,
             None => {
                 // Services and GPUs are logged by those who watch them.
-                if condition.alert == "DiskNearlyFull" {
-                    tracing::error!(severity = "critical", path = condition.about.1, "{}", condition.summary);
+                match condition.alert {
+                    "DiskNearlyFull" => tracing::error!(severity = "critical", path = condition.about.1, "{}", condition.summary),
+                    "JobsInDeadLetters" => tracing::warn!(queue_name = condition.about.1, "{}", condition.summary),
+                    _ => {}
                 }
                 now
             }
@@ -182,6 +202,20 @@ mod tests {
         assert_eq!(at(Some(85.1)), [("GpuHot", "warning")]);
         assert_eq!(at(Some(85.0)), []);
         assert_eq!(at(None), []);
+    }
+
+    #[test]
+    fn dlq_10_jobs_in_the_dead_letters_are_a_warning() {
+        let at = |dead, overflow| {
+            let found = dead_letters("detection_queue", Depths { dead, overflow, ..Depths::default() });
+            found.into_iter().map(|c| (c.alert, c.severity, c.about.1, c.summary)).collect::<Vec<_>>()
+        };
+        assert_eq!(at(0, 0), []);
+        let told = |place: &str, summary: &str| ("JobsInDeadLetters", "warning", place.to_owned(), summary.to_owned());
+        let failed = told("dlq:detection_queue", "2 jobs of detection_queue failed too often and wait in dlq:detection_queue");
+        let no_room = told("dlq:overflow:detection_queue", "7 jobs of detection_queue found no room and wait in dlq:overflow:detection_queue");
+        assert_eq!(at(2, 0), [failed.clone()]);
+        assert_eq!(at(2, 7), [failed, no_room]);
     }
 
     #[test]

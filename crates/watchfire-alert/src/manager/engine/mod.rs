@@ -225,6 +225,10 @@ impl Engine {
         all.sort_by_key(|letter| std::cmp::Reverse(letter.last_ms));
         all
     }
+    /// Where links in notifications lead.
+    pub fn external_url(&self) -> &str {
+        &self.external_url
+    }
     /// The configuration that runs.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
