@@ -1,4 +1,5 @@
-//! Lists the catalogs and rules of the shipped packs, so that a new file in `packs/<name>/catalog/` or `rules/` is built in by being there.
+//! Lists the catalogs, rules and objectives of the shipped packs, so that a new file in `packs/<name>/catalog/`, `rules/` or `slos/` is
+//! built in by being there.
 //! It reads names only; the contents are checked by the tests.
 
 use std::fmt::Write as _;
@@ -10,7 +11,8 @@ fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed={}", packs.display());
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
     fs::write(Path::new(&out).join("builtin.rs"), list(&packs, "catalog", "CatalogFile")?)?;
-    fs::write(Path::new(&out).join("rules.rs"), list(&packs, "rules", "RuleText")?)
+    fs::write(Path::new(&out).join("rules.rs"), list(&packs, "rules", "RuleText")?)?;
+    fs::write(Path::new(&out).join("slos.rs"), list(&packs, "slos", "RuleText")?)
 }
 
 /// The YAML files of one folder of every pack, as a list of structures in Rust.

@@ -1,6 +1,6 @@
-//! The rule files of the shipped packs, as texts: what they mean is read where rules are.
+//! The rule files and service level objectives of the shipped packs, as texts: what they mean is read where rules are.
 
-/// One rule file.
+/// One file of rules or objectives.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleText {
     /// The pack that it belongs to.
@@ -11,5 +11,7 @@ pub struct RuleText {
     pub text: &'static str,
 }
 
-/// All of them, by path.
+/// All rule files, by path.
 pub const BUILTIN: &[RuleText] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
+/// All files of objectives, by path.
+pub const SLOS: &[RuleText] = include!(concat!(env!("OUT_DIR"), "/slos.rs"));

@@ -1,5 +1,5 @@
-//! Which rule files there are: those that `prometheus.yml` names, those that lie in the monitoring directory without a name, those
-//! of enabled packs. It reads them; what a rule means is for `watchfire_alert`.
+//! Which rules there are: files that `prometheus.yml` names, files that lie in the monitoring directory without a name, those of
+//! enabled packs, and what becomes of service level objectives. It reads them; what a rule means is for `watchfire_alert`.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use watchfire_alert::rules::file::{self, RuleFile};
+use watchfire_alert::rules::slo::{self, Slo};
 use watchfire_alert::rules::{Expand, GoTemplates, unit};
 use watchfire_collect::discovery::glob::{Lookup, is_pattern};
 use watchfire_collect::scrape::config::PrometheusConfig;
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::time::SystemClock;
+use watchfire_pack::rules::{self as pack_rules, RuleText};
 
 use crate::settings::FOREIGN;
 
@@ -34,8 +36,17 @@ pub(crate) fn templates() -> Arc<dyn Expand> {
     Arc::new(GoTemplates::new(SystemClock::shared()))
 }
 
+/// What is wanted beside files.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    /// Packs whose rules and objectives are wanted.
+    pub(crate) packs: &'a [String],
+    /// Objectives, and the file where they are declared.
+    pub(crate) slos: (&'a str, &'a [Slo]),
+}
+
 /// Loads everything that a configuration means.
-pub(crate) fn load(config: &PrometheusConfig, monitoring_dir: Option<&Path>, packs: &[String]) -> Loaded {
+pub(crate) fn load(config: &PrometheusConfig, monitoring_dir: Option<&Path>, wanted: Wanted<'_>) -> Loaded {
     let templates = templates();
     let mut loaded = Loaded::default();
     let mut known: HashSet<PathBuf> = HashSet::new();
@@ -57,12 +68,23 @@ pub(crate) fn load(config: &PrometheusConfig, monitoring_dir: Option<&Path>, pac
             load_unnamed(&path, &*templates, &mut loaded);
         }
     }
-    for pack in watchfire_pack::rules::BUILTIN.iter().filter(|f| packs.iter().any(|p| p == f.pack)) {
-        let parsed = file::read(pack.path, pack.text, Some(&*templates));
+    let enabled = |text: &&RuleText| wanted.packs.iter().any(|p| p == text.pack);
+    let rules = pack_rules::BUILTIN.iter().filter(enabled).map(|f| file::read(f.path, f.text, Some(&*templates)));
+    let slos = pack_rules::SLOS.iter().filter(enabled).map(|f| slo::read_file(f.path, f.text, &*templates));
+    for parsed in rules.chain(slos) {
         loaded.findings.extend(parsed.findings);
         loaded.files.extend(parsed.file);
     }
+    let (declared_in, slos) = wanted.slos;
+    if !slos.is_empty() {
+        loaded.files.push(slo::expand(declared_in, slos));
+    }
     loaded
+}
+
+/// Whether nobody has to name a file, because a pack brings it.
+pub(crate) fn is_shipped(name: &str) -> bool {
+    pack_rules::BUILTIN.iter().chain(pack_rules::SLOS).any(|shipped| shipped.path == name)
 }
 
 /// The files of a pattern. `/etc/prometheus/rules/*.yml`, looked up by its tail, may reach the directory where everything lies;

@@ -2,7 +2,7 @@
 //!
 //! `file` reads rule files; `manager` runs their groups, each by its `schedule`; `evaluate` is one evaluation of a `group`, with
 //! `ask` for its queries, `recording` and `alerting` for its results and `state` for the life of alerts; `restore` takes up what
-//! was before a restart; `unit` runs tests of rules; `view` and `figures` tell how it goes. `expand` is the seam to the templates in rules, `notify` the seam
+//! was before a restart; `unit` runs tests of rules; `slo` makes rules of objectives; `view` and `figures` tell how it goes. `expand` is the seam to the templates in rules, `notify` the seam
 //! to whoever takes alerts. How alerts reach a person is not decided here.
 
 mod alerting;
@@ -17,6 +17,7 @@ mod notify;
 mod recording;
 mod restore;
 mod schedule;
+pub mod slo;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -106,7 +106,7 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     if (node.get("scrape_configs").is_some() && !promtail) || FOREIGN[0].is_named(file) {
         let mut parsed = prometheus::read_node(name, node, path, None, &Environment::default());
         if let Some(config) = &parsed.config {
-            parsed.findings.extend(rule_files::load(config, None, &[]).findings);
+            parsed.findings.extend(rule_files::load(config, None, rule_files::Wanted::default()).findings);
         }
         return parsed.findings;
     }

@@ -34,7 +34,9 @@ impl Gathered {
     /// Everything that the settings mean. `rules` are the rule files that are loaded.
     pub(crate) fn of_settings(settings: &Settings, rules: Vec<RuleFile>) -> Gathered {
         let mut gathered = Gathered::default();
-        let (shipped, own) = rules.into_iter().partition(|f| watchfire_pack::rules::BUILTIN.iter().any(|shipped| *shipped.path == *f.name));
+        // Rules that follow from objectives of our own file need no name either.
+        let ours = settings.file.display().to_string();
+        let (shipped, own) = rules.into_iter().partition(|f| *f.name == *ours || rule_files::is_shipped(&f.name));
         (gathered.site.shipped_rules, gathered.site.rules) = (shipped, own);
         for rules in &gathered.site.rules {
             gathered.known.insert(same(Path::new(&*rules.name)));
@@ -58,7 +60,7 @@ impl Gathered {
         let asks = |d: &Document| d.kind() == Kind::Prometheus && d.node.get("rule_files").is_some();
         if self.site.documents.get(before).is_some_and(asks) {
             let Some(config) = prometheus::read_file(path, None, &Environment::default()).config else { return };
-            for rules in rule_files::load(&config, None, &[]).files {
+            for rules in rule_files::load(&config, None, rule_files::Wanted::default()).files {
                 if self.known.insert(same(Path::new(&*rules.name))) {
                     self.site.rules.push(rules);
                 }

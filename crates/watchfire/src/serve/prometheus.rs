@@ -49,7 +49,9 @@ pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Optio
     let inside = super::alertmanager::read(settings);
     findings.extend(inside.findings);
     let (Some(prometheus), Some(alertmanager)) = (config, inside.config) else { return (None, findings) };
-    let loaded = rule_files::load(&prometheus, settings.monitoring_dir.as_deref(), &settings.packs);
+    let declared_in = settings.file.display().to_string();
+    let wanted = rule_files::Wanted { packs: &settings.packs, slos: (&declared_in, &settings.slos) };
+    let loaded = rule_files::load(&prometheus, settings.monitoring_dir.as_deref(), wanted);
     findings.extend(loaded.findings);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     ((!failed).then_some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules: loaded.files }), findings)
@@ -235,6 +237,8 @@ mod tests {
         };
         let before = sections("query: {parallel: 2}\n");
         assert!(changed_sections(&before, &sections("query: {parallel: 2}\nprometheus: {global: {}}\n")).is_empty());
+        let slos = "slos: [{name: a, objective: 99, ratio: 'avg_over_time(up[$window])'}]";
+        assert!(changed_sections(&before, &sections(&format!("query: {{parallel: 2}}\npacks: [hsi]\n{slos}\n"))).is_empty());
         assert_eq!(changed_sections(&before, &sections("query: {parallel: 3}\ngpu: {http_timeout: 1}\n")), ["query", "gpu"]);
     }
 }

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use watchfire_alert::rules::slo::{self, Slo};
 use watchfire_api::auth;
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
 use watchfire_net::secret::Secret;
@@ -67,7 +68,10 @@ pub(crate) struct Settings {
     pub(crate) gateway: GatewaySettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
+    /// Packs whose rules and objectives are wanted. They change with a reload.
     pub(crate) packs: Vec<String>,
+    /// Service level objectives of our own file. They change with a reload.
+    pub(crate) slos: Vec<Slo>,
     /// Supervised services. They change with a reload.
     pub(crate) services: watchfire_pipeline::supervision::Settings,
     /// Foreign configuration by kind: named in the file, or found in the monitoring directory.
@@ -235,7 +239,6 @@ impl Settings {
             ("gateway", format!("{:?}", self.gateway)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
-            ("packs", format!("{:?}", self.packs)),
         ]
     }
 }
@@ -319,6 +322,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         host: read_host(section("host")),
         log: LogSettings::read(section("log"), base),
         packs: read_packs(&root),
+        slos: slo::read_list(&root, &*crate::rule_files::templates()),
         services: watchfire_pipeline::supervision::Settings::default(),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
         monitoring_dir: read_monitoring_dir(&root, base),
