@@ -214,7 +214,7 @@ mod tests {
         let told = |place: &str, summary: &str| ("JobsInDeadLetters", "warning", place.to_owned(), summary.to_owned());
         let failed = told("dlq:detection_queue", "2 jobs of detection_queue failed too often and wait in dlq:detection_queue");
         let no_room = told("dlq:overflow:detection_queue", "7 jobs of detection_queue found no room and wait in dlq:overflow:detection_queue");
-        assert_eq!(at(2, 0), [failed.clone()]);
+        assert_eq!(at(2, 0), std::slice::from_ref(&failed));
         assert_eq!(at(2, 7), [failed, no_room]);
     }
 
