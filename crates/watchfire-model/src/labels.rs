@@ -174,6 +174,14 @@ impl Labels {
         Iter { packed, at: 0 }
     }
 
+    /// Appends a pair to a stored form under construction; names must ascend, and no value be empty.
+    pub fn push_packed(packed: &mut String, name: &str, value: &str) {
+        for text in [name, value] {
+            push_len(packed, text.len());
+            packed.push_str(text);
+        }
+    }
+
     /// The hash of the whole set: equal sets have equal hashes, in every process.
     pub fn hash_value(&self) -> u64 {
         self.hash

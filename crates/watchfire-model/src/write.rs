@@ -26,10 +26,13 @@ pub enum Reason {
     SampleLimit,
     StorageFull,
     RelabelDropped,
+    LineLength,
+    MetadataSize,
+    StreamLimit,
 }
 impl Reason {
     /// All reasons, for documentation and for counters that exist before the first event.
-    pub const ALL: [Reason; 18] = [
+    pub const ALL: [Reason; 21] = [
         Reason::TooFarFuture,
         Reason::TooOld,
         Reason::OutOfOrder,
@@ -48,6 +51,9 @@ impl Reason {
         Reason::SampleLimit,
         Reason::StorageFull,
         Reason::RelabelDropped,
+        Reason::LineLength,
+        Reason::MetadataSize,
+        Reason::StreamLimit,
     ];
     /// The stable code.
     pub fn name(self) -> &'static str {
@@ -70,6 +76,9 @@ impl Reason {
             Reason::SampleLimit => "sample_limit",
             Reason::StorageFull => "storage_full",
             Reason::RelabelDropped => "relabel_dropped",
+            Reason::LineLength => "line_length",
+            Reason::MetadataSize => "metadata_size",
+            Reason::StreamLimit => "stream_limit",
         }
     }
 }
@@ -96,14 +105,53 @@ pub struct Written {
     pub new_series: u64,
     /// One example of a refusal in words, for the answer to the sender.
     pub example: Option<String>,
+    /// What became of the log entries of the batch. They are no samples: no other figure counts them.
+    pub logs: LogsWritten,
+}
+
+/// What became of log entries: `received == stored + duplicates + the sum of rejected`, always.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogsWritten {
+    /// Entries that are kept now.
+    pub stored: u64,
+    /// Entries that came lately with the same stream, time, line and metadata: accepted, not stored twice.
+    pub duplicates: u64,
+    /// Entries that were refused, by reason.
+    pub rejected: Vec<(Reason, u64)>,
+    /// How many of the stored are kept without the end of their line, which was too long.
+    pub truncated: u64,
+    /// Streams that were not being written to.
+    pub new_streams: u64,
+}
+impl LogsWritten {
+    /// Counts refused entries.
+    pub fn reject(&mut self, reason: Reason, count: u64) {
+        reject(&mut self.rejected, reason, count);
+    }
+    /// All refused entries.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.iter().map(|(_, n)| n).sum()
+    }
+    /// Adds another outcome to this one.
+    pub fn add(&mut self, other: LogsWritten) {
+        self.stored += other.stored;
+        self.duplicates += other.duplicates;
+        self.truncated += other.truncated;
+        self.new_streams += other.new_streams;
+        other.rejected.into_iter().for_each(|(reason, count)| self.reject(reason, count));
+    }
+}
+
+fn reject(rejected: &mut Vec<(Reason, u64)>, reason: Reason, count: u64) {
+    match rejected.iter_mut().find(|(r, _)| *r == reason) {
+        Some((_, n)) => *n += count,
+        None => rejected.push((reason, count)),
+    }
 }
 impl Written {
     /// Counts refused samples.
     pub fn reject(&mut self, reason: Reason, count: u64) {
-        match self.rejected.iter_mut().find(|(r, _)| *r == reason) {
-            Some((_, n)) => *n += count,
-            None => self.rejected.push((reason, count)),
-        }
+        reject(&mut self.rejected, reason, count);
     }
     /// All refused samples.
     pub fn rejected_total(&self) -> u64 {
@@ -119,6 +167,7 @@ impl Written {
         for (reason, count) in other.rejected {
             self.reject(reason, count);
         }
+        self.logs.add(other.logs);
         self.example = self.example.take().or(other.example);
     }
 }

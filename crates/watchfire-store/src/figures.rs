@@ -34,7 +34,16 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     gauge("watchfire_storage_writable", "Whether writes are accepted.", f64::from(u8::from(stats.refusing.is_none())));
     gauge("watchfire_storage_replay_seconds", "How long reading the write-ahead log back took at the last start.", stats.replay.duration_ms as f64 / 1000.0);
     gauge("watchfire_storage_clean_start", "Whether the run before this one ended in good order.", f64::from(u8::from(stats.replay.clean)));
+    gauge("watchfire_storage_log_streams", "Streams of logs that are written to.", stats.logs.streams as f64);
+    gauge("watchfire_storage_log_head_entries", "Log entries in memory.", stats.logs.head_entries as f64);
+    gauge("watchfire_storage_log_head_bytes", "Bytes that log entries occupy in memory.", stats.logs.head_bytes as f64);
+    gauge("watchfire_storage_log_segments", "Segments of logs on disk.", stats.logs.segments as f64);
+    gauge("watchfire_storage_log_segment_entries", "Log entries in segments.", stats.logs.segment_entries as f64);
+    gauge("watchfire_storage_log_segment_raw_bytes", "Bytes of lines and structured metadata in segments, as they came.", stats.logs.segment_raw_bytes as f64);
+    gauge("watchfire_storage_log_moved_labels", "Names of labels that became structured metadata.", stats.logs.moved_names as f64);
     for (name, help, time) in [
+        ("watchfire_storage_oldest_log_entry_timestamp_seconds", "The time of the oldest log entry.", stats.logs.oldest),
+        ("watchfire_storage_newest_log_entry_timestamp_seconds", "The time of the newest log entry.", stats.logs.newest),
         ("watchfire_storage_oldest_sample_timestamp_seconds", "The time of the oldest sample.", stats.oldest),
         ("watchfire_storage_newest_sample_timestamp_seconds", "The time of the newest sample.", stats.newest),
     ] {
@@ -46,6 +55,7 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     bytes.point(&[("kind", "wal")], stats.wal_bytes as f64);
     bytes.point(&[("kind", "metrics")], stats.segment_bytes as f64);
     bytes.point(&[("kind", "tiers")], stats.tier_bytes as f64);
+    bytes.point(&[("kind", "logs")], stats.logs.segment_bytes as f64);
     bytes.point(&[("kind", "state")], state.bytes() as f64);
     out.push(bytes);
     out.push(

@@ -12,6 +12,8 @@ mod figures;
 mod file;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod ints;
+mod logs;
 mod metrics;
 mod options;
 mod small_file;
@@ -22,7 +24,7 @@ mod tail;
 mod wal;
 
 pub use error::OpenError;
-pub use options::{Options, Tier};
-pub use stats::{CleanupFile, CleanupPreview, Deletion, Replay, SnapshotReport, Stats};
+pub use options::{LogOptions, Options, Tier};
+pub use stats::{CleanupFile, CleanupPreview, Deletion, LogStats, Replay, SnapshotReport, Stats};
 pub use store::Store;
 pub use tail::{Portion, Position, Tail, TailError, TailStats, TailStop};

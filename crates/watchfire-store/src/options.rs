@@ -17,6 +17,64 @@ pub struct Tier {
     pub keep: Option<Duration>,
 }
 
+/// How logs are kept, and what of them is taken.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// How long entries are kept; `None` is for ever.
+    pub retention: Option<Duration>,
+    /// How many bytes the newest entries may occupy in memory. A half moves them into a segment, the whole makes writers wait.
+    pub memory_max: usize,
+    /// The longest line.
+    pub line_bytes_max: usize,
+    /// Whether a longer line is cut off instead of refused.
+    pub truncate_lines: bool,
+    /// How many labels a stream may have.
+    pub labels_max: usize,
+    /// The longest name of a label or of structured metadata.
+    pub name_bytes_max: usize,
+    /// The longest value of a label.
+    pub label_value_bytes_max: usize,
+    /// How many bytes the structured metadata of an entry may have.
+    pub metadata_bytes_max: usize,
+    /// How many streams may be written to at once; half of them moves the newest entries into a segment.
+    pub streams_max: usize,
+    /// Names of labels that become structured metadata; a `*` at the end stands for anything.
+    pub moved_labels: Vec<String>,
+    /// A label with more values than this within an hour becomes structured metadata, too.
+    pub label_values_max: usize,
+    /// How many of the newest entries are known when they come again.
+    pub recent_max: usize,
+    /// About how many bytes of lines a block holds.
+    pub block_bytes: usize,
+    /// About how many bytes of entries are brought into blocks at once.
+    pub unit_bytes: usize,
+    /// How many bytes of decoded segment indexes are kept for the next query.
+    pub index_cache_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        let moved = ["trace_id", "traceid", "traceID", "span_id", "spanid", "request_id", "correlation_id", "batch_id", "duration*", "pid", "pg_duration_ms"];
+        LogOptions {
+            retention: None,
+            memory_max: 48 << 20,
+            line_bytes_max: 256 << 10,
+            truncate_lines: false,
+            labels_max: 15,
+            name_bytes_max: 1024,
+            label_value_bytes_max: 2048,
+            metadata_bytes_max: 64 << 10,
+            streams_max: 200_000,
+            moved_labels: moved.map(str::to_owned).to_vec(),
+            label_values_max: 1_000,
+            recent_max: 65_536,
+            block_bytes: 1 << 20,
+            unit_bytes: 8 << 20,
+            index_cache_bytes: 16 << 20,
+        }
+    }
+}
+
 /// How a store is opened. Take [`Options::new`] and change what differs.
 #[derive(Clone)]
 pub struct Options {
@@ -50,6 +108,8 @@ pub struct Options {
     pub series_idle: Duration,
     /// The size at which the write-ahead log goes on in a new file.
     pub wal_file_bytes: u64,
+    /// At this size of the write-ahead log everything moves from memory into segments.
+    pub wal_bytes_max: u64,
     /// How many bytes of decoded segment indexes are kept for the next query.
     pub index_cache_bytes: usize,
     /// How many bytes of unpacked blocks are kept for the next query.
@@ -60,6 +120,8 @@ pub struct Options {
     pub exemplars_max: usize,
     /// How many bytes of memory exemplars may occupy.
     pub exemplars_bytes_max: usize,
+    /// Logs.
+    pub logs: LogOptions,
     /// Whether the store works through its duties in a thread of its own. Tests switch it off and call `Store::tick`.
     pub keeper: bool,
 }
@@ -83,11 +145,13 @@ impl Options {
             flush_interval: Duration::from_secs(2 * 3600),
             series_idle: Duration::from_secs(3600),
             wal_file_bytes: 32 << 20,
+            wal_bytes_max: 256 << 20,
             index_cache_bytes: 16 << 20,
             block_cache_bytes: 8 << 20,
             flush_on_close_samples: 200_000,
             exemplars_max: 100_000,
             exemplars_bytes_max: 16 << 20,
+            logs: LogOptions::default(),
             keeper: true,
         }
     }

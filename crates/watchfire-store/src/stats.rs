@@ -7,7 +7,9 @@ pub struct Replay {
     pub frames: u64,
     /// Samples that were read from it.
     pub samples: u64,
-    /// Samples whose series definition was lost to damage.
+    /// Log entries that were read from it.
+    pub log_entries: u64,
+    /// Samples and log entries whose series or stream was lost to damage.
     pub orphans: u64,
     /// Bytes of a torn end that were cut off.
     pub torn_bytes: u64,
@@ -17,6 +19,33 @@ pub struct Replay {
     pub clean: bool,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+}
+
+/// Figures about logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogStats {
+    /// Streams that are being written to.
+    pub streams: u64,
+    /// Entries in memory.
+    pub head_entries: u64,
+    /// Bytes that they occupy.
+    pub head_bytes: u64,
+    /// Entries stored since the start.
+    pub appended: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// Entries in them.
+    pub segment_entries: u64,
+    /// Bytes of lines and structured metadata in them, as they came.
+    pub segment_raw_bytes: u64,
+    /// The time of the oldest entry, in milliseconds.
+    pub oldest: Option<i64>,
+    /// The time of the newest entry, in milliseconds.
+    pub newest: Option<i64>,
+    /// Names of labels that were moved to structured metadata.
+    pub moved_names: u64,
 }
 
 /// Figures about a store.
@@ -64,6 +93,8 @@ pub struct Stats {
     pub exemplars: u64,
     /// Bytes of memory that they occupy.
     pub exemplar_bytes: u64,
+    /// Logs.
+    pub logs: LogStats,
     /// Room on the file system at the last look.
     pub free_bytes: u64,
     /// Why writes are refused, if they are.
@@ -88,6 +119,10 @@ pub struct SnapshotReport {
     pub segments: u64,
     /// Samples in them, those included that are deleted and not merged away yet.
     pub samples: u64,
+    /// Segments of logs.
+    pub log_segments: u64,
+    /// Entries in them.
+    pub log_entries: u64,
     /// Bytes of the segments. Links take no room of their own.
     pub bytes: u64,
 }
@@ -99,7 +134,7 @@ pub struct CleanupFile {
     pub name: String,
     /// Its size.
     pub bytes: u64,
-    /// Its samples.
+    /// Its samples, or its log entries.
     pub samples: u64,
     /// The time of its first sample, in milliseconds.
     pub oldest: i64,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use watchfire_model::batch::{Batch, Metadata, SeriesExemplars};
 use watchfire_model::labels::Labels;
+use watchfire_model::logs::{LogSelection, LogSource, LogVisitor, StreamVolume};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, ReadError, Selection, Source, Visitor, WindowVisitor};
 use watchfire_model::state::StateStore;
@@ -108,6 +109,10 @@ impl Store {
     /// Moves recent samples from memory into a segment now, as the keeper does every two hours.
     pub fn flush(&self) -> std::io::Result<()> {
         self.engine.flush()
+    }
+    /// Moves log entries from memory into a segment now; the write-ahead log stays.
+    pub fn flush_logs(&self) -> std::io::Result<()> {
+        self.engine.flush_logs()
     }
     /// Merges the segments of one day if that is worth it; returns whether it was.
     pub fn merge(&self) -> std::io::Result<bool> {
@@ -208,6 +213,21 @@ impl Keeper {
 impl Sink for Store {
     fn write(&self, batch: Batch) -> Result<Written, WriteError> {
         self.engine.write(&batch)
+    }
+}
+
+impl LogSource for Store {
+    fn select_logs(&self, selection: &LogSelection, budget: &Budget, visit: &mut LogVisitor<'_>) -> Result<(), ReadError> {
+        self.engine.select_logs(selection, budget, visit)
+    }
+    fn log_volume(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<StreamVolume>, ReadError> {
+        self.engine.log_volume(selection, budget)
+    }
+    fn log_label_names(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.engine.log_label_names(selection, budget)
+    }
+    fn log_label_values(&self, name: &str, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.engine.log_label_values(name, selection, budget)
     }
 }
 

@@ -16,7 +16,7 @@ use watchfire_model::time::Timestamp;
 use crate::engine::{Engine, Hold};
 use crate::metrics::record::{self, HistogramEntry, Record};
 pub use crate::wal::Position;
-use crate::wal::{Found, LogReader, Progress};
+use crate::wal::{Found, LogReader, Progress, SIGNAL_LOGS};
 
 /// How long an acknowledged position may be known in memory only: what is sent twice after a crash.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
@@ -160,6 +160,8 @@ impl Tail {
                 tracing::error!(reader = %self.name, bytes, "a part of the write-ahead log cannot be read and is not forwarded");
                 self.pending.damaged_bytes += bytes;
             }
+            // Logs are not passed on by this reader.
+            Found::Frame(SIGNAL_LOGS, _) => {}
             Found::Frame(signal, payload) => match record::decode(signal, &payload) {
                 Some(record) => self.take_record(record, position),
                 None => self.pending.damaged_bytes += payload.len() as u64,

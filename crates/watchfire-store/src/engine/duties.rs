@@ -92,6 +92,11 @@ impl Engine {
             tracing::error!(%error, "cannot move recent samples into a segment; the log keeps them");
             self.schedule().flush_due = now + RETRY_PAUSE;
         }
+        if self.logs_are_due()
+            && let Err(error) = self.flush_logs()
+        {
+            tracing::error!(%error, "cannot move log entries into a segment; the log keeps them");
+        }
         let merge_due = due(self.schedule().merge_due);
         if merge_due && let Err(error) = self.merge() {
             tracing::error!(%error, "cannot merge segments");
@@ -108,18 +113,34 @@ impl Engine {
     }
 
     fn flush_is_due(&self, now: Duration) -> bool {
-        let (bytes, samples, span) = {
+        let (bytes, items, span) = {
             let shared = self.read();
-            (shared.head.chunk_bytes(), shared.head.samples(), shared.head.range().map_or(0, |(min, max)| max.saturating_sub(min)))
+            let items = shared.head.samples() + shared.logs.head.entries();
+            (shared.head.chunk_bytes(), items, shared.head.range().map_or(0, |(min, max)| max.saturating_sub(min)))
         };
+        let long = self.writer().wal.epoch_bytes() > self.options.wal_bytes_max;
         let late = now >= self.schedule().flush_due;
         // Old data that come in fast need not fill the memory: what spans two flushes makes good segments already.
         let far = span >= millis(self.options.flush_interval).saturating_mul(2) && bytes > self.options.memory_max / 16;
-        far || bytes > self.options.memory_max / 2 || (samples > 0 && late)
+        far || long || bytes > self.options.memory_max / 2 || (items > 0 && late)
+    }
+
+    /// Whether log entries should move into a segment although the log stays.
+    fn logs_are_due(&self) -> bool {
+        let (streams, of_streams) = {
+            let writer = self.writer();
+            (writer.logs.streams.len(), writer.logs.streams.bytes())
+        };
+        let options = &self.options.logs;
+        let (bytes, entries) = {
+            let head = &self.read().logs.head;
+            (head.bytes(), head.entries())
+        };
+        entries > 0 && (bytes + of_streams > options.memory_max / 2 || streams > options.streams_max / 2)
     }
 
     fn clean_up(&self, now: Duration) {
-        if self.options.retention.is_some() || self.options.size_max.is_some() {
+        if self.options.retention.is_some() || self.options.logs.retention.is_some() || self.options.size_max.is_some() {
             let (believed, removal_due) = {
                 let mut schedule = self.schedule();
                 let believed = schedule.clock.look(&self.options);
@@ -142,6 +163,9 @@ impl Engine {
             if segment.used.load(Ordering::Relaxed) < idle {
                 segment.unload();
             }
+        }
+        for segment in shared.logs.segments.iter().filter(|s| s.used.load(Ordering::Relaxed) < idle) {
+            segment.unload();
         }
     }
 
@@ -173,8 +197,11 @@ impl Engine {
         if self.closed.swap(true, Ordering::AcqRel) || self.failure().is_some() {
             return;
         }
-        let samples = self.read().head.samples();
-        if samples > self.options.flush_on_close_samples
+        let items = {
+            let shared = self.read();
+            shared.head.samples() + shared.logs.head.entries()
+        };
+        if items > self.options.flush_on_close_samples
             && let Err(error) = self.flush()
         {
             tracing::error!(%error, "cannot move recent samples into a segment; the next start reads them from the log");
@@ -197,6 +224,7 @@ impl Engine {
             let ring = self.exemplar_ring();
             (ring.len(), ring.bytes())
         };
+        let logs = self.log_stats();
         let shared = self.read();
         let sum = |of: fn(&crate::metrics::segment::Segment) -> u64| shared.segments.iter().map(|s| of(s)).sum();
         Stats {
@@ -208,6 +236,7 @@ impl Engine {
             wal_written_bytes,
             segments: shared.segments.len() as u64,
             tombstones: self.tombstones().len() as u64,
+            logs,
             exemplars: exemplars as u64,
             exemplar_bytes: exemplar_bytes as u64,
             tiers: shared.tiers.len() as u64,

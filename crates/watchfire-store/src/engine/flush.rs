@@ -8,17 +8,29 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use watchfire_model::batch::Metadata;
 
-use super::{Engine, metrics_dir, millis, quarantine_dir, wal_dir};
+use super::write::Writer;
+use super::{Engine, logs_dir, metrics_dir, millis, quarantine_dir, wal_dir};
+use crate::logs::segment::LogSegment;
 use crate::metrics::compact::{self, DAY_MS, Merged, Place};
 use crate::metrics::head::Frozen;
 use crate::metrics::record;
 use crate::metrics::segment::{self, Segment, SegmentError};
-use crate::wal::SIGNAL_METRICS;
+use crate::wal::{Position, SIGNAL_METRICS};
 
 /// More segments of one day than this are merged although the day goes on.
 const DAY_SEGMENTS_MAX: usize = 16;
 /// A merged day takes up small late segments only when there are more of them than this.
 const LATE_SEGMENTS_MAX: usize = 6;
+
+/// What a flush moves.
+struct Freeze {
+    /// The first file of the log that is still needed.
+    log_before: u64,
+    generation: u32,
+    frozen: Vec<Frozen>,
+    /// The units of log entries before this one.
+    logs_before: u64,
+}
 
 impl Engine {
     pub(super) fn building(&self) -> MutexGuard<'_, u64> {
@@ -32,7 +44,10 @@ impl Engine {
 
     /// The same for who holds the number of the next segment.
     pub(super) fn flush_now(&self, next: &mut u64) -> io::Result<()> {
-        let (log_before, generation, mut frozen) = self.freeze()?;
+        let Freeze { log_before, generation, mut frozen, logs_before } = self.freeze()?;
+        // Logs first: the segments of metrics say that the files of the log are no longer needed.
+        let begin = Position::begin(log_before);
+        self.write_logs(next, logs_before, (begin.file, begin.offset))?;
         // Once a segment says that the log is no longer needed, the log's exemplars are not read again either.
         self.save_exemplars()?;
         frozen.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -87,7 +102,7 @@ impl Engine {
     }
 
     /// Begins a new epoch of the log and finishes all chunks: both hold the same samples, exactly.
-    fn freeze(&self) -> io::Result<(u64, u32, Vec<Frozen>)> {
+    fn freeze(&self) -> io::Result<Freeze> {
         let mut writer = self.writer();
         if let Some(reason) = self.failure() {
             return Err(io::Error::other(reason));
@@ -98,18 +113,30 @@ impl Engine {
         *self.synced.lock().unwrap_or_else(PoisonError::into_inner) = writer.wal.position();
         let mut shared = self.modify();
         let (generation, frozen) = shared.head.freeze();
+        writer.logs.streams.flushed();
+        let logs_before = shared.logs.head.freeze();
         // What is known of families must outlive the files that said it.
         let metadata: Vec<&Metadata> = shared.head.metadata().collect();
         if !metadata.is_empty() {
             writer.wal.frame(SIGNAL_METRICS, |out| record::encode(out, &[], &metadata, &[]));
-            if let Err(error) = writer.wal.commit() {
-                // Not worth losing the flush: the sources will say it again.
-                tracing::warn!(error = %self.append_failed(error), "cannot write metadata to the write-ahead log");
-            }
         }
+        let recent = {
+            let Writer { logs, wal, .. } = &mut *writer;
+            logs.put_recent(wal)
+        };
+        if let Err(error) = writer.wal.commit() {
+            // Not worth losing the flush: the sources will say it again.
+            tracing::warn!(error = %self.append_failed(error), "cannot write metadata to the write-ahead log");
+        }
+        let position = writer.wal.position();
         drop(shared);
+        drop(writer);
+        if recent {
+            // What comes again must be known as long as it is in segments.
+            self.sync_to(position).map_err(io::Error::other)?;
+        }
         self.epoch_began();
-        Ok((log_before, generation, frozen))
+        Ok(Freeze { log_before, generation, frozen, logs_before })
     }
 
     pub(super) fn open_segment(&self, dir: &Path, id: u64) -> io::Result<Arc<Segment>> {
@@ -166,6 +193,11 @@ impl Engine {
             let shared = self.read();
             shared.segments.iter().chain(&shared.tiers).filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect()
         };
+        let damaged_logs: Vec<_> = self.read().logs.segments.iter().filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect();
+        for segment in damaged_logs {
+            self.modify().logs.segments.retain(|s| s.id != segment.id);
+            self.quarantine_logs_segment(&segment);
+        }
         for segment in damaged {
             {
                 let mut shared = self.modify();
@@ -187,6 +219,13 @@ impl Engine {
         move_to_quarantine(&*self.disk, &self.options.dir, dir, name)?;
         self.count_quarantined();
         Ok(())
+    }
+    /// The same for a segment of logs.
+    pub(super) fn quarantine_logs_segment(&self, segment: &LogSegment) {
+        let Some(name) = segment.path.file_name().and_then(|n| n.to_str()) else { return };
+        if let Err(error) = self.quarantine(&logs_dir(&self.options.dir), name) {
+            tracing::error!(%error, name, "cannot move a damaged segment into quarantine");
+        }
     }
     fn count_quarantined(&self) {
         self.counters.quarantined.inc();

@@ -6,6 +6,7 @@ mod duties;
 mod exemplars;
 mod flush;
 mod judge;
+mod logs;
 mod open;
 mod read;
 mod retention;
@@ -33,6 +34,7 @@ use crate::options::Options;
 use crate::stats::Replay;
 
 use duties::Schedule;
+use logs::SharedLogs;
 pub(crate) use tail::{Hold, Holds};
 pub(crate) use write::Writer;
 
@@ -44,9 +46,10 @@ pub(crate) struct Shared {
     pub(crate) segments: Vec<Arc<Segment>>,
     /// Windows of old samples, a week each, in no particular order.
     pub(crate) tiers: Vec<Arc<Segment>>,
+    pub(crate) logs: SharedLogs,
 }
 
-/// Metrics storage in a directory.
+/// Storage in a directory.
 pub(crate) struct Engine {
     pub(crate) options: Options,
     pub(crate) disk: Arc<dyn Disk>,
@@ -61,6 +64,8 @@ pub(crate) struct Engine {
     synced: Mutex<(u64, u64)>,
     /// Why writes are refused until the next start.
     failed: Mutex<Option<String>>,
+    /// Who brings entries of the head into blocks. Locked before `shared`, never after.
+    sealing: Mutex<()>,
     /// One flush, merge or removal at a time; holds the number of the next segment.
     next_segment: Mutex<u64>,
     schedule: Mutex<Schedule>,
@@ -99,6 +104,10 @@ pub(crate) struct Counters {
     pub(crate) deleted: Counter,
     pub(crate) damaged_blocks: Counter,
     pub(crate) exemplars: Counter,
+    pub(crate) log_entries: Counter,
+    pub(crate) log_duplicates: Counter,
+    pub(crate) log_truncated: Counter,
+    pub(crate) log_flushes: Counter,
     pub(crate) exemplars_dropped: [Counter; Dropped::ALL.len()],
 }
 
@@ -142,6 +151,10 @@ pub(crate) fn wal_dir(dir: &Path) -> PathBuf {
 /// The directory of metric segments.
 pub(crate) fn metrics_dir(dir: &Path) -> PathBuf {
     dir.join("metrics")
+}
+/// The directory of segments of logs.
+pub(crate) fn logs_dir(dir: &Path) -> PathBuf {
+    dir.join("logs")
 }
 /// The directory of tiers.
 pub(crate) fn tiers_dir(dir: &Path) -> PathBuf {

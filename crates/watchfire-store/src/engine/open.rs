@@ -11,17 +11,19 @@ use super::delete::load_tombstones;
 use super::duties::free_bytes_min;
 use super::exemplars::load_exemplars;
 use super::flush::{move_to_quarantine, sort};
+use super::logs::{LogWriter, RestoreLogs};
 use super::tiers::WEEK_MS;
-use super::{Counters, Engine, Schedule, Shared, Writer, metrics_dir, millis, quarantine_dir, tiers_dir, wal_dir};
+use super::{Counters, Engine, Schedule, Shared, SharedLogs, Writer, logs_dir, metrics_dir, millis, quarantine_dir, tiers_dir, wal_dir};
 use crate::error::OpenError;
 use crate::exemplars::{Dropped, Exemplars, may_follow};
 use crate::file::{Disk, read_all, write_whole};
+use crate::logs::recent::Recent;
 use crate::metrics::head::Head;
 use crate::metrics::record::{self, Record};
 use crate::metrics::segment::{self, Blocks, Segment, SegmentError};
 use crate::options::Options;
 use crate::stats::Replay;
-use crate::wal::{self, Visit, Wal};
+use crate::wal::{self, SIGNAL_LOGS, Visit, Wal};
 
 /// The version of the directory's layout; the files have versions of their own.
 const LAYOUT: u16 = 1;
@@ -40,35 +42,42 @@ impl Engine {
     /// log files stay until it is known who reads them.
     pub(crate) fn open_with(disk: Arc<dyn Disk>, options: Options, holds_unknown: bool) -> Result<Engine, OpenError> {
         let began = options.clock.monotonic();
-        let (logs, metrics) = (wal_dir(&options.dir), metrics_dir(&options.dir));
+        let (logs, metrics, log_segments) = (wal_dir(&options.dir), metrics_dir(&options.dir), logs_dir(&options.dir));
         check_layout(&*disk, &options.dir)?;
         check_tiers(&options)?;
         let tiers = tiers_dir(&options.dir);
-        for dir in [&logs, &metrics, &tiers, &quarantine_dir(&options.dir)] {
+        for dir in [&logs, &metrics, &tiers, &log_segments, &quarantine_dir(&options.dir)] {
             disk.create_dir(dir).map_err(OpenError::io("create", dir))?;
         }
         // Nothing is changed before all versions are known to be ours.
         wal::check_versions(&*disk, &logs)?;
         let found = find_segments(&disk, &metrics)?;
         let found_tiers = find_segments(&disk, &tiers)?;
+        let found_logs = super::logs::find(&disk, &log_segments)?;
         write_layout(&*disk, &options.dir)?;
         let counters = Counters::register(&options.meter);
         let (segments, next_segment) = tidy(&*disk, &options.dir, &metrics, found, &counters)?;
         let (tiers, next_tier) = tidy(&*disk, &options.dir, &tiers, found_tiers, &counters)?;
+        let (log_segments, next_logs) = super::logs::tidy(&disk, &options.dir, &log_segments, found_logs, &counters)?;
+        let logs_before = log_segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or((0, 0));
         let log_before = segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0);
         let (tombstones, lost_tombstones) = load_tombstones(&*disk, &options.dir, segments.iter().chain(&tiers))?;
         // A tombstone must never meet a later segment of the same number.
-        let next_segment = tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment.max(next_tier), u64::max);
+        let next_segment =
+            tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment.max(next_tier).max(next_logs), u64::max);
         let mut ring = Exemplars::new(options.exemplars_max, options.exemplars_bytes_max);
         let lost_exemplars = load_exemplars(&*disk, &options.dir, &mut ring)?;
         counters.quarantined.add(u64::from(lost_tombstones) + u64::from(lost_exemplars));
-        let mut shared = Shared { segments, tiers, ..Shared::default() };
-        let mut restore = Restore { head: &mut shared.head, exemplars: &mut ring, slots: HashMap::new(), epoch: 0, samples: 0, orphans: 0 };
-        let report = wal::replay(&*disk, &logs, log_before, &mut |visit| restore.visit(visit))?;
+        let mut shared = Shared { segments, tiers, logs: SharedLogs { segments: log_segments, ..SharedLogs::default() }, ..Shared::default() };
+        let mut recent = Recent::new(options.logs.recent_max);
+        let restore_logs = RestoreLogs::new(&mut shared.logs.head, &mut recent, &options.logs, logs_before);
+        let mut restore = Restore { head: &mut shared.head, exemplars: &mut ring, slots: HashMap::new(), epoch: 0, samples: 0, orphans: 0, logs: restore_logs };
+        let report = wal::replay(&*disk, &logs, log_before, logs_before.0, &mut |visit| restore.visit(visit))?;
         let mut replay = Replay {
             frames: report.frames,
             samples: restore.samples,
-            orphans: restore.orphans,
+            log_entries: restore.logs.entries,
+            orphans: restore.orphans + restore.logs.orphans,
             torn_bytes: report.torn_bytes,
             quarantined: counters.quarantined.get() + report.damaged.len() as u64,
             clean: report.clean,
@@ -87,11 +96,13 @@ impl Engine {
         let quarantine = quarantine_dir(&options.dir);
         let in_quarantine = disk.list(&quarantine).map_err(OpenError::io("list", &quarantine))?.len() as u64;
         replay.duration_ms = (options.clock.monotonic().saturating_sub(began)).as_millis() as u64;
+        let log_writer = LogWriter::new(&options.logs, recent).map_err(OpenError::io("prepare writing to", &logs))?;
         let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), &shared);
         let engine = Engine {
             disk,
             synced: Mutex::new(log.position()),
-            writer: Mutex::new(Writer::new(log, sequence)),
+            writer: Mutex::new(Writer::new(log, sequence, log_writer)),
+            sealing: Mutex::default(),
             shared: RwLock::new(shared),
             blocks: Arc::new(Blocks::new(options.block_cache_bytes)),
             syncing: Mutex::new(()),
@@ -238,6 +249,7 @@ struct Restore<'a> {
     epoch: u64,
     samples: u64,
     orphans: u64,
+    logs: RestoreLogs<'a>,
 }
 
 impl Restore<'_> {
@@ -246,11 +258,13 @@ impl Restore<'_> {
             Visit::Epoch(epoch) => {
                 if epoch != self.epoch {
                     self.slots.clear();
+                    self.logs.begin_epoch();
                     self.epoch = epoch;
                 }
                 true
             }
-            Visit::Frame(signal, payload) => match record::decode(signal, payload) {
+            Visit::Frame(at, SIGNAL_LOGS, payload) => self.logs.frame(at, payload),
+            Visit::Frame(_, signal, payload) => match record::decode(signal, payload) {
                 Some(record) => {
                     self.apply(record);
                     true
@@ -314,6 +328,10 @@ impl Counters {
             deleted: meter.counter("watchfire_storage_segments_deleted_total", "Segments that retention removed.", &[]),
             damaged_blocks: meter.counter("watchfire_storage_damaged_blocks_total", "Reads that met a damaged block.", &[]),
             exemplars: meter.counter("watchfire_storage_exemplars_appended_total", "Exemplars that were kept.", &[]),
+            log_entries: meter.counter("watchfire_storage_log_entries_appended_total", "Log entries that were stored.", &[]),
+            log_duplicates: meter.counter("watchfire_storage_log_entries_duplicate_total", "Log entries that came again and were not stored twice.", &[]),
+            log_truncated: meter.counter("watchfire_storage_log_entries_truncated_total", "Log entries that were stored without the end of their line.", &[]),
+            log_flushes: meter.counter("watchfire_storage_log_flushes_total", "Moves of log entries alone from memory into segments.", &[]),
             exemplars_dropped: Dropped::ALL.map(|reason| {
                 let labels = [("reason", reason.name())];
                 meter.counter("watchfire_storage_exemplars_dropped_total", "Exemplars that were not kept.", &labels)

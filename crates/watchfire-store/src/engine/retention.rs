@@ -1,9 +1,12 @@
 //! What retention removes, and when it holds back: a clock that jumps must never cost data.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::logs::to_millis;
 use super::{Engine, Shared, millis};
+use crate::logs::segment::LogSegment;
 use crate::metrics::segment::Segment;
 use crate::options::Options;
 use crate::stats::{CleanupFile, CleanupPreview};
@@ -71,45 +74,101 @@ impl Shared {
     /// Whether the samples of the last day reach back an hour or more. One recent sample says nothing: a wrong clock has written
     /// it itself, perhaps, just before a restart. Nothing stored is nothing to lose.
     fn vouches_for(&self, now: i64) -> bool {
-        let mut ranges = self.segments.iter().map(|s| (s.footer.min, s.footer.max)).chain(self.head.range()).peekable();
+        let metrics = self.segments.iter().map(|s| (s.footer.min, s.footer.max));
+        let mut ranges = metrics.chain(self.head.range()).chain(self.logs.ranges()).peekable();
         let recent = |time: i64| now.saturating_sub(time).saturating_abs() < JUMP_MS;
         ranges.peek().is_none() || ranges.any(|(min, max)| recent(min) && recent(max) && now.saturating_sub(min) >= millis(BELIEVED_AFTER))
     }
 }
 
+/// A segment of any signal.
+#[derive(Clone)]
+enum AnySegment {
+    Metrics(Arc<Segment>),
+    Logs(Arc<LogSegment>),
+}
+
+impl AnySegment {
+    fn id(&self) -> u64 {
+        match self {
+            AnySegment::Metrics(segment) => segment.id,
+            AnySegment::Logs(segment) => segment.id,
+        }
+    }
+    fn path(&self) -> &Path {
+        match self {
+            AnySegment::Metrics(segment) => &segment.path,
+            AnySegment::Logs(segment) => &segment.path,
+        }
+    }
+    fn bytes(&self) -> u64 {
+        match self {
+            AnySegment::Metrics(segment) => segment.bytes,
+            AnySegment::Logs(segment) => segment.bytes,
+        }
+    }
+    /// Samples or entries.
+    fn items(&self) -> u64 {
+        match self {
+            AnySegment::Metrics(segment) => segment.footer.samples,
+            AnySegment::Logs(segment) => segment.footer.entries,
+        }
+    }
+    /// The times of the first and the last, in milliseconds.
+    fn range(&self) -> (i64, i64) {
+        match self {
+            AnySegment::Metrics(segment) => (segment.footer.min, segment.footer.max),
+            AnySegment::Logs(segment) => (to_millis(segment.footer.min), to_millis(segment.footer.max)),
+        }
+    }
+    fn doom(&self) {
+        match self {
+            AnySegment::Metrics(segment) => segment.doom(),
+            AnySegment::Logs(segment) => segment.doom(),
+        }
+    }
+}
+
+impl Shared {
+    fn all_segments(&self) -> impl Iterator<Item = AnySegment> {
+        let metrics = self.segments.iter().chain(&self.tiers).cloned().map(AnySegment::Metrics);
+        metrics.chain(self.logs.segments.iter().cloned().map(AnySegment::Logs))
+    }
+}
+
 impl Engine {
     /// Segments that are due, oldest first, with the reason.
-    fn due(&self, by_age: bool) -> Vec<(Arc<Segment>, &'static str)> {
-        let mut segments: Vec<_> = {
-            let shared = self.read();
-            shared.segments.iter().chain(&shared.tiers).cloned().collect()
-        };
-        segments.sort_by_key(|s| (s.footer.max, s.id));
-        let earliest = self.options.retention.filter(|_| by_age).map(|keep| self.now().saturating_sub(millis(keep)));
+    fn due(&self, by_age: bool) -> Vec<(AnySegment, &'static str)> {
+        let mut segments: Vec<_> = self.read().all_segments().collect();
+        segments.sort_by_key(|s| (s.range().1, s.id()));
         let mut total = self.total_bytes();
         let mut due = Vec::new();
         for segment in segments {
-            let of_tier = segment.footer.tier.is_some();
-            let keeps_from = if of_tier { self.tier_earliest(&segment).filter(|_| by_age) } else { earliest };
-            let reason = match (keeps_from, self.options.size_max) {
-                // Samples wait until the tiers have them.
-                (Some(earliest), _) if segment.footer.max < earliest && (of_tier || self.is_in_tiers(&segment)) => "retention",
-                (_, Some(max)) if total > max => "size",
+            let reason = match self.options.size_max {
+                _ if by_age && self.is_too_old(&segment) => "retention",
+                Some(max) if total > max => "size",
                 _ => continue,
             };
-            total = total.saturating_sub(segment.bytes);
+            total = total.saturating_sub(segment.bytes());
             due.push((segment, reason));
         }
         due
     }
 
+    fn is_too_old(&self, segment: &AnySegment) -> bool {
+        let before = |keep: Duration| segment.range().1 < self.now().saturating_sub(millis(keep));
+        match segment {
+            AnySegment::Logs(_) => self.options.logs.retention.is_some_and(before),
+            AnySegment::Metrics(tier) if tier.footer.tier.is_some() => self.tier_earliest(tier).is_some_and(|earliest| tier.footer.max < earliest),
+            // Samples wait until the tiers have them.
+            AnySegment::Metrics(metrics) => self.options.retention.is_some_and(before) && self.is_in_tiers(metrics),
+        }
+    }
+
     /// Bytes of segments and log.
     fn total_bytes(&self) -> u64 {
         let log = self.writer().wal.bytes();
-        {
-            let shared = self.read();
-            shared.segments.iter().chain(&shared.tiers).map(|s| s.bytes).sum::<u64>() + log
-        }
+        self.read().all_segments().map(|s| s.bytes()).sum::<u64>() + log
     }
 
     /// See `Store::cleanup_preview`.
@@ -126,15 +185,15 @@ impl Engine {
         self.told(&removed)
     }
 
-    fn told(&self, due: &[(Arc<Segment>, &'static str)]) -> CleanupPreview {
+    fn told(&self, due: &[(AnySegment, &'static str)]) -> CleanupPreview {
         let files: Vec<_> = due
             .iter()
             .map(|(segment, reason)| CleanupFile {
-                name: segment.path.strip_prefix(&self.options.dir).unwrap_or(&segment.path).display().to_string(),
-                bytes: segment.bytes,
-                samples: segment.footer.samples,
-                oldest: segment.footer.min,
-                newest: segment.footer.max,
+                name: segment.path().strip_prefix(&self.options.dir).unwrap_or(segment.path()).display().to_string(),
+                bytes: segment.bytes(),
+                samples: segment.items(),
+                oldest: segment.range().0,
+                newest: segment.range().1,
                 reason,
             })
             .collect();
@@ -155,16 +214,21 @@ impl Engine {
     }
 
     /// Removes a segment; returns whether it was still there.
-    fn remove(&self, segment: &Segment, reason: &'static str) -> bool {
+    fn remove(&self, segment: &AnySegment, reason: &'static str) -> bool {
         let there = {
             let mut shared = self.modify();
-            let before = shared.segments.len() + shared.tiers.len();
-            shared.segments.retain(|s| s.id != segment.id);
-            shared.tiers.retain(|s| s.id != segment.id);
-            before > shared.segments.len() + shared.tiers.len()
+            let before = shared.all_segments().count();
+            match segment {
+                AnySegment::Logs(logs) => shared.logs.segments.retain(|s| s.id != logs.id),
+                AnySegment::Metrics(metrics) => {
+                    shared.segments.retain(|s| s.id != metrics.id);
+                    shared.tiers.retain(|s| s.id != metrics.id);
+                }
+            }
+            before > shared.all_segments().count()
         };
         if there {
-            tracing::info!(file = %segment.path.display(), bytes = segment.bytes, reason, "retention removes a segment");
+            tracing::info!(file = %segment.path().display(), bytes = segment.bytes(), reason, "retention removes a segment");
             segment.doom();
             self.counters.deleted.inc();
         }

@@ -8,9 +8,10 @@ use std::sync::{Arc, PoisonError};
 use watchfire_model::batch::Metadata;
 
 use super::open::write_layout_file;
-use super::{Engine, metrics_dir, tiers_dir, wal_dir};
+use super::{Engine, logs_dir, metrics_dir, tiers_dir, wal_dir};
 use crate::exemplars;
 use crate::file::{link_or_copy, write_whole};
+use crate::logs::segment::LogSegment;
 use crate::metrics::record;
 use crate::metrics::segment::Segment;
 use crate::metrics::tombstones::{self, Tombstone};
@@ -21,6 +22,7 @@ use crate::wal::{AppendError, SIGNAL_METRICS, Wal};
 struct Content {
     segments: Vec<Arc<Segment>>,
     tiers: Vec<Arc<Segment>>,
+    logs: Vec<Arc<LogSegment>>,
     tombstones: Vec<Arc<Tombstone>>,
     exemplars: Option<Vec<u8>>,
     metadata: Vec<Metadata>,
@@ -65,7 +67,11 @@ impl Engine {
     fn content(&self, skip_head: bool) -> io::Result<Content> {
         // Neither flush nor merge nor deletion may come between.
         let mut next = self.building();
-        if !skip_head && self.read().head.samples() > 0 {
+        let in_memory = {
+            let shared = self.read();
+            shared.head.samples() + shared.logs.head.entries()
+        };
+        if !skip_head && in_memory > 0 {
             self.flush_now(&mut next)?;
         }
         let (log, _) = self.writer().wal.position();
@@ -74,6 +80,7 @@ impl Engine {
         Ok(Content {
             segments: shared.segments.clone(),
             tiers: shared.tiers.clone(),
+            logs: shared.logs.segments.clone(),
             tombstones: self.tombstones().clone(),
             exemplars,
             metadata: shared.head.metadata().cloned().collect(),
@@ -82,8 +89,8 @@ impl Engine {
     }
 
     fn fill(&self, dir: &Path, content: &Content) -> io::Result<SnapshotReport> {
-        let (segments_dir, tiers_dir, log_dir) = (metrics_dir(dir), tiers_dir(dir), wal_dir(dir));
-        for inner in [&segments_dir, &tiers_dir, &log_dir] {
+        let (segments_dir, tiers_dir, logs_dir, log_dir) = (metrics_dir(dir), tiers_dir(dir), logs_dir(dir), wal_dir(dir));
+        for inner in [&segments_dir, &tiers_dir, &logs_dir, &log_dir] {
             self.disk.create_dir(inner)?;
         }
         let mut report = SnapshotReport { segments: content.segments.len() as u64, ..SnapshotReport::default() };
@@ -95,6 +102,14 @@ impl Engine {
             }
             self.disk.sync_dir(target)?;
         }
+        for segment in &content.logs {
+            let Some(name) = segment.path.file_name() else { continue };
+            link_or_copy(&*self.disk, &segment.path, &logs_dir.join(name))?;
+            report.bytes += segment.bytes;
+            report.log_entries += segment.footer.entries;
+        }
+        self.disk.sync_dir(&logs_dir)?;
+        report.log_segments = content.logs.len() as u64;
         report.samples = content.segments.iter().map(|s| s.footer.samples).sum();
         if !content.tombstones.is_empty() {
             write_whole(&*self.disk, dir, tombstones::FILE, &tombstones::encode(content.tombstones.iter().map(|t| &**t))?)?;

@@ -10,7 +10,7 @@ use watchfire_model::labels::Labels;
 
 use super::{Engine, wal_dir};
 use crate::metrics::record;
-use crate::wal::{self, Found, LogReader, Position, Progress};
+use crate::wal::{self, Found, LogReader, Position, Progress, SIGNAL_LOGS};
 
 /// The readers of the log.
 #[derive(Default)]
@@ -115,6 +115,7 @@ impl Engine {
         let mut samples = 0;
         loop {
             match reader.read() {
+                Ok(Some(Found::Frame(SIGNAL_LOGS, _))) => {}
                 Ok(Some(Found::Frame(signal, payload))) => samples += record::decode(signal, &payload).map_or(0, |r| r.samples() as u64),
                 Ok(Some(_)) => {}
                 Ok(None) => return samples,

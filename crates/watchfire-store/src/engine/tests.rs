@@ -28,6 +28,7 @@ mod crashes;
 mod deletion;
 mod exemplars;
 mod histograms;
+mod logs;
 mod real_life;
 mod tiers;
 
@@ -443,7 +444,7 @@ fn r63_newer_data_are_refused_and_left_untouched() {
         assert!(copy.files() == before, "{name}: files were touched");
     };
     check(".log", &|bytes| {
-        bytes[8] = 3;
+        bytes[8] = crate::wal::MAJOR as u8 + 1;
         let crc = crc32fast::hash(&bytes[..32]);
         bytes[32..36].copy_from_slice(&crc.to_le_bytes());
     });

@@ -10,6 +10,7 @@ use watchfire_model::write::{WriteError, Written};
 
 use super::exemplars::Accepted;
 use super::judge::{Judged, Lookup, gather};
+use super::logs::LogWriter;
 use super::{Engine, Shared, millis};
 use crate::metrics::record;
 use crate::wal::{AppendError, SIGNAL_EXEMPLARS, SIGNAL_HISTOGRAMS, SIGNAL_METRICS, Wal};
@@ -33,11 +34,12 @@ pub(crate) struct Writer {
     /// For every slot the number of the last batch that wrote to it.
     pub(super) stamps: Vec<u32>,
     pub(super) batch_number: u32,
+    pub(super) logs: LogWriter,
 }
 
 impl Writer {
-    pub(crate) fn new(wal: Wal, epoch: u64) -> Writer {
-        Writer { wal, epoch, batch: Judged::default(), lookup: Lookup::default(), stamps: Vec::new(), batch_number: 0 }
+    pub(crate) fn new(wal: Wal, epoch: u64, logs: LogWriter) -> Writer {
+        Writer { wal, epoch, batch: Judged::default(), lookup: Lookup::default(), stamps: Vec::new(), batch_number: 0, logs }
     }
 }
 
@@ -59,22 +61,40 @@ impl Engine {
             if shared.head.chunk_bytes() > self.options.memory_max {
                 return Err(WriteError::Busy("recent samples fill the memory they may use and are being written out".into()));
             }
+            if !batch.logs.is_empty() && shared.logs.head.bytes() + writer.logs.streams.bytes() > self.options.logs.memory_max {
+                return Err(WriteError::Busy("the newest log entries fill the memory they may use and are being written out".into()));
+            }
             gather(writer, shared, batch, &mut written);
             self.judge(writer, shared, window, &mut written);
             let exemplars = self.judge_exemplars(writer, shared, batch, &mut written);
             let metadata: Vec<&Metadata> = batch.metadata.iter().filter(|m| !shared.head.knows(m)).collect();
             (definitions(writer, shared), metadata, exemplars)
         };
-        if writer.batch.entries.is_empty() && writer.batch.histograms.is_empty() && metadata.is_empty() && exemplars.is_empty() {
+        self.judge_logs(&mut writer.logs, writer.epoch, batch, &mut written);
+        let no_metrics = writer.batch.entries.is_empty() && writer.batch.histograms.is_empty() && metadata.is_empty() && exemplars.is_empty();
+        if no_metrics && writer.logs.is_empty() {
             return Ok(written);
         }
-        log(writer, &known, &metadata, &exemplars).map_err(|error| self.append_failed(error))?;
-        self.show(writer, &metadata, &mut written);
+        if !no_metrics {
+            log(writer, &known, &metadata, &exemplars);
+        }
+        writer.logs.put_frames(&mut writer.wal);
+        if let Err(error) = writer.wal.commit() {
+            writer.logs.undo();
+            return Err(self.append_failed(error));
+        }
+        let to_seal = self.show(writer, &metadata, &mut written);
         self.keep_exemplars(exemplars, &mut written);
         if self.options.sync_interval.is_zero() {
             let position = writer.wal.position();
             drop(guard);
             self.sync_to(position)?;
+        } else {
+            drop(guard);
+        }
+        // The sender whose entries fill a unit brings it into blocks, while others write on.
+        if to_seal && let Err(error) = self.seal_logs(u64::MAX, false) {
+            tracing::error!(%error, "cannot bring log entries into blocks yet; they stay as they came");
         }
         Ok(written)
     }
@@ -107,8 +127,8 @@ impl Engine {
         }
     }
 
-    /// Makes the accepted samples visible. The log has them.
-    fn show(&self, writer: &mut Writer, metadata: &[&Metadata], written: &mut Written) {
+    /// Makes the accepted samples and entries visible. The log has them. Returns whether entries can be brought into blocks.
+    fn show(&self, writer: &mut Writer, metadata: &[&Metadata], written: &mut Written) -> bool {
         let mut shared = self.modify();
         let batch = &mut writer.batch;
         for at in &batch.created {
@@ -142,6 +162,11 @@ impl Engine {
         self.counters.appended.add(stored);
         // Queries would share them, and memory would not be given back.
         batch.histograms.clear();
+        writer.logs.show(&mut shared, self.options.logs.unit_bytes);
+        self.counters.log_entries.add(written.logs.stored);
+        self.counters.log_duplicates.add(written.logs.duplicates);
+        self.counters.log_truncated.add(written.logs.truncated);
+        shared.logs.head.to_seal(u64::MAX).is_some()
     }
 
     /// Returns when the log is on the medium up to a position. One sync serves all who wait.
@@ -180,8 +205,8 @@ fn definitions(writer: &Writer, shared: &Shared) -> Vec<(u32, Labels)> {
     created.chain(redefined).collect()
 }
 
-/// Writes a batch to the log: all definitions first, in as many frames as their size asks for.
-fn log(writer: &mut Writer, known: &[(u32, Labels)], metadata: &[&Metadata], exemplars: &[Accepted]) -> Result<(), AppendError> {
+/// Adds the frames of a batch's metrics to what the log writes next: all definitions first, in as many frames as their size asks for.
+fn log(writer: &mut Writer, known: &[(u32, Labels)], metadata: &[&Metadata], exemplars: &[Accepted]) {
     let mut rest = known;
     let mut metadata = metadata;
     loop {
@@ -225,5 +250,4 @@ fn log(writer: &mut Writer, known: &[(u32, Labels)], metadata: &[&Metadata], exe
     for exemplars in exemplars.chunks(FRAME_EXEMPLARS_MAX) {
         writer.wal.frame(SIGNAL_EXEMPLARS, |out| record::encode_exemplars(out, exemplars.iter().map(|(slot, _, exemplar)| (*slot, exemplar))));
     }
-    writer.wal.commit()
 }

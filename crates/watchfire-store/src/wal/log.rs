@@ -43,6 +43,8 @@ pub(crate) struct Wal {
     file_bytes_max: u64,
     /// Bytes in finished files of the log.
     closed_bytes: u64,
+    /// Bytes in finished files of the present epoch.
+    epoch_bytes: u64,
     written_bytes: u64,
     /// Where those who read behind us may read up to.
     progress: Arc<Progress>,
@@ -65,6 +67,7 @@ impl Wal {
             announce: false,
             file_bytes_max,
             closed_bytes: 0,
+            epoch_bytes: 0,
             written_bytes: 0,
             progress: Arc::new(Progress::new(Position { file: sequence, offset, epoch: sequence })),
         }
@@ -183,6 +186,10 @@ impl Wal {
         if let Some(file) = self.file.take() {
             file.sync()?;
             self.closed_bytes += self.offset;
+            self.epoch_bytes += self.offset;
+        }
+        if epoch != self.epoch {
+            self.epoch_bytes = 0;
         }
         self.sequence += 1;
         self.epoch = epoch;
@@ -222,13 +229,18 @@ impl Wal {
     pub(crate) fn bytes(&self) -> u64 {
         self.closed_bytes + if self.file.is_some() { self.offset } else { 0 }
     }
+    /// Bytes in the files of the present epoch: what is in memory only.
+    pub(crate) fn epoch_bytes(&self) -> u64 {
+        self.epoch_bytes + if self.file.is_some() { self.offset } else { 0 }
+    }
     /// Bytes written since the start.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written_bytes
     }
-    /// Adds the size of files that were there before.
+    /// Adds the size of files that were there before, whose content is in memory.
     pub(crate) fn add_closed_bytes(&mut self, bytes: u64) {
         self.closed_bytes += bytes;
+        self.epoch_bytes += bytes;
     }
 }
 

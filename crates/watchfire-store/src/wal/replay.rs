@@ -16,8 +16,8 @@ const READ_BYTES: usize = 256 << 10;
 pub(crate) enum Visit<'a> {
     /// Frames that follow belong to this epoch; series numbers of other epochs mean nothing.
     Epoch(u64),
-    /// A frame.
-    Frame(u8, &'a [u8]),
+    /// A frame: file number and offset, signal, payload.
+    Frame((u64, u64), u8, &'a [u8]),
 }
 
 /// What was found.
@@ -62,9 +62,10 @@ fn believable(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path).and_then(|f| f.read_exact_at(&mut head, 0)).is_ok() && FileHeader::decode(&head).is_some()
 }
 
-/// Shows all frames of files numbered `first` and above to `visit`, which says whether it could read the payload.
-pub(crate) fn replay(disk: &dyn Disk, dir: &Path, first: u64, visit: &mut dyn FnMut(Visit<'_>) -> bool) -> Result<ReplayReport, OpenError> {
-    let mut report = ReplayReport { next_sequence: first.max(1), clean: true, ..ReplayReport::default() };
+/// Shows all frames of files numbered `first` and above to `visit`, which says whether it could read the payload. The next file takes
+/// a number above `taken`, too.
+pub(crate) fn replay(disk: &dyn Disk, dir: &Path, first: u64, taken: u64, visit: &mut dyn FnMut(Visit<'_>) -> bool) -> Result<ReplayReport, OpenError> {
+    let mut report = ReplayReport { next_sequence: first.max(taken.saturating_add(1)), clean: true, ..ReplayReport::default() };
     let mut files: Vec<_> = disk.list(dir).map_err(OpenError::io("list", dir))?.into_iter().filter_map(|e| Some((sequence_of(&e.name)?, e))).collect();
     files.sort_unstable_by_key(|(sequence, _)| *sequence);
     let last = files.last().map(|(sequence, _)| *sequence);
@@ -153,7 +154,7 @@ impl FileReplay<'_> {
         }
         for start in later {
             if let Some((signal, payload)) = frame_at(&rest, start, at, self.sequence) {
-                self.show(signal, payload, &mut damaged, visit);
+                self.show(at + start as u64, signal, payload, &mut damaged, visit);
             }
         }
         Ok(Ending::Damaged)
@@ -192,19 +193,19 @@ impl FileReplay<'_> {
             let start = (at - window_at) as usize;
             let Some((signal, payload)) = frame_at(&window, start, window_at, self.sequence) else { return Ok(at) };
             let len = payload.len();
-            self.show(signal, payload, damaged, visit);
+            self.show(at, signal, payload, damaged, visit);
             at += (FRAME_HEADER_BYTES + len) as u64;
         }
     }
 
-    fn show(&mut self, signal: u8, payload: &[u8], damaged: &mut bool, visit: &mut dyn FnMut(Visit<'_>) -> bool) {
+    fn show(&mut self, at: u64, signal: u8, payload: &[u8], damaged: &mut bool, visit: &mut dyn FnMut(Visit<'_>) -> bool) {
         if signal == SIGNAL_CONTROL {
             self.report.clean = Control::decode(payload) == Some(Control::CleanStop);
             return;
         }
         self.report.clean = false;
         self.report.frames += 1;
-        *damaged |= !visit(Visit::Frame(signal, payload));
+        *damaged |= !visit(Visit::Frame((self.sequence, at), signal, payload));
     }
 
     fn rest(&self, at: u64) -> io::Result<Vec<u8>> {

@@ -7,10 +7,10 @@ use watchfire_model::histogram::Histogram;
 use watchfire_model::windows::Window;
 
 use super::histograms;
-use super::ints;
 use super::values;
 use super::windows;
 use crate::encoding::{Input, put_signed, put_varint};
+use crate::ints;
 use crate::metrics::histogram;
 
 /// The most samples of a chunk, so that a look at one moment decodes little.

@@ -33,7 +33,7 @@ pub(crate) struct LabelIndex {
 
 impl LabelIndex {
     /// Lays the index of ascending label sets out.
-    pub(super) fn encode(series: &[Labels]) -> Vec<u8> {
+    pub(crate) fn encode(series: &[Labels]) -> Vec<u8> {
         let mut packed: Vec<u8> = Vec::new();
         let mut offsets = vec![0u32];
         type Places = (u32, u32, Vec<u32>);
@@ -79,7 +79,7 @@ impl LabelIndex {
         out
     }
 
-    pub(super) fn new(bytes: Vec<u8>) -> Option<LabelIndex> {
+    pub(crate) fn new(bytes: Vec<u8>) -> Option<LabelIndex> {
         let series = u32_at(&bytes, 0)? as usize;
         let names = u32_at(&bytes, 4)? as usize;
         let values = u32_at(&bytes, 8)? as usize;

@@ -6,7 +6,7 @@ mod chunk;
 mod footer;
 mod histograms;
 mod index;
-mod ints;
+
 mod opened;
 mod reader;
 mod values;
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use blocks::Blocks;
 pub(crate) use chunk::Piece;
 pub(crate) use footer::{Origin, Tier};
+pub(crate) use index::LabelIndex;
 pub(crate) use opened::Opened;
 pub(crate) use reader::{BlockCache, Loaded, Segment};
 pub(crate) use writer::SegmentWriter;

@@ -3,8 +3,8 @@
 use pco::ChunkConfig;
 use pco::standalone::{simple_compress, simple_decompress_into};
 
-use super::ints;
 use crate::encoding::{Input, put_double, put_varint};
+use crate::ints;
 
 const CONSTANT: u8 = 0;
 const DECIMAL: u8 = 1;

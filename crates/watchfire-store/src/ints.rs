@@ -24,7 +24,7 @@ enum Transform {
 const TRANSFORMS: [Transform; 4] = [Transform::Reference, Transform::DeltaReference, Transform::Delta, Transform::DeltaOfDelta];
 
 /// Appends at least one value.
-pub(super) fn encode(out: &mut Vec<u8>, values: &[i64]) {
+pub(crate) fn encode(out: &mut Vec<u8>, values: &[i64]) {
     let Some(first) = values.first().copied() else { return };
     let spread = values.iter().fold(0, |bits, v| bits | v.wrapping_sub(first));
     let shift = if spread == 0 { 0 } else { spread.trailing_zeros() };
@@ -66,7 +66,7 @@ fn residuals(transform: Transform, relative: &[i64]) -> (i64, Vec<u64>) {
 }
 
 /// Reads `count` values; `None` on nonsense.
-pub(super) fn decode(input: &mut Input<'_>, count: usize, out: &mut Vec<i64>) -> Option<()> {
+pub(crate) fn decode(input: &mut Input<'_>, count: usize, out: &mut Vec<i64>) -> Option<()> {
     out.clear();
     if count == 0 {
         return Some(());

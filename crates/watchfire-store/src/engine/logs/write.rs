@@ -1,0 +1,274 @@
+//! The way of log entries: judge each, put the accepted ones into records, which become frames of the log and, when it has them,
+//! pieces of the head. A batch whose log write fails leaves no trace.
+
+use watchfire_model::batch::Batch;
+use watchfire_model::labels::{Labels, LabelsBuilder};
+use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
+use watchfire_model::time::Timestamp;
+use watchfire_model::write::{Reason, Written};
+use zstd::bulk::Compressor;
+
+use crate::engine::{Engine, Shared, millis};
+use crate::logs::piece::{self, Piece, RecordWriter, entry_hash};
+use crate::logs::recent::Recent;
+use crate::logs::streams::{Stream, Streams};
+use crate::options::LogOptions;
+use crate::wal::{SIGNAL_LOGS, Wal};
+
+/// A frame is ended when its entries reach this size.
+const FRAME_BYTES: usize = 1 << 20;
+/// Records are compressed as fast as can be: they are read once, if ever.
+const RECORD_LEVEL: i32 = 1;
+const NANOS_PER_MILLI: i64 = 1_000_000;
+
+/// What writing logs needs; it belongs to the one writer.
+pub(crate) struct LogWriter {
+    pub(crate) streams: Streams,
+    pub(crate) recent: Recent,
+    compressor: Compressor<'static>,
+    /// The batch under way.
+    records: Vec<Piece>,
+    record: RecordWriter,
+    /// Its streams that the log did not define before, with whether they are new altogether.
+    defined: Vec<(Labels, bool)>,
+    /// Names that it moved from labels.
+    moved: Vec<String>,
+    /// How many hashes it noted.
+    noted: usize,
+}
+
+impl LogWriter {
+    pub(crate) fn new(options: &LogOptions, recent: Recent) -> std::io::Result<LogWriter> {
+        Ok(LogWriter {
+            streams: Streams::new(&options.moved_labels, options.label_values_max),
+            recent,
+            compressor: Compressor::new(RECORD_LEVEL)?,
+            records: Vec::new(),
+            record: RecordWriter::default(),
+            defined: Vec::new(),
+            moved: Vec::new(),
+            noted: 0,
+        })
+    }
+
+    /// Whether the batch under way has no accepted entries.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    fn end_record(&mut self) {
+        let record = std::mem::take(&mut self.record);
+        if !record.is_empty() {
+            self.records.push(record.finish());
+        }
+    }
+
+    /// Adds the frames of the batch to what the log writes next.
+    pub(crate) fn put_frames(&mut self, wal: &mut Wal) {
+        for record in &self.records {
+            wal.frame(SIGNAL_LOGS, |out| piece::encode(out, record, &mut self.compressor));
+        }
+    }
+    /// Adds a frame that lets entries of the epochs before be known when they come again.
+    pub(crate) fn put_recent(&mut self, wal: &mut Wal) -> bool {
+        let mut record = RecordWriter::default();
+        record.hashes(self.recent.all());
+        let some = self.recent.all().len() > 0;
+        if some {
+            wal.frame(SIGNAL_LOGS, |out| piece::encode(out, &record.finish(), &mut self.compressor));
+        }
+        some
+    }
+
+    /// Forgets the batch under way: its frames are not in the log.
+    pub(crate) fn undo(&mut self) {
+        self.records.clear();
+        self.recent.forget_last(std::mem::take(&mut self.noted));
+        for (labels, new) in self.defined.drain(..) {
+            if new { self.streams.remove(&labels) } else { self.streams.define(&labels, u64::MAX) }
+        }
+    }
+
+    /// The batch is in the log: gives its entries to the head.
+    pub(crate) fn show(&mut self, shared: &mut Shared, unit_bytes: usize) {
+        self.noted = 0;
+        self.defined.clear();
+        for name in self.moved.drain(..) {
+            shared.logs.head.note_moved(&name);
+        }
+        for record in self.records.drain(..) {
+            shared.logs.head.push(record, unit_bytes);
+        }
+    }
+}
+
+/// What entries may be.
+struct Limits<'a> {
+    options: &'a LogOptions,
+    latest: i64,
+    earliest: i64,
+    epoch: u64,
+    now: i64,
+}
+
+impl Engine {
+    /// Keeps the entries that are to be stored as records of the log.
+    pub(in crate::engine) fn judge_logs(&self, writer: &mut LogWriter, epoch: u64, batch: &Batch, written: &mut Written) {
+        writer.noted = 0;
+        writer.defined.clear();
+        writer.moved.clear();
+        let now = self.now();
+        let nanos = |ms: i64| ms.saturating_mul(NANOS_PER_MILLI);
+        let options = &self.options.logs;
+        let limits = Limits {
+            options,
+            latest: nanos(now.saturating_add(millis(self.options.future_max))),
+            earliest: options.retention.map_or(i64::MIN, |keep| nanos(now.saturating_sub(millis(keep)))),
+            epoch,
+            now,
+        };
+        batch.logs.iter().for_each(|stream| judge_stream(writer, &limits, stream, written));
+        writer.end_record();
+    }
+}
+
+fn judge_stream(writer: &mut LogWriter, limits: &Limits<'_>, stream: &StreamEntries, written: &mut Written) {
+    let (labels, moved) = match writer.streams.move_labels(&stream.labels, limits.now) {
+        Some((labels, moved)) => (labels, moved),
+        None => (stream.labels.clone(), Labels::empty()),
+    };
+    let mut known = writer.streams.used(&labels);
+    let refusal = match known {
+        Some(_) => None,
+        None if writer.streams.len() >= limits.options.streams_max => Some(Reason::StreamLimit),
+        None => refuse_labels(&labels, limits.options),
+    };
+    if let Some(reason) = refusal {
+        written.logs.reject(reason, stream.entries.len() as u64);
+        return give_example(written, reason, &labels, None);
+    }
+    for (name, _) in &moved {
+        if !writer.moved.iter().any(|known| known == name) {
+            writer.moved.push(name.to_owned());
+            writer.record.moved(name);
+        }
+    }
+    for entry in &stream.entries {
+        match judge_entry(entry, &moved, limits) {
+            Ok((line, metadata)) => keep(writer, limits.epoch, &labels, &mut known, (entry, line, &metadata), written),
+            Err(reason) => {
+                written.logs.reject(reason, 1);
+                give_example(written, reason, &labels, Some(entry.time));
+            }
+        }
+    }
+}
+
+fn refuse_labels(labels: &Labels, options: &LogOptions) -> Option<Reason> {
+    let mut count = 0;
+    for (name, value) in labels {
+        count += 1;
+        if name.is_empty() {
+            return Some(Reason::InvalidLabels);
+        }
+        if name.len() > options.name_bytes_max {
+            return Some(Reason::LabelNameLength);
+        }
+        if value.len() > options.label_value_bytes_max {
+            return Some(Reason::LabelValueLength);
+        }
+    }
+    (count > options.labels_max).then_some(Reason::LabelCount)
+}
+
+/// The line and the metadata as they are kept.
+fn judge_entry<'a>(entry: &'a LogEntry, moved: &Labels, limits: &Limits<'_>) -> Result<(&'a str, Labels), Reason> {
+    if entry.time.0 > limits.latest {
+        return Err(Reason::TooFarFuture);
+    }
+    if entry.time.0 < limits.earliest {
+        return Err(Reason::TooOld);
+    }
+    let most = limits.options.line_bytes_max;
+    if entry.line.len() > most && !limits.options.truncate_lines {
+        return Err(Reason::LineLength);
+    }
+    let end = (0..=most.min(entry.line.len())).rev().find(|at| entry.line.is_char_boundary(*at)).unwrap_or(0);
+    let metadata = join_metadata(&entry.metadata, moved);
+    if metadata.packed().len() > limits.options.metadata_bytes_max {
+        return Err(Reason::MetadataSize);
+    }
+    if entry.metadata.iter().any(|(name, _)| name.is_empty() || name.len() > limits.options.name_bytes_max) {
+        return Err(Reason::InvalidLabels);
+    }
+    Ok((entry.line.get(..end).unwrap_or(""), metadata))
+}
+
+/// The entry's own metadata, and the labels that were moved. Of one name the entry's own stays as it is, the label gets another.
+fn join_metadata(own: &Labels, moved: &Labels) -> Labels {
+    if moved.is_empty() {
+        return own.clone();
+    }
+    if own.is_empty() {
+        return moved.clone();
+    }
+    let mut joined = LabelsBuilder::from(own);
+    for (name, value) in moved {
+        match own.get(name) {
+            Some(same) if same == value => {}
+            Some(_) => {
+                joined.set(&format!("{name}_extracted"), value);
+            }
+            None => {
+                joined.set(name, value);
+            }
+        }
+    }
+    joined.build()
+}
+
+fn keep(
+    writer: &mut LogWriter,
+    epoch: u64,
+    labels: &Labels,
+    known: &mut Option<Stream>,
+    (entry, line, metadata): (&LogEntry, &str, &Labels),
+    written: &mut Written,
+) {
+    if !writer.recent.note(entry_hash(labels, entry.time.0, line, metadata.packed())) {
+        written.logs.duplicates += 1;
+        return;
+    }
+    writer.noted += 1;
+    let stream = match known {
+        Some(stream) => *stream,
+        None => {
+            written.logs.new_streams += 1;
+            writer.defined.push((labels.clone(), true));
+            *known.insert(writer.streams.add(labels.clone()))
+        }
+    };
+    if stream.defined_in != epoch {
+        if stream.defined_in != u64::MAX {
+            writer.defined.push((labels.clone(), false));
+        }
+        writer.record.stream(stream.number, labels);
+        writer.streams.define(labels, epoch);
+        if let Some(known) = known {
+            known.defined_in = epoch;
+        }
+    }
+    writer.record.entry(stream.number, labels, entry.time.0, line, metadata.packed());
+    written.logs.stored += 1;
+    written.logs.truncated += u64::from(line.len() < entry.line.len());
+    if writer.record.bytes() >= FRAME_BYTES {
+        writer.end_record();
+    }
+}
+
+fn give_example(written: &mut Written, reason: Reason, labels: &Labels, time: Option<Nanos>) {
+    if written.example.is_none() {
+        let at = time.map_or(String::new(), |time| format!(" at {}", Timestamp(time.millis()).rfc3339_millis()));
+        written.example = Some(format!("{reason}: {labels}{at}"));
+    }
+}

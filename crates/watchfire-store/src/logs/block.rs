@@ -1,0 +1,350 @@
+//! Blocks: about a mebibyte of entries of one stream or of many, in columns. Lines that are alike share a template, their values go
+//! into the columns of their keys. This file writes blocks, `unpack` reads them. Layout: `docs/formats/logs-segment.md`.
+
+use hashbrown::HashMap;
+use watchfire_model::labels::Labels;
+
+use super::bloom;
+use super::columns::{Column, Known, Packer};
+use super::split::{Slot, split};
+use super::tokens::{Longest, hash, join};
+use crate::encoding::{Input, put_signed, put_text, put_varint};
+use crate::ints;
+
+/// Blocks are made for reading soon and often.
+const BLOCK_LEVEL: i32 = 1;
+/// So many templates, and so many sets of names of metadata, are told apart in a block; the others stay whole.
+const TEMPLATES_MAX: usize = 255;
+/// No template is made when the block has more columns than this already.
+const COLUMNS_MAX: usize = 1000;
+/// A template is worth its room when so many lines have it, or one in so many.
+const LINES_MIN: u32 = 2;
+const LINES_SHARE: usize = 512;
+/// Where the level of an entry stands, as those who receive entries detect it.
+pub(crate) const LEVEL: &str = "detected_level";
+/// So many levels are counted apart.
+const LEVELS_MAX: usize = 16;
+
+/// An entry on its way into a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) time: i64,
+    pub(crate) line: &'a str,
+    /// Structured metadata, packed as labels are.
+    pub(crate) metadata: &'a str,
+}
+
+/// Bytes at the place of a block with their checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) len: u32,
+    pub(crate) crc: u32,
+}
+
+impl Part {
+    fn of(bytes: &[u8]) -> Part {
+        Part { len: bytes.len() as u32, crc: crc32fast::hash(bytes) }
+    }
+    pub(super) fn check(self, bytes: &[u8]) -> bool {
+        bytes.len() == self.len as usize && crc32fast::hash(bytes) == self.crc
+    }
+}
+
+/// What is known of a block without reading it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Info {
+    pub(crate) rows: u32,
+    /// Bytes of lines and metadata.
+    pub(crate) raw: u64,
+    pub(crate) min: i64,
+    pub(crate) max: i64,
+    /// The parts of a block, one behind the other.
+    pub(crate) filter: Part,
+    pub(crate) head: Part,
+    pub(crate) head_raw: u32,
+    pub(crate) columns: u32,
+    pub(crate) longest: Longest,
+    /// How many entries have which level; the rest has none.
+    pub(crate) levels: Vec<(String, u32)>,
+}
+
+impl Info {
+    /// Bytes of the whole block.
+    pub(crate) fn len(&self) -> usize {
+        self.filter.len as usize + self.head.len as usize + self.columns as usize
+    }
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let numbers = [u64::from(self.rows), self.raw, u64::from(self.filter.len), u64::from(self.head.len)];
+        numbers.iter().for_each(|n| put_varint(out, *n));
+        let numbers = [self.head_raw, self.columns, self.longest.run, self.longest.chain];
+        numbers.iter().for_each(|n| put_varint(out, u64::from(*n)));
+        put_signed(out, self.min);
+        put_signed(out, self.max);
+        out.extend_from_slice(&self.filter.crc.to_le_bytes());
+        out.extend_from_slice(&self.head.crc.to_le_bytes());
+        put_varint(out, self.levels.len() as u64);
+        for (level, count) in &self.levels {
+            put_text(out, level);
+            put_varint(out, u64::from(*count));
+        }
+    }
+    pub(super) fn decode(input: &mut Input<'_>) -> Option<Info> {
+        let number = |input: &mut Input<'_>| u32::try_from(input.varint()?).ok();
+        let (rows, raw) = (number(input)?, input.varint()?);
+        let mut filter = Part { len: number(input)?, crc: 0 };
+        let mut head = Part { len: number(input)?, crc: 0 };
+        let (head_raw, columns) = (number(input)?, number(input)?);
+        let longest = Longest { run: number(input)?, chain: number(input)? };
+        let (min, max) = (input.signed()?, input.signed()?);
+        (filter.crc, head.crc) = (input.u32()?, input.u32()?);
+        let mut levels = Vec::new();
+        for _ in 0..input.size().filter(|n| *n <= LEVELS_MAX)? {
+            levels.push((input.text()?.to_owned(), number(input)?));
+        }
+        Some(Info { rows, raw, min, max, filter, head, head_raw, columns, longest, levels })
+    }
+}
+
+/// A block's bytes and what is known of it.
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) info: Info,
+}
+
+/// Which template each row has, by its place.
+struct Templates<'a> {
+    encoded: Vec<u8>,
+    count: usize,
+    of_row: Vec<u8>,
+    columns: Columns<'a>,
+}
+
+#[derive(Default)]
+struct Columns<'a> {
+    all: Vec<Column<'a>>,
+    by_key: HashMap<(bool, &'a str), u32>,
+}
+
+impl<'a> Columns<'a> {
+    fn add(&mut self, metadata: bool, key: &'a str) -> u32 {
+        self.all.push(Column { key, metadata, values: Vec::new(), rows: Vec::new() });
+        self.all.len() as u32 - 1
+    }
+    fn of_key(&mut self, metadata: bool, key: &'a str) -> u32 {
+        match self.by_key.get(&(metadata, key)) {
+            Some(column) => *column,
+            None => {
+                let column = self.add(metadata, key);
+                self.by_key.insert((metadata, key), column);
+                column
+            }
+        }
+    }
+    fn push(&mut self, column: u32, row: usize, value: &'a str) {
+        if let Some(column) = self.all.get_mut(column as usize) {
+            column.values.push(value);
+            column.rows.push(row as u32);
+        }
+    }
+}
+
+/// Makes a block of entries, sorted by stream and time. There is at least one.
+pub(crate) fn encode(rows: &[Row<'_>]) -> std::io::Result<Encoded> {
+    let times: Vec<i64> = rows.iter().map(|r| r.time).collect();
+    let mut known = Known::default();
+    let lines = templates_of_lines(rows, &mut known);
+    let mut packer = Packer::new(BLOCK_LEVEL)?;
+    let mut head = Vec::new();
+    put_varint(&mut head, rows.len() as u64);
+    put_times(&mut head, &times);
+    put_templates(&mut head, &lines.encoded, lines.count, &lines.of_row, &mut packer);
+    let metadata = shapes_of_metadata(rows, lines.columns);
+    put_templates(&mut head, &metadata.encoded, metadata.count, &metadata.of_row, &mut packer);
+    put_varint(&mut head, metadata.columns.all.len() as u64);
+    for column in &metadata.columns.all {
+        packer.column(column, &times, &mut head, &mut known);
+    }
+    let mut bytes = bloom::build(known.hashes.iter().copied());
+    let filter = Part::of(&bytes);
+    let stored = packer.compress(&head).unwrap_or_else(|| head.clone());
+    bytes.extend_from_slice(&stored);
+    bytes.extend_from_slice(&packer.payload);
+    let info = Info {
+        rows: rows.len() as u32,
+        raw: rows.iter().map(|r| (r.line.len() + r.metadata.len()) as u64).sum(),
+        min: times.iter().copied().min().unwrap_or(0),
+        max: times.iter().copied().max().unwrap_or(0),
+        filter,
+        head: Part::of(&stored),
+        head_raw: head.len() as u32,
+        columns: packer.payload.len() as u32,
+        longest: known.longest,
+        levels: levels(rows),
+    };
+    Ok(Encoded { bytes, info })
+}
+
+/// Times in the largest unit that holds them all.
+fn put_times(head: &mut Vec<u8>, times: &[i64]) {
+    let exponent = [9u32, 6, 3].into_iter().find(|e| times.iter().all(|t| t % 10i64.pow(*e) == 0)).unwrap_or(0);
+    head.push(exponent as u8);
+    let units: Vec<i64> = times.iter().map(|t| t / 10i64.pow(exponent)).collect();
+    ints::encode(head, &units);
+}
+
+fn put_templates(head: &mut Vec<u8>, encoded: &[u8], count: usize, of_row: &[u8], packer: &mut Packer) {
+    put_varint(head, count as u64);
+    head.extend_from_slice(encoded);
+    if count > 1 {
+        packer.put(of_row, head);
+    }
+}
+
+/// The values of all lines, one behind the other, with what tells templates apart.
+struct Splits {
+    slots: Vec<Slot>,
+    /// For each row: where its slots end, and the hash of what is between them.
+    rows: Vec<(usize, u64)>,
+    counts: HashMap<u64, u32>,
+}
+
+impl Splits {
+    fn new(rows: &[Row<'_>]) -> Splits {
+        let mut splits = Splits { slots: Vec::new(), rows: Vec::with_capacity(rows.len()), counts: HashMap::new() };
+        let mut slots = Vec::new();
+        for row in rows {
+            split(row.line, &mut slots);
+            let hash = gaps(row.line, &slots).fold(slots.len() as u64, |state, gap| join(state, hash(gap.as_bytes())));
+            splits.slots.extend_from_slice(&slots);
+            splits.rows.push((splits.slots.len(), hash));
+            *splits.counts.entry(hash).or_default() += 1;
+        }
+        splits
+    }
+}
+
+/// What is between the values.
+fn gaps<'a>(line: &'a str, slots: &[Slot]) -> impl Iterator<Item = &'a str> {
+    let ends = slots.iter().map(|s| s.from).chain([line.len()]);
+    let begins = [0].into_iter().chain(slots.iter().map(|s| s.to));
+    begins.zip(ends).map(|(from, to)| line.get(from..to).unwrap_or(""))
+}
+
+struct Template<'a> {
+    line: &'a str,
+    slots: Vec<Slot>,
+    columns: Vec<u32>,
+    number: u8,
+}
+
+impl Template<'_> {
+    fn fits(&self, line: &str, slots: &[Slot]) -> bool {
+        self.slots.len() == slots.len() && gaps(self.line, &self.slots).eq(gaps(line, slots))
+    }
+}
+
+fn templates_of_lines<'a>(rows: &[Row<'a>], known: &mut Known) -> Templates<'a> {
+    let splits = Splits::new(rows);
+    let least = LINES_MIN.max((rows.len() / LINES_SHARE) as u32);
+    let mut out = Templates { encoded: Vec::new(), count: 0, of_row: Vec::with_capacity(rows.len()), columns: Columns::default() };
+    let mut by_hash: HashMap<u64, Template<'a>> = HashMap::new();
+    let mut whole: Option<(u8, u32)> = None;
+    let mut from = 0;
+    for (at, (row, (to, hash))) in rows.iter().zip(&splits.rows).enumerate() {
+        let slots = &splits.slots[std::mem::replace(&mut from, *to)..*to];
+        let often = splits.counts.get(hash).is_some_and(|count| *count >= least);
+        // One place is left for lines that stay whole.
+        let room = out.count < TEMPLATES_MAX - 1 && out.columns.all.len() < COLUMNS_MAX;
+        if often && room && !by_hash.contains_key(hash) {
+            by_hash.insert(*hash, new_template(row.line, slots, &mut out, known));
+        }
+        match by_hash.get(hash).filter(|template| template.fits(row.line, slots)) {
+            Some(template) => {
+                out.of_row.push(template.number);
+                for (slot, column) in slots.iter().zip(&template.columns) {
+                    out.columns.push(*column, at, row.line.get(slot.from..slot.to).unwrap_or(""));
+                }
+            }
+            None => {
+                let (number, column) = *whole.get_or_insert_with(|| whole_lines(&mut out));
+                out.of_row.push(number);
+                out.columns.push(column, at, row.line);
+            }
+        }
+    }
+    out
+}
+
+fn new_template<'a>(line: &'a str, slots: &[Slot], out: &mut Templates<'a>, known: &mut Known) -> Template<'a> {
+    let column = |slot: &Slot| match slot.key {
+        (0, 0) => out.columns.add(false, ""),
+        (from, to) => out.columns.of_key(false, line.get(from..to).unwrap_or("")),
+    };
+    let columns: Vec<u32> = slots.iter().map(column).collect();
+    put_template(&mut out.encoded, gaps(line, slots), &columns);
+    gaps(line, slots).for_each(|gap| known.add_text(gap.as_bytes()));
+    out.count += 1;
+    Template { line, slots: slots.to_vec(), columns, number: (out.count - 1) as u8 }
+}
+
+/// The template of lines that are one value.
+fn whole_lines(out: &mut Templates<'_>) -> (u8, u32) {
+    let column = out.columns.add(false, "");
+    put_template(&mut out.encoded, ["", ""].into_iter(), &[column]);
+    out.count += 1;
+    ((out.count - 1) as u8, column)
+}
+
+fn put_template<'g>(encoded: &mut Vec<u8>, gaps: impl Iterator<Item = &'g str>, columns: &[u32]) {
+    put_varint(encoded, columns.len() as u64);
+    columns.iter().for_each(|column| put_varint(encoded, u64::from(*column)));
+    gaps.for_each(|gap| put_text(encoded, gap));
+}
+
+/// Adds the columns of structured metadata behind those of lines. A shape is a set of names; what has none of the first is packed
+/// into a column without a name.
+fn shapes_of_metadata<'a>(rows: &[Row<'a>], columns: Columns<'a>) -> Templates<'a> {
+    let mut out = Templates { encoded: Vec::new(), count: 0, of_row: Vec::with_capacity(rows.len()), columns };
+    let mut by_names: HashMap<Vec<&str>, (u8, Vec<u32>)> = HashMap::new();
+    let mut names = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        names.clear();
+        names.extend(Labels::iter_packed(row.metadata).map(|(name, _)| name));
+        if !by_names.contains_key(&names) {
+            let room = by_names.len() < TEMPLATES_MAX - 1 && out.columns.all.len() < COLUMNS_MAX;
+            if !room {
+                names = vec![""];
+            }
+            if !by_names.contains_key(&names) {
+                let columns: Vec<u32> = names.iter().map(|name| out.columns.of_key(true, name)).collect();
+                put_varint(&mut out.encoded, columns.len() as u64);
+                columns.iter().for_each(|column| put_varint(&mut out.encoded, u64::from(*column)));
+                by_names.insert(names.clone(), (out.count as u8, columns));
+                out.count += 1;
+            }
+        }
+        let Some((number, columns)) = by_names.get(&names) else { continue };
+        out.of_row.push(*number);
+        if let ([""], [column]) = (&names[..], &columns[..]) {
+            out.columns.push(*column, at, row.metadata);
+            continue;
+        }
+        for ((_, value), column) in Labels::iter_packed(row.metadata).zip(columns) {
+            out.columns.push(*column, at, value);
+        }
+    }
+    out
+}
+
+fn levels(rows: &[Row<'_>]) -> Vec<(String, u32)> {
+    let mut counts: Vec<(&str, u32)> = Vec::new();
+    for row in rows {
+        let Some((_, level)) = Labels::iter_packed(row.metadata).find(|(name, _)| *name == LEVEL) else { continue };
+        match counts.iter().position(|(known, _)| *known == level) {
+            Some(at) => counts[at].1 += 1,
+            None if counts.len() < LEVELS_MAX => counts.push((level, 1)),
+            None => {}
+        }
+    }
+    counts.into_iter().map(|(level, count)| (level.to_owned(), count)).collect()
+}

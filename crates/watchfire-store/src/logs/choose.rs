@@ -1,0 +1,108 @@
+//! What a selection wants: which streams, which of their entries, and which blocks cannot have any of them. A name that a stream does
+//! not have as a label is looked for in the structured metadata of its entries.
+
+use hashbrown::HashMap;
+use memchr::memmem::Finder;
+use watchfire_model::labels::Labels;
+use watchfire_model::logs::LogSelection;
+use watchfire_model::matcher::Matcher;
+
+use super::head::StreamRows;
+use super::segment::{Footer, Index};
+use super::tokens::{Needle, pair_hash};
+use crate::metrics::postings;
+
+/// A stream that is wanted, as far as the matchers in `checks` hold for the metadata of an entry.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) labels: Labels,
+    pub(super) checks: Vec<usize>,
+}
+
+/// A selection, ready to be asked.
+pub(super) struct Query<'a> {
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) matchers: &'a [Matcher],
+    pub(super) needles: Vec<Needle>,
+    finders: Vec<Finder<'a>>,
+    pairs: Vec<u64>,
+}
+
+impl<'a> Query<'a> {
+    pub(super) fn new(selection: &'a LogSelection) -> Query<'a> {
+        let texts = || selection.contains.iter().filter(|text| !text.is_empty());
+        Query {
+            start: selection.start.0,
+            end: selection.end.0,
+            matchers: &selection.matchers,
+            needles: texts().map(|text| Needle::new(text)).collect(),
+            finders: texts().map(|text| Finder::new(text.as_bytes())).collect(),
+            pairs: selection.metadata.iter().map(|(name, value)| pair_hash(name, value)).collect(),
+        }
+    }
+
+    pub(super) fn is_in_range(&self, time: i64) -> bool {
+        time >= self.start && time < self.end
+    }
+    pub(super) fn overlaps(&self, min: i64, max: i64) -> bool {
+        min < self.end && max >= self.start
+    }
+
+    /// Whether a stream is wanted; `may_have` says whether entries may have a name in their metadata.
+    pub(super) fn stream(&self, labels: &Labels, may_have: impl Fn(&str) -> bool) -> Option<Wanted> {
+        let mut checks = Vec::new();
+        for (at, matcher) in self.matchers.iter().enumerate() {
+            match labels.get(&matcher.name) {
+                Some(value) if matcher.matches_value(value) => {}
+                Some(_) => return None,
+                None if may_have(&matcher.name) => checks.push(at),
+                None if matcher.matches_empty() => {}
+                None => return None,
+            }
+        }
+        Some(Wanted { labels: labels.clone(), checks })
+    }
+
+    /// The wanted streams of a segment, by their numbers.
+    pub(super) fn streams_of(&self, index: &Index, footer: &Footer) -> HashMap<u32, Wanted> {
+        // Labels alone decide about names that no entry has.
+        let decided: Vec<Matcher> = self.matchers.iter().filter(|m| !footer.may_have_name(&m.name)).cloned().collect();
+        let chosen = postings::select(&index.labels, &decided);
+        let wanted = |number: u32| {
+            let labels = Labels::unpack(index.labels.packed(number))?;
+            Some((number, self.stream(&labels, |name| footer.may_have_name(name))?))
+        };
+        chosen.into_iter().filter_map(wanted).collect()
+    }
+
+    /// The runs of a block: how many rows, and whose they are if they are wanted. `None` when none is.
+    pub(super) fn runs<S>(&self, streams: &[StreamRows<S>], wanted: impl Fn(&S) -> Option<Wanted>) -> Option<Vec<(u32, Option<Wanted>)>> {
+        let runs: Vec<_> = streams.iter().map(|member| (member.rows, wanted(&member.stream))).collect();
+        runs.iter().any(|(_, wanted)| wanted.is_some()).then_some(runs)
+    }
+
+    /// The pairs of metadata that every wanted entry of a block has.
+    pub(super) fn pairs(&self, runs: &[(u32, Option<Wanted>)]) -> Vec<u64> {
+        let mut pairs = self.pairs.clone();
+        for (at, matcher) in self.matchers.iter().enumerate() {
+            let everywhere = runs.iter().filter_map(|(_, wanted)| wanted.as_ref()).all(|wanted| wanted.checks.contains(&at));
+            if let (true, Some([value])) = (everywhere && !matcher.matches_empty(), matcher.value_set()) {
+                pairs.push(pair_hash(&matcher.name, value));
+            }
+        }
+        pairs
+    }
+
+    /// Whether an entry's metadata satisfy the matchers that its stream's labels have left open.
+    pub(super) fn checks_hold(&self, checks: &[usize], metadata: &str) -> bool {
+        checks.iter().filter_map(|at| self.matchers.get(*at)).all(|matcher| {
+            let value = Labels::iter_packed(metadata).find(|(name, _)| *name == matcher.name).map_or("", |(_, value)| value);
+            matcher.matches_value(value)
+        })
+    }
+    /// Whether a line has all texts.
+    pub(super) fn line_has_all(&self, line: &[u8]) -> bool {
+        self.finders.iter().all(|finder| finder.find(line).is_some())
+    }
+}

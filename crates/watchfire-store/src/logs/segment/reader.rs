@@ -1,0 +1,196 @@
+//! Reads segments of logs. Opening reads only the footer; the index is loaded when a query needs it, and dropped again under pressure.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
+use super::{INDEX_BYTES_MAX, SegmentError};
+use crate::encoding::Input;
+use crate::file::{Disk, File};
+use crate::logs::block::Info;
+use crate::logs::head::StreamRows;
+use crate::metrics::segment::LabelIndex;
+
+/// A finished segment. The file of a doomed segment vanishes when its last user lets go.
+pub(crate) struct LogSegment {
+    disk: Arc<dyn Disk>,
+    pub(crate) path: PathBuf,
+    pub(crate) id: u64,
+    pub(crate) bytes: u64,
+    pub(crate) footer: Footer,
+    loaded: Mutex<Option<Arc<Index>>>,
+    /// When the index was last asked for, on whatever clock the asker counts.
+    pub(crate) used: AtomicU64,
+    /// The index cannot be read: the file belongs into quarantine.
+    pub(crate) damaged: AtomicBool,
+    /// A block of it cannot be read.
+    pub(crate) lost_blocks: AtomicBool,
+    doomed: AtomicBool,
+}
+
+/// A block as the index tells it.
+pub(crate) struct Stored {
+    pub(crate) offset: u64,
+    pub(crate) info: Info,
+    /// In the order in which their rows stand in the block.
+    pub(crate) streams: Vec<StreamRows<u32>>,
+}
+
+/// A segment's index and open file.
+pub(crate) struct Index {
+    file: Arc<dyn File>,
+    pub(crate) labels: LabelIndex,
+    pub(crate) blocks: Vec<Stored>,
+    memory: usize,
+}
+
+impl Index {
+    /// Reads bytes of a block; `None` when they are beyond the file.
+    pub(crate) fn read(&self, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = vec![0; len];
+        match self.file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl LogSegment {
+    pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path, id: u64) -> Result<LogSegment, SegmentError> {
+        let file = disk.open(path)?;
+        let bytes = file.len()?;
+        let footer_end = bytes.checked_sub(TAIL_BYTES as u64).filter(|end| *end >= HEADER_BYTES as u64).ok_or(SegmentError::Damaged("length"))?;
+        let (mut head, mut tail) = ([0; HEADER_BYTES], [0; TAIL_BYTES]);
+        file.read_exact_at(&mut head, 0)?;
+        file.read_exact_at(&mut tail, footer_end)?;
+        let tail = Tail::decode(&tail, &head)?;
+        if tail.offset.checked_add(u64::from(tail.len)) != Some(footer_end) {
+            return Err(SegmentError::Damaged("footer place"));
+        }
+        let mut footer = vec![0; tail.len as usize];
+        file.read_exact_at(&mut footer, tail.offset)?;
+        if crc32fast::hash(&footer) != tail.crc {
+            return Err(SegmentError::Damaged("footer"));
+        }
+        let footer = Footer::decode(&footer).ok_or(SegmentError::Damaged("footer"))?;
+        Ok(LogSegment {
+            disk,
+            path: path.to_owned(),
+            id,
+            bytes,
+            footer,
+            loaded: Mutex::new(None),
+            used: AtomicU64::new(0),
+            damaged: AtomicBool::new(false),
+            lost_blocks: AtomicBool::new(false),
+            doomed: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether it has entries with `start <= time < end`.
+    pub(crate) fn overlaps(&self, start: i64, end: i64) -> bool {
+        self.footer.min < end && self.footer.max >= start
+    }
+
+    /// The index, from memory or from the file. `None` when it is damaged; then the segment says so from now on.
+    pub(crate) fn index(&self, now: u64) -> io::Result<Option<Arc<Index>>> {
+        self.used.store(now, Ordering::Relaxed);
+        if self.damaged.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut slot = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*slot {
+            return Ok(Some(index.clone()));
+        }
+        match self.read_index() {
+            Ok(index) => Ok(Some(slot.insert(Arc::new(index)).clone())),
+            Err(SegmentError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            Err(error) => {
+                tracing::error!(file = %self.path.display(), %error, "a segment's index cannot be read; its entries are missing from answers");
+                self.damaged.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+        }
+    }
+
+    fn read_index(&self) -> Result<Index, SegmentError> {
+        let file = self.disk.open(&self.path)?;
+        let labels = read_section(&*file, self.footer.labels)?;
+        let raw = read_section(&*file, self.footer.index)?;
+        let memory = labels.len() + 3 * raw.len();
+        let labels = LabelIndex::new(labels).ok_or(SegmentError::Damaged("label index"))?;
+        let blocks = decode_index(&mut Input::new(&raw), labels.len()).ok_or(SegmentError::Damaged("block index"))?;
+        Ok(Index { file, labels, blocks, memory })
+    }
+
+    /// Bytes of the loaded index.
+    pub(crate) fn index_memory(&self) -> usize {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |index| index.memory)
+    }
+    /// Lets the loaded index go.
+    pub(crate) fn unload(&self) {
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+    /// Notes a block that cannot be read.
+    pub(crate) fn lose_block(&self) {
+        if !self.lost_blocks.swap(true, Ordering::Relaxed) {
+            tracing::error!(file = %self.path.display(), "a block of a segment is damaged; its entries are missing from answers");
+        }
+    }
+    /// Removes the file when the last user lets go. After a crash before that, `replaces` or retention finds it again.
+    pub(crate) fn doom(&self) {
+        self.doomed.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for LogSegment {
+    fn drop(&mut self) {
+        if self.doomed.load(Ordering::Acquire)
+            && let Err(error) = self.disk.remove(&self.path)
+        {
+            tracing::warn!(%error, file = %self.path.display(), "cannot remove a segment");
+        }
+    }
+}
+
+fn decode_index(input: &mut Input<'_>, streams: usize) -> Option<Vec<Stored>> {
+    let count = input.size().filter(|count| *count <= input.remaining())?;
+    let mut blocks = Vec::with_capacity(count);
+    let mut offset = HEADER_BYTES as u64;
+    for _ in 0..count {
+        let info = Info::decode(input)?;
+        let members = input.size().filter(|count| *count <= input.remaining())?;
+        let mut of_block = Vec::with_capacity(members);
+        let (mut number, mut rows) = (0i64, 0u32);
+        for _ in 0..members {
+            number = number.checked_add(input.signed()?)?;
+            let stream = u32::try_from(number).ok().filter(|n| (*n as usize) < streams)?;
+            let member = StreamRows { stream, rows: u32::try_from(input.varint()?).ok()?, bytes: input.varint()? };
+            rows = rows.checked_add(member.rows)?;
+            of_block.push(member);
+        }
+        if rows != info.rows {
+            return None;
+        }
+        let at = offset;
+        offset = offset.checked_add(info.len() as u64)?;
+        blocks.push(Stored { offset: at, info, streams: of_block });
+    }
+    Some(blocks)
+}
+
+fn read_section(file: &dyn File, section: Section) -> Result<Vec<u8>, SegmentError> {
+    if section.raw > INDEX_BYTES_MAX || file.len()? < section.offset.saturating_add(u64::from(section.stored)) {
+        return Err(SegmentError::Damaged("section"));
+    }
+    let mut stored = vec![0; section.stored as usize];
+    file.read_exact_at(&mut stored, section.offset)?;
+    if crc32fast::hash(&stored) != section.crc {
+        return Err(SegmentError::Damaged("checksum"));
+    }
+    let raw = zstd::bulk::decompress(&stored, section.raw as usize).map_err(|_| SegmentError::Damaged("compression"))?;
+    if raw.len() == section.raw as usize { Ok(raw) } else { Err(SegmentError::Damaged("length")) }
+}
