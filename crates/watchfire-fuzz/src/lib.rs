@@ -2,6 +2,7 @@
 //! wrappers in `fuzz/` run them under libFuzzer (`make fuzz`); the tests here run the committed corpora and changes of them.
 //! Not for the product. To add one: a function and a line in [`TARGETS`], a wrapper in `fuzz/fuzz_targets/`, some inputs.
 
+mod logs;
 mod promql;
 
 use std::sync::Arc;
@@ -21,8 +22,9 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("promql", promql::promql),
+    ("logql", logs::logql),
     ("exposition_text", exposition_text),
     ("openmetrics", openmetrics),
     ("exposition_proto", exposition_proto),

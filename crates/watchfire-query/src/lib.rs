@@ -1,3 +1,4 @@
-//! Query languages over any `Source`: PromQL today. It never knows where the data are, and it is synchronous.
+//! Query languages over any source: PromQL over metrics, LogQL over logs. It never knows where the data are, and it is synchronous.
 
+pub mod logql;
 pub mod promql;

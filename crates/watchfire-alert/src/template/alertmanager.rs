@@ -6,10 +6,8 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use watchfire_model::time::SharedClock;
 
-use super::functions::{Functions, Kind, text};
 use super::prometheus::{expression, humanize_duration, to_float};
-use super::time::GoTime;
-use super::value::{Map, MapKind, Value};
+use watchfire_template::{Functions, GoTime, Kind, Map, MapKind, Value, text};
 
 /// The functions that notification templates may call.
 pub fn notification_functions(clock: SharedClock) -> Functions {

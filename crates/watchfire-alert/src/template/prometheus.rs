@@ -7,12 +7,7 @@ use regex::Regex;
 use watchfire_model::labels::Labels;
 use watchfire_model::time::SharedClock;
 
-use super::exec::Form;
-use super::functions::{Functions, Kind, query_escape, text};
-use super::print::{four, print};
-use super::time::GoTime;
-use super::value::{List, MapKind, Value};
-use super::{TemplateError, Templates};
+use watchfire_template::{Form, Functions, GoTime, Kind, List, MapKind, TemplateError, Templates, Value, field as get, four, print, query_escape, text};
 
 /// One sample of an answer to `query`.
 #[derive(Clone, Debug)]
@@ -64,7 +59,7 @@ fn texts(all: &mut Functions) {
     all.add("urlQueryEscape", &[Kind::Text], |a| Ok(Value::text(query_escape(text(a, 0)))));
     all.add_variadic("args", &[], Kind::Any, |a| {
         let entries = a.iter().enumerate().map(|(n, value)| (format!("arg{n}"), value.clone())).collect();
-        Ok(Value::Map(Arc::new(super::value::Map { entries, kind: MapKind::Any })))
+        Ok(Value::Map(Arc::new(watchfire_template::Map { entries, kind: MapKind::Any })))
     });
 }
 
@@ -236,7 +231,7 @@ fn sample(sample: QuerySample) -> Value {
 }
 
 fn field(value: &Value, name: &str) -> Option<Value> {
-    super::methods::get(value, name, &[])?.ok()
+    get(value, name, &[])?.ok()
 }
 
 fn label_of(value: &Value, name: &str) -> String {

@@ -46,6 +46,10 @@ pub struct Expr {
     pub(super) root: Arc<Node>,
 }
 impl Expr {
+    /// An expression that was made without a text; its text is how it is printed.
+    pub(crate) fn made(root: Node) -> Expr {
+        Expr { text: root.to_string().into(), root: Arc::new(root) }
+    }
     /// The text it was parsed from.
     pub fn text(&self) -> &str {
         &self.text
@@ -229,6 +233,13 @@ pub struct Binary {
     pub(super) op_start: usize,
 }
 
+impl Binary {
+    /// An operation that stands in no text.
+    pub(crate) fn made(op: BinaryOp, lhs: Box<Node>, rhs: Box<Node>, return_bool: bool, matching: Matching) -> Binary {
+        Binary { op, lhs, rhs, return_bool, matching, op_start: 0 }
+    }
+}
+
 /// Unary plus or minus.
 #[derive(Clone, Debug)]
 pub struct Unary {
@@ -339,7 +350,7 @@ impl AggregateOp {
 }
 
 impl Node {
-    pub(super) fn new(kind: NodeKind, start: usize, end: usize) -> Node {
+    pub(crate) fn new(kind: NodeKind, start: usize, end: usize) -> Node {
         let mut node = Node { kind, start, end, height: 0 };
         let mut height = 0;
         node.each_child(&mut |child| height = height.max(child.height));

@@ -33,11 +33,13 @@ pub struct Engine {
     /// Whether names of metrics that a computation has changed go at the end of the query instead of at once
     /// (`promql-delayed-name-removal` of Prometheus): until then they tell series apart.
     pub delayed_name_removal: bool,
+    /// Whether a division by zero gives NaN, as in LogQL, and not what floats give.
+    pub zero_division_is_nan: bool,
 }
 impl Default for Engine {
     /// 5 minutes and 1 minute, and names go at the end.
     fn default() -> Engine {
-        Engine { lookback: Duration::from_secs(300), default_step: Duration::from_secs(60), delayed_name_removal: true }
+        Engine { lookback: Duration::from_secs(300), default_step: Duration::from_secs(60), delayed_name_removal: true, zero_division_is_nan: false }
     }
 }
 
@@ -193,6 +195,7 @@ impl Engine {
             kept: OnceCell::new(),
             notes: Annotations::new(text),
             names: if self.delayed_name_removal { Names::DroppedAtEnd } else { Names::DroppedAtOnce },
+            zero_division_is_nan: self.zero_division_is_nan,
             lookback: millis(self.lookback),
             default_step: millis(self.default_step),
             query_start: span.0.0,

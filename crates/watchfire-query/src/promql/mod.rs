@@ -26,6 +26,10 @@ mod kept_tests;
 #[cfg(test)]
 mod tests;
 
+/// What LogQL computes in the same way.
+pub(crate) mod numeric {
+    pub(crate) use super::eval::{Mean, Variance, counter_rate, quantile};
+}
 pub use ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Duration, Expr, Extension, Matching, MatrixSelector, Node, NodeKind, Subquery, Unary,
     ValueType, VectorSelector,

@@ -212,22 +212,22 @@ fn replace(best: &mut f64, value: f64, better: bool) {
 
 /// Welford's variance of a population.
 #[derive(Clone, Copy)]
-struct Variance {
+pub(crate) struct Variance {
     count: f64,
     mean: f64,
     squares: f64,
 }
 impl Variance {
-    fn starting(at: f64) -> Variance {
+    pub(crate) fn starting(at: f64) -> Variance {
         Variance { count: 1.0, mean: at, squares: if at.is_finite() { 0.0 } else { f64::NAN } }
     }
-    fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         self.count += 1.0;
         let difference = value - self.mean;
         self.mean += difference / self.count;
         self.squares += difference * (value - self.mean);
     }
-    fn value(&self) -> f64 {
+    pub(crate) fn value(&self) -> f64 {
         self.squares / self.count
     }
 }

@@ -7,7 +7,7 @@ use watchfire_model::sample::{is_stale, stale_nan};
 use super::super::ast::{Binary, BinaryOp, Matching, Node};
 use super::super::error::QueryError;
 use super::column::keep;
-use super::math::{arithmetic, compares};
+use super::math::{arithmetic_of, compares};
 use super::native::{Operand, apply};
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Numbers, Output};
 
@@ -35,7 +35,8 @@ impl Evaluator<'_> {
         if op.is_trim() || op.is_set() {
             return Err(QueryError::Execution(format!("operator \"{}\" not allowed for Scalar operations", op.symbol())));
         }
-        let compute = |a: f64, b: f64| if op.is_comparison() { f64::from(u8::from(compares(op, a, b))) } else { arithmetic(op, a, b) };
+        let zero = self.zero_division_is_nan;
+        let compute = |a: f64, b: f64| if op.is_comparison() { f64::from(u8::from(compares(op, a, b))) } else { arithmetic_of(zero, op, a, b) };
         match (a, b) {
             (Numbers::Same(a), Numbers::Same(b)) => Ok(Numbers::Same(compute(a, b))),
             (a, b) => Numbers::computed(self.budget, grid.count, |i| compute(a.at(i), b.at(i))),
@@ -63,7 +64,7 @@ impl Evaluator<'_> {
             for (i, value) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_stale(**v)) {
                 let (a, b) = if swapped { (numbers.at(i), *value) } else { (*value, numbers.at(i)) };
                 *value = if !op.is_comparison() {
-                    arithmetic(op, a, b)
+                    arithmetic_of(self.zero_division_is_nan, op, a, b)
                 } else if binary.return_bool {
                     f64::from(u8::from(compares(op, a, b)))
                 } else if compares(op, a, b) {

@@ -13,7 +13,7 @@ use super::super::error::QueryError;
 use super::aggregate::any_present;
 use super::binary::signature;
 use super::column::{Growth, keep, without_metadata};
-use super::math::{arithmetic, compares};
+use super::math::{arithmetic_of, compares};
 use super::native::{Applied, Note, Operand, Sampled, apply};
 use super::{Column, Columns, Evaluated, Evaluator, Grid, Names};
 
@@ -59,7 +59,17 @@ impl Evaluator<'_> {
     pub(super) fn matched(&mut self, node: &Node, binary: &Binary, left: Columns, right: Columns, grid: Grid) -> Evaluated<Columns> {
         let swapped = binary.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let mut job = Job { binary, swapped, many: &many, one: &one, grid, budget: self.budget, names: self.names, said: BTreeMap::new() };
+        let mut job = Job {
+            binary,
+            swapped,
+            many: &many,
+            one: &one,
+            grid,
+            budget: self.budget,
+            names: self.names,
+            zero: self.zero_division_is_nan,
+            said: BTreeMap::new(),
+        };
         let pairings = job.pairings();
         let mut output = self.no_columns();
         for (signature, pairing) in &pairings {
@@ -87,6 +97,7 @@ struct Job<'a> {
     grid: Grid,
     budget: &'a Budget,
     names: Names,
+    zero: bool,
     /// The last remark at each step, with the position of the series of the many side that caused it.
     said: BTreeMap<usize, (usize, Note)>,
 }
@@ -210,7 +221,7 @@ impl Job<'_> {
         let (a, b) = if self.swapped { (one, many) } else { (many, one) };
         match (a, b) {
             (Operand::Float(x), Operand::Float(y)) if op.is_comparison() => Some(self.compared(a, compares(op, x, y))),
-            (Operand::Float(x), Operand::Float(y)) if !op.is_trim() => Some(Outcome::Value(arithmetic(op, x, y))),
+            (Operand::Float(x), Operand::Float(y)) if !op.is_trim() => Some(Outcome::Value(arithmetic_of(self.zero, op, x, y))),
             _ => self.compute_native(a, b, said_by),
         }
     }

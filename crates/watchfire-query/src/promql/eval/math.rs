@@ -43,6 +43,11 @@ pub(super) fn arithmetic(op: BinaryOp, a: f64, b: f64) -> f64 {
     }
 }
 
+/// The same in LogQL, where a division by zero gives NaN whatever is divided.
+pub(super) fn arithmetic_of(zero_division_is_nan: bool, op: BinaryOp, a: f64, b: f64) -> f64 {
+    if zero_division_is_nan && b == 0.0 && matches!(op, BinaryOp::Div | BinaryOp::Mod) { f64::NAN } else { arithmetic(op, a, b) }
+}
+
 /// Whether a comparison holds.
 pub(super) fn compares(op: BinaryOp, a: f64, b: f64) -> bool {
     match op {

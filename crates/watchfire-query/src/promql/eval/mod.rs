@@ -31,6 +31,10 @@ use super::ast::{Node, NodeKind, Unary};
 use super::error::QueryError;
 use super::functions::Code;
 
+pub(crate) use aggregate::Variance;
+pub(crate) use rate::counter_rate;
+pub(crate) use sum::{Mean, quantile};
+
 pub(super) use call::{
     absent, absent_over_time, clamp, clamp_max, clamp_min, max_of, min_of, pi, query_end, query_range, query_start, query_step, round, scalar, start_timestamp,
     time, timestamp, vector,
@@ -86,6 +90,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) kept: OnceCell<Vec<Kept>>,
     pub(super) notes: Annotations,
     pub(super) names: Names,
+    /// LogQL's division.
+    pub(super) zero_division_is_nan: bool,
     pub(super) lookback: i64,
     pub(super) default_step: i64,
     pub(super) query_start: i64,

@@ -69,6 +69,10 @@ pub(super) fn extrapolation(observed: &Change, start: i64, end: i64) -> f64 {
     factor
 }
 
+/// The rate of a counter whose samples lie in a window, in milliseconds; none of fewer than two.
+pub(crate) fn counter_rate(times: &[i64], values: &[f64], start: i64, end: i64) -> Option<f64> {
+    rate(&Window { times, values, histograms: &[], start, end, time: end, params: [0.0; 2], extension: None, rises: false })
+}
 pub(in crate::promql) fn rate(w: &Window<'_>) -> Option<f64> {
     extrapolated(w, true, true)
 }

@@ -4,17 +4,17 @@ pub(super) use watchfire_model::sum::Compensated;
 
 /// A running mean: the sum divided at the end, or, once the sum would overflow, a mean corrected value by value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mean {
+pub(crate) struct Mean {
     total: Compensated,
     count: f64,
     incremental: bool,
 }
 impl Mean {
-    pub(super) fn starting(at: f64) -> Mean {
+    pub(crate) fn starting(at: f64) -> Mean {
         Mean { total: Compensated::starting(at), count: 1.0, incremental: false }
     }
     #[inline]
-    pub(super) fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         self.count += 1.0;
         if !self.incremental {
             let mut next = self.total;
@@ -31,13 +31,13 @@ impl Mean {
         self.total = Compensated { sum: share * self.total.sum, lost: share * self.total.lost };
         self.total.add(value / self.count);
     }
-    pub(super) fn value(&self) -> f64 {
+    pub(crate) fn value(&self) -> f64 {
         if self.incremental { self.total.plain() } else { self.total.sum / self.count + self.total.lost / self.count }
     }
 }
 
 /// The φ-quantile of numbers, which are sorted by this; NaN counts as the smallest.
-pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }

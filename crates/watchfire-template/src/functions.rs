@@ -85,7 +85,7 @@ impl Functions {
 }
 
 /// The text of an argument that is known to be one.
-pub(super) fn text(arguments: &[Value], at: usize) -> &str {
+pub fn text(arguments: &[Value], at: usize) -> &str {
     arguments.get(at).and_then(Value::as_text).unwrap_or("")
 }
 
@@ -190,7 +190,7 @@ fn slice(arguments: &[Value]) -> Result<Value, String> {
 }
 
 /// `url.QueryEscape`
-pub(super) fn query_escape(text: &str) -> String {
+pub fn query_escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

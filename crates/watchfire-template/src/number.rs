@@ -46,7 +46,7 @@ fn hexadecimal(text: &str) -> Option<f64> {
 }
 
 /// The text between quotes with its escapes resolved; `None` where Go refuses it.
-pub(super) fn unquote(quoted: &str) -> Option<String> {
+pub fn unquote(quoted: &str) -> Option<String> {
     let quote = quoted.chars().next()?;
     let inner = quoted.get(1..quoted.len().checked_sub(1)?)?;
     if quote == '`' {

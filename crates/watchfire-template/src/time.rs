@@ -15,11 +15,21 @@ impl PartialEq for GoTime {
     }
 }
 
-const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+pub(super) const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-fn short(name: &str) -> &str {
+pub(super) fn short(name: &str) -> &str {
     name.get(..3).unwrap_or(name)
+}
+
+/// A time zone by its name.
+pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
+    match name {
+        "" | "UTC" => Ok(TimeZone::UTC),
+        "Local" => Ok(TimeZone::system()),
+        name => TimeZone::get(name).map_err(|_| format!("unknown time zone {name}")),
+    }
 }
 
 impl GoTime {
@@ -29,7 +39,7 @@ impl GoTime {
         GoTime(Timestamp::from_millisecond(ms).unwrap_or(limit).to_zoned(TimeZone::UTC))
     }
     /// A moment in UTC, from seconds.
-    pub(super) fn from_seconds(seconds: f64) -> Option<GoTime> {
+    pub fn from_seconds(seconds: f64) -> Option<GoTime> {
         let nanos = (seconds * 1e9).round();
         // Go counts nanoseconds in 64 bits.
         if !(nanos.is_finite() && nanos.abs() < 9.223_372_036_854_776e18) {
@@ -42,28 +52,28 @@ impl GoTime {
         self.0.timestamp().as_nanosecond() as f64 / 1e9
     }
     /// The same moment elsewhere.
-    pub(super) fn within(&self, zone: &str) -> Result<GoTime, String> {
-        let zone = match zone {
-            "" | "UTC" => TimeZone::UTC,
-            "Local" => TimeZone::system(),
-            name => TimeZone::get(name).map_err(|_| format!("unknown time zone {name}"))?,
-        };
-        Ok(GoTime(self.0.with_time_zone(zone)))
+    pub fn within(&self, zone: &str) -> Result<GoTime, String> {
+        Ok(GoTime(self.0.with_time_zone(self::zone(zone)?)))
     }
-    pub(super) fn utc(&self) -> GoTime {
+    pub(super) fn of(moment: Zoned) -> GoTime {
+        GoTime(moment)
+    }
+    /// The same moment in UTC.
+    pub fn utc(&self) -> GoTime {
         GoTime(self.0.with_time_zone(TimeZone::UTC))
     }
-    pub(super) fn add(&self, nanos: i64) -> GoTime {
+    /// The moment so many nanoseconds later.
+    pub fn add(&self, nanos: i64) -> GoTime {
         let moved = self.0.checked_add(SignedDuration::from_nanos(nanos));
         moved.map_or_else(|_| self.clone(), GoTime)
     }
     /// The nanoseconds from `other` to this, at most what Go's durations hold.
-    pub(super) fn since(&self, other: &GoTime) -> i64 {
+    pub fn since(&self, other: &GoTime) -> i64 {
         let nanos = self.0.timestamp().as_nanosecond() - other.0.timestamp().as_nanosecond();
         i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
     }
     /// One of the calendar's numbers.
-    pub(super) fn part(&self, name: &str) -> Option<i64> {
+    pub fn part(&self, name: &str) -> Option<i64> {
         let time = &self.0;
         Some(match name {
             "Year" => time.year().into(),
@@ -82,20 +92,22 @@ impl GoTime {
             _ => return None,
         })
     }
-    pub(super) fn month(&self) -> &'static str {
+    /// The English name of its month.
+    pub fn month(&self) -> &'static str {
         MONTHS[(self.0.month().clamp(1, 12) - 1) as usize]
     }
-    pub(super) fn weekday(&self) -> &'static str {
+    /// The English name of its weekday.
+    pub fn weekday(&self) -> &'static str {
         DAYS[self.0.weekday().to_sunday_zero_offset().clamp(0, 6) as usize]
     }
 
     /// `2006-01-02 15:04:05.999999999 -0700 MST`
-    pub(super) fn print(&self) -> String {
+    pub fn print(&self) -> String {
         self.format("2006-01-02 15:04:05.999999999 -0700 MST")
     }
 
     /// The moment after a layout of Go.
-    pub(crate) fn format(&self, layout: &str) -> String {
+    pub fn format(&self, layout: &str) -> String {
         let (mut out, mut rest) = (String::new(), layout);
         while !rest.is_empty() {
             let Some((chunk, len)) = chunk(rest) else {
@@ -179,7 +191,7 @@ impl GoTime {
 }
 
 #[derive(Clone, Copy)]
-enum Chunk {
+pub(super) enum Chunk {
     LongMonth,
     Month,
     NumberMonth,
@@ -245,7 +257,7 @@ const CHUNKS: [(&str, Chunk); 33] = [
 ];
 
 /// The chunk that a layout begins with, and its length.
-fn chunk(rest: &str) -> Option<(Chunk, usize)> {
+pub(super) fn chunk(rest: &str) -> Option<(Chunk, usize)> {
     if let Some(tail) = rest.strip_prefix(['.', ',']) {
         for digit in ['0', '9'] {
             let digits = tail.len() - tail.trim_start_matches(digit).len();

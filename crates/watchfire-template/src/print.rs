@@ -6,7 +6,7 @@ use super::time::duration;
 use super::value::Value;
 
 /// `%v`
-pub(super) fn print(value: &Value) -> String {
+pub fn print(value: &Value) -> String {
     match value {
         Value::Nil => "<nil>".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -31,7 +31,7 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
 }
 
 /// `fmt.Sprint`: a blank between two operands neither of which is a string.
-pub(super) fn sprint(values: &[Value]) -> String {
+pub fn sprint(values: &[Value]) -> String {
     let mut out = String::new();
     for (n, value) in values.iter().enumerate() {
         let plain = |v: &Value| !matches!(v, Value::Text(_) | Value::Html(_));
@@ -285,12 +285,12 @@ pub(super) fn general(size: f64, precision: usize) -> String {
 }
 
 /// `%.4g`
-pub(super) fn four(value: f64) -> String {
+pub fn four(value: f64) -> String {
     float('g', &Flags { precision: Some(4), ..Flags::default() }, &Value::Float(value))
 }
 
 /// A text in double quotes, as `%q` writes it.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
         match c {

@@ -131,7 +131,7 @@ impl Value {
     }
 
     /// Whether `if` takes it for true: everything but the zero of its kind.
-    pub(super) fn is_true(&self) -> bool {
+    pub fn is_true(&self) -> bool {
         match self {
             Value::Nil => false,
             Value::Bool(value) => *value,
@@ -145,7 +145,7 @@ impl Value {
     }
 
     /// Its text, if it is a string.
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) | Value::Html(text) => Some(text),
             _ => None,

@@ -7,7 +7,7 @@ use super::functions::missing;
 use super::value::{List, ListKind, Map, MapKind, Value};
 
 /// What a field or method gives; `None` when the value has no such thing.
-pub(super) fn get(value: &Value, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+pub fn get(value: &Value, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
     if let Some(result) = method(value, name, arguments) {
         return Some(result);
     }

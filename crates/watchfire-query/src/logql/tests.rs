@@ -1,0 +1,126 @@
+//! Tests of the language: scripts of data, queries and answers (`testdata/logql`), what is printed, limits, and what people wrote.
+
+mod parsing;
+mod scripts;
+
+use std::time::Duration;
+
+use watchfire_model::labels;
+use watchfire_model::labels::Labels;
+use watchfire_model::logs::Nanos;
+use watchfire_model::read::Budget;
+use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_testkit::logs::Logs;
+
+use super::*;
+
+fn budget() -> Budget {
+    Budget::unlimited(ManualClock::new(Timestamp(0)))
+}
+
+fn metric(text: &str) -> Metric {
+    match parse(text).unwrap() {
+        Expr::Metric(metric) => metric,
+        Expr::Log(_) => panic!("{text} is no metric query"),
+    }
+}
+
+fn many(streams: i64, lines: i64) -> Logs {
+    let logs = Logs::new();
+    for stream in 0..streams {
+        let labels = labels!("app" => "web", "i" => &stream.to_string());
+        for line in 0..lines {
+            let metadata = labels!("trace" => &format!("{stream}-{line}"));
+            logs.add_line(&labels, Nanos(line * 1_000_000_000), &format!("line {line} took={line}"), &metadata);
+        }
+    }
+    logs
+}
+
+#[test]
+fn series_and_entries_are_limited() {
+    let logs = many(20, 10);
+    let engine = Engine { series_max: 10, entries_max: 50 };
+    let at = Nanos(10_000_000_000);
+    let error = engine.instant(&logs, &metric("count_over_time({app=\"web\"}[1m])"), at, &budget()).unwrap_err();
+    assert!(error.to_string().starts_with("maximum number of series (10) reached"), "{error}");
+    assert!(engine.instant(&logs, &metric("sum(count_over_time({app=\"web\"}[1m]))"), at, &budget()).is_ok());
+    assert!(engine.instant(&logs, &metric("topk(3, count_over_time({app=\"web\"}[1m]))"), at, &budget()).is_ok());
+    let log = parse_log("{app=\"web\"}").unwrap();
+    let request = |limit| LinesRequest { start: Nanos(0), end: at, limit, direction: Direction::Forward, interval: Duration::ZERO };
+    let error = engine.lines(&logs, &log, &request(51), &budget()).unwrap_err();
+    assert_eq!(error.to_string(), "max entries limit per query exceeded, limit > max_entries_limit (51 > 50)");
+    assert_eq!(engine.lines(&logs, &log, &request(50), &budget()).unwrap().list.len(), 50);
+    assert_eq!(engine.lines(&logs, &log, &request(0), &budget()).unwrap().list.len(), 0);
+}
+
+#[test]
+fn budgets_are_kept_and_given_back() {
+    let logs = many(50, 50);
+    let engine = Engine { series_max: 100_000, ..Engine::default() };
+    let small = || Budget::new(ManualClock::new(Timestamp(0)), Duration::from_secs(60), 1 << 20, 200_000);
+    let ask = |query: &str, budget: &Budget| {
+        engine.range(&logs, &metric(query), Nanos(0), Nanos(100_000_000_000), Duration::from_secs(1), budget).map(drop).map_err(|e| e.to_string())
+    };
+    // Each line is a series of its own because of its structured metadata.
+    assert_eq!(ask("count_over_time({app=\"web\"}[1m])", &small()).unwrap_err(), "query would need more than 200000 bytes of memory");
+    // A sum around it does not need them.
+    let budget = small();
+    assert_eq!(ask("sum by (app) (count_over_time({app=\"web\"}[1m]))", &budget), Ok(()));
+    budget.charge_memory(200_000).expect("all of it was given back");
+    let cancelled = small();
+    cancelled.cancel();
+    assert_eq!(ask("sum(rate({app=\"web\"}[1m]))", &cancelled).unwrap_err(), "query was cancelled");
+    let log = parse_log("{app=\"web\"}").unwrap();
+    let request = LinesRequest { start: Nanos(0), end: Nanos(i64::MAX), limit: 5_000, direction: Direction::Backward, interval: Duration::ZERO };
+    let tight = Budget::new(ManualClock::new(Timestamp(0)), Duration::from_secs(60), 1 << 20, 10_000);
+    assert_eq!(engine.lines(&logs, &log, &request, &tight).unwrap_err().to_string(), "query would need more than 10000 bytes of memory");
+}
+
+#[test]
+fn times_are_checked() {
+    let logs = Logs::new();
+    let engine = Engine::default();
+    let ask = |start, end, step| engine.range(&logs, &metric("vector(1)"), Nanos(start), Nanos(end), step, &budget()).map(drop).map_err(|e| e.to_string());
+    assert!(ask(0, 1, Duration::ZERO).unwrap_err().contains("step"));
+    assert!(ask(0, 1, Duration::from_micros(10)).unwrap_err().contains("step"));
+    assert!(ask(1, 0, Duration::from_secs(1)).unwrap_err().contains("before start"));
+    assert!(ask(0, 11_000_000_000_000, Duration::from_secs(1)).unwrap_err().contains("11,000"));
+    assert_eq!(ask(0, 10_999_000_000_000, Duration::from_secs(1)), Ok(()));
+}
+
+#[test]
+fn what_can_be_left_to_the_store() {
+    let check = |query: &str, matchers: usize, contains: &[&str]| {
+        let pushed = pipeline::pushed(&parse_log(query).unwrap());
+        assert_eq!(
+            (pushed.matchers.len(), pushed.contains.as_slice()),
+            (matchers, contains.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>().as_slice()),
+            "{query}"
+        );
+    };
+    check("{a=\"b\"} |= \"x\" |~ \"y\" |> \"<_>z<_>\" != \"n\" |= \"p\" or \"q\" |~ \"r.\"", 1, &["x", "y", "z"]);
+    check("{a=\"b\"} | trace=\"t\" and c!=\"d\" |= \"x\"", 3, &["x"]);
+    check("{a=\"b\"} | json | trace=\"t\" |= \"x\"", 1, &["x"]);
+    check("{a=\"b\"} | line_format \"{{.x}}\" |= \"x\" | c=\"d\"", 1, &[]);
+    check("{a=\"b\"} | decolorize | c=\"d\" |= \"x\"", 2, &[]);
+    check("{a=\"b\"} | c=\"d\" or e=\"f\" | n > 5", 1, &[]);
+    check("{a=\"b\"} | label_format x=y | c=\"d\"", 1, &[]);
+    check("{a=\"b\"} | __error__=\"\" | detected_level=\"error\"", 1, &[]);
+}
+
+#[test]
+fn entries_one_by_one() {
+    let log = parse_log("{app=\"web\", trace=\"t\"} |= \"x\" | json | level=\"error\"").unwrap();
+    let mut pipeline = LinePipeline::new(&log, Nanos(0)).unwrap();
+    let stream = labels!("app" => "web");
+    let mut line = |line: &str, metadata: &Labels| {
+        let entry = watchfire_model::logs::LogLine { labels: &stream, time: Nanos(5), line, metadata };
+        pipeline.line(entry)
+    };
+    let trace = labels!("trace" => "t");
+    let found = line("{\"x\":1,\"level\":\"error\"}", &trace).unwrap();
+    assert_eq!((found.stream, found.metadata, found.parsed), (stream.clone(), trace.clone(), labels!("level" => "error", "x" => "1")));
+    assert!(line("{\"x\":1,\"level\":\"info\"}", &trace).is_none());
+    assert!(line("{\"x\":1,\"level\":\"error\"}", &Labels::empty()).is_none());
+}
