@@ -1,11 +1,12 @@
-//! Alerts beside each other: one name for two, two for one condition, two of one severity for one quantity.
+//! Rules beside each other: one name for two alerts, two alerts for one condition, two of one severity for one quantity, two rules
+//! that record the same series.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use watchfire_alert::rules::file::{Place, Rule};
 use watchfire_model::number::format_short;
-use watchfire_query::promql::{BinaryOp, Node, NodeKind};
+use watchfire_query::promql::{BinaryOp, Node, NodeKind, VectorSelector};
 
 use crate::report::{Code, Diagnosis};
 use crate::routing::Inhibition;
@@ -34,6 +35,31 @@ impl Known<'_> {
     }
 }
 
+/// A rule that records.
+pub(crate) struct Recorded<'a> {
+    pub(crate) file: Arc<str>,
+    pub(crate) rule: &'a Rule,
+    /// Whether its result has no labels, so that there is one series of it at most.
+    pub(crate) one: bool,
+}
+
+/// Rules of different files that record the same series; within one file it is said by whoever reads it.
+pub(crate) fn records(records: &[Recorded<'_>], found: &mut Vec<Diagnosis>) {
+    let mut seen: BTreeMap<(&str, &[(String, String)]), Vec<&Recorded<'_>>> = BTreeMap::new();
+    for record in records {
+        let same = seen.entry((&record.rule.name, &record.rule.labels)).or_default();
+        let condition = |r: &Recorded<'_>| normal(r.rule.expr.root(), r.rule.expr.text());
+        let other = same.iter().find(|other| other.file != record.file && ((other.one && record.one) || condition(other) == condition(record)));
+        if let Some(other) = other {
+            let Place { line, column } = record.rule.at;
+            let message = format!("{}:{} records the same series, so their values take turns", other.file, other.rule.at.line);
+            let (file, subject) = (record.file.clone(), record.rule.name.clone());
+            found.push(Diagnosis { code: Code::DuplicateName, file, line, column, subject, message, suggestion: Some("keep one of them".to_owned()) });
+        }
+        same.push(record);
+    }
+}
+
 /// Everything there is to say about alerts beside each other.
 pub(crate) fn check(alerts: &[Known<'_>], inhibitions: &[Inhibition], found: &mut Vec<Diagnosis>) {
     names(alerts, found);
@@ -42,13 +68,18 @@ pub(crate) fn check(alerts: &[Known<'_>], inhibitions: &[Inhibition], found: &mu
     let mut quantities: BTreeMap<(String, &str), Vec<(f64, &Known<'_>)>> = BTreeMap::new();
     for known in alerts {
         let (root, text) = (known.rule.expr.root(), known.rule.expr.text());
-        let same = conditions.entry(normal(root, text)).or_default();
+        let compared = threshold(root, text);
+        let condition = match &compared {
+            Some((quantity, limit)) => format!("{quantity}{}{limit}", if or_equal(root) { "=" } else { "" }),
+            None => normal(root, text),
+        };
+        let same = conditions.entry(condition).or_default();
         if let Some(first) = same.iter().find(|first| first.rule.name != known.rule.name && !silences(first, known)) {
             let message = format!("has the condition of {}, so one fault is told twice", first.place());
             found.push(known.say(Code::DuplicateCondition, message, "keep one of them, or let one inhibit the other"));
         }
         same.push(known);
-        let Some((quantity, limit)) = threshold(root, text) else { continue };
+        let Some((quantity, limit)) = compared else { continue };
         let others = quantities.entry((quantity, known.severity())).or_default();
         let other = others.iter().find(|(at, other)| *at != limit && other.rule.name != known.rule.name && !silences(other, known));
         if let Some((at, other)) = other {
@@ -81,12 +112,44 @@ fn names(alerts: &[Known<'_>], found: &mut Vec<Diagnosis>) {
     }
 }
 
-/// An expression with blanks and outer parentheses made equal.
+/// An expression with blanks, outer parentheses and the order of matchers made equal.
 fn normal(node: &Node, text: &str) -> String {
-    if let NodeKind::Paren(inner) = &node.kind {
-        return normal(inner, text);
+    let stripped = |from: usize, to: usize| text.get(from..to).unwrap_or("").chars().filter(|c| !c.is_whitespace());
+    match &node.kind {
+        NodeKind::Paren(inner) => return normal(inner, text),
+        NodeKind::Binary(binary) => {
+            let operator: String = stripped(binary.lhs.end, binary.rhs.start).collect();
+            return format!("({}{operator}{})", normal(&binary.lhs, text), normal(&binary.rhs, text));
+        }
+        _ => {}
     }
-    text.get(node.start..node.end).unwrap_or("").chars().filter(|c| !c.is_whitespace()).collect()
+    let mut selectors: Vec<(usize, usize, &VectorSelector)> = Vec::new();
+    node.walk(&mut |inner| match &inner.kind {
+        NodeKind::Vector(selector) => selectors.push((inner.start, inner.end, selector)),
+        NodeKind::Matrix(matrix) => selectors.push((inner.start, inner.end, &matrix.selector)),
+        _ => {}
+    });
+    selectors.sort_by_key(|(start, ..)| *start);
+    let (mut out, mut at) = (String::new(), node.start);
+    let plain = |out: &mut String, from: usize, to: usize| out.extend(stripped(from, to));
+    for (start, end, selector) in selectors {
+        plain(&mut out, at, start);
+        let mut matchers: Vec<String> = selector.matchers.iter().map(|m| format!("{}{}{:?}", m.name, m.op.symbol(), m.value)).collect();
+        matchers.sort();
+        out.push_str(&format!("{{{}}}", matchers.join(",")));
+        // What follows the braces or the name: a range, an offset.
+        let own = text.get(start..end).unwrap_or("");
+        let named = selector.name.as_deref().filter(|name| own.starts_with(name)).map_or(0, str::len);
+        plain(&mut out, start + own.rfind('}').map_or(named, |brace| brace + 1), end);
+        at = end;
+    }
+    plain(&mut out, at, node.end);
+    out
+}
+
+/// Whether the comparison at the root takes the limit itself, too.
+fn or_equal(node: &Node) -> bool {
+    matches!(&node.unwrapped().kind, NodeKind::Binary(binary) if matches!(binary.op, BinaryOp::GreaterOrEqual | BinaryOp::LessOrEqual))
 }
 
 fn number(node: &Node) -> Option<f64> {
@@ -110,17 +173,24 @@ fn threshold(node: &Node, text: &str) -> Option<(String, f64)> {
         (Some(limit), None) => (&binary.rhs, limit, !above),
         _ => return None,
     };
-    let (side, limit) = without_factor(side, limit);
+    let (side, limit, above) = without_factor(side, limit, above);
     Some((format!("{}{}", normal(side, text), if above { ">" } else { "<" }), limit))
 }
 
-fn without_factor(node: &Node, limit: f64) -> (&Node, f64) {
+/// The part without constants around it; subtracted from one, it is compared in the other direction.
+fn without_factor(node: &Node, limit: f64, above: bool) -> (&Node, f64, bool) {
     let node = node.unwrapped();
-    let NodeKind::Binary(binary) = &node.kind else { return (node, limit) };
+    let NodeKind::Binary(binary) = &node.kind else { return (node, limit, above) };
     match (binary.op, number(&binary.lhs), number(&binary.rhs)) {
-        (BinaryOp::Mul, None, Some(factor)) if factor > 0.0 => without_factor(&binary.lhs, limit / factor),
-        (BinaryOp::Mul, Some(factor), None) if factor > 0.0 => without_factor(&binary.rhs, limit / factor),
-        (BinaryOp::Div, None, Some(factor)) if factor > 0.0 => without_factor(&binary.lhs, limit * factor),
-        _ => (node, limit),
+        (BinaryOp::Mul, None, Some(factor)) if factor > 0.0 => without_factor(&binary.lhs, rounded(limit / factor), above),
+        (BinaryOp::Mul, Some(factor), None) if factor > 0.0 => without_factor(&binary.rhs, rounded(limit / factor), above),
+        (BinaryOp::Div, None, Some(factor)) if factor > 0.0 => without_factor(&binary.lhs, rounded(limit * factor), above),
+        (BinaryOp::Sub, Some(whole), None) => without_factor(&binary.rhs, rounded(whole - limit), !above),
+        _ => (node, limit, above),
     }
+}
+
+/// Without what arithmetic adds in the last digits.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.12e}").parse().unwrap_or(value)
 }

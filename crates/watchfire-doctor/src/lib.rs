@@ -21,6 +21,7 @@ mod scraping;
 mod site;
 #[cfg(test)]
 mod site_tests;
+mod texts;
 
 pub use document::{Document, Kind};
 pub use knowledge::{Job, Knowledge, Live, Seen};

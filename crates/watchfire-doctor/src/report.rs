@@ -38,6 +38,8 @@ codes! {
     BeyondTopBucket = "beyond-top-bucket",
     /// Both sides of an operator never have the same labels.
     NeverMatches = "never-matches",
+    /// Several series of one side meet one of the other, which makes a query fail.
+    AmbiguousMatch = "ambiguous-match",
     /// The same on both sides of a division.
     DividedByItself = "divided-by-itself",
     /// `rate` and its like over a gauge.

@@ -47,6 +47,37 @@ fn texts_speak_the_units_of_the_expression() {
     assert_eq!(of("rate(inference_tokens_total[1h]) * 3600 > 100000", "{{ $value }} per hour"), []);
     assert_eq!(of("rate(camera_frames_dropped_total[5m]) > 0.05", "{{ $value | humanizePercentage }}"), [Code::UnitMismatch]);
     assert_eq!(of("sum(rate(camera_frames_dropped_total[5m])) > 1", "on {{ $labels.camera_id }}"), [Code::UnknownLabel]);
+    let memory = "hsi_gpu_memory_used_mb / hsi_gpu_memory_total_mb";
+    let p95 = "histogram_quantile(0.95, sum by (le) (rate(hsi_stage_duration_seconds_bucket[5m])))";
+    let idle = "avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[5m]))";
+    for (expr, text) in [
+        (format!("{memory} > 0.9"), "{{ $value }}% used"),
+        (format!("{memory} > 0.9"), "{{ $value | humanize }} % used"),
+        (format!("{memory} * 100 > 90"), "{{ $value | humanizePercentage }} used"),
+        (format!("100 - {idle} * 100 > 90"), "{{ $value | humanizePercentage }}"),
+        (format!("{idle} < 0.1"), "{{ $value }}%"),
+        (format!("{p95} > 1"), "{{ $value }}ms"),
+        (format!("{p95} * 1000 > 1000"), "{{ $value | humanizeDuration }}"),
+        (format!("{p95} * 1000 > 1000"), "{{ $value }} seconds"),
+        ("increase(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }} tokens per second"),
+        ("increase(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }}/s"),
+    ] {
+        assert_eq!(of(&expr, text), [Code::UnitMismatch], "{expr}: {text}");
+    }
+    for (expr, text) in [
+        (format!("{memory} > 0.9"), "{{ $value | humanizePercentage }} of 100% used"),
+        (format!("{memory} * 100 > 90"), "{{ printf \"%.1f\" $value }}%"),
+        (format!("100 - ({idle} * 100) > 90"), "{{ $value | humanize }}%"),
+        (format!("1 - {idle} > 0.9"), "{{ $value | humanizePercentage }}"),
+        (format!("{p95} > 1"), "{{ $value }}s"),
+        (format!("{p95} > 1"), "{{ $value | humanizeDuration }}"),
+        (format!("{p95} * 1000 > 1000"), "{{ $value }}ms"),
+        ("rate(hsi_stage_duration_seconds_sum[5m]) / rate(hsi_stage_duration_seconds_count[5m]) > 5".to_owned(), "{{ $value }}s on average"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }} tokens per second"),
+        ("increase(inference_tokens_total[1h]) > 50".to_owned(), "{{ $value }} tokens per hour"),
+    ] {
+        assert_eq!(of(&expr, text), [], "{expr}: {text}");
+    }
     assert_eq!(of("sum by (camera_id) (rate(camera_frames_dropped_total[5m])) > 1", "on {{ $labels.camera_id }}"), []);
 }
 
@@ -55,6 +86,52 @@ fn rules_beside_each_other() {
     let text = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: up == 0, labels: {severity: page}}\n  - {alert: A, expr: up < 1, labels: {severity: page}}\n  - {alert: B, expr: (up==0)}\n  - {alert: A, expr: up offset 1m == 0, labels: {severity: warning}}\n";
     let found = checked(text, &[]);
     assert_eq!(codes(&found), [("A", Code::DuplicateName), ("B", Code::DuplicateCondition)], "{found:?}");
+}
+
+/// One condition may be written in several ways.
+#[test]
+fn equal_conditions_are_known_by_what_they_ask() {
+    let of = |first: &str, second: &str| {
+        let text = format!(
+            "groups:\n- name: g\n  rules:\n  - {{alert: A, expr: '{first}', labels: {{severity: x}}}}\n  - {{alert: B, expr: '{second}', labels: {{severity: y}}}}\n"
+        );
+        codes(&checked(&text, &[])).iter().map(|(_, c)| *c).collect::<Vec<_>>()
+    };
+    for (first, second) in [
+        ("up == 0", "(up) == 0"),
+        ("heat > 5", "5 < heat"),
+        ("heat{a=\"1\", b=\"2\"} > 5", "heat{b=\"2\",a=\"1\"} > 5"),
+        ("rate(heat{a=\"1\",b=\"2\"}[5m] offset 1h) > 5", "rate( heat{b=\"2\",a=\"1\"}[5m] offset 1h ) > 5"),
+        ("used / all > 0.9", "used / all * 100 > 90"),
+        ("1 - free / all > 0.9", "free / all < 0.1"),
+        ("heat >= 5", "5 <= heat"),
+    ] {
+        assert_eq!(of(first, second), [Code::DuplicateCondition], "{first}, {second}");
+    }
+    for (first, second) in [
+        ("heat > 5", "heat >= 5"),
+        ("heat > 5", "heat < 5"),
+        ("heat{a=\"1\"} > 5", "heat{a=\"2\"} > 5"),
+        ("rate(heat[5m]) > 5", "rate(heat[1h]) > 5"),
+        ("heat > 5", "heat > 6"),
+        ("heat offset 5m > 1", "heat > 1"),
+    ] {
+        assert_eq!(of(first, second), [], "{first}, {second}");
+    }
+}
+
+#[test]
+fn two_files_that_record_one_series() {
+    let record = |rule: &str| format!("groups:\n- name: g\n  rules:\n  - {rule}\n");
+    let of = |first: &str, second: &str| {
+        let found = check(&[file("a.yml", &record(first)), file("b.yml", &record(second))], &Knowledge::new(Catalogs::builtin()));
+        found.iter().map(|d| (d.code, d.file.to_string())).collect::<Vec<_>>()
+    };
+    let twice = [(Code::DuplicateName, "b.yml".to_owned())];
+    assert_eq!(of("{record: a, expr: sum(up)}", "{record: a, expr: sum(up offset 1m)}"), twice);
+    assert_eq!(of("{record: a, expr: 'rate(x[5m])'}", "{record: a, expr: 'rate( x[5m] )'}"), twice);
+    assert_eq!(of("{record: a, expr: 'x{job=\"1\"}'}", "{record: a, expr: 'x{job=\"2\"}'}"), []);
+    assert_eq!(of("{record: a, expr: sum(up), labels: {b: c}}", "{record: a, expr: sum(up), labels: {b: d}}"), []);
 }
 
 fn seeds(name: &str) -> Option<String> {

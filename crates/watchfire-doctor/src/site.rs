@@ -43,8 +43,9 @@ impl Site {
             knowledge = knowledge.with_live(live);
         }
         let mut found = Vec::new();
-        let alerts = rules::alone(&all, &knowledge, &OnTheWay::of(&self.documents), &mut found);
+        let (alerts, records) = rules::alone(&all, &knowledge, &OnTheWay::of(&self.documents), &mut found);
         crate::beside::check(&alerts, &routing::inhibitions(&self.documents), &mut found);
+        crate::beside::records(&records, &mut found);
         let alerts: Vec<_> = alerts.into_iter().map(|known| known.alert).collect();
         let names: Vec<&str> = self.rules.iter().filter(|f| !f.groups.is_empty()).map(|f| &*f.name).collect();
         for document in &self.documents {

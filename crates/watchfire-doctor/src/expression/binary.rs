@@ -1,15 +1,18 @@
 //! What an operator makes of its two sides.
 
+use std::collections::BTreeSet;
+
 use watchfire_query::promql::{Binary, BinaryOp, Cardinality, Node, NodeKind};
 
 use super::infer::{Walk, strip};
 use super::labels::LabelSet;
 use super::shape::{Quantity, Shape};
+use super::units::{is_part_of, of_one_histogram, scaled_unit};
 use crate::report::Code;
 
 impl Walk<'_> {
     pub(super) fn binary(&mut self, node: &Node, binary: &Binary) -> Shape {
-        let (left, right) = (self.node(&binary.lhs, None), self.node(&binary.rhs, None));
+        let (left, right) = self.sides(binary);
         let vectors = [&binary.lhs, &binary.rhs].map(|n| n.value_type() == watchfire_query::promql::ValueType::Vector);
         if binary.op == BinaryOp::Div && self.text(strip(&binary.lhs)) == self.text(strip(&binary.rhs)) && vectors[0] {
             let message = "the same stands on both sides of the division, so the result is 1 wherever there is any".to_owned();
@@ -17,19 +20,25 @@ impl Walk<'_> {
         }
         if vectors == [true, true] {
             self.check_match(node, binary, &left, &right);
+            self.check_pairs(node, binary, &left, &right);
             self.check_part_alone(node, binary, &left, &right);
         }
         if binary.op.is_comparison() {
             self.check_threshold(node, binary, &left, &right);
             let vector = if vectors[0] { left } else { right };
-            return if binary.return_bool { Shape { least: 0.0, most: 1.0, quantity: Quantity::Gauge, unit: String::new(), ..vector } } else { vector };
+            return if binary.return_bool {
+                Shape { least: 0.0, most: 1.0, quantity: Quantity::Gauge, unit: String::new(), of_quantile: false, ..vector }
+            } else {
+                Shape { chosen: true, ..vector }
+            };
         }
         let labels = self.result_labels(binary, &left, &right, vectors);
         let jobs = left.jobs.clone().filter(|_| vectors[0]).or_else(|| right.jobs.clone().filter(|_| vectors[1]));
-        let plain = Shape { labels: labels.clone(), jobs: jobs.clone(), apart: left.apart || right.apart, ..Shape::unknown() };
+        let plain =
+            Shape { labels: labels.clone(), jobs: jobs.clone(), apart: left.apart || right.apart, chosen: left.chosen || right.chosen, ..Shape::unknown() };
         let number = |shape: &Shape, is_vector: bool| if is_vector { None } else { shape.constant() };
         match binary.op {
-            BinaryOp::And | BinaryOp::Unless => Shape { labels: left.labels.clone(), ..left },
+            BinaryOp::And | BinaryOp::Unless => Shape { labels: left.labels.clone(), chosen: true, ..left },
             BinaryOp::Or => {
                 let (least, most) = (left.least.min(right.least), left.most.max(right.most));
                 Shape { labels: left.labels.or(&right.labels), jobs: None, least, most, ..left }
@@ -38,7 +47,12 @@ impl Walk<'_> {
                 let part = self.part_chosen_by(&binary.lhs, &binary.rhs).is_some();
                 let same = left.unit == right.unit && left.quantity == right.quantity && left.quantity != Quantity::Unknown;
                 let least = if left.least >= 0.0 && right.least >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-                Shape { quantity: if same || part { Quantity::Ratio } else { Quantity::Unknown }, least, most: if part { 1.0 } else { f64::INFINITY }, ..plain }
+                let (quantity, unit) = match of_one_histogram(&left, &right) {
+                    Some(known) => known,
+                    None if part || is_part_of(&left, &right) => (Quantity::Ratio, "ratio".to_owned()),
+                    None => (if same { Quantity::Ratio } else { Quantity::Unknown }, String::new()),
+                };
+                Shape { quantity, unit, least, most: if part { 1.0 } else { f64::INFINITY }, ..plain }
             }
             BinaryOp::Mul | BinaryOp::Div => match (number(&left, vectors[0]), number(&right, vectors[1])) {
                 (None, Some(factor)) if factor > 0.0 => {
@@ -58,6 +72,25 @@ impl Walk<'_> {
             },
             _ => plain,
         }
+    }
+
+    /// What both sides are. Where series meet by their job, and one side says which jobs there are, the other is read again with these
+    /// in mind: a name may be declared by several products.
+    fn sides(&mut self, binary: &Binary) -> (Shape, Shape) {
+        let before = self.problems.len();
+        let (left, right) = (self.node(&binary.lhs, None), self.node(&binary.rhs, None));
+        let matching = &binary.matching;
+        let by_job = matching.on == matching.labels.iter().any(|n| n == "job") && binary.op != BinaryOp::Or;
+        let (Some(a), Some(b)) = (&left.jobs, &right.jobs) else { return (left, right) };
+        let shared: BTreeSet<String> = a.intersection(b).cloned().collect();
+        if !by_job || shared.is_empty() || a == b || self.wanted_jobs.is_some() {
+            return (left, right);
+        }
+        self.problems.truncate(before);
+        self.wanted_jobs = Some(shared);
+        let sides = (self.node(&binary.lhs, None), self.node(&binary.rhs, None));
+        self.wanted_jobs = None;
+        sides
     }
 
     /// A part divided by the whole, where the label that makes it a part is still on both sides: every series meets itself.
@@ -135,8 +168,7 @@ struct OneSelector {
 
 /// A number times a constant: a rate per second times 3,600 is one per hour, which is no rate per second any more.
 fn scaled(shape: Shape, factor: f64) -> Shape {
-    let quantity = if shape.quantity == Quantity::Rate && factor >= 60.0 { Quantity::Increase } else { shape.quantity };
-    let unit = if factor == 1.0 { shape.unit } else { String::new() };
-    let quantity = if shape.quantity == Quantity::Ratio { Quantity::Unknown } else { quantity };
+    let (unit, quantity) = scaled_unit(&shape.unit, shape.quantity, factor);
+    let quantity = if quantity == Quantity::Rate && factor >= 60.0 { Quantity::Increase } else { quantity };
     Shape { quantity, unit, family: None, least: shape.least * factor, most: shape.most * factor, ..shape }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use watchfire_model::number::format_short;
-use watchfire_query::promql::{Binary, BinaryOp, Node, NodeKind};
+use watchfire_query::promql::{Binary, BinaryOp, Cardinality, Node};
 
-use super::infer::{Walk, strip};
+use super::infer::Walk;
 use super::labels::LabelSet;
+use super::selector::is_variable;
 use super::shape::{Quantity, Shape};
 use crate::report::Code;
 
@@ -45,6 +46,36 @@ impl Walk<'_> {
         }
     }
 
+    /// Labels by which both sides are to meet and that neither has, and pairs that are not one to one.
+    pub(super) fn check_pairs(&mut self, node: &Node, binary: &Binary, left: &Shape, right: &Shape) {
+        let matching = &binary.matching;
+        let has_none = |name: &&String| left.labels.exact && right.labels.exact && !left.labels.may_have(name) && !right.labels.may_have(name);
+        if let Some(name) = matching.labels.iter().find(|name| matching.on && !is_variable(name) && has_none(name)) {
+            let message = format!("neither side has the label {name} of on (…), so all series are taken for one pair");
+            return self.problem(Code::UnknownLabel, node.start, message, Some("name a label that both sides have".to_owned()));
+        }
+        if matches!(binary.op, BinaryOp::And | BinaryOp::Or | BinaryOp::Unless) {
+            return;
+        }
+        let one = if matching.cardinality == Cardinality::OneToMany { left } else { right };
+        if let Some(name) = matching.include.iter().find(|name| !is_variable(name) && one.labels.exact && !one.labels.may_have(name)) {
+            let message = format!("the side that is to bring the label {name} does not have it");
+            self.problem(Code::UnknownLabel, node.start, message, Some("take it out of group_left or group_right".to_owned()));
+        }
+        if matching.cardinality != Cardinality::OneToOne {
+            return;
+        }
+        let counts = |name: &str| matching.on == matching.labels.iter().any(|n| n == name);
+        for (shape, other, side) in [(left, right, "left"), (right, left, "right")] {
+            let several = |name: &&String| !counts(name) && !shape.labels.pinned.contains(*name) && !matches!(name.as_str(), "job" | "instance" | "le");
+            let Some(name) = shape.labels.always.iter().find(several).filter(|_| shape.labels.exact && other.labels.exact) else { continue };
+            let group = if side == "left" { "group_left" } else { "group_right" };
+            let message = format!("the {side} side has a series for every {name}, and {name} does not count, so several meet one and the query fails");
+            let suggestion = format!("add {group} (), or add the {side} side up first: sum without ({name}) (…)");
+            return self.problem(Code::AmbiguousMatch, node.start, message, Some(suggestion));
+        }
+    }
+
     pub(super) fn check_threshold(&mut self, node: &Node, binary: &Binary, left: &Shape, right: &Shape) {
         let (shape, limit, op) = match (left.constant(), right.constant()) {
             (Some(a), Some(b)) => return self.constant(node, binary.op, a, b),
@@ -73,7 +104,7 @@ impl Walk<'_> {
             _ => false,
         };
         let text = format_short(limit);
-        if never && shape.most <= limit && shape.most.is_finite() && is_quantile(strip(&binary.lhs)) {
+        if never && shape.most <= limit && shape.most.is_finite() && shape.of_quantile {
             let message =
                 format!("the highest finite bucket is {}, and a quantile is never above it, so it is never {} {text}", format_short(shape.most), op.symbol());
             return self.problem(
@@ -83,7 +114,8 @@ impl Walk<'_> {
                 Some(format!("choose a threshold below {} or add buckets", format_short(shape.most))),
             );
         }
-        if never || always {
+        // Where a condition chooses the series, "always" is whenever there are any.
+        if never || (always && !shape.chosen) {
             let word = if never { "never" } else { "always" };
             return self.problem(Code::ConstantCondition, node.start, format!("the comparison with {text} is {word} true"), None);
         }
@@ -109,30 +141,6 @@ impl Walk<'_> {
         };
         let word = if holds { "always" } else { "never" };
         self.problem(Code::ConstantCondition, node.start, format!("nothing that is measured is compared: this is {word} true"), None);
-    }
-
-    /// Ratios from 0 to 1 against percent.
-    fn check_unit(&mut self, node: &Node, shape: &Shape, limit: f64, op: BinaryOp) {
-        let above = matches!(op, BinaryOp::Greater | BinaryOp::GreaterOrEqual);
-        if !above || shape.family.is_none() {
-            return;
-        }
-        let family = shape.family.clone().unwrap_or_default();
-        if shape.unit == "ratio" && limit > 10.0 && shape.quantity == Quantity::Gauge {
-            let message = format!("{family} is a ratio, so {} means {} %", format_short(limit), format_short(limit * 100.0));
-            self.problem(Code::UnitMismatch, node.start, message, Some(format!("write {}", format_short(limit / 100.0))));
-        } else if shape.unit.starts_with("percent") && limit > 0.0 && limit < 1.0 {
-            let message = format!("{family} is in percent, so {} is less than one percent", format_short(limit));
-            self.problem(Code::UnitMismatch, node.start, message, Some(format!("write {}", format_short(limit * 100.0))));
-        }
-    }
-}
-
-fn is_quantile(node: &Node) -> bool {
-    match &node.kind {
-        NodeKind::Call(call) => call.function.name == "histogram_quantile",
-        NodeKind::Aggregate(aggregate) => is_quantile(strip(&aggregate.expr)),
-        _ => false,
     }
 }
 

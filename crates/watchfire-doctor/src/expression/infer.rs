@@ -27,7 +27,7 @@ pub struct Problem {
 
 /// What is inferred about a whole expression, and what is wrong with it.
 pub fn diagnose(expr: &Expr, knowledge: &Knowledge) -> (Shape, Vec<Problem>) {
-    let mut walk = Walk { text: expr.text(), knowledge, problems: Vec::new(), in_histogram_function: false };
+    let mut walk = Walk { text: expr.text(), knowledge, problems: Vec::new(), in_histogram_function: false, wanted_jobs: None };
     let shape = walk.node(expr.root(), None);
     walk.problems.sort_by_key(|p| p.at);
     walk.problems.dedup();
@@ -37,7 +37,9 @@ pub fn diagnose(expr: &Expr, knowledge: &Knowledge) -> (Shape, Vec<Problem>) {
 pub(super) struct Walk<'a> {
     text: &'a str,
     pub(super) knowledge: &'a Knowledge,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
+    /// Whose series are meant, where the other side of an operator says so.
+    pub(super) wanted_jobs: Option<BTreeSet<String>>,
     /// Whether a function around it takes histograms.
     pub(super) in_histogram_function: bool,
 }
@@ -117,7 +119,9 @@ impl Walk<'_> {
         let position = call.args.iter().position(|a| a.value_type() != watchfire_query::promql::ValueType::Scalar && !matches!(a.kind, NodeKind::String(_)));
         let Some(shape) = position.and_then(|n| arguments.into_iter().nth(n)) else { return Shape::unknown() };
         if RATES.contains(&function) {
-            return Shape { quantity: Quantity::Rate, least: 0.0, most: f64::INFINITY, ..shape };
+            // Seconds per second are a part of the time.
+            let part = shape.unit == "seconds" && shape.buckets.is_none();
+            return Shape { quantity: if part { Quantity::Ratio } else { Quantity::Rate }, least: 0.0, most: f64::INFINITY, ..shape };
         }
         match function {
             "increase" => Shape { quantity: Quantity::Increase, least: 0.0, most: f64::INFINITY, ..shape },
@@ -151,7 +155,16 @@ impl Walk<'_> {
         }
         let most = shape.buckets.as_ref().and_then(|b| b.last()).copied().unwrap_or(f64::INFINITY);
         let labels = shape.labels.without(&["le".to_owned()]);
-        Shape { labels, jobs: shape.jobs.clone(), unit: shape.unit.clone(), most, quantity: Quantity::Gauge, apart: shape.apart, ..Shape::unknown() }
+        Shape {
+            labels,
+            jobs: shape.jobs.clone(),
+            unit: shape.unit.clone(),
+            most,
+            quantity: Quantity::Gauge,
+            apart: shape.apart,
+            of_quantile: true,
+            ..Shape::unknown()
+        }
     }
 
     fn aggregate(&mut self, aggregate: &Aggregate) -> Shape {
@@ -180,10 +193,12 @@ impl Walk<'_> {
                 apart: false,
                 least: inner.least.min(0.0).max(if inner.least >= 0.0 { 0.0 } else { f64::NEG_INFINITY }),
                 most: if inner.most <= 0.0 { inner.most } else { f64::INFINITY },
+                // Shares that are added up are no share.
+                unit: if inner.unit == "ratio" || inner.unit.starts_with("percent") { String::new() } else { inner.unit.clone() },
                 ..inner
             },
             AggregateOp::Avg | AggregateOp::Min | AggregateOp::Max | AggregateOp::Quantile => Shape { labels, jobs, apart: false, ..inner },
-            AggregateOp::Count => Shape { labels, jobs, least: 1.0, quantity: Quantity::Gauge, ..Shape::unknown() },
+            AggregateOp::Count => Shape { labels, jobs, least: 1.0, quantity: Quantity::Gauge, chosen: inner.chosen, ..Shape::unknown() },
             _ => Shape { labels, jobs, ..Shape::unknown() },
         }
     }
@@ -199,7 +214,7 @@ fn absent(call: &Call) -> Shape {
     let asked = selector.map(|s| s.matchers.iter().filter(|m| m.op == MatchOp::Equal && m.name != "__name__" && !m.value.is_empty()).collect::<Vec<_>>());
     let names = asked.unwrap_or_default();
     let jobs = names.iter().find(|m| m.name == "job" && !is_variable(&m.value)).map(|m| BTreeSet::from([m.value.clone()]));
-    Shape { labels: LabelSet::of(names.iter().map(|m| m.name.as_str())), jobs, ..Shape::unknown() }
+    Shape { labels: LabelSet::of(names.iter().map(|m| m.name.as_str())), jobs, chosen: true, ..Shape::unknown() }
 }
 
 /// The node without parentheses.

@@ -15,6 +15,8 @@ pub struct LabelSet {
     pub of_targets: BTreeSet<String>,
     /// Labels that were taken away, which counts where there may be others.
     pub taken: BTreeSet<String>,
+    /// Labels that have one value only, because a selector asks for it.
+    pub pinned: BTreeSet<String>,
 }
 
 impl LabelSet {
@@ -42,7 +44,7 @@ impl LabelSet {
             false => names.iter().filter(|n| !self.always.contains(*n) && !self.taken.contains(*n)).cloned().collect(),
         };
         // After `by`, there is certainly nothing else.
-        LabelSet { exact: true, always: of(&self.always), sometimes, of_targets: of(&self.of_targets), taken: BTreeSet::new() }
+        LabelSet { exact: true, always: of(&self.always), sometimes, of_targets: of(&self.of_targets), taken: BTreeSet::new(), pinned: of(&self.pinned) }
     }
     /// What remains after `without`.
     pub fn without(&self, names: &[String]) -> LabelSet {
@@ -67,6 +69,8 @@ impl LabelSet {
         let all = self.names().chain(other.names()).map(str::to_owned);
         let sometimes = all.filter(|n| !always.contains(n)).collect();
         let of_targets = self.of_targets.union(&other.of_targets).filter(|n| !always.contains(*n)).cloned().collect();
-        LabelSet { exact: self.exact && other.exact, always, sometimes, of_targets, taken: self.taken.intersection(&other.taken).cloned().collect() }
+        let both = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.intersection(b).cloned().collect();
+        let (taken, pinned) = (both(&self.taken, &other.taken), BTreeSet::new());
+        LabelSet { exact: self.exact && other.exact, always, sometimes, of_targets, taken, pinned }
     }
 }

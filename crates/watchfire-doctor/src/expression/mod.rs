@@ -8,6 +8,7 @@ mod selector;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod units;
 
 pub use infer::{Problem, diagnose};
 pub use labels::LabelSet;

@@ -31,7 +31,8 @@ impl Walk<'_> {
         let job = equal("job").filter(|job| !is_variable(job));
         self.check_job(node, selector);
         let declared = self.knowledge.declarations(name, job);
-        let declared: Vec<FamilySpec> = declared.into_iter().cloned().collect();
+        let mut declared: Vec<FamilySpec> = declared.into_iter().cloned().collect();
+        self.keep_wanted(&mut declared);
         if declared.is_empty() {
             return self.undeclared(node, name, job);
         }
@@ -40,6 +41,15 @@ impl Walk<'_> {
             self.check_matcher(node, name, job, matcher, &declared);
         }
         self.declared(node, name, job, &declared, selector, window)
+    }
+
+    /// Where the other side of an operator says whose series can meet it, the declarations of those jobs are meant.
+    fn keep_wanted(&self, declared: &mut Vec<FamilySpec>) {
+        let Some(wanted) = &self.wanted_jobs else { return };
+        let is_wanted = |family: &FamilySpec| family.jobs().iter().any(|job| wanted.contains(job));
+        if declared.iter().any(is_wanted) {
+            declared.retain(is_wanted);
+        }
     }
 
     fn undeclared(&mut self, node: &Node, name: &str, job: Option<&str>) -> Shape {
@@ -175,6 +185,7 @@ impl Walk<'_> {
         for matcher in selector.matchers.iter().filter(|m| m.op == MatchOp::Equal && !m.value.is_empty() && m.name != "__name__") {
             if labels.may_have(&matcher.name) {
                 labels = labels.with(&matcher.name);
+                labels.pinned.insert(matcher.name.clone());
             }
         }
         let first = &declared[0];
@@ -201,16 +212,18 @@ impl Walk<'_> {
             } else {
                 Quantity::Unknown
             },
-            unit: first.unit.to_string(),
+            unit: if name != base && name.ends_with("_count") { String::new() } else { first.unit.to_string() },
             family: Some(name.to_owned()),
             buckets: (first.kind == MetricType::Histogram).then(|| first.buckets.clone()),
             least: f64::NEG_INFINITY,
             most: f64::INFINITY,
             apart: true,
+            chosen: false,
+            of_quantile: false,
         };
         if let Some(function) = window
             && first.kind == MetricType::Gauge
-            && ["rate", "irate", "increase", "resets"].contains(&function)
+            && ["rate", "irate", "increase"].contains(&function)
         {
             let suggestion = "use deriv() or delta() for how fast it changes, avg_over_time() for its mean".to_owned();
             self.problem(Code::RateOfGauge, node.start, format!("{function}() of the gauge {name}: every fall counts as a reset"), Some(suggestion));

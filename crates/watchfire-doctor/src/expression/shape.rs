@@ -17,6 +17,8 @@ pub enum Quantity {
     Increase,
     /// A part of a whole, or a relation.
     Ratio,
+    /// The same times a hundred.
+    Percent,
     /// Nothing is known.
     Unknown,
 }
@@ -42,6 +44,10 @@ pub struct Shape {
     pub most: f64,
     /// Whether series of the same metric are still apart, none added up.
     pub apart: bool,
+    /// Whether a condition chooses which series there are, so that to be there means something.
+    pub chosen: bool,
+    /// Whether it is a quantile of a histogram, which ends at the highest bound.
+    pub of_quantile: bool,
 }
 
 impl Shape {
@@ -57,6 +63,8 @@ impl Shape {
             least: f64::NEG_INFINITY,
             most: f64::INFINITY,
             apart: false,
+            chosen: false,
+            of_quantile: false,
         }
     }
     /// A number.

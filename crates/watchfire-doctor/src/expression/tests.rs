@@ -23,16 +23,23 @@ families:
   orders_lost_total: {type: counter, help: Lost orders.}
   parcels_total: {type: counter, help: Parcels., labels: [stage]}
   stock: {type: gauge, help: Things., labels: [room]}
+  boxes_of_both: {type: gauge, help: Boxes., labels: [room]}
   fill_ratio: {type: gauge, unit: ratio, help: How full.}
   fill_percent: {type: gauge, unit: percent, help: How full.}
+  boxes_used_bytes: {type: gauge, unit: bytes, help: Used., labels: [room]}
+  boxes_size_bytes: {type: gauge, unit: bytes, help: All., labels: [room]}
+  busy_seconds_total: {type: counter, unit: seconds, help: Time at work.}
   wait_seconds: {type: histogram, unit: seconds, help: Waiting., labels: [stage], buckets: [0.5, 1, 2.5, 30]}
 ";
 const OTHER: &str = "
 about: Another product.
 jobs: [mill]
 produced_by: application
+labels:
+  sack: {charset: id, values_max: 9}
 families:
   grain: {type: gauge, help: Grain.}
+  boxes_of_both: {type: gauge, help: Boxes., labels: [sack]}
   stock_of_grain: {type: gauge, help: Grain.}
 ";
 
@@ -91,7 +98,9 @@ fn quantiles() {
     finds("histogram_quantile(0.9, sum by (stage) (rate(wait_seconds_bucket[5m])))", Code::MissingLe, "aggregated away");
     finds("histogram_quantile(0.9, rate(orders_total[5m]))", Code::NotAHistogram, "no histogram");
     finds("histogram_quantile(0.9, sum by (le) (rate(wait_seconds_bucket[5m]))) > 30", Code::BeyondTopBucket, "highest finite bucket is 30");
-    finds("60 < histogram_quantile(0.9, sum by (le) (rate(wait_seconds_bucket[5m])))", Code::ConstantCondition, "never");
+    finds("60 < histogram_quantile(0.9, sum by (le) (rate(wait_seconds_bucket[5m])))", Code::BeyondTopBucket, "never");
+    finds("histogram_quantile(0.9, sum by (le) (rate(wait_seconds_bucket[5m]))) * 1000 > 30000", Code::BeyondTopBucket, "30000");
+    finds("max_over_time(histogram_quantile(0.9, sum by (le) (rate(wait_seconds_bucket[5m])))[1h:5m]) > 30", Code::BeyondTopBucket, "30");
     clean("histogram_quantile(0.9, sum by (le, stage) (rate(wait_seconds_bucket[5m]))) > 29");
     clean("histogram_quantile(0.9, sum without (instance) (rate(wait_seconds_bucket[5m]))) > 1");
     finds("wait_seconds_bucket{le=\"2\"}", Code::UnknownBucket, "no bucket");
@@ -113,7 +122,23 @@ fn joins() {
     clean("stock or rate(orders_total[5m])");
     clean("wait_seconds_sum / wait_seconds_count");
     clean("stock / on (room) group_left () something_unknown");
+    // The name tells nothing of its job, but the other side does.
+    finds("grain / boxes_of_both", Code::NeverMatches, "sack");
+    clean("stock / boxes_of_both");
     finds("sum(rate(orders_total{status=\"500\"}[5m])) / sum( rate(orders_total{status=\"500\"}[5m]) )", Code::DividedByItself, "same");
+}
+
+#[test]
+fn pairs_that_are_not_one_to_one() {
+    finds("rate(orders_total[5m]) / ignoring (status) rate(orders_lost_total[5m])", Code::AmbiguousMatch, "left side has a series for every status");
+    finds("sum by (room) (stock) / on () sum(fill_ratio)", Code::AmbiguousMatch, "room");
+    finds("sum(fill_ratio) < on () sum by (room) (stock)", Code::AmbiguousMatch, "right side has a series for every room");
+    clean("rate(orders_total[5m]) / ignoring (status) group_left () rate(orders_lost_total[5m])");
+    clean("rate(orders_total{status=\"500\"}[5m]) / ignoring (status) rate(orders_lost_total[5m])");
+    clean("sum by (room) (stock) > on (room) boxes_used_bytes");
+    clean("sum by (room) (stock) > 5 and on () sum(fill_ratio) > 1");
+    finds("stock / on (colour) boxes_used_bytes", Code::UnknownLabel, "neither side has the label colour");
+    finds("stock * on (room) group_left (colour) boxes_used_bytes", Code::UnknownLabel, "bring the label colour");
 }
 
 #[test]
@@ -125,6 +150,15 @@ fn counters_gauges_and_units() {
     finds("fill_ratio > 90", Code::UnitMismatch, "is a ratio");
     finds("fill_percent > 0.9", Code::UnitMismatch, "in percent");
     clean("fill_ratio > 0.9");
+    clean("sum(fill_ratio) > 20");
+    finds("fill_ratio < 10", Code::UnitMismatch, "is a ratio");
+    finds("boxes_used_bytes / boxes_size_bytes > 90", Code::UnitMismatch, "between 0 and 1");
+    finds("1 - boxes_used_bytes / boxes_size_bytes < 5", Code::UnitMismatch, "between 0 and 1");
+    clean("boxes_used_bytes / boxes_size_bytes * 100 > 90");
+    clean("boxes_used_bytes / boxes_size_bytes > 1.2");
+    clean("boxes_size_bytes / boxes_used_bytes > 20");
+    clean("rate(busy_seconds_total[5m]) > 0.9");
+    clean("rate(wait_seconds_sum[5m]) / rate(wait_seconds_count[5m]) > 20");
     clean("fill_ratio * 100 > 90");
     clean("fill_percent > 90");
 }
@@ -137,6 +171,10 @@ fn constant_conditions() {
     finds("up > 1", Code::ConstantCondition, "never");
     finds("sum(rate(orders_total{status=\"500\"}[5m])) / sum(rate(orders_total[5m])) > 1", Code::ConstantCondition, "never");
     clean("up == 0");
+    clean("count(up == 0) > 0");
+    clean("count(stock > 5) >= 1");
+    finds("count(stock) > 0", Code::ConstantCondition, "always true");
+    clean("resets(stock[1h]) > 2");
     clean("sum(rate(orders_total{status=\"500\"}[5m])) / sum(rate(orders_total[5m])) > 0.05");
     clean("(1 - sum(rate(orders_total{status=\"500\"}[5m])) / sum(rate(orders_total[5m]))) < 0.99");
     clean("absent(up{job=\"x\"})");
