@@ -45,9 +45,9 @@ pub(crate) struct Recorded<'a> {
 
 /// Rules of different files that record the same series; within one file it is said by whoever reads it.
 pub(crate) fn records(records: &[Recorded<'_>], found: &mut Vec<Diagnosis>) {
-    let mut seen: BTreeMap<(&str, &[(String, String)]), Vec<&Recorded<'_>>> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Vec<&Recorded<'_>>> = BTreeMap::new();
     for record in records {
-        let same = seen.entry((&record.rule.name, &record.rule.labels)).or_default();
+        let same = seen.entry(format!("{}{:?}", record.rule.name, record.rule.labels)).or_default();
         let condition = |r: &Recorded<'_>| normal(r.rule.expr.root(), r.rule.expr.text());
         let other = same.iter().find(|other| other.file != record.file && ((other.one && record.one) || condition(other) == condition(record)));
         if let Some(other) = other {
