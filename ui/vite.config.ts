@@ -13,8 +13,18 @@ export default defineConfig({
     target: "es2022",
     // The content security policy allows no data: addresses, so nothing is inlined.
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    // A page's own file is asked for anyway, and the runtime is there already: only styles and what pages share are worth naming.
+    modulePreload: {
+      polyfill: false,
+      resolveDependencies: (_, names, { hostType }) => (hostType === "js" ? names.filter((it) => /\.css$|\/(shared|draw)-/.test(it)) : names),
+    },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What several pages need is one file: the first page names every file of the others, and each name is bytes that it sends.
+        codeSplitting: { groups: [{ name: "shared", test: /\/src\/(parts|pages|api\/(dlq|rules))\b/, minShareCount: 2 }], includeDependenciesRecursively: false },
+      },
+    },
   },
   server: {
     proxy: {

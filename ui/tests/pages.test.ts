@@ -1,6 +1,8 @@
 // The pages beside System Status and the query, in a real Chromium: what they show, what they say when there is nothing, what they
-// do, who is offered it; phone width, keyboard and policy of all of them. Not the DLQ monitor's flows (dlq.test.ts).
+// do, who is offered it; phone width, keyboard and policy of all of them. Not the flows of the DLQ monitor (dlq.test.ts) and of
+// silences (alerts.test.ts).
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Alerting } from "./alerting.ts";
 import { healthy, PREVIEW } from "./answers.ts";
 import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
 import { DeadLetters } from "./deadLetters.ts";
@@ -8,9 +10,11 @@ import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
 import { Supervision } from "./supervised.ts";
 
-const PAGES = ["/pipeline", "/services", "/storage", "/settings", "/settings/dlq"] as const;
+const PAGES = ["/alerts", "/rules", "/doctor", "/pipeline", "/services", "/storage", "/settings", "/settings/dlq"] as const;
 const READER: Handler = ({ path }) =>
   path === "/api/auth/session" ? { body: { authenticated: true, user: "rita", level: "read", auth_enabled: true, insecure: false } } : undefined;
+
+const everything = (): Handler[] => [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, ...pipeline];
 
 describe.skipIf(!chromiumIsThere())("pages", () => {
   let browser: Browser;
@@ -197,7 +201,7 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
   });
 
   test("nothing leaves the origin and nothing breaks the policy", async () => {
-    const seen = await at("/pipeline", new DeadLetters().handler, new Supervision().handler, ...pipeline);
+    const seen = await at("/pipeline", ...everything());
     await seen.page.locator("canvas").nth(3).waitFor();
     for (const path of PAGES) {
       await seen.page.goto(mock.url + path);
@@ -209,7 +213,7 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
   });
 
   test.each(PAGES)("%s is reached by the keyboard, with the focus visible", async (path) => {
-    const { page } = await at(path, new DeadLetters().handler, new Supervision().handler, ...pipeline);
+    const { page } = await at(path, ...everything());
     await page.locator("h1").waitFor();
     await page.waitForLoadState("networkidle");
     const reached = new Set<string>();
@@ -231,7 +235,7 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
 describe.skipIf(!chromiumIsThere())("on a phone", () => {
   test("no page scrolls sideways, folded or unfolded", async () => {
     const browser = await open({ width: 390, height: 844 });
-    const mock = await Mock.start(new DeadLetters().handler, new Supervision().handler, ...pipeline, ...healthy);
+    const mock = await Mock.start(...everything(), ...healthy);
     const overflow = (): number => document.documentElement.scrollWidth - document.documentElement.clientWidth;
     try {
       const { page } = await watched(browser, `${mock.url}/`);

@@ -1,5 +1,6 @@
 // Screenshots for people to look at: SHOTS=folder npm run test:browser. Nothing is compared.
 import { test } from "vitest";
+import { Alerting, quiet } from "./alerting.ts";
 import { healthy, NO_GPU } from "./answers.ts";
 import { DeadLetters } from "./deadLetters.ts";
 import { Supervision } from "./supervised.ts";
@@ -16,15 +17,15 @@ const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
   ["query", "/query?expr=up", { scheme: "light" }, healthy],
   ["no-gpu", "/", { scheme: "light" }, [noGpu, ...healthy]],
   ["histograms", "/query?expr=latency", { scheme: "light" }, [histograms, ...healthy]],
-  ...(["/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
+  ...(["/alerts", "/rules", "/doctor", "/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
     const name = path.slice(1).replace("/", "-");
-    const handlers = [new DeadLetters().handler, new Supervision().handler, ...pipeline, ...healthy];
+    const handlers = [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, ...pipeline, ...healthy];
     return [
       [`${name}-dark`, path, { scheme: "dark" }, handlers],
       [`${name}-light`, path, { scheme: "light" }, handlers],
       [`${name}-phone-dark`, path, { scheme: "dark", width: 390, height: 844 }, handlers],
       [`${name}-phone-light`, path, { scheme: "light", width: 390, height: 844 }, handlers],
-      [`${name}-empty`, path, { scheme: "light" }, healthy],
+      [`${name}-empty`, path, { scheme: "light" }, [quiet().handler, ...healthy]],
     ];
   }),
 ];
@@ -38,6 +39,12 @@ test.skipIf(!folder || !chromiumIsThere()).each(SHOTS)("screenshot %s", async (n
     // All charts are drawn a moment after the first words.
     await page.waitForTimeout(2000);
     for (const queue of await page.locator("details[data-queue]").all()) await queue.locator("summary").first().click();
+    if (name.startsWith("alerts-") && !name.endsWith("-empty")) {
+      await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+      await page.getByRole("button", { name: "Silence…" }).first().click();
+      await page.screenshot({ path: `${folder}/${name}-silence.png` });
+      return;
+    }
     await page.waitForTimeout(500);
     await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
   } finally {

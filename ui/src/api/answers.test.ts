@@ -13,6 +13,7 @@ test.each([
   [403, "", "forbidden", "/x answered with status 403", undefined],
   [502, "<html>bad gateway</html>", "server", "/x answered with status 502", undefined],
   [503, "overloaded\n", "server", "overloaded", undefined],
+  [400, '"invalid silence: it is too large"', "refused", "invalid silence: it is too large", undefined],
   [422, '{"detail":"too many"}', "refused", "too many", undefined],
 ])("a refusal with status %s and body %s", (status, body, kind, message, code) => {
   const error = failure(status, body, "/x");

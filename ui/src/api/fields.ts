@@ -23,3 +23,12 @@ export function recordsIn(fields: Fields, key: string): Fields[] {
   const value = fields[key];
   return Array.isArray(value) ? value.filter(isRecord) : [];
 }
+
+/** A label set; what is no text becomes one. */
+export function labelsIn(fields: Fields, key: string): Record<string, string> {
+  return labelsOf(recordIn(fields, key));
+}
+
+export function labelsOf(fields: Fields): Record<string, string> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
+}

@@ -105,7 +105,7 @@ function parseJson(text: string, path: string): unknown {
   }
 }
 
-/** Reads the message of an error answer: Prometheus' envelope, ours, or plain text. */
+/** Reads the message of an error answer: Prometheus' envelope, ours, Alertmanager's or plain text. */
 export function failure(status: number, text: string, path: string): ApiError {
   const { message, code } = messageOf(text);
   const kind = kindOf(status);
@@ -126,7 +126,7 @@ function messageOf(text: string): { message?: string; code?: string } {
     const plain = text.trim();
     return plain !== "" && plain.length <= 300 && !plain.startsWith("<") ? { message: plain } : {};
   }
-  if (!isRecord(body)) return {};
+  if (!isRecord(body)) return typeof body === "string" ? { message: body } : {};
   const inner = isRecord(body["error"]) ? body["error"] : body;
   const found: { message?: string; code?: string } = {};
   const message = [inner["message"], body["error"], body["detail"], body["message"]].find((it) => typeof it === "string");

@@ -13,6 +13,9 @@ export type PageEntry = {
 export const pages: readonly PageEntry[] = [
   // The first page comes with the program; the others are loaded when somebody goes there.
   { path: "/", name: "System Status", component: StatusPage },
+  { path: "/alerts", name: "Alerts", load: () => import("./AlertsPage.svelte") },
+  { path: "/rules", name: "Rules", below: "/alerts", load: () => import("./RulesPage.svelte") },
+  { path: "/doctor", name: "Doctor", below: "/alerts", load: () => import("./DoctorPage.svelte") },
   { path: "/pipeline", name: "Pipeline", load: () => import("./PipelinePage.svelte") },
   { path: "/services", name: "Services", load: () => import("./ServicesPage.svelte") },
   { path: "/storage", name: "Storage", load: () => import("./StoragePage.svelte") },

@@ -28,6 +28,8 @@ pub(crate) struct DoctorJson {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DoctorFinding")]
 struct FindingJson {
+    /// How bad it is. A file that cannot be read is an error where it is loaded; what is only dead in it is a warning.
+    severity: &'static str,
     /// What kind; the names are stable.
     code: &'static str,
     /// The file, or `server` for the machine.
@@ -46,6 +48,7 @@ struct FindingJson {
 impl From<&Diagnosis> for FindingJson {
     fn from(d: &Diagnosis) -> FindingJson {
         FindingJson {
+            severity: "warning",
             code: d.code.name(),
             file: d.file.to_string(),
             line: d.line,
@@ -87,7 +90,7 @@ mod tests {
         };
         faces.house.held().doctor = Some(DoctorReport { checked_at: NOW, files: 2, findings: vec![finding] });
         let answer = faces.get("/api/system/doctor").await.json();
-        let expected = json!({"code": "never-matches", "file": "rules.yml", "line": 3, "column": 9, "subject": "A", "message": "why", "suggestion": null});
+        let expected = json!({"severity": "warning", "code": "never-matches", "file": "rules.yml", "line": 3, "column": 9, "subject": "A", "message": "why", "suggestion": null});
         assert_eq!(answer["findings"], json!([expected]));
         assert_eq!((&answer["files"], &answer["checked_at"]), (&json!(2), &json!(NOW.rfc3339())));
     }
