@@ -15,6 +15,7 @@ pub mod silences;
 #[cfg(test)]
 mod simulation;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Manager {
     /// Tries that ended without saying how.
     lost: Mutex<Vec<Arc<LaneKey>>>,
     outside: Outside,
+    /// How often the loop has decided.
+    turns: AtomicU64,
 }
 
 /// Says that a try was lost, unless it is told how the try went.
@@ -59,7 +62,13 @@ impl Manager {
     /// Takes up where the last process ended; nothing is sent before [`Manager::run`].
     pub fn open(parts: Parts, caller: Arc<Caller>) -> Result<Manager, StateError> {
         let clock: SharedClock = parts.clock.clone();
-        Ok(Manager { engine: Mutex::new(Engine::open(parts)?), changed: Notify::new(), lost: Mutex::default(), outside: Outside { caller, clock } })
+        Ok(Manager {
+            engine: Mutex::new(Engine::open(parts)?),
+            changed: Notify::new(),
+            lost: Mutex::default(),
+            outside: Outside { caller, clock },
+            turns: AtomicU64::new(0),
+        })
     }
 
     fn engine(&self) -> MutexGuard<'_, Engine> {
@@ -119,6 +128,12 @@ impl Manager {
         self.engine().dead_letters()
     }
 
+    /// How often the loop has decided so far. It decides once more soon, unless it hangs.
+    pub fn pulse(&self) -> u64 {
+        self.changed.notify_one();
+        self.turns.load(Ordering::Relaxed)
+    }
+
     /// Decides and delivers until the tasks are stopped.
     pub async fn run(self: Arc<Manager>, tasks: Tasks) {
         loop {
@@ -145,7 +160,9 @@ impl Manager {
         for lane in lost {
             engine.done(&lane, Err(DeliveryError::Later { reason: "the try broke off".to_owned(), after: None }));
         }
-        engine.step()
+        let step = engine.step();
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        step
     }
 
     /// One try, in a task of its own: whoever hangs holds up nobody else.

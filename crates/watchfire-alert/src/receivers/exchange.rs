@@ -1,6 +1,7 @@
 //! One HTTP exchange with a place that takes notifications: which answers mean "again later", how long the other side asks to
 //! wait, and messages without secrets. What is said, and what an answer's body means, the kinds know.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ impl Http {
         let follow = options.follow_redirects;
         let timeout = if has_timeout { read_timeout(reader) } else { DELIVERY_TIME_MAX };
         Http { options: Arc::new(HttpOptions { follow_redirects: false, ..(*options).clone() }), follow, timeout }
+    }
+    /// Requests with given options, whose redirects lead to the same host only.
+    pub(super) fn plain(options: Arc<HttpOptions>, timeout: Duration) -> Http {
+        Http { options: Arc::new(HttpOptions { follow_redirects: false, ..(*options).clone() }), follow: true, timeout }
     }
     /// Whether requests already say who we are.
     pub(super) fn authorizes(&self) -> bool {
@@ -198,7 +203,12 @@ pub(super) async fn read_secret_text(source: &SecretSource) -> Result<Secret, De
 
 /// An address that is a secret, by its key or its `…_file` twin.
 pub(super) fn secret_url(reader: &Reader<'_>, making: &Making<'_>, key: &'static str, file_key: &'static str) -> Option<SecretSource> {
-    let source = read_secret(reader, key, file_key, making.locate)?;
+    secret_url_at(reader, making.locate, key, file_key)
+}
+
+/// The same where nothing is known of Alertmanager's configuration.
+pub(super) fn secret_url_at(reader: &Reader<'_>, locate: &dyn Fn(&str) -> PathBuf, key: &'static str, file_key: &'static str) -> Option<SecretSource> {
+    let source = read_secret(reader, key, file_key, locate)?;
     if let SecretSource::Inline(url) = &source
         // What is shown instead of a secret can be read again.
         && !matches!(url.expose(), "<secret>" | "http://<secret>")

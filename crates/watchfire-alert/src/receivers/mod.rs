@@ -6,6 +6,7 @@ mod email;
 mod exchange;
 mod fields;
 mod gotify;
+pub mod heartbeat;
 mod homeassistant;
 mod msteams;
 mod ntfy;

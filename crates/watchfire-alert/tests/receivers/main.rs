@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod answers;
+mod heartbeat;
 mod mail;
 mod mqtt;
 mod original;

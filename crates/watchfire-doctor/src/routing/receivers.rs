@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use watchfire_model::document::{Node, Value};
 
-use crate::document::{Document, items, text};
+use crate::document::{Document, Kind, items, text};
 use crate::report::{Code, Diagnosis};
 use crate::scraping::{scrape_configs, targets};
 
@@ -66,15 +66,21 @@ fn write_down(node: &Node, out: &mut String) {
     }
 }
 
-/// Receivers at an address that a job scrapes.
+/// Keys of an integration that say where it delivers to: addresses, and hosts with ports.
+const PLACE_KEYS: [&str; 6] = ["url", "api_url", "app_url", "webhook_url", "smarthost", "broker"];
+
+/// Receivers at an address that a job scrapes or probes, or where a supervised service is.
 pub(super) fn watched(document: &Document, site: &[Document], found: &mut Vec<Diagnosis>) {
+    let watched = all_watched(site);
+    let smarthost = document.node.get("global").and_then(|global| global.get("smtp_smarthost"));
     for receiver in items(&document.node, "receivers") {
         let name = text(receiver, "name").unwrap_or_default();
-        for (_, item) in integrations(receiver) {
-            let Some((at, host)) = item.get("url").and_then(|at| Some((at, host_of(at.text()?)?))) else { continue };
-            let job = site.iter().flat_map(scrape_configs).find(|config| targets(config).any(|t| t.text() == Some(host.as_str())));
-            if let Some(job) = job.and_then(|config| text(config, "job_name")) {
-                let message = format!("it tells {host}, which the job {job} watches: when that is down, nobody hears of it");
+        for (kind, item) in integrations(receiver) {
+            let own = PLACE_KEYS.iter().find_map(|key| item.get(key));
+            let Some(at) = own.or(smarthost.filter(|_| kind == "email")) else { continue };
+            let Some(host) = at.text().and_then(host_of) else { continue };
+            if let Some(by) = watched.get(&host) {
+                let message = format!("it tells {host}, which {by} watches: when that is down, nobody hears of it");
                 let suggestion = "tell somebody outside of what is watched as well".to_owned();
                 found.push(document.say(at, Code::ReceiverIsWatched, &format!("receiver {name}"), message, Some(suggestion)));
             }
@@ -82,11 +88,36 @@ pub(super) fn watched(document: &Document, site: &[Document], found: &mut Vec<Di
     }
 }
 
-/// Host and port of a URL.
-fn host_of(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
+/// Every host and port that is watched, and by whom.
+fn all_watched(site: &[Document]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for config in site.iter().flat_map(scrape_configs) {
+        let job = format!("the job {}", text(config, "job_name").unwrap_or_default());
+        for target in targets(config).filter_map(Node::text) {
+            let host = host_of(target).unwrap_or_else(|| format!("{target}:80"));
+            all.entry(host).or_insert_with(|| job.clone());
+        }
+    }
+    for document in site.iter().filter(|d| matches!(d.kind(), Kind::Other)) {
+        for service in document.node.get("services").map_or(&[][..], |services| items(services, "watch")) {
+            if let Some(host) = text(service, "health_url").and_then(host_of) {
+                all.entry(host).or_insert_with(|| format!("the supervision of {}", text(service, "name").unwrap_or_default()));
+            }
+        }
+    }
+    all
+}
+
+/// Host and port of an address; what has no scheme must name its port.
+fn host_of(address: &str) -> Option<String> {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    Some(if has_port { host.to_owned() } else { format!("{host}:{}", if scheme == "https" { 443 } else { 80 }) })
+    let has_port = host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    match scheme {
+        _ if has_port => Some(host.to_owned()),
+        "https" => Some(format!("{host}:443")),
+        "http" => Some(format!("{host}:80")),
+        _ => None,
+    }
 }

@@ -76,6 +76,31 @@ fn receivers_that_live_on_what_is_watched() {
     }
 }
 
+/// Whatever is scraped, probed or supervised may be down when somebody must be told.
+#[test]
+fn receivers_behind_probes_mail_servers_and_supervised_services() {
+    let scraping = "scrape_configs: [{job_name: probe, static_configs: [{targets: ['http://app:8000/health', 'mail:25']}], relabel_configs: [{target_label: __address__, replacement: 'b:9115'}]}]\n";
+    let services = "services: {watch: [{name: hub, health_url: 'http://hub:7000/health'}]}\n";
+    let found = |receivers: &str| {
+        let manager = format!("global: {{smtp_smarthost: 'mail:25', smtp_from: a@b.c}}\nroute: {{receiver: a}}\nreceivers: [{{name: a, {receivers}}}]\n");
+        let all = crate::site_tests::found(&[("prometheus.yml", scraping), ("watchfire.yml", services), ("alertmanager.yml", &manager)]);
+        all.into_iter().filter(|d| d.code == Code::ReceiverIsWatched).map(|d| d.message).collect::<Vec<_>>()
+    };
+    for (receivers, words) in [
+        ("webhook_configs: [{url: 'http://app:8000/hook'}]", "app:8000, which the job probe watches"),
+        ("email_configs: [{to: x@y.z}]", "mail:25, which the job probe watches"),
+        ("slack_configs: [{api_url: 'http://hub:7000/slack', channel: c}]", "hub:7000, which the supervision of hub watches"),
+    ] {
+        let found = found(receivers);
+        assert!(found.len() == 1 && found[0].contains(words), "{receivers}: {found:?}");
+    }
+    for receivers in
+        ["email_configs: [{to: x@y.z, smarthost: 'smtp.example.com:587'}]", "webhook_configs: [{url: 'http://app:8001/'}]", "webhook_configs: [{url_file: /x}]"]
+    {
+        assert_eq!(found(receivers), [""; 0], "{receivers}");
+    }
+}
+
 #[test]
 fn inhibition_that_never_happens() {
     has(&inhibit("{source_match: {alertname: Gone}, target_match: {severity: warning}}"), Code::InhibitionNeverMatches, &["alertname=\"Gone\"", "starts"]);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use watchfire_alert::rules::file::{RuleFile, read_node};
 use watchfire_alert::rules::unit;
-use watchfire_doctor::{Diagnosis, Document, Kind, Live, Site};
+use watchfire_doctor::{Code, Diagnosis, Document, Kind, Live, Site};
 use watchfire_model::document::parse_yaml;
 use watchfire_pack::catalog::Catalogs;
 
@@ -47,6 +47,7 @@ impl Gathered {
                 ForeignFile::Content(node) => gathered.site.add(&settings.file.display().to_string(), node.clone()),
             }
         }
+        gathered.add(&settings.file);
         if let Some(dir) = &settings.monitoring_dir {
             gathered.search(dir, 0);
         }
@@ -108,6 +109,19 @@ impl Gathered {
         }
         self.site.documents.push(document);
     }
+}
+
+/// Where alerts go to what they are about: a warning at every start, because nobody hears of it otherwise.
+pub(crate) fn alert_path(settings: &Settings) -> Vec<Diagnosis> {
+    let mut gathered = Gathered::default();
+    gathered.add(&settings.file);
+    for foreign in settings.foreign.iter().filter(|f| matches!(f.kind.key, "prometheus" | "alertmanager")) {
+        match &foreign.source {
+            ForeignFile::Path(path) => gathered.add(path),
+            ForeignFile::Content(node) => gathered.site.add(&settings.file.display().to_string(), node.clone()),
+        }
+    }
+    gathered.check(None).into_iter().filter(|d| d.code == Code::ReceiverIsWatched).collect()
 }
 
 /// Two names of one file are one file.

@@ -5,6 +5,7 @@ pub(crate) mod alertmanager;
 mod alertmanagers;
 mod doctor;
 mod gateway;
+mod heartbeat;
 mod listen;
 mod maintenance;
 mod own_alerts;
@@ -106,6 +107,9 @@ fn configure(flags: &Flags, environment: &Environment) -> Result<(Settings, Conf
     }
     let configured = configured.ok_or(findings)?;
     let mut settings = loaded.settings;
+    for diagnosis in crate::check::site::alert_path(&settings) {
+        eprintln!("{}", diagnosis.finding());
+    }
     settings.storage.take_over(&configured.prometheus.storage);
     Ok((settings, configured))
 }
@@ -220,6 +224,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         started: clock.monotonic(),
         last: std::sync::Mutex::default(),
     };
+    let beating = heartbeat::start(&settings.heartbeat, &alerting, &inside, caller(&environment, &clock), &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, configured));
     let queues = queues::start(&settings, store.state(), &recorder, &clock, &meter, &tasks)?;
     let watched = own_alerts::Watched {
@@ -227,6 +232,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         gpu: gpu.clone(),
         queues: queues.queues.clone(),
         data_dir: settings.server.data_dir.clone(),
+        heartbeat: settings.heartbeat.alert,
         instance: instance.clone(),
     };
     let parts = rooms::Parts {
@@ -259,6 +265,9 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     protocols.start(statsd, &tasks);
     supervision::start(supervisor, &app, &tasks);
     tasks.spawn("own_alerts", own_alerts::run(watched, inside.clone(), clock.clone()));
+    if settings.heartbeat.url.is_some() {
+        tasks.spawn("heartbeat", beating);
+    }
     tasks.spawn("alertmanager", inside.run(tasks.clone()));
     let live = app.clone();
     gpu.on_sample(move |sample| live.hub.publish_gpu(sample));

@@ -31,6 +31,8 @@ pub(super) struct Watched {
     pub(super) gpu: GpuMonitor,
     pub(super) queues: Arc<Queues>,
     pub(super) data_dir: PathBuf,
+    /// Whether there is an alert that always fires, for whoever listens for its absence.
+    pub(super) heartbeat: bool,
     /// The name of this machine.
     pub(super) instance: String,
 }
@@ -61,6 +63,7 @@ pub(super) async fn run(watched: Watched, manager: Arc<Manager>, clock: SharedCl
         for queue in &watched.queues.settings().names {
             found.extend(watched.queues.last_depths(queue.as_str()).into_iter().flat_map(|depths| dead_letters(queue.as_str(), depths)));
         }
+        found.extend(watched.heartbeat.then(heartbeat));
         let alerts = alerts(found, &mut since, &watched.instance, now);
         if alerts.is_empty() {
             continue;
@@ -101,6 +104,12 @@ fn conditions(services: &[ServiceStatus], (disk, used): (&str, Option<f64>), gpu
         found.push(Condition { alert: "GpuHot", severity: "warning", about: ("gpu", gpu.name.clone()), summary });
     }
     found
+}
+
+/// Nothing is wrong: whoever is told of it again and again knows that alerts arrive.
+fn heartbeat() -> Condition {
+    let summary = "alerts reach you; when this one ends, they may not".to_owned();
+    Condition { alert: "Heartbeat", severity: "none", about: ("heartbeat", "watchfire".to_owned()), summary }
 }
 
 /// Jobs of a queue that nobody will work on until somebody looks.
@@ -216,6 +225,16 @@ mod tests {
         let no_room = told("dlq:overflow:detection_queue", "7 jobs of detection_queue found no room and wait in dlq:overflow:detection_queue");
         assert_eq!(at(2, 0), std::slice::from_ref(&failed));
         assert_eq!(at(2, 7), [failed, no_room]);
+    }
+
+    #[test]
+    fn the_heartbeat_fires_for_ever() {
+        let mut since = BTreeMap::new();
+        for now in [1_000, 16_000, 31_000] {
+            let told = alerts(vec![heartbeat()], &mut since, "pi", Timestamp(now));
+            let shown: Vec<_> = told.iter().map(|a| (a.labels[0].1.as_str(), a.starts_at.unwrap().0, a.ends_at.unwrap().0)).collect();
+            assert_eq!(shown, [("Heartbeat", 1_000, now + HOLDS_MS)]);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use watchfire_alert::receivers::heartbeat::Heartbeat;
 use watchfire_alert::rules::slo::{self, Slo};
 use watchfire_api::auth;
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
@@ -70,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// Packs whose rules and objectives are wanted. They change with a reload.
     pub(crate) packs: Vec<String>,
+    /// Who is to miss us when we fall silent.
+    pub(crate) heartbeat: Heartbeat,
     /// Service level objectives of our own file. They change with a reload.
     pub(crate) slos: Vec<Slo>,
     /// Supervised services. They change with a reload.
@@ -239,6 +242,7 @@ impl Settings {
             ("gateway", format!("{:?}", self.gateway)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
+            ("heartbeat", format!("{:?}", self.heartbeat)),
         ]
     }
 }
@@ -322,6 +326,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         host: read_host(section("host")),
         log: LogSettings::read(section("log"), base),
         packs: read_packs(&root),
+        heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),
         services: watchfire_pipeline::supervision::Settings::default(),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
