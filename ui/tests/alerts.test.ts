@@ -200,6 +200,9 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     expect(await rule("job:queue_depth:max").innerText()).toMatch(/^recording/);
     expect(await page.locator("[data-group=pipeline] summary").first().innerText()).toMatch(/1 failing[\s\S]+4 rules[\s\S]+every 15 s[\s\S]+took 21\.5 s/);
     await page.getByText("This group takes longer than its interval").waitFor();
+    // What the doctor found in a rule stands at the rule, as text.
+    await until("findings", () => page.locator("[data-finding]").count(), (it) => it === 2);
+    expect(await rule("QueueDeep").locator("[data-finding]").innerText()).toBe("no catalog and no rule knows hsi_detection_queue_size");
     await page.getByRole("link", { name: /^errors 1/ }).click();
     await until("errors", () => page.locator("[data-rule]").count(), (it) => it === 1);
     await page.goto(`${mock.url}/rules?order=slowest`);

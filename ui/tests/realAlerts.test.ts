@@ -102,6 +102,7 @@ describe.skipIf(!BINARY || !chromiumIsThere())("alerts on the real server", () =
     await until("failed", () => rule("CannotBe").getAttribute("data-health"), (it) => it === "err", 90_000);
     expect(await rule("CannotBe").innerText()).toMatch(/The last evaluation failed\..+many/);
     expect(await rule("AlwaysOn").innerText()).toMatch(/firing[\s\S]+1 alert/);
+    await rule("RatedGauge").locator("[data-finding=rate-of-gauge]").waitFor();
     await page.getByRole("link", { name: /^errors 1$/ }).click();
     await until("errors", () => page.locator("[data-rule]").count(), (it) => it === 1);
     await page.getByRole("navigation", { name: "Alerts, rules and doctor" }).getByRole("link", { name: "Doctor" }).click();

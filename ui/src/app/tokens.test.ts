@@ -32,6 +32,12 @@ const OTHERS = [
   ["accent-text", "accent"],
   ["text", "critical-soft"],
   ["text", "warning-soft"],
+  ["warning", "raised"],
+  ["critical", "raised"],
+  ["critical", "critical-soft"],
+  ["muted", "critical-soft"],
+  ["muted", "warning-soft"],
+  ["muted", "ok-soft"],
 ];
 
 test.each([...WORDS, ...OTHERS] as [string, string][])("%s on %s", (ink, ground) => {
