@@ -62,12 +62,15 @@ impl Group {
             let outcome = self.evaluate_rule(at, rule, tick, surroundings);
             let duration = surroundings.clock.monotonic().saturating_sub(rule_begin);
             rules_duration += duration;
+            surroundings.durations.rule(rule_begin, duration);
             self.figures.evaluated(outcome.is_err());
             samples += *outcome.as_ref().unwrap_or(&0);
             note(rule, outcome.err(), tick.at, duration, self);
         }
         self.end_orphaned(tick.at, surroundings);
-        self.figures.finished(tick.at, surroundings.clock.monotonic().saturating_sub(begin), rules_duration, samples);
+        let took = surroundings.clock.monotonic().saturating_sub(begin);
+        surroundings.durations.group(begin, took);
+        self.figures.finished(tick.at, took, rules_duration, samples);
     }
 
     /// Tells again of everything that fires, without looking at anything: the clock jumped, and what lies in the store is elsewhere.

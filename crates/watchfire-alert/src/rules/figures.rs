@@ -8,6 +8,7 @@ use watchfire_model::batch::MetricType;
 use watchfire_model::meter::Family;
 use watchfire_model::time::Timestamp;
 
+use super::durations::Durations;
 use super::group::Group;
 
 /// What is counted of a group.
@@ -138,6 +139,7 @@ pub(super) fn asked_for<'a>(groups: impl Iterator<Item = &'a Group>) -> HashSet<
         for selector in rule.rule.expr.selectors() {
             let wanted = |name: &str| selector.matchers.iter().any(|m| m.name == watchfire_model::labels::METRIC_NAME && m.matches_value(name));
             asked.extend(TOLD.iter().map(|t| t.theirs).filter(|name| !name.is_empty() && wanted(name)));
+            asked.extend(Durations::asked_for(&wanted));
         }
     }
     asked

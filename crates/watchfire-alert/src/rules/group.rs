@@ -13,6 +13,7 @@ use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::Sink;
 
 use super::ask::Asker;
+use super::durations::Durations;
 use super::figures::Figures;
 use super::file::{Rule, RuleGroup};
 use super::restore::Restore;
@@ -32,6 +33,8 @@ pub struct Surroundings {
     pub templates: Arc<dyn Expand>,
     /// The time.
     pub clock: SharedClock,
+    /// How long evaluations take.
+    pub durations: Arc<Durations>,
 }
 
 /// What all groups of one configuration have in common.

@@ -61,10 +61,12 @@ impl Manager {
     pub fn new(surroundings: Surroundings, runtime: Handle, tasks: Tasks, meter: &Meter) -> Manager {
         let state: Arc<Mutex<State>> = Arc::default();
         let told = Arc::downgrade(&state);
+        let (durations, clock) = (surroundings.durations.clone(), surroundings.clock.clone());
         meter.on_gather(move |out| {
             let Some(state) = told.upgrade() else { return };
             let state = lock(&state);
             figures::tell(state.groups.values().map(|r| &*r.group), &state.asked, out);
+            durations.tell(clock.monotonic(), &state.asked, out);
         });
         Manager { surroundings, runtime, tasks, slots: Arc::new(Semaphore::new(EVALUATIONS_PARALLEL)), state }
     }

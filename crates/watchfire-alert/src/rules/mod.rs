@@ -2,11 +2,12 @@
 //!
 //! `file` reads rule files; `manager` runs their groups, each by its `schedule`; `evaluate` is one evaluation of a `group`, with
 //! `ask` for its queries, `recording` and `alerting` for its results and `state` for the life of alerts; `restore` takes up what
-//! was before a restart; `unit` runs tests of rules; `slo` makes rules of objectives; `view` and `figures` tell how it goes. `expand` is the seam to the templates in rules, `notify` the seam
+//! was before a restart; `unit` runs tests of rules; `slo` makes rules of objectives; `view`, `figures` and `durations` tell how it goes. `expand` is the seam to the templates in rules, `notify` the seam
 //! to whoever takes alerts. How alerts reach a person is not decided here.
 
 mod alerting;
 mod ask;
+mod durations;
 mod evaluate;
 mod expand;
 mod figures;
@@ -26,6 +27,7 @@ mod view;
 
 pub use alerting::{ALERT_STATE, ALERTS, ALERTS_FOR_STATE};
 pub use ask::{AskError, Asker, Limits};
+pub use durations::Durations;
 pub use evaluate::RuleError;
 pub use expand::{About, Ask, AskedSample, Expand, GoTemplates, SampleValue};
 pub use group::{Common, Group, Health, Surroundings};

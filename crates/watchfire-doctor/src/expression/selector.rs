@@ -114,6 +114,10 @@ impl Walk<'_> {
         if matcher.name == "le" && declared.iter().any(|f| f.kind == MetricType::Histogram) {
             return self.check_bucket(node, name, matcher, declared);
         }
+        // Every summary has it, and no catalog says so.
+        if matcher.name == "quantile" && declared.iter().any(|f| f.kind == MetricType::Summary && *f.name == *name) {
+            return;
+        }
         let specs: Vec<_> = declared.iter().filter_map(|f| f.label(&matcher.name)).collect();
         if specs.is_empty() {
             if matcher.matches_empty() || self.knowledge.target_labels(declared, job).is_none_or(|known| known.contains(&matcher.name)) {
@@ -174,7 +178,11 @@ impl Walk<'_> {
                     set.always.insert(label.name.to_string())
                 };
             }
-            if family.kind == MetricType::Histogram && name.ends_with("_bucket") { set.with("le") } else { set }
+            match family.kind {
+                MetricType::Histogram if name.ends_with("_bucket") => set.with("le"),
+                MetricType::Summary if *family.name == *name => set.with("quantile"),
+                _ => set,
+            }
         };
         let mut labels = declared.iter().map(of).reduce(|a, b| a.or(&b)).unwrap_or_default();
         match self.knowledge.target_labels(declared, job) {

@@ -29,6 +29,7 @@ families:
   boxes_used_bytes: {type: gauge, unit: bytes, help: Used., labels: [room]}
   boxes_size_bytes: {type: gauge, unit: bytes, help: All., labels: [room]}
   busy_seconds_total: {type: counter, unit: seconds, help: Time at work.}
+  pause_seconds: {type: summary, unit: seconds, help: Pauses.}
   wait_seconds: {type: histogram, unit: seconds, help: Waiting., labels: [stage], buckets: [0.5, 1, 2.5, 30]}
 ";
 const OTHER: &str = "
@@ -108,6 +109,9 @@ fn quantiles() {
     clean("wait_seconds_bucket{le=\"30.0\"}");
     clean("wait_seconds_bucket{le=\"2.5\"} / ignoring (le) wait_seconds_count");
     clean("wait_seconds_bucket{le=~\"2.5|9\"}");
+    clean("max by (quantile) (pause_seconds{quantile=\"0.9\"}) > 3");
+    clean("rate(pause_seconds_sum[5m]) / rate(pause_seconds_count[5m]) > 3");
+    finds("pause_seconds_count{quantile=\"0.9\"}", Code::UnknownLabel, "quantile");
 }
 
 #[test]

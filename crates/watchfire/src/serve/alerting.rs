@@ -60,8 +60,14 @@ impl Alerting {
         let runtime = Handle::current();
         let sender = Sender::new(parts.caller.clone(), runtime.clone(), parts.tasks.clone(), &parts.meter);
         sender.set_inside(Arc::new(sender::Inside(parts.inside)));
-        let surroundings =
-            Surroundings { asker, sink: parts.sink, notify: Arc::new(sender.clone()), templates: crate::rule_files::templates(), clock: parts.clock };
+        let surroundings = Surroundings {
+            asker,
+            sink: parts.sink,
+            notify: Arc::new(sender.clone()),
+            templates: crate::rule_files::templates(),
+            clock: parts.clock,
+            durations: Arc::default(),
+        };
         let discoverer = Discoverer::new(sender.clone(), parts.caller, parts.aliases, parts.tasks.clone(), parts.meter.clone(), runtime.clone());
         Alerting {
             rules: Manager::new(surroundings, runtime, parts.tasks, &parts.meter),

@@ -12,6 +12,7 @@ mod gateway;
 mod late;
 mod llm;
 mod native;
+mod objectives;
 mod otlp;
 mod prometheus;
 mod pushed;

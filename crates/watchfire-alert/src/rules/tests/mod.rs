@@ -47,7 +47,7 @@ pub(super) fn stage() -> Stage {
     let limits = Limits { timeout: Duration::from_secs(30), samples_max: 1_000_000, memory_max: 64 << 20 };
     let asker = Asker { source: memory.clone(), engine: Engine::default(), pool: None, limits, clock: clock.clone() };
     let templates = Arc::new(GoTemplates::new(clock.clone()));
-    let surroundings = Surroundings { asker, sink: memory.clone(), notify: told.clone(), templates, clock };
+    let surroundings = Surroundings { asker, sink: memory.clone(), notify: told.clone(), templates, clock, durations: Arc::default() };
     Stage { memory, told, surroundings }
 }
 

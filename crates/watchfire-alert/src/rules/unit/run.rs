@@ -44,7 +44,8 @@ impl<'a> Run<'a> {
         // It stands still: the limits of time do not count here.
         let clock = ManualClock::new(Timestamp(0));
         let asker = Asker { source: storage.clone(), engine: Engine::default(), pool: None, limits: LIMITS, clock: clock.clone() };
-        let surroundings = Surroundings { asker, sink: storage.clone(), notify: Arc::new(Nobody), templates: templates.clone(), clock };
+        let surroundings =
+            Surroundings { asker, sink: storage.clone(), notify: Arc::new(Nobody), templates: templates.clone(), clock, durations: Arc::default() };
         let common = Arc::new(Common {
             interval_ms: test.interval_ms.unsigned_abs(),
             external_labels: test.external_labels.clone(),
