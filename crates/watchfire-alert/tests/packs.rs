@@ -103,12 +103,19 @@ fn pis_16_eight_alert_rules_fire_and_stop() {
         ("Inference is slow", "On average one takes 12500 ms."),
         9,
     );
-    let errors = [("http_requests_server_error_total", "0+10x12 120x12"), ("http_requests_total", "0+100x24")];
+    let errors = [
+        ("http_requests_server_error_total", "0+10x12 120x12"),
+        ("http_requests_total{status=\"200\"}", "0+90x24"),
+        ("http_requests_total{status=\"500\"}", "0+10x24"),
+    ];
     fires_and_stops(&errors, "HighErrorRate", "warning", 6, ("Many requests fail", "10% of the requests end in a server error."), 24);
     let failures = [("inference_requests_failed_total", "0+25x12 300x12"), ("inference_requests_total", "0+100x24")];
     fires_and_stops(&failures, "InferenceFailures", "warning", 6, ("Many inferences fail", "25% of the inferences fail."), 24);
     let silence = ("Nobody asks anything", "No request has come for a quarter of an hour.");
     fires_and_stops(&[("http_requests_total", "5x30 5+10x10")], "NoTraffic", "info", 16, silence, 36);
+    // One quiet status is no silence.
+    let quiet = [("http_requests_total{status=\"200\"}", "0+10x40"), ("http_requests_total{status=\"500\"}", "5x40")];
+    check("pisovereign", &quiet, &[(20, "NoTraffic", None), (40, "NoTraffic", None)]);
     let tokens = ("Many tokens are used", "6.667M tokens per second.");
     fires_and_stops(&[("inference_tokens_total", "0+400000000x100 40000000000x80")], "HighTokenUsage", "info", 61, tokens, 170);
 }
@@ -165,7 +172,7 @@ fn vms_22_every_alert_has_a_severity_and_a_component() {
 #[test]
 fn vms_23_texts_name_the_camera_the_host_and_the_value() {
     let drops = "{exp_labels: {severity: critical, component: recording, camera_id: front}, exp_annotations: {summary: Camera front drops frames, \
-                 description: Camera front drops 50% of its frames.}}";
+                 description: Camera front drops 0.50 frames per second.}}";
     check("vms", &[("camera_frames_dropped_total{camera_id=\"front\"}", "0+30x9")], &[(6, "HighFrameDropRate", Some(drops))]);
     let full = "{exp_labels: {severity: critical, component: storage, instance: nvr}, exp_annotations: {summary: The disk of nvr is nearly full, \
                 description: 5% of the disk of nvr is left.}}";

@@ -171,6 +171,27 @@ receivers:
     has(&found, Code::DeliveredTwice, &["Hot", "http://backend:8000/api/webhooks/alerts"]);
 }
 
+/// What we ship ourselves works, objectives included.
+#[test]
+fn the_rules_of_packs_have_no_findings() {
+    let mut site = crate::Site::default();
+    for text in watchfire_pack::rules::BUILTIN {
+        site.shipped_rules.extend(watchfire_alert::rules::file::read(text.path, text.text, None).file);
+    }
+    let templates = watchfire_alert::rules::GoTemplates::new(watchfire_model::time::ManualClock::new(watchfire_model::time::Timestamp(0)));
+    for text in watchfire_pack::rules::SLOS {
+        site.shipped_rules.extend(watchfire_alert::rules::slo::read_file(text.path, text.text, &templates).file);
+    }
+    assert_eq!(site.shipped_rules.len(), watchfire_pack::rules::BUILTIN.len() + watchfire_pack::rules::SLOS.len());
+    let found = site.check(watchfire_pack::catalog::Catalogs::builtin(), None);
+    assert!(found.is_empty(), "{found:#?}");
+    // An objective is said once, not once for each of its windows.
+    let wrong = "slos: [{name: a, objective: 99, ratio: 'rate(hsi_stage_duration_seconds_bucket{le=\"2\"}[$window])'}]";
+    site.shipped_rules = watchfire_alert::rules::slo::read_file("w.yml", wrong, &templates).file.into_iter().collect();
+    let found = site.check(watchfire_pack::catalog::Catalogs::builtin(), None);
+    assert_eq!(found.iter().map(|d| (d.code, d.line)).collect::<Vec<_>>(), [(Code::UnknownBucket, 1)]);
+}
+
 #[test]
 fn sound_rules_in_the_usual_style_have_no_findings() {
     let files = [

@@ -64,7 +64,8 @@ impl Site {
             agents::grafana_ini(name, text, &mut found);
         }
         found.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
-        found.dedup();
+        // One place is said once, however many rules follow from it.
+        found.dedup_by(|a, b| (&a.file, a.line, a.column, a.code, &a.message) == (&b.file, b.line, b.column, b.code, &b.message));
         found
     }
 }
