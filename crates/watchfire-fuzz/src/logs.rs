@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use watchfire_model::labels::Labels;
-use watchfire_model::logs::Nanos;
+use watchfire_model::logs::{LogSelection, Nanos};
 use watchfire_model::read::Budget;
 use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_query::documents::{self, Context, Filter, Request};
 use watchfire_query::logql::{Direction, Engine, Expr, LinesRequest, parse};
+use watchfire_query::lucene::{Language, parse_as, parse_simple};
 use watchfire_testkit::logs::Logs;
 
 const SAMPLES_MAX: u64 = 100_000;
@@ -56,5 +58,22 @@ pub(crate) fn logql(bytes: &[u8]) {
             drop(engine.instant(&logs, &metric, Nanos(60_000_000_000), &budget()));
             drop(engine.range(&logs, &metric, Nanos(0), Nanos(300_000_000_000), Duration::from_secs(30), &budget()));
         }
+    }
+}
+
+/// Query strings of all kinds, and bodies of searches.
+pub(crate) fn lucene(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (logs, context) = (data(), Context::new(Nanos(60_000_000_000)));
+    let selection = LogSelection::new(Vec::new(), Nanos::MIN, Nanos::MAX);
+    let ask = |filter: &Filter| drop(documents::count(&logs, &selection, filter, &budget()));
+    for language in [Language::Lucene, Language::Kql, Language::Either] {
+        if let Ok(filter) = parse_as(language, text, &context) {
+            ask(&filter);
+        }
+    }
+    ask(&parse_simple(text, &context));
+    if let Ok(request) = serde_json::from_str(text).map_err(drop).and_then(|body| Request::read(&body, &context).map_err(drop)) {
+        drop(documents::search(&logs, &selection, &request, &budget()));
     }
 }

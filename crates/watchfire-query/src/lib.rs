@@ -1,4 +1,7 @@
-//! Query languages over any source: PromQL over metrics, LogQL over logs. It never knows where the data are, and it is synchronous.
+//! Query languages over any source: PromQL over metrics; LogQL, Lucene's query strings, KQL and Elasticsearch's searches over logs. It
+//! never knows where the data are, and it is synchronous.
 
+pub mod documents;
 pub mod logql;
+pub mod lucene;
 pub mod promql;

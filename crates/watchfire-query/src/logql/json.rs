@@ -277,6 +277,17 @@ fn descend<'a>(scanner: &mut Scanner<'a>, way: &mut Vec<Cow<'a, str>>, visit: &m
     })
 }
 
+/// Visits the elements of an array.
+pub(crate) fn elements<'a>(text: &'a str, visit: &mut dyn FnMut(Value<'a>)) -> Result<(), Malformed> {
+    let mut scanner = Scanner::new(text);
+    scanner.space();
+    scanner.elements(&mut |_, scanner| {
+        let value = scanner.value()?;
+        visit(value);
+        Ok(())
+    })
+}
+
 /// The value at the end of each path, in the order of the paths.
 pub(crate) fn at_paths<'a>(text: &'a str, paths: &[Path], visit: &mut dyn FnMut(usize, Option<Value<'a>>)) -> Result<(), Malformed> {
     for (i, path) in paths.iter().enumerate() {

@@ -1,0 +1,228 @@
+//! A bucket for every stretch of time: of one length, or of the calendar. Empty ones between others are there, too.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use jiff::{Unit, Zoned};
+use serde_json::{Map, Value, json};
+use watchfire_model::logs::Nanos;
+
+use super::super::dates;
+use super::super::document::Document;
+use super::super::error::SearchError;
+use super::super::filter::Context;
+use super::super::request::BUCKETS_MAX;
+use super::{Aggregation, Bucket, fail};
+use crate::logql::units;
+
+#[derive(Clone, Copy, Debug)]
+enum Interval {
+    /// In milliseconds.
+    Fixed(i64),
+    Calendar(Unit),
+    /// Three months.
+    Quarter,
+}
+
+/// `date_histogram`
+#[derive(Clone, Debug)]
+pub(super) struct DateHistogram {
+    field: String,
+    interval: Interval,
+    zone: TimeZone,
+    /// In milliseconds.
+    offset: i64,
+    least: u64,
+    bounds: Option<(i64, i64)>,
+    keyed: bool,
+    descending: bool,
+    by_count: bool,
+    missing: Option<i64>,
+}
+
+impl DateHistogram {
+    pub(super) fn read(body: &Map<String, Value>, context: &Context) -> Result<DateHistogram, SearchError> {
+        let text = |key: &str| body.get(key).and_then(Value::as_str);
+        let Some(field) = text("field") else { return fail("[date_histogram] requires a [field]") };
+        let interval = match (text("calendar_interval"), text("fixed_interval"), text("interval")) {
+            (Some(calendar), ..) => match calendar_interval(calendar) {
+                Some(interval) => interval,
+                None => return fail(format!("The supplied interval [{calendar}] could not be parsed as a calendar interval.")),
+            },
+            (None, Some(fixed), _) => fixed_interval(fixed)?,
+            (None, None, Some(either)) => calendar_interval(either).map_or_else(|| fixed_interval(either), Ok)?,
+            _ => return fail("Invalid interval specified, must be non-null and non-empty: [calendar_interval] or [fixed_interval]"),
+        };
+        let zone = match text("time_zone") {
+            Some(name) => match dates::zone(name) {
+                Some(zone) => zone,
+                None => return fail(format!("unknown time-zone ID: {name}")),
+            },
+            None => TimeZone::UTC,
+        };
+        let offset = match text("offset") {
+            Some(offset) => match units::duration_nanos(offset) {
+                Some(nanos) => nanos / 1_000_000,
+                None => return fail(format!("failed to parse [offset] with value [{offset}]")),
+            },
+            None => body.get("offset").and_then(Value::as_i64).unwrap_or(0),
+        };
+        let date = |value: &Value| -> Option<i64> {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            dates::period(&text, context.now, &zone).map(|p| p.start.millis())
+        };
+        let bounds = body.get("extended_bounds").or_else(|| body.get("hard_bounds")).and_then(|b| Some((date(b.get("min")?)?, date(b.get("max")?)?)));
+        let (by_count, direction) = match body.get("order").and_then(Value::as_object).and_then(|o| o.iter().next()) {
+            Some((name, direction)) => (name == "_count", direction.as_str()),
+            None => (false, None),
+        };
+        Ok(DateHistogram {
+            field: field.to_owned(),
+            interval,
+            offset,
+            least: body.get("min_doc_count").and_then(Value::as_u64).unwrap_or(0),
+            bounds,
+            keyed: body.get("keyed").and_then(Value::as_bool).unwrap_or(false),
+            descending: direction == Some("desc"),
+            by_count,
+            missing: body.get("missing").and_then(date),
+            zone,
+        })
+    }
+
+    /// The beginnings of the buckets that a document belongs to, in milliseconds.
+    pub(super) fn keys(&self, document: &Document<'_>) -> Vec<i64> {
+        let mut keys = Vec::new();
+        document.each_value(&self.field, &mut |value| {
+            if let Some(time) = value.time() {
+                let key = self.floor(time.millis());
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        });
+        if keys.is_empty() {
+            keys.extend(self.missing.map(|time| self.floor(time)));
+        }
+        keys
+    }
+
+    /// The beginning of the bucket of a moment.
+    fn floor(&self, millis: i64) -> i64 {
+        let shifted = millis.saturating_sub(self.offset);
+        let start = match self.interval {
+            Interval::Fixed(length) => {
+                let wall = i64::from(self.zoned(shifted).offset().seconds()) * 1_000;
+                let floored = shifted.saturating_add(wall).div_euclid(length).saturating_mul(length);
+                floored.saturating_sub(wall)
+            }
+            Interval::Calendar(unit) => dates::floor(&self.zoned(shifted), unit).map_or(shifted, |start| dates::in_nanos(&start).millis()),
+            Interval::Quarter => {
+                let month = dates::floor(&self.zoned(shifted), Unit::Month);
+                let back = month.as_ref().map_or(0, |m| i64::from((m.month() - 1) % 3));
+                month.and_then(|m| dates::add(&m, Unit::Month, -back)).map_or(shifted, |start| dates::in_nanos(&start).millis())
+            }
+        };
+        start.saturating_add(self.offset)
+    }
+
+    /// The beginning of the bucket behind another one.
+    fn next(&self, key: i64) -> Option<i64> {
+        let start = key.saturating_sub(self.offset);
+        let next = match self.interval {
+            Interval::Fixed(length) => start.checked_add(length)?,
+            Interval::Calendar(unit) => dates::in_nanos(&dates::add(&self.zoned(start), unit, 1)?).millis(),
+            Interval::Quarter => dates::in_nanos(&dates::add(&self.zoned(start), Unit::Month, 3)?).millis(),
+        };
+        (next > start).then_some(next.saturating_add(self.offset))
+    }
+
+    fn zoned(&self, millis: i64) -> Zoned {
+        dates::zoned(Nanos::from_millis(millis), &self.zone)
+    }
+
+    pub(super) fn finish(&self, aggregation: &Aggregation, known: BTreeMap<i64, Bucket<'_>>) -> Result<Value, SearchError> {
+        let mut known: BTreeMap<i64, Option<Bucket<'_>>> = known.into_iter().map(|(key, bucket)| (key, Some(bucket))).collect();
+        if self.least == 0 {
+            self.fill(&mut known)?;
+        }
+        let mut rows = Vec::with_capacity(known.len());
+        for (key, bucket) in known {
+            let bucket = match bucket {
+                Some(bucket) if bucket.count < self.least => continue,
+                Some(bucket) => bucket,
+                None => Bucket::new(aggregation),
+            };
+            let mut out = Map::new();
+            let text = self.shown(key);
+            out.insert("key_as_string".into(), text.clone().into());
+            out.insert("key".into(), key.into());
+            let count = bucket.count;
+            bucket.write(&mut out)?;
+            rows.push((count, text, Value::Object(out)));
+        }
+        if self.by_count {
+            rows.sort_by_key(|(count, ..)| *count);
+        }
+        if self.descending {
+            rows.reverse();
+        }
+        if self.keyed {
+            let named: Map<String, Value> = rows.into_iter().map(|(_, text, out)| (text, out)).collect();
+            return Ok(json!({ "buckets": named }));
+        }
+        Ok(json!({ "buckets": rows.into_iter().map(|(_, _, out)| out).collect::<Vec<_>>() }))
+    }
+
+    /// A moment as text, with the offset of the zone.
+    fn shown(&self, millis: i64) -> String {
+        if self.zone == TimeZone::UTC { dates::format(Nanos::from_millis(millis)) } else { self.zoned(millis).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string() }
+    }
+
+    /// Puts empty buckets between the first and the last one, and up to the bounds.
+    fn fill(&self, known: &mut BTreeMap<i64, Option<Bucket<'_>>>) -> Result<(), SearchError> {
+        let ends = known.first_key_value().zip(known.last_key_value()).map(|((first, _), (last, _))| (*first, *last));
+        let bounds = self.bounds.map(|(from, to)| (self.floor(from), self.floor(to)));
+        let Some((first, last)) = (match (ends, bounds) {
+            (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
+            (ends, bounds) => ends.or(bounds),
+        }) else {
+            return Ok(());
+        };
+        let mut key = first;
+        let mut count = 0;
+        while key <= last {
+            known.entry(key).or_insert(None);
+            count += 1;
+            if count > BUCKETS_MAX {
+                return fail(format!("Trying to create too many buckets. Must be less than or equal to: [{BUCKETS_MAX}]"));
+            }
+            match self.next(key) {
+                Some(next) => key = next,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn calendar_interval(text: &str) -> Option<Interval> {
+    Some(match text {
+        "second" | "1s" => Interval::Calendar(Unit::Second),
+        "minute" | "1m" => Interval::Calendar(Unit::Minute),
+        "hour" | "1h" => Interval::Calendar(Unit::Hour),
+        "day" | "1d" => Interval::Calendar(Unit::Day),
+        "week" | "1w" => Interval::Calendar(Unit::Week),
+        "month" | "1M" => Interval::Calendar(Unit::Month),
+        "quarter" | "1q" => Interval::Quarter,
+        "year" | "1y" => Interval::Calendar(Unit::Year),
+        _ => return None,
+    })
+}
+
+fn fixed_interval(text: &str) -> Result<Interval, SearchError> {
+    match units::duration_nanos(text).map(|nanos| nanos / 1_000_000) {
+        Some(millis) if millis > 0 && !text.ends_with(['w', 'y']) => Ok(Interval::Fixed(millis)),
+        _ => fail(format!("failed to parse setting [date_histogram.fixedInterval] with value [{text}] as a time value")),
+    }
+}

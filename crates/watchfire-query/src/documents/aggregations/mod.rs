@@ -1,0 +1,219 @@
+//! Aggregations: what documents are together. Buckets put documents together, metrics make a number of them; buckets hold others.
+//! They are read once, fed document by document, and written as JSON.
+
+mod buckets;
+mod histogram;
+mod metrics;
+mod terms;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use watchfire_model::read::Budget;
+
+use super::document::Document;
+use super::error::SearchError;
+use super::filter::Context;
+use buckets::Buckets;
+use histogram::DateHistogram;
+use metrics::Metric;
+use terms::Terms;
+
+/// How deep aggregations may nest.
+const NESTING_MAX: usize = 20;
+/// The most aggregations of one level.
+const SIBLINGS_MAX: usize = 100;
+
+/// Aggregations by their names, in the order of the request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aggregations {
+    list: Vec<(String, Aggregation)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Aggregation {
+    kind: Kind,
+    inner: Aggregations,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Metric(Metric),
+    Terms(Terms),
+    DateHistogram(DateHistogram),
+    Buckets(Buckets),
+}
+
+pub(super) fn fail<T>(message: impl Into<String>) -> Result<T, SearchError> {
+    Err(SearchError::Body(message.into()))
+}
+
+impl Aggregations {
+    /// Reads the value of `aggs`.
+    pub(super) fn read(value: &Value, context: &Context, depth: usize) -> Result<Aggregations, SearchError> {
+        let Some(object) = value.as_object() else { return fail("[aggs] expected an object") };
+        if depth > NESTING_MAX {
+            return fail(format!("aggregations are nested more than {NESTING_MAX} levels deep"));
+        }
+        if object.len() > SIBLINGS_MAX {
+            return fail(format!("more than {SIBLINGS_MAX} aggregations stand beside each other"));
+        }
+        let one = |(name, body): (&String, &Value)| Aggregation::read(name, body, context, depth).map(|aggregation| (name.clone(), aggregation));
+        object.iter().map(one).collect::<Result<_, _>>().map(|list| Aggregations { list })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Something that takes documents.
+    pub(super) fn collector(&self) -> Collector<'_> {
+        Collector { states: self.list.iter().map(|(name, aggregation)| (name.as_str(), State::new(aggregation))).collect() }
+    }
+}
+
+impl Aggregation {
+    fn read(name: &str, body: &Value, context: &Context, depth: usize) -> Result<Aggregation, SearchError> {
+        let Some(object) = body.as_object() else { return fail(format!("[{name}] expected an object")) };
+        let mut inner = Aggregations::default();
+        let mut kind = None;
+        for (key, value) in object {
+            match key.as_str() {
+                "aggs" | "aggregations" => inner = Aggregations::read(value, context, depth + 1)?,
+                "meta" => {}
+                other => {
+                    if kind.is_some() {
+                        return fail(format!("Found two aggregation type definitions in [{name}]: [{other}] is the second"));
+                    }
+                    kind = Some(Kind::read(name, other, value, context)?);
+                }
+            }
+        }
+        let Some(kind) = kind else { return fail(format!("Missing definition for aggregation [{name}]")) };
+        if matches!(kind, Kind::Metric(_)) && !inner.is_empty() {
+            return fail(format!("Aggregator [{name}] cannot accept sub-aggregations"));
+        }
+        Ok(Aggregation { kind, inner })
+    }
+}
+
+impl Kind {
+    fn read(name: &str, kind: &str, value: &Value, context: &Context) -> Result<Kind, SearchError> {
+        let Some(object) = value.as_object() else { return fail(format!("[{name}] [{kind}] expected an object")) };
+        if let Some(metric) = Metric::read(kind, object)? {
+            return Ok(Kind::Metric(metric));
+        }
+        match kind {
+            "terms" => Terms::read(object).map(Kind::Terms),
+            "date_histogram" => DateHistogram::read(object, context).map(Kind::DateHistogram),
+            "histogram" | "range" | "date_range" | "filter" | "filters" | "missing" | "global" => Buckets::read(kind, value, context).map(Kind::Buckets),
+            other => fail(format!("Unknown aggregation type [{other}]")),
+        }
+    }
+}
+
+/// The state of all aggregations of one level.
+pub(super) struct Collector<'a> {
+    states: Vec<(&'a str, State<'a>)>,
+}
+
+enum State<'a> {
+    Metric(&'a Metric, metrics::Numbers),
+    Terms(&'a Aggregation, &'a Terms, BTreeMap<terms::Key, Bucket<'a>>),
+    DateHistogram(&'a Aggregation, &'a DateHistogram, BTreeMap<i64, Bucket<'a>>),
+    Buckets(&'a Aggregation, &'a Buckets, BTreeMap<buckets::Key, Bucket<'a>>),
+}
+
+/// Documents that belong together.
+pub(super) struct Bucket<'a> {
+    count: u64,
+    inner: Collector<'a>,
+}
+
+impl<'a> Bucket<'a> {
+    fn new(aggregation: &'a Aggregation) -> Bucket<'a> {
+        Bucket { count: 0, inner: aggregation.inner.collector() }
+    }
+    fn add(&mut self, document: &Document<'_>, budget: &Budget) -> Result<(), SearchError> {
+        self.count += 1;
+        self.inner.collect(document, budget)
+    }
+    /// `doc_count` and what is inside, into the JSON of a bucket.
+    fn write(self, out: &mut Map<String, Value>) -> Result<(), SearchError> {
+        out.insert("doc_count".into(), self.count.into());
+        out.extend(self.inner.finish()?);
+        Ok(())
+    }
+}
+
+impl<'a> State<'a> {
+    fn new(aggregation: &'a Aggregation) -> State<'a> {
+        match &aggregation.kind {
+            Kind::Metric(metric) => State::Metric(metric, metrics::Numbers::default()),
+            Kind::Terms(terms) => State::Terms(aggregation, terms, BTreeMap::new()),
+            Kind::DateHistogram(histogram) => State::DateHistogram(aggregation, histogram, BTreeMap::new()),
+            Kind::Buckets(buckets) => State::Buckets(aggregation, buckets, BTreeMap::new()),
+        }
+    }
+}
+
+/// What a bucket costs, about.
+const BUCKET_BYTES: u64 = 256;
+
+/// The bucket of a key, made within the budget where it is new.
+fn bucket<'a, 'm, K: Ord>(
+    known: &'m mut BTreeMap<K, Bucket<'a>>,
+    key: K,
+    aggregation: &'a Aggregation,
+    budget: &Budget,
+) -> Result<&'m mut Bucket<'a>, SearchError> {
+    if !known.contains_key(&key) {
+        if known.len() >= super::request::BUCKETS_MAX {
+            return fail(format!("Trying to create too many buckets. Must be less than or equal to: [{}]", super::request::BUCKETS_MAX));
+        }
+        budget.charge_memory(BUCKET_BYTES)?;
+    }
+    Ok(known.entry(key).or_insert_with(|| Bucket::new(aggregation)))
+}
+
+impl Collector<'_> {
+    /// Takes a document.
+    pub(super) fn collect(&mut self, document: &Document<'_>, budget: &Budget) -> Result<(), SearchError> {
+        for (_, state) in &mut self.states {
+            match state {
+                State::Metric(metric, numbers) => metric.collect(document, numbers, budget)?,
+                State::Terms(aggregation, terms, known) => {
+                    for key in terms.keys(document) {
+                        bucket(known, key, aggregation, budget)?.add(document, budget)?;
+                    }
+                }
+                State::DateHistogram(aggregation, histogram, known) => {
+                    for key in histogram.keys(document) {
+                        bucket(known, key, aggregation, budget)?.add(document, budget)?;
+                    }
+                }
+                State::Buckets(aggregation, buckets, known) => {
+                    for key in buckets.keys(document) {
+                        bucket(known, key, aggregation, budget)?.add(document, budget)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer.
+    pub(super) fn finish(self) -> Result<Map<String, Value>, SearchError> {
+        let mut out = Map::new();
+        for (name, state) in self.states {
+            let value = match state {
+                State::Metric(metric, numbers) => metric.finish(numbers),
+                State::Terms(_, terms, known) => terms.finish(known)?,
+                State::DateHistogram(aggregation, histogram, known) => histogram.finish(aggregation, known)?,
+                State::Buckets(aggregation, buckets, known) => buckets.finish(aggregation, known)?,
+            };
+            out.insert(name.to_owned(), value);
+        }
+        Ok(out)
+    }
+}

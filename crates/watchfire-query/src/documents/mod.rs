@@ -1,0 +1,25 @@
+//! Log entries as documents with fields, as Elasticsearch's clients and Kibana ask for them: conditions over fields, the query DSL,
+//! searches with sorting and aggregations. The text languages are in `lucene`. It knows no HTTP and keeps no index.
+
+mod aggregations;
+pub mod analysis;
+pub mod dates;
+mod document;
+mod dsl;
+mod error;
+mod filter;
+mod range;
+mod request;
+mod search;
+mod sort;
+
+#[cfg(test)]
+mod tests;
+
+pub use document::{Document, Scalar};
+pub use dsl::query;
+pub use error::SearchError;
+pub use filter::{Context, FieldNames, Filter, Test, Words};
+pub use range::{Bound, Range};
+pub use request::{BUCKETS_MAX, Request, SourceChoice, WINDOW_MAX};
+pub use search::{Hit, Searched, count, matching, search};
