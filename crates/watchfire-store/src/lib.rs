@@ -23,8 +23,9 @@ mod store;
 mod tail;
 mod wal;
 
+pub use engine::LogFilter;
 pub use error::OpenError;
-pub use options::{LogOptions, Options, Tier};
-pub use stats::{CleanupFile, CleanupPreview, Deletion, LogStats, Replay, SnapshotReport, Stats};
+pub use options::{LogOptions, LogRetention, Options, Tier};
+pub use stats::{CleanupFile, CleanupPreview, Deletion, LogDeletion, LogStats, Replay, SnapshotReport, Stats};
 pub use store::Store;
 pub use tail::{Portion, Position, Tail, TailError, TailStats, TailStop};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use watchfire_model::labels::Labels;
+use watchfire_model::matcher::{Matcher, matches_all};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
 
@@ -17,11 +19,37 @@ pub struct Tier {
     pub keep: Option<Duration>,
 }
 
+/// How long entries of some streams are kept.
+#[derive(Clone, Debug)]
+pub struct LogRetention {
+    /// The streams: all must hold, for their labels alone.
+    pub matchers: Vec<Matcher>,
+    /// How long; `None` is for ever.
+    pub keep: Option<Duration>,
+}
+
+impl LogOptions {
+    /// How long entries of a stream are kept.
+    pub(crate) fn keep(&self, labels: &Labels) -> Option<Duration> {
+        self.rules.iter().find(|rule| matches_all(&rule.matchers, labels)).map_or(self.retention, |rule| rule.keep)
+    }
+    /// Whether some entries go with age.
+    pub(crate) fn keeps_for_a_time(&self) -> bool {
+        self.rules.iter().any(|rule| rule.keep.is_some()) || self.retention.is_some()
+    }
+    /// How long any entry is kept at most.
+    pub(crate) fn keep_longest(&self) -> Option<Duration> {
+        self.rules.iter().map(|rule| rule.keep).chain([self.retention]).reduce(|a, b| Some(a?.max(b?))).flatten()
+    }
+}
+
 /// How logs are kept, and what of them is taken.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
-    /// How long entries are kept; `None` is for ever.
+    /// How long entries are kept that no rule is about; `None` is for ever.
     pub retention: Option<Duration>,
+    /// How long entries of some streams are kept; the first rule that is about a stream counts.
+    pub rules: Vec<LogRetention>,
     /// How many bytes the newest entries may occupy in memory. A half moves them into a segment, the whole makes writers wait.
     pub memory_max: usize,
     /// The longest line.
@@ -57,6 +85,7 @@ impl Default for LogOptions {
         let moved = ["trace_id", "traceid", "traceID", "span_id", "spanid", "request_id", "correlation_id", "batch_id", "duration*", "pid", "pg_duration_ms"];
         LogOptions {
             retention: None,
+            rules: Vec::new(),
             memory_max: 48 << 20,
             line_bytes_max: 256 << 10,
             truncate_lines: false,

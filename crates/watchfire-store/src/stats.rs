@@ -112,6 +112,15 @@ pub struct Deletion {
     pub segments: u64,
 }
 
+/// What a deletion of log entries reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogDeletion {
+    /// Entries that are gone.
+    pub entries: u64,
+    /// Segments that held them.
+    pub segments: u64,
+}
+
 /// What a snapshot holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotReport {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use watchfire_model::batch::{Batch, Metadata, SeriesExemplars};
 use watchfire_model::labels::Labels;
-use watchfire_model::logs::{LogSelection, LogSource, LogVisitor, StreamVolume};
+use watchfire_model::logs::{LogSelection, LogSource, LogVisitor, Nanos, StreamVolume};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, ReadError, Selection, Source, Visitor, WindowVisitor};
 use watchfire_model::state::StateStore;
@@ -18,13 +18,13 @@ use watchfire_model::time::Timestamp;
 use watchfire_model::windows::Kept;
 use watchfire_model::write::{Sink, WriteError, Written};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, LogFilter};
 use crate::error::OpenError;
 use crate::figures;
 use crate::file::{Disk, LockGuard, RealDisk};
 use crate::options::Options;
 use crate::state::{OpenStateError, RedbState};
-use crate::stats::{CleanupPreview, Deletion, SnapshotReport, Stats};
+use crate::stats::{CleanupPreview, Deletion, LogDeletion, SnapshotReport, Stats};
 use crate::tail::{self, Tail, TailError, TailStats};
 
 /// The name of the state file.
@@ -124,6 +124,17 @@ impl Store {
     /// it or later stays, also at times that were deleted. Exemplars go with their series. No set at all is an error.
     pub fn delete_series(&self, sets: &[Vec<Matcher>], start: Timestamp, end: Timestamp) -> std::io::Result<Deletion> {
         self.engine.delete_series(sets, start.millis(), end.millis())
+    }
+    /// Deletes the log entries of all streams that satisfy every matcher of one of the sets, from `start` (inclusive) to `end`
+    /// (exclusive), and, with a filter, only those that it wants gone. Matchers are those of a selection. Files that hold such entries
+    /// are written anew without them before this returns; a crash in between leaves some of it done, and the call can be repeated.
+    /// Only entries that were acknowledged before go. No set at all is an error.
+    pub fn delete_logs(&self, sets: &[Vec<Matcher>], start: Nanos, end: Nanos, filter: Option<&LogFilter<'_>>) -> std::io::Result<LogDeletion> {
+        self.engine.delete_logs(sets, start.0, end.0, filter)
+    }
+    /// Merges segments of logs if that is worth it; returns whether it was.
+    pub fn merge_logs(&self) -> std::io::Result<bool> {
+        self.engine.merge_logs()
     }
     /// Writes the files anew from which something was deleted, without it. Returns how many there were.
     pub fn clean_tombstones(&self) -> std::io::Result<u64> {

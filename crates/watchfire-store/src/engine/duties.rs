@@ -106,6 +106,10 @@ impl Engine {
             tracing::error!(%error, "cannot write a week of a tier");
             self.schedule().merge_due = now + RETRY_PAUSE;
         }
+        if merge_due && let Err(error) = self.merge_logs() {
+            tracing::error!(%error, "cannot merge segments of logs");
+            self.schedule().merge_due = now + RETRY_PAUSE;
+        }
         if merge_due && let Err(error) = self.prune_tombstones() {
             tracing::warn!(%error, "cannot forget what was deleted from files that are gone");
         }
@@ -140,7 +144,7 @@ impl Engine {
     }
 
     fn clean_up(&self, now: Duration) {
-        if self.options.retention.is_some() || self.options.logs.retention.is_some() || self.options.size_max.is_some() {
+        if self.options.retention.is_some() || self.options.logs.keeps_for_a_time() || self.options.size_max.is_some() {
             let (believed, removal_due) = {
                 let mut schedule = self.schedule();
                 let believed = schedule.clock.look(&self.options);
@@ -153,6 +157,12 @@ impl Engine {
             // Size does not depend on the clock, and a full disk does not wait for a minute.
             if removal_due || self.options.size_max.is_some() {
                 self.remove_one(believed && removal_due);
+            }
+            if believed
+                && removal_due
+                && let Err(error) = self.apply_log_rules()
+            {
+                tracing::error!(%error, "cannot remove log entries that are older than their rule allows");
             }
         }
         self.remove_damaged();

@@ -34,6 +34,7 @@ use crate::options::Options;
 use crate::stats::Replay;
 
 use duties::Schedule;
+pub use logs::LogFilter;
 use logs::SharedLogs;
 pub(crate) use tail::{Hold, Holds};
 pub(crate) use write::Writer;

@@ -13,7 +13,7 @@ use watchfire_model::histogram::{CounterReset, Histogram, Span};
 use watchfire_model::labels::Labels;
 use watchfire_model::read::{Budget, Selection, Series};
 use watchfire_model::sample::{HistogramSample, Sample};
-use watchfire_model::time::{ManualClock, Timestamp};
+use watchfire_model::time::{Clock, ManualClock, Timestamp};
 use watchfire_model::write::{Reason, WriteError};
 
 use super::Engine;

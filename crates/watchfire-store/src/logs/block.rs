@@ -73,6 +73,11 @@ impl Info {
     pub(crate) fn len(&self) -> usize {
         self.filter.len as usize + self.head.len as usize + self.columns as usize
     }
+    /// Whether filter and head of a whole block check out; columns are checked when they are read.
+    pub(super) fn check(&self, bytes: &[u8]) -> bool {
+        let (filter, head) = (self.filter.len as usize, self.head.len as usize);
+        bytes.len() == self.len() && self.filter.check(&bytes[..filter]) && self.head.check(&bytes[filter..filter + head])
+    }
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let numbers = [u64::from(self.rows), self.raw, u64::from(self.filter.len), u64::from(self.head.len)];
         numbers.iter().for_each(|n| put_varint(out, *n));

@@ -14,13 +14,13 @@ use crate::metrics::postings;
 
 /// A stream that is wanted, as far as the matchers in `checks` hold for the metadata of an entry.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) labels: Labels,
-    pub(super) checks: Vec<usize>,
+pub(crate) struct Wanted {
+    pub(crate) labels: Labels,
+    pub(crate) checks: Vec<usize>,
 }
 
 /// A selection, ready to be asked.
-pub(super) struct Query<'a> {
+pub(crate) struct Query<'a> {
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) matchers: &'a [Matcher],
@@ -30,7 +30,7 @@ pub(super) struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    pub(super) fn new(selection: &'a LogSelection) -> Query<'a> {
+    pub(crate) fn new(selection: &'a LogSelection) -> Query<'a> {
         let texts = || selection.contains.iter().filter(|text| !text.is_empty());
         Query {
             start: selection.start.0,
@@ -42,15 +42,15 @@ impl<'a> Query<'a> {
         }
     }
 
-    pub(super) fn is_in_range(&self, time: i64) -> bool {
+    pub(crate) fn is_in_range(&self, time: i64) -> bool {
         time >= self.start && time < self.end
     }
-    pub(super) fn overlaps(&self, min: i64, max: i64) -> bool {
+    pub(crate) fn overlaps(&self, min: i64, max: i64) -> bool {
         min < self.end && max >= self.start
     }
 
     /// Whether a stream is wanted; `may_have` says whether entries may have a name in their metadata.
-    pub(super) fn stream(&self, labels: &Labels, may_have: impl Fn(&str) -> bool) -> Option<Wanted> {
+    pub(crate) fn stream(&self, labels: &Labels, may_have: impl Fn(&str) -> bool) -> Option<Wanted> {
         let mut checks = Vec::new();
         for (at, matcher) in self.matchers.iter().enumerate() {
             match labels.get(&matcher.name) {
@@ -65,7 +65,7 @@ impl<'a> Query<'a> {
     }
 
     /// The wanted streams of a segment, by their numbers.
-    pub(super) fn streams_of(&self, index: &Index, footer: &Footer) -> HashMap<u32, Wanted> {
+    pub(crate) fn streams_of(&self, index: &Index, footer: &Footer) -> HashMap<u32, Wanted> {
         // Labels alone decide about names that no entry has.
         let decided: Vec<Matcher> = self.matchers.iter().filter(|m| !footer.may_have_name(&m.name)).cloned().collect();
         let chosen = postings::select(&index.labels, &decided);
@@ -95,7 +95,7 @@ impl<'a> Query<'a> {
     }
 
     /// Whether an entry's metadata satisfy the matchers that its stream's labels have left open.
-    pub(super) fn checks_hold(&self, checks: &[usize], metadata: &str) -> bool {
+    pub(crate) fn checks_hold(&self, checks: &[usize], metadata: &str) -> bool {
         checks.iter().filter_map(|at| self.matchers.get(*at)).all(|matcher| {
             let value = Labels::iter_packed(metadata).find(|(name, _)| *name == matcher.name).map_or("", |(_, value)| value);
             matcher.matches_value(value)

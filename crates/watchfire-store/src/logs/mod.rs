@@ -3,8 +3,9 @@
 
 pub(crate) mod block;
 mod bloom;
-mod choose;
+pub(crate) mod choose;
 mod columns;
+pub(crate) mod compact;
 pub(crate) mod head;
 mod instant;
 pub(crate) mod piece;

@@ -92,6 +92,17 @@ impl Piece {
         }));
     }
 
+    /// Keeps the entries for which a predicate holds.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Labels, Row<'_>) -> bool) {
+        let entries = std::mem::take(&mut self.entries);
+        let kept = |entry: &Entry| {
+            let row = Row { time: entry.time, line: self.text(entry.line), metadata: self.text(entry.metadata) };
+            self.streams.get(entry.stream as usize).is_some_and(|labels| keep(labels, row))
+        };
+        let entries = entries.into_iter().filter(kept).collect();
+        self.entries = entries;
+    }
+
     /// Gives back what was reserved and is not used.
     pub(crate) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();

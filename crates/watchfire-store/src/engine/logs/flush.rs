@@ -65,7 +65,11 @@ impl Engine {
 
     /// Moves entries from memory into segments; the log stays.
     pub(crate) fn flush_logs(&self) -> io::Result<()> {
-        let mut next = self.building();
+        self.flush_logs_now(&mut self.building())
+    }
+
+    /// The same for who holds the number of the next segment.
+    pub(super) fn flush_logs_now(&self, next: &mut u64) -> io::Result<()> {
         let (before, position) = {
             let mut writer = self.writer();
             if let Some(reason) = self.failure() {
@@ -76,7 +80,7 @@ impl Engine {
         };
         // A segment that knows more than the log would let a power cut take the middle out of what was written.
         self.sync_to(position).map_err(io::Error::other)?;
-        self.write_logs(&mut next, before, position)?;
+        self.write_logs(next, before, position)?;
         self.counters.log_flushes.inc();
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Logs in the engine: the way of entries into the log and memory, from there into segments, and back to who asks.
 
+mod delete;
 mod flush;
+mod merge;
 mod open;
 mod read;
 mod restore;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use crate::logs::head::LogHead;
 use crate::logs::segment::LogSegment;
 
+pub use delete::LogFilter;
 pub(super) use open::{find, tidy};
 pub(super) use restore::RestoreLogs;
 pub(super) use write::LogWriter;

@@ -123,7 +123,7 @@ impl Engine {
         let limits = Limits {
             options,
             latest: nanos(now.saturating_add(millis(self.options.future_max))),
-            earliest: options.retention.map_or(i64::MIN, |keep| nanos(now.saturating_sub(millis(keep)))),
+            earliest: options.keep_longest().map_or(i64::MIN, |keep| nanos(now.saturating_sub(millis(keep)))),
             epoch,
             now,
         };

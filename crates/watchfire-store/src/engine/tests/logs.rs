@@ -8,6 +8,7 @@ use super::*;
 use crate::options::LogOptions;
 
 mod crashes;
+mod upkeep;
 
 const MS: i64 = 1_000_000;
 

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use footer::{Footer, Origin};
-pub(crate) use reader::{Index, LogSegment};
+pub(crate) use reader::{Index, LogSegment, Stored};
 pub(crate) use writer::SegmentWriter;
 
 /// The newest major version of the format that we read and the one that we write.

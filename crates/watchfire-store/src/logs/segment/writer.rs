@@ -96,6 +96,13 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
+    /// Gives a segment without blocks a time.
+    pub(crate) fn stand_for(&mut self, time: i64) {
+        if self.blocks.is_empty() {
+            (self.footer.min, self.footer.max) = (time, time);
+        }
+    }
+
     fn section(&mut self, raw: &[u8]) -> io::Result<Section> {
         let stored = zstd::bulk::compress(raw, INDEX_LEVEL)?;
         let length = |len: usize| u32::try_from(len).map_err(io::Error::other);

@@ -23,6 +23,7 @@ fn eventful(disk: &SimulatedDisk, sync_interval: Duration) -> u64 {
         let done = match n {
             4 | 8 | 15 | 23 => engine.flush_logs().is_ok(),
             12 | 20 => engine.flush().is_ok(),
+            18 | 26 => engine.merge_all_logs().is_ok(),
             _ => true,
         };
         if !done && disk.is_dead() {
@@ -69,7 +70,7 @@ fn deaths(stride: u64, power: bool) {
             disk.die_after(second);
             let clock = ManualClock::new(Timestamp(NOW));
             if let Ok(engine) = Engine::open(Arc::new(disk.clone()), Options { wal_file_bytes: 2_000, logs: small(), ..options(&clock) }) {
-                let _flushed = engine.flush_logs().and_then(|()| engine.flush());
+                let _flushed = engine.flush_logs().and_then(|()| engine.merge_all_logs()).and_then(|()| engine.flush());
                 engine.close();
             }
             let dead = disk.is_dead();
@@ -87,13 +88,13 @@ fn deaths(stride: u64, power: bool) {
 #[cfg(not(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery")))]
 #[test]
 fn r02_death_at_every_step_loses_and_doubles_no_entry() {
-    deaths(rounds(5, 1), false);
+    deaths(rounds(13, 1), false);
 }
 
 #[cfg(not(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery", feature = "canary-nofsync")))]
 #[test]
 fn r03_a_power_cut_at_every_step_loses_and_doubles_no_entry() {
-    deaths(rounds(5, 1), true);
+    deaths(rounds(13, 1), true);
 }
 
 /// Syncs now and then, and a cut: a prefix comes back that has everything synced.

@@ -1,0 +1,161 @@
+//! From small segments of logs to larger ones, so that files stay few; and out of the way with what rules about streams do not keep.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use watchfire_model::labels::Labels;
+
+use super::flush::sort;
+use crate::engine::{Engine, logs_dir, millis};
+use crate::logs::block::Row;
+use crate::logs::compact::{Gone, Place, Rewritten, rewrite};
+use crate::logs::head::DAY_NS;
+use crate::logs::segment::{LogSegment, path_of};
+
+/// Segments of about one size are merged when there are so many of them in a row, and not more at once.
+const ROW_MIN: usize = 8;
+const ROW_MAX: usize = 64;
+/// Sizes up to which segments are small, middling and large.
+const SIZES: [u64; 3] = [1 << 20, 8 << 20, 64 << 20];
+/// No segment is made larger by merging.
+const MERGED_BYTES_MAX: u64 = 256 << 20;
+/// No segment is made of more streams by merging: their labels have to fit into memory.
+const MERGED_STREAMS_MAX: u64 = 100_000;
+/// A day that is over takes up small late segments only when there are more of them than this.
+const LATE_SEGMENTS_MAX: usize = 6;
+const NANOS_PER_MILLI: i64 = 1_000_000;
+
+impl Engine {
+    /// Merges segments of one day, if that is worth it. Returns whether it did.
+    pub(crate) fn merge_logs(&self) -> io::Result<bool> {
+        let mut next = self.building();
+        let window = millis(self.options.out_of_order_window).saturating_mul(NANOS_PER_MILLI);
+        let Some(inputs) = candidates(&self.read().logs.segments, window) else { return Ok(false) };
+        Ok(self.rewrite_logs(&mut next, &inputs, None)?.0 > 0)
+    }
+
+    /// Merges everything that follows each other within a day.
+    #[cfg(test)]
+    pub(in crate::engine) fn merge_all_logs(&self) -> io::Result<()> {
+        let mut next = self.building();
+        let segments = self.read().logs.segments.clone();
+        let day = |s: &Arc<LogSegment>| s.footer.min.div_euclid(DAY_NS);
+        let days: std::collections::BTreeSet<i64> = segments.iter().map(day).collect();
+        for of_day in days {
+            let inputs: Vec<_> = segments.iter().filter(|s| day(s) == of_day).cloned().collect();
+            self.rewrite_logs(&mut next, &inputs, None)?;
+        }
+        Ok(())
+    }
+
+    /// Writes segments anew; returns how many were replaced and how many entries went.
+    pub(super) fn rewrite_logs(&self, next: &mut u64, inputs: &[Arc<LogSegment>], gone: Option<&Gone<'_>>) -> io::Result<(usize, u64)> {
+        let dir = logs_dir(&self.options.dir);
+        let mut place = Place { disk: &*self.disk, dir: &dir, next, options: &self.options.logs, moment: self.moment() };
+        let (new, went) = match rewrite(&mut place, inputs, gone)? {
+            (Rewritten::Unreadable | Rewritten::Unchanged, _) => return Ok((0, 0)),
+            (Rewritten::Into(id), went) => (self.open_rewritten(id)?, went),
+        };
+        {
+            let mut shared = self.modify();
+            shared.logs.segments.retain(|s| !inputs.iter().any(|i| i.id == s.id));
+            shared.logs.segments.push(new);
+            sort(&mut shared.logs.segments);
+        }
+        for input in inputs {
+            if input.lost_blocks.load(Ordering::Relaxed) {
+                self.quarantine_logs_segment(input);
+            } else {
+                input.doom();
+            }
+        }
+        self.counters.merges.inc();
+        Ok((inputs.len(), went))
+    }
+
+    /// Opens a segment that stands in for others. One that cannot be opened has to go: with a second one like it everything would be
+    /// there twice.
+    fn open_rewritten(&self, id: u64) -> io::Result<Arc<LogSegment>> {
+        self.open_log_segment(id).inspect_err(|_| {
+            if let Err(error) = self.disk.remove(&path_of(&logs_dir(&self.options.dir), id)) {
+                self.fail(format!("a segment of logs that cannot be read cannot be removed: {error}"));
+            }
+        })
+    }
+
+    /// Removes entries of streams that a rule keeps shorter than others, from one segment. A segment is looked at when the rule is
+    /// about all of it, so each is written anew once for each rule.
+    pub(in crate::engine) fn apply_log_rules(&self) -> io::Result<()> {
+        if self.options.logs.rules.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let earliest = |labels: &Labels| {
+            let keep = self.options.logs.keep(labels)?;
+            Some(now.saturating_sub(millis(keep)).saturating_mul(NANOS_PER_MILLI))
+        };
+        let mut next = self.building();
+        let segments = self.read().logs.segments.clone();
+        for segment in segments {
+            let Some(index) = segment.index(self.moment())? else { continue };
+            let goes = |labels: &Labels| earliest(labels).is_some_and(|earliest| segment.footer.max < earliest);
+            let any = (0..index.labels.len() as u32).filter_map(|number| Labels::unpack(index.labels.packed(number))).any(|labels| goes(&labels));
+            if any {
+                let gone = Gone { stream: &goes, entry: &|_: &Labels, _: Row<'_>| true };
+                let (_, went) = self.rewrite_logs(&mut next, std::slice::from_ref(&segment), Some(&gone))?;
+                tracing::info!(file = %segment.path.display(), entries = went, "rules of retention remove log entries");
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Segments of one day, one behind the other, that should be one.
+fn candidates(segments: &[Arc<LogSegment>], window: i64) -> Option<Vec<Arc<LogSegment>>> {
+    let newest = segments.iter().map(|s| s.footer.max).max()?;
+    let mut days: BTreeMap<i64, Vec<Arc<LogSegment>>> = BTreeMap::new();
+    for segment in segments.iter().filter(|s| !s.damaged.load(Ordering::Relaxed)) {
+        let day = segment.footer.min.div_euclid(DAY_NS);
+        if segment.footer.max.div_euclid(DAY_NS) == day {
+            days.entry(day).or_default().push(segment.clone());
+        }
+    }
+    days.into_iter().find_map(|(day, members)| {
+        let over = newest >= (day + 1).saturating_mul(DAY_NS).saturating_add(window);
+        let finished = if over { rows(&members, MERGED_BYTES_MAX).into_iter().find(|row| is_worth(row)) } else { None };
+        let running = || SIZES.iter().find_map(|size| rows(&members, *size).into_iter().find(|row| row.len() >= ROW_MIN));
+        finished.or_else(running).map(|row| row.to_vec())
+    })
+}
+
+/// Rows of segments that are not larger than a size and may become one.
+fn rows(members: &[Arc<LogSegment>], size: u64) -> Vec<&[Arc<LogSegment>]> {
+    let mut rows = Vec::new();
+    let mut from = 0;
+    let (mut bytes, mut streams) = (0, 0);
+    for (at, segment) in members.iter().enumerate() {
+        let fits = segment.bytes <= size && bytes + segment.bytes <= MERGED_BYTES_MAX && streams + segment.footer.streams <= MERGED_STREAMS_MAX;
+        if !fits || at - from >= ROW_MAX {
+            rows.push(&members[from..at]);
+            from = if segment.bytes <= size { at } else { at + 1 };
+            (bytes, streams) = (0, 0);
+        }
+        if from <= at {
+            bytes += segment.bytes;
+            streams += segment.footer.streams;
+        }
+    }
+    rows.push(&members[from.min(members.len())..]);
+    rows.retain(|row| row.len() > 1);
+    rows
+}
+
+/// Whether a finished day is worth the work.
+fn is_worth(row: &[Arc<LogSegment>]) -> bool {
+    let bytes: u64 = row.iter().map(|s| s.bytes).sum();
+    let largest = row.iter().map(|s| s.bytes).max().unwrap_or(0);
+    largest < bytes / 4 * 3 || row.len() > LATE_SEGMENTS_MAX
+}

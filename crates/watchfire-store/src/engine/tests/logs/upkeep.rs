@@ -1,0 +1,113 @@
+//! Merges, deletions and rules of retention: what stays is the same, what goes is gone for good.
+
+use super::*;
+use crate::options::LogRetention;
+use watchfire_model::logs::LogLine;
+
+fn matchers(pairs: &[(&str, &str)]) -> Vec<Matcher> {
+    pairs.iter().map(|(name, value)| Matcher::equal(name, value)).collect()
+}
+
+#[test]
+fn merges_keep_files_few_and_entries_as_they_are() {
+    let disk = SimulatedDisk::default();
+    let engine = open_small(&disk);
+    for n in 0..120 {
+        engine.write(&nth_logs(n)).unwrap();
+        if n % 3 == 2 {
+            engine.flush_logs().unwrap();
+        }
+    }
+    let before = select(&engine, &whole(LogOrder::Forward));
+    let segments = engine.stats().logs.segments;
+    let mut merges = 0;
+    while engine.merge_logs().unwrap() {
+        merges += 1;
+        assert_eq!(select(&engine, &whole(LogOrder::Forward)), before, "after merge {merges}");
+    }
+    let stats = engine.stats().logs;
+    assert!(merges > 1 && stats.segments < segments / 4, "{segments} became {} by {merges} merges", stats.segments);
+    assert_eq!(disk.files().keys().filter(|path| path.starts_with("/data/logs")).count() as u64, stats.segments);
+    assert_eq!(select(&open_small(&disk.copy()), &whole(LogOrder::Forward)), before);
+}
+
+#[test]
+fn small_blocks_are_packed_anew_and_full_ones_are_copied() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let large = LogOptions { block_bytes: 100_000, unit_bytes: 200_000, ..LogOptions::default() };
+    let engine = Engine::open(Arc::new(disk.clone()), Options { logs: large, ..options(&clock) }).unwrap();
+    for n in 0..24 {
+        engine.write(&logs(vec![(labels!("app" => "a"), (0..5).map(|i| entry(NOW * MS + n * MS, &line_of(n as u64 * 5 + i), &[])).collect())])).unwrap();
+        engine.flush_logs().unwrap();
+    }
+    let before = select(&engine, &whole(LogOrder::Forward));
+    let bytes = engine.stats().logs.segment_bytes;
+    while engine.merge_logs().unwrap() {}
+    assert_eq!(select(&engine, &whole(LogOrder::Forward)), before);
+    assert!(engine.stats().logs.segment_bytes < bytes / 3, "{} of {bytes}", engine.stats().logs.segment_bytes);
+}
+
+#[test]
+fn deletions_reach_memory_and_segments_and_nothing_else() {
+    let disk = SimulatedDisk::default();
+    let engine = open_small(&disk);
+    for n in 0..60 {
+        engine.write(&nth_logs(n)).unwrap();
+        if n == 30 {
+            engine.flush_logs().unwrap();
+        }
+    }
+    let (start, end) = ((NOW + 20_000) * MS, (NOW + 40_000) * MS);
+    let deletion = engine.delete_logs(&[matchers(&[("app", "b"), ("n", "1")])], start, end, None).unwrap();
+    assert_eq!(deletion.entries, 5);
+    let warnings = |line: LogLine<'_>| line.line.contains("warn");
+    let filtered = engine.delete_logs(&[matchers(&[("app", "a")])], i64::MIN, i64::MAX, Some(&warnings)).unwrap();
+    let by_metadata = engine.delete_logs(&[matchers(&[("trace_id", &format!("{:032x}", 7))])], i64::MIN, i64::MAX, None).unwrap();
+    assert_eq!(by_metadata.entries, 1);
+    let stays = |(labels, time, line, metadata): &Line| {
+        let first = labels.contains("n=\"1\"") && (start..end).contains(time);
+        let second = labels.contains("app=\"a\"") && line.contains("warn");
+        let third = metadata.contains(&format!("{:032x}", 7));
+        !(first || second || third)
+    };
+    let expected: Vec<Line> = expected_logs(60).into_iter().filter(stays).collect();
+    assert_eq!(240 - expected.len() as u64, deletion.entries + filtered.entries + by_metadata.entries);
+    assert_eq!(all(&engine), expected);
+    assert_eq!(engine.delete_logs(&[matchers(&[("app", "nobody")])], i64::MIN, i64::MAX, None).unwrap().segments, 0);
+    assert!(engine.delete_logs(&[], 0, 1, None).is_err() && engine.delete_logs(&[vec![]], 1, 1, None).is_err());
+    // Not even a power cut brings anything back.
+    for seed in 0..20 {
+        assert_eq!(all(&open_small(&disk.cut_power(&mut Random(seed)))), expected, "seed {seed}");
+    }
+    engine.delete_logs(&[vec![]], i64::MIN, i64::MAX, None).unwrap();
+    assert_eq!(all(&engine), []);
+    for seed in 0..20 {
+        assert_eq!(all(&open_small(&disk.cut_power(&mut Random(seed)))), [], "seed {seed}");
+    }
+    engine.write(&nth_logs(60)).unwrap();
+    assert_eq!(all(&engine).len(), 4, "what is written later stays");
+}
+
+#[test]
+fn rules_keep_streams_shorter_and_longer() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let day = |n: u64| Some(Duration::from_secs(n * 86_400));
+    let rules =
+        vec![LogRetention { matchers: matchers(&[("app", "short")]), keep: day(1) }, LogRetention { matchers: matchers(&[("app", "long")]), keep: day(9) }];
+    let limits = LogOptions { retention: day(4), rules, ..small() };
+    let engine = Engine::open(Arc::new(disk.clone()), Options { logs: limits, ..options(&clock) }).unwrap();
+    let streams = ["short", "long", "other"];
+    engine.write(&logs(streams.iter().map(|app| (labels!("app" => *app), vec![entry(NOW * MS, "line", &[])])).collect())).unwrap();
+    engine.flush_logs().unwrap();
+    let left = || select(&engine, &whole(LogOrder::Any)).into_iter().map(|(labels, ..)| labels).collect::<Vec<_>>();
+    for (hours, expected) in [(12, 3), (30, 2), (5 * 24, 1), (10 * 24, 0)] {
+        let to = NOW + hours * HOUR;
+        while clock.now().millis() < to {
+            clock.advance(Duration::from_secs(1800));
+            engine.tick();
+        }
+        assert_eq!(left().len(), expected, "after {hours} hours: {:?}", left());
+    }
+}
