@@ -204,9 +204,52 @@ impl Knowledge {
         let all = each.collect::<Option<Vec<_>>>()?;
         (!all.is_empty()).then(|| all.into_iter().flatten().cloned().collect())
     }
+    /// The name of a watched product's metric that was meant, if this one is it but for one letter. Names that several products have
+    /// are no product's own, and with scrape jobs at hand only what is scraped counts.
+    pub(crate) fn misspelt(&self, name: &str) -> Option<&str> {
+        let scraped = |family: &&FamilySpec| self.jobs.as_ref().is_none_or(|jobs| family.jobs().iter().any(|job| jobs.contains_key(job)));
+        let near = |family: &&FamilySpec| family.produced_by == Producer::Application && one_letter_apart(name, &family.name);
+        let family = self.catalogs.iter().filter(near).find(scraped)?;
+        (self.catalogs.declarations(&family.name).count() == 1).then_some(&*family.name)
+    }
     /// The declared name that is written most alike.
     pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
         let declared = self.catalogs.iter().filter(|f| f.produced_by != Producer::Watchfire).map(|f| &*f.name);
         nearest(name, declared.chain(self.recorded.iter().map(String::as_str)))
+    }
+}
+
+/// Names shorter than this are too often near each other by chance.
+const TYPO_LENGTH_MIN: usize = 10;
+
+/// Whether a letter was left out, added, replaced, or two were exchanged. Digits tell things apart and are no typing errors.
+fn one_letter_apart(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a == b || a.len().min(b.len()) < TYPO_LENGTH_MIN || a.len().abs_diff(b.len()) > 1 {
+        return false;
+    }
+    let before = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let behind = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+    let rest = |name: &[char]| name.get(before..name.len().saturating_sub(behind).max(before)).unwrap_or(&[]).to_vec();
+    let (x, y) = (rest(&a), rest(&b));
+    let letters = x.iter().chain(&y).all(|c| c.is_ascii_alphabetic() || *c == '_');
+    letters && ((x.len() <= 1 && y.len() <= 1) || (x.len() == 2 && y.len() == 2 && x[0] == y[1] && x[1] == y[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_errors_are_one_letter_apart() {
+        let right = "camera_connection_status";
+        for wrong in ["camera_conection_status", "camera_connnection_status", "camera_connektion_status", "camera_connectoin_status", "camera_connection_statu"]
+        {
+            assert!(one_letter_apart(wrong, right) && one_letter_apart(right, wrong), "{wrong}");
+        }
+        for other in [right, "camera_connection", "camera_connection_state", "kamera_conection_status"] {
+            assert!(!one_letter_apart(other, right), "{other}");
+        }
+        assert!(!one_letter_apart("processor_load_5", "processor_load_1") && !one_letter_apart("heat", "hea"));
     }
 }

@@ -88,6 +88,21 @@ fn rules_beside_each_other() {
     assert_eq!(codes(&found), [("A", Code::DuplicateName), ("B", Code::DuplicateCondition)], "{found:?}");
 }
 
+#[test]
+fn a_letter_too_few_is_noticed_where_the_product_is_watched() {
+    let of = |expr: &str, jobs: &[&str]| {
+        let text = format!("groups:\n- name: g\n  rules:\n  - {{alert: A, expr: '{expr}'}}\n");
+        checked(&text, jobs).into_iter().filter_map(|d| d.suggestion.filter(|_| d.code == Code::UnknownMetric)).collect::<Vec<_>>()
+    };
+    let meant = ["did you mean camera_connection_status?".to_owned()];
+    assert_eq!(of("camera_conection_status == 0", &[]), meant);
+    assert_eq!(of("camera_conection_status == 0", &["recording-nodes"]), meant);
+    assert_eq!(of("camera_conection_status == 0", &["something-else"]), [""; 0]);
+    for good in ["camera_connection_status == 0", "http_request_total > 1", "my_own_metric > 1"] {
+        assert_eq!(of(good, &[]), [""; 0], "{good}");
+    }
+}
+
 /// One condition may be written in several ways.
 #[test]
 fn equal_conditions_are_known_by_what_they_ask() {

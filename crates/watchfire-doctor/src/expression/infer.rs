@@ -214,7 +214,7 @@ fn absent(call: &Call) -> Shape {
     let asked = selector.map(|s| s.matchers.iter().filter(|m| m.op == MatchOp::Equal && m.name != "__name__" && !m.value.is_empty()).collect::<Vec<_>>());
     let names = asked.unwrap_or_default();
     let jobs = names.iter().find(|m| m.name == "job" && !is_variable(&m.value)).map(|m| BTreeSet::from([m.value.clone()]));
-    Shape { labels: LabelSet::of(names.iter().map(|m| m.name.as_str())), jobs, chosen: true, ..Shape::unknown() }
+    Shape { labels: LabelSet::of(names.iter().map(|m| m.name.as_str())), jobs, least: 1.0, most: 1.0, chosen: true, ..Shape::unknown() }
 }
 
 /// The node without parentheses.

@@ -70,6 +70,11 @@ impl Walk<'_> {
         {
             let suggestion = near.map(|near| format!("did you mean {near}?"));
             self.problem(Code::UnknownMetric, node.start, format!("the server has had no series {name} lately"), suggestion);
+        } else if self.knowledge.live().is_none_or(|live| live.has_series(name) != Some(true))
+            && let Some(meant) = self.knowledge.misspelt(name)
+        {
+            let suggestion = Some(format!("did you mean {meant}?"));
+            self.problem(Code::UnknownMetric, node.start, format!("no catalog declares {name}, and {meant} is one letter apart"), suggestion);
         }
         shape
     }

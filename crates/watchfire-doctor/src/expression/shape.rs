@@ -73,6 +73,6 @@ impl Shape {
     }
     /// The only value that it can have; what is measured may be absent, which is a second one.
     pub fn constant(&self) -> Option<f64> {
-        (self.least == self.most).then_some(self.least)
+        (self.least == self.most && !self.chosen).then_some(self.least)
     }
 }

@@ -183,6 +183,10 @@ fn constant_conditions() {
     clean("(1 - sum(rate(orders_total{status=\"500\"}[5m])) / sum(rate(orders_total[5m]))) < 0.99");
     clean("absent(up{job=\"x\"})");
     clean("absent(orders_total) == 1");
+    clean("absent(orders_total) > 0");
+    clean("absent(orders_total) or stock > 5");
+    finds("absent(orders_total) == 0", Code::ConstantCondition, "never true");
+    finds("count(stock > 5) == 0", Code::ConstantCondition, "never true");
     clean("stock < 0");
     clean("time() - stock > 60");
 }
