@@ -132,6 +132,14 @@ impl<'a> Document<'a> {
             visit(&Scalar::Text(Cow::Borrowed(value)));
             return true;
         }
+        // Reading a line costs more than a look whether it has the name at all; escapes may hide one.
+        if self.leaves.get().is_none() {
+            let last = field.rsplit('.').next().unwrap_or(field);
+            let line = self.entry.line.as_bytes();
+            if memchr::memmem::find(line, last.as_bytes()).is_none() && memchr::memchr(b'\\', line).is_none() {
+                return false;
+            }
+        }
         let mut found = false;
         for (_, value) in self.leaves().iter().filter(|(name, _)| name == field) {
             visit(value);

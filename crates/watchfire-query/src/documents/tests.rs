@@ -192,6 +192,59 @@ fn memory_of_hits_and_buckets_is_charged_and_given_back() {
     assert_eq!(ask("{\"size\":0,\"aggs\":{\"n\":{\"terms\":{\"field\":\"n\"}}}}", 20_000).0.unwrap_err(), "query would need more than 20000 bytes of memory");
 }
 
+/// Events as Filebeat sends them: what is configured lies below `fields`.
+fn surveillance() -> Logs {
+    let logs = Logs::new();
+    let mut id = 0;
+    let mut add = |minutes: i64, line: &str| {
+        id += 1;
+        let time = Nanos(now().0 - minutes * 60_000_000_000);
+        logs.add_line(&labels_of("{job=\"filebeat\"}"), time, line, &labels_of(&format!("{{_id=\"{id}\"}}")));
+    };
+    add(30, r#"{"fields":{"component":"recording"},"level":"ERROR","message":"camera 7: connection failed after 3 tries"}"#);
+    add(90, r#"{"fields":{"component":"recording"},"level":"ERROR","message":"disk full"}"#);
+    add(10, r#"{"fields":{"component":"api"},"level":"ERROR","status":502,"response_time":30,"message":"bad gateway"}"#);
+    add(20, r#"{"fields":{"component":"api"},"level":"INFO","status":500,"response_time":1800,"message":"slow"}"#);
+    add(5, r#"{"fields":{"component":"api"},"level":"INFO","status":200,"response_time":1000,"message":"ok"}"#);
+    add(1, r#"{"fields":{"component":"auth"},"event":"failed_login","message":"wrong password"}"#);
+    add(2, r#"{"fields":{"component":"auth"},"event":"unauthorized_access","message":"no right"}"#);
+    add(3, r#"{"fields":{"component":"auth"},"event":"login","message":"hello"}"#);
+    logs
+}
+
+#[test]
+fn vms_38_five_searches() {
+    let logs = surveillance();
+    for (text, expected) in [
+        ("component:recording AND level:ERROR AND @timestamp:[now-1h TO now]", "1"),
+        ("message:\"connection failed\" AND component:recording", "1"),
+        ("component:api AND status:>=500 AND @timestamp:[now-15m TO now]", "3"),
+        ("component:api AND response_time:>1000", "4"),
+        ("component:auth AND (event:failed_login OR event:unauthorized_access)", "6 7"),
+    ] {
+        for language in ["lucene", "either"] {
+            assert_eq!(found(&logs, &filter(language, text).unwrap()), expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn vms_39_events_have_fields() {
+    let logs = surveillance();
+    for (field, expected) in [
+        ("component", "1 2 3 4 5 6 7 8"),
+        ("level", "1 2 3 4 5"),
+        ("message", "1 2 3 4 5 6 7 8"),
+        ("status", "3 4 5"),
+        ("response_time", "3 4 5"),
+        ("event", "6 7 8"),
+        ("@timestamp", "1 2 3 4 5 6 7 8"),
+    ] {
+        assert_eq!(found(&logs, &filter("lucene", &format!("_exists_:{field}")).unwrap()), expected, "{field}");
+        assert_eq!(found(&logs, &filter("kql", &format!("{field}: *")).unwrap()), expected, "{field}");
+    }
+}
+
 /// Every search of the documents, as it stands there.
 #[test]
 fn what_people_wrote_is_read() {

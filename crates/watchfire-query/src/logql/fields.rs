@@ -128,12 +128,16 @@ impl<'a> Fields<'a> {
 
     /// Sets what a parser has found; a name that the entry has already is marked. Names that nobody `wants` are left out.
     pub(crate) fn extract(&mut self, name: &str, value: &str, wanted: Option<&Wanted>) {
+        let plain = wanted.is_none_or(|w| w.names.contains(name));
+        if !plain && !wanted.is_some_and(|w| w.marked) {
+            return;
+        }
         if self.given(name) {
             let marked = format!("{name}{DUPLICATE}");
-            if wanted.is_none_or(|w| w.has(&marked)) {
+            if wanted.is_none_or(|w| w.names.contains(&marked)) {
                 self.set(Category::Parsed, &marked, value);
             }
-        } else if wanted.is_none_or(|w| w.has(name)) {
+        } else if plain {
             self.set(Category::Parsed, name, value);
         }
     }
@@ -208,11 +212,13 @@ impl<'a> Fields<'a> {
 /// The names of labels that a query looks at, where it is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
-    pub(crate) names: hashbrown::HashSet<String>,
+    names: hashbrown::HashSet<String>,
+    /// Whether one of them is that of a label which the entry had already.
+    marked: bool,
 }
 impl Wanted {
-    fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
+    pub(crate) fn new(names: Vec<String>) -> Wanted {
+        Wanted { marked: names.iter().any(|name| name.ends_with(DUPLICATE)), names: names.into_iter().collect() }
     }
 }
 

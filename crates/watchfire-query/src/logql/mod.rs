@@ -5,6 +5,7 @@
 //! language; its engine is under another licence and nothing here comes from it. No API face: times and formats of HTTP live elsewhere.
 
 mod ast;
+pub mod detect;
 mod display;
 mod error;
 mod eval;

@@ -1,5 +1,6 @@
 //! Tests of the language: scripts of data, queries and answers (`testdata/logql`), what is printed, limits, and what people wrote.
 
+mod detecting;
 mod parsing;
 mod scripts;
 
@@ -123,4 +124,31 @@ fn entries_one_by_one() {
     assert_eq!((found.stream, found.metadata, found.parsed), (stream.clone(), trace.clone(), labels!("level" => "error", "x" => "1")));
     assert!(line("{\"x\":1,\"level\":\"info\"}", &trace).is_none());
     assert!(line("{\"x\":1,\"level\":\"error\"}", &Labels::empty()).is_none());
+}
+
+/// `=` and `=~` of selectors, `|=`, and conditions on labels, as the documents use them.
+#[test]
+fn log_22_selectors_line_filters_and_label_filters() {
+    let logs = Logs::new();
+    let add = |container: &str, second: i64, line: &str, metadata: Labels| {
+        logs.add_line(&labels!("container" => container), Nanos(second * 1_000_000_000), line, &metadata);
+    };
+    add("backend", 1, "INFO all is well", Labels::empty());
+    add("backend", 2, "ERROR trace_id=abc123 failed", labels!("trace_id" => "abc123", "camera" => "front_door"));
+    add("postgres", 3, "duration: 2000 ms", labels!("pg_slow_query" => "SELECT 1"));
+    add("postgres", 4, "checkpoint complete", Labels::empty());
+    add("ai-detector", 5, "an error", labels!("level" => "ERROR"));
+    add("ai-yolo", 6, "an error", labels!("level" => "WARNING"));
+    for (query, seconds) in [
+        ("{container=\"backend\"}", vec![1, 2]),
+        ("{container=\"backend\", camera=\"front_door\"}", vec![2]),
+        ("{container=\"backend\"} |= \"ERROR\"", vec![2]),
+        ("{container=\"postgres\"} | pg_slow_query != \"\"", vec![3]),
+        ("{container=\"backend\"} |= \"trace_id=abc123\"", vec![2]),
+        ("{container=~\"ai-.*\"} |= \"error\" | level=\"ERROR\"", vec![5]),
+    ] {
+        let request = LinesRequest { start: Nanos(0), end: Nanos(i64::MAX), limit: 100, direction: Direction::Forward, interval: Duration::ZERO };
+        let lines = Engine::default().lines(&logs, &parse_log(query).unwrap(), &request, &budget()).unwrap();
+        assert_eq!(lines.list.iter().map(|l| l.time.0 / 1_000_000_000).collect::<Vec<_>>(), seconds, "{query}");
+    }
 }

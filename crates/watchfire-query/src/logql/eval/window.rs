@@ -25,18 +25,19 @@ impl Grid {
     }
 
     /// The first step at or after a time.
-    fn step_from(&self, time: i128) -> usize {
-        let distance = time - i128::from(self.start);
+    fn step_from(&self, time: i64) -> usize {
+        let distance = time.saturating_sub(self.start);
         if distance <= 0 {
             return 0;
         }
-        let step = i128::from(self.step);
-        usize::try_from((distance + step - 1) / step).unwrap_or(usize::MAX).min(self.count)
+        // Rounded up.
+        let step = (distance - 1) as u64 / self.step.max(1) as u64 + 1;
+        usize::try_from(step).unwrap_or(usize::MAX).min(self.count)
     }
 
     /// The steps whose windows hold a moment: windows are open at their beginning and closed at their end.
     pub(super) fn steps(&self, time: i64, range: i64) -> (usize, usize) {
-        (self.step_from(i128::from(time)), self.step_from(i128::from(time) + i128::from(range)))
+        (self.step_from(time), self.step_from(time.saturating_add(range)))
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn names(stages: &[Stage], needs: &Needs) -> Option<Wanted> {
         }
     }
     names.retain(|name| !matches!(name.as_str(), ERROR | ERROR_DETAILS));
-    Some(Wanted { names: names.into_iter().collect() })
+    Some(Wanted::new(names))
 }
 
 fn of_template(text: &str) -> Option<Vec<String>> {
