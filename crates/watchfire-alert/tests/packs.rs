@@ -16,7 +16,8 @@ fn templates() -> Arc<dyn Expand> {
 }
 
 fn rules_of(pack: &str) -> RuleFile {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs").join(pack).join("rules/alerts.yml");
+    let file = if pack == "hsi" { "rules/warnings.yml" } else { "rules/alerts.yml" };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs").join(pack).join(file);
     let parsed = file::read("alerts.yml", &std::fs::read_to_string(path).unwrap(), Some(&*templates()));
     assert_eq!(parsed.findings, []);
     parsed.file.unwrap()
@@ -118,6 +119,33 @@ fn pis_16_eight_alert_rules_fire_and_stop() {
     check("pisovereign", &quiet, &[(20, "NoTraffic", None), (40, "NoTraffic", None)]);
     let tokens = ("Many tokens are used", "6.667M tokens per second.");
     fires_and_stops(&[("inference_tokens_total", "0+400000000x100 40000000000x80")], "HighTokenUsage", "info", 61, tokens, 170);
+}
+
+/// The warnings of the pipeline's documents that are rules: 85 % and 95 % of the GPU's memory, prompts near the limit, a full queue.
+#[test]
+fn gpu_memory_prompts_and_the_queue_are_warned_of() {
+    let memory = |percent: &str| vec![("hsi_gpu_memory_used_mb", percent.to_owned()), ("hsi_gpu_memory_total_mb", "100x12".to_owned())];
+    let pressure = |severity: &str, summary: &str, value: &str, how: &str| {
+        format!(
+            "{{exp_labels: {{severity: {severity}, component: gpu}}, exp_annotations: {{summary: {summary}, description: \"{value} % of the GPU's memory are in use: work {how}.\"}}}}"
+        )
+    };
+    let warning = pressure("warning", "GPU memory runs short", "85", "should slow down");
+    let critical = pressure("critical", "GPU memory is nearly full", "95", "must slow down a lot");
+    for (values, minute, fires) in [("84x12", 5, None), ("85x12", 5, Some(&warning)), ("95x12", 5, Some(&critical)), ("95x4 84x8", 9, None)] {
+        let series = memory(values);
+        let series: Vec<(&str, &str)> = series.iter().map(|(name, values)| (*name, values.as_str())).collect();
+        check("hsi", &series, &[(minute, "GPUMemoryPressure", fires.map(String::as_str))]);
+    }
+    let near = "{exp_labels: {severity: warning, component: llm}, exp_annotations: {summary: Prompts come near the limit of the context, description: 5 prompts of the last five minutes filled more than four fifths of what they may.}}";
+    check(
+        "hsi",
+        &[("hsi_prompts_high_utilization_total", "0x10 0+1x10 11x20")],
+        &[(9, "HighContextUtilization", None), (19, "HighContextUtilization", Some(near)), (35, "HighContextUtilization", None)],
+    );
+    let waiting = "{exp_labels: {severity: warning, component: queue}, exp_annotations: {summary: The detector cannot keep up, description: 120 images wait for detection.}}";
+    let depths = [("hsi_detection_queue_depth{job=\"a\"}", "120x8 3x9"), ("hsi_detection_queue_depth{job=\"b\"}", "110x8 3x9")];
+    check("hsi", &depths, &[(4, "DetectionQueueBackedUp", None), (5, "DetectionQueueBackedUp", Some(waiting)), (12, "DetectionQueueBackedUp", None)]);
 }
 
 #[test]

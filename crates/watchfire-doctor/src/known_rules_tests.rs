@@ -126,6 +126,15 @@ fn row_13_a_label_that_prometheus_does_not_set() {
 fn row_14_a_depth_that_two_jobs_tell() {
     has(&alert("hsi_detection_queue_depth > 100"), Code::SeveralSources, &["hsi-backend-metrics", "hsi-telemetry"]);
     clean("hsi_detection_queue_depth{job=\"hsi-telemetry\"} > 100");
+    clean("max without (job, instance) (hsi_detection_queue_depth) > 100");
+    has(&alert("sum(hsi_detection_queue_depth) > 100"), Code::SeveralSources, &["counts more than once"]);
+    // Two products that have one name by chance are no two sources of one thing, unless they are added up.
+    let of_both = |expr: &str| {
+        let scraping = "rule_files: [r.yml]\nscrape_configs: [{job_name: api-servers}, {job_name: pisovereign}]\n";
+        found(&[("prometheus.yml", scraping), ("r.yml", &format!("groups: [{{name: g, rules: [{{alert: A, expr: '{expr}'}}]}}]\n"))])
+    };
+    assert_eq!(of_both("sum by (job) (rate(http_requests_total[5m])) == 0"), []);
+    has(&of_both("sum(rate(http_requests_total[5m])) > 9"), Code::SeveralSources, &["different programs"]);
 }
 #[test]
 fn row_15_one_fault_many_alerts() {

@@ -27,7 +27,7 @@ pub struct Problem {
 
 /// What is inferred about a whole expression, and what is wrong with it.
 pub fn diagnose(expr: &Expr, knowledge: &Knowledge) -> (Shape, Vec<Problem>) {
-    let mut walk = Walk { text: expr.text(), knowledge, problems: Vec::new(), in_histogram_function: false, wanted_jobs: None };
+    let mut walk = Walk { text: expr.text(), knowledge, problems: Vec::new(), in_histogram_function: false, wanted_jobs: None, jobs_become: Jobs::Apart };
     let shape = walk.node(expr.root(), None);
     walk.problems.sort_by_key(|p| p.at);
     walk.problems.dedup();
@@ -40,8 +40,21 @@ pub(super) struct Walk<'a> {
     pub(super) problems: Vec<Problem>,
     /// Whose series are meant, where the other side of an operator says so.
     pub(super) wanted_jobs: Option<BTreeSet<String>>,
+    /// What becomes of series of several jobs.
+    pub(super) jobs_become: Jobs,
     /// Whether a function around it takes histograms.
     pub(super) in_histogram_function: bool,
+}
+
+/// What an aggregation makes of series of several jobs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Jobs {
+    /// They stay apart.
+    Apart,
+    /// They are added up or counted.
+    Added,
+    /// One of them counts.
+    One,
 }
 
 /// What functions over a window make of it.
@@ -142,7 +155,8 @@ impl Walk<'_> {
             let message = format!("{name} is no histogram, so it has no quantiles");
             self.problem(Code::NotAHistogram, asked, message, Some("use quantile() over its series, or quantile_over_time()".to_owned()));
         } else if !shape.labels.may_have("le") {
-            let base = family.as_deref().unwrap_or("the histogram");
+            let whole = family.as_deref().unwrap_or("the histogram");
+            let base = whole.strip_suffix("_sum").or_else(|| whole.strip_suffix("_count")).unwrap_or(whole);
             let is_base = family.is_some() && !base.ends_with("_bucket");
             let (message, suggestion) = match is_base {
                 true => (
@@ -168,7 +182,15 @@ impl Walk<'_> {
     }
 
     fn aggregate(&mut self, aggregate: &Aggregate) -> Shape {
+        let outside = self.jobs_become;
+        let keeps = |name: &str| aggregate.without != aggregate.grouping.iter().any(|n| n == name);
+        let picks = matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio);
+        if outside == Jobs::Apart && !picks && !keeps("job") && !keeps("instance") {
+            let one = matches!(aggregate.op, AggregateOp::Max | AggregateOp::Min | AggregateOp::Avg | AggregateOp::Quantile);
+            self.jobs_become = if one { Jobs::One } else { Jobs::Added };
+        }
         let inner = self.node(&aggregate.expr, None);
+        self.jobs_become = outside;
         if let Some(param) = &aggregate.param {
             self.node(param, None);
         }

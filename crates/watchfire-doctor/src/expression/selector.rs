@@ -9,7 +9,7 @@ use watchfire_model::number::format_short;
 use watchfire_pack::catalog::FamilySpec;
 use watchfire_query::promql::{Node, VectorSelector};
 
-use super::infer::Walk;
+use super::infer::{Jobs, Walk};
 use super::labels::LabelSet;
 use super::shape::{Quantity, Shape};
 use crate::report::Code;
@@ -101,12 +101,16 @@ impl Walk<'_> {
     fn check_sources(&mut self, node: &Node, name: &str, job: Option<&str>, declared: &[FamilySpec]) {
         let Some(jobs) = self.knowledge.jobs() else { return };
         let sources: BTreeSet<&str> = declared.iter().filter_map(|family| family.jobs().iter().find(|j| jobs.contains_key(*j)).map(String::as_str)).collect();
-        if job.is_none() && sources.len() > 1 {
+        // Programs of different products have the name by chance: only together they are misunderstood.
+        let strangers = declared.iter().any(|family| family.pack != declared[0].pack);
+        let misunderstood = if strangers { self.jobs_become == Jobs::Added } else { self.jobs_become != Jobs::One };
+        if job.is_none() && sources.len() > 1 && misunderstood {
             let all = sources.iter().copied().collect::<Vec<_>>().join(" and ");
+            let effect = if strangers { "and here they are added up although they are different programs" } else { "so every value counts more than once" };
             self.problem(
                 Code::SeveralSources,
                 node.start,
-                format!("{all} both have series {name}, so every value counts more than once"),
+                format!("{all} both have series {name}, {effect}"),
                 sources.first().map(|first| format!("choose one: {name}{{job={first:?}}}")),
             );
         }

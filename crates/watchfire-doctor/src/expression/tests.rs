@@ -104,6 +104,7 @@ fn quantiles() {
     finds("max_over_time(histogram_quantile(0.9, sum by (le) (rate(wait_seconds_bucket[5m])))[1h:5m]) > 30", Code::BeyondTopBucket, "30");
     clean("histogram_quantile(0.9, sum by (le, stage) (rate(wait_seconds_bucket[5m]))) > 29");
     clean("histogram_quantile(0.9, sum without (instance) (rate(wait_seconds_bucket[5m]))) > 1");
+    finds("histogram_quantile(0.9, rate(wait_seconds_sum[5m]))", Code::MissingLe, "only the series wait_seconds_bucket carry le");
     finds("wait_seconds_bucket{le=\"2\"}", Code::UnknownBucket, "no bucket");
     finds("wait_seconds_bucket{le=\"30\"}", Code::UnknownBucket, "stored as le=\"30.0\"");
     clean("wait_seconds_bucket{le=\"30.0\"}");
