@@ -77,11 +77,13 @@ pub struct LogSelection {
     pub contains: Vec<String>,
     /// A hint: entries whose structured metadata do not have each of these pairs are not needed, with the same freedom.
     pub metadata: Vec<(String, String)>,
+    /// Whether lines are needed. Without them, entries may come with empty ones, as the source likes; who counts saves much work.
+    pub lines: bool,
 }
 impl LogSelection {
     /// All entries of the streams in a time range, in no order.
     pub fn new(matchers: Vec<Matcher>, start: Nanos, end: Nanos) -> LogSelection {
-        LogSelection { matchers, start, end, order: LogOrder::Any, contains: Vec::new(), metadata: Vec::new() }
+        LogSelection { matchers, start, end, order: LogOrder::Any, contains: Vec::new(), metadata: Vec::new(), lines: true }
     }
 }
 

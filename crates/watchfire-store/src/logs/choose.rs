@@ -24,6 +24,8 @@ pub(crate) struct Query<'a> {
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) matchers: &'a [Matcher],
+    /// Whether lines are needed.
+    pub(super) lines: bool,
     pub(super) needles: Vec<Needle>,
     finders: Vec<Finder<'a>>,
     pairs: Vec<u64>,
@@ -36,6 +38,7 @@ impl<'a> Query<'a> {
             start: selection.start.0,
             end: selection.end.0,
             matchers: &selection.matchers,
+            lines: selection.lines || texts().next().is_some(),
             needles: texts().map(|text| Needle::new(text)).collect(),
             finders: texts().map(|text| Finder::new(text.as_bytes())).collect(),
             pairs: selection.metadata.iter().map(|(name, value)| pair_hash(name, value)).collect(),

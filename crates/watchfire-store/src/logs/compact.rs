@@ -179,7 +179,7 @@ fn read_block(index: &Index, stored: &Stored, decompressor: &mut Decompressor<'_
     let mut unpack = || {
         let (head, columns) = bytes.get(info.filter.len as usize..)?.split_at_checked(info.head.len as usize)?;
         let head = Head::read(head, info, decompressor)?;
-        let mut rows = head.rows(columns, decompressor)?;
+        let mut rows = head.rows(columns, true, decompressor)?;
         let mut piece = Piece::default();
         let (mut line, mut metadata) = (Vec::new(), String::new());
         for member in &stored.streams {
@@ -187,8 +187,8 @@ fn read_block(index: &Index, stored: &Stored, decompressor: &mut Decompressor<'_
             for _ in 0..member.rows {
                 let time = rows.time()?;
                 line.clear();
-                metadata.clear();
-                rows.read(&mut line, &mut metadata)?;
+                rows.read_metadata(&mut metadata)?;
+                rows.read_line(&mut line)?;
                 std::str::from_utf8(&line).ok()?;
                 piece.push(piece.streams.len() as u32 - 1, time, &line, &metadata);
             }

@@ -208,7 +208,7 @@ impl<'a> Reading<'a> {
                 None => return Ok(None),
             },
         };
-        let Some(rows) = head.rows(&payload, decompressor) else { return Ok(None) };
+        let Some(rows) = head.rows(&payload, query.lines, decompressor) else { return Ok(None) };
         show_rows(query, rows, runs, show)
     }
 }
@@ -230,11 +230,15 @@ fn show_rows(
                 continue;
             };
             line.clear();
-            metadata.clear();
-            if rows.read(&mut line, &mut metadata).is_none() {
+            if rows.read_metadata(&mut metadata).is_none() {
                 return Ok(None);
             }
-            if !query.line_has_all(&line) || !query.checks_hold(&wanted.checks, &metadata) {
+            let fits = query.checks_hold(&wanted.checks, &metadata);
+            let read = if fits && query.lines { rows.read_line(&mut line) } else { rows.skip_line() };
+            if read.is_none() {
+                return Ok(None);
+            }
+            if !fits || !query.line_has_all(&line) {
                 continue;
             }
             let Ok(text) = std::str::from_utf8(&line) else { return Ok(None) };

@@ -19,12 +19,14 @@ fn read(block: &Encoded) -> Option<Vec<(i64, String, String)>> {
     let (_, head, columns) = parts(block);
     let mut decompressor = Decompressor::new().unwrap();
     let head = Head::read(head, &block.info, &mut decompressor)?;
-    let mut rows = head.rows(columns, &mut decompressor)?;
+    let mut rows = head.rows(columns, true, &mut decompressor)?;
     let mut out = Vec::new();
+    let mut metadata = String::new();
     while let Some(time) = rows.time() {
-        let (mut line, mut metadata) = (Vec::new(), String::new());
-        rows.read(&mut line, &mut metadata)?;
-        out.push((time, String::from_utf8(line).unwrap(), metadata));
+        let mut line = Vec::new();
+        rows.read_metadata(&mut metadata)?;
+        rows.read_line(&mut line)?;
+        out.push((time, String::from_utf8(line).unwrap(), metadata.clone()));
     }
     Some(out)
 }

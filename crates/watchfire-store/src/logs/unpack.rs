@@ -101,8 +101,8 @@ impl Head {
         parts.into_iter().all(|part| in_gaps(part) || in_columns(part))
     }
 
-    /// Loads all columns.
-    pub(super) fn rows<'a>(&'a self, payload: &[u8], decompressor: &mut Decompressor<'_>) -> Option<Rows<'a>> {
+    /// Loads all columns, or only those of metadata.
+    pub(super) fn rows<'a>(&'a self, payload: &[u8], lines: bool, decompressor: &mut Decompressor<'_>) -> Option<Rows<'a>> {
         let rows = self.times.len();
         let mut ids = |section: Option<Section>, count: usize| match section {
             None if count > 0 => Some(Vec::new()),
@@ -111,8 +111,11 @@ impl Head {
         };
         let template_ids = ids(self.template_ids, self.templates.len())?;
         let shape_ids = ids(self.shape_ids, self.shapes.len())?;
-        let columns = self.columns.iter().map(|c| c.load(payload, decompressor)).collect::<Option<Vec<_>>>()?;
-        Some(Rows { head: self, template_ids, shape_ids, cursors: vec![0; columns.len()], columns, at: 0 })
+        let of_metadata = |at: usize| self.shapes.iter().any(|shape| shape.contains(&(at as u32)));
+        let load =
+            |(at, column): (usize, &Entry)| if lines || of_metadata(at) { column.load(payload, decompressor) } else { Some(Values::Constant(Vec::new())) };
+        let columns = self.columns.iter().enumerate().map(load).collect::<Option<Vec<_>>>()?;
+        Some(Rows { head: self, template_ids, shape_ids, cursors: vec![0; columns.len()], columns, at: 0, last: None, value: Vec::new() })
     }
 }
 
@@ -133,6 +136,9 @@ pub(super) struct Rows<'a> {
     columns: Vec<Values>,
     cursors: Vec<usize>,
     at: usize,
+    /// The set of names and the one value of the metadata that were read last, where they are so simple.
+    last: Option<(usize, u8)>,
+    value: Vec<u8>,
 }
 
 impl<'a> Rows<'a> {
@@ -149,16 +155,56 @@ impl<'a> Rows<'a> {
 
     /// Goes over a row.
     pub(super) fn skip(&mut self) -> Option<()> {
-        let (template, shape) = self.form()?;
-        template.columns.iter().chain(shape).for_each(|column| self.cursors[*column as usize] += 1);
+        let (_, shape) = self.form()?;
+        shape.iter().for_each(|column| self.cursors[*column as usize] += 1);
+        self.skip_line()
+    }
+
+    /// Goes over the line of a row whose metadata were read, and to the next row.
+    pub(super) fn skip_line(&mut self) -> Option<()> {
+        let (template, _) = self.form()?;
+        template.columns.iter().for_each(|column| self.cursors[*column as usize] += 1);
         self.at += 1;
         Some(())
     }
 
-    /// Appends the next row: its line, and its metadata in packed form.
-    pub(super) fn read(&mut self, line: &mut Vec<u8>, metadata: &mut String) -> Option<()> {
+    /// Reads the metadata of the next row, in packed form, into a text that holds those of the row that was read before.
+    pub(super) fn read_metadata(&mut self, metadata: &mut String) -> Option<()> {
         let time = self.time()?;
-        let (template, shape) = self.form()?;
+        let (_, shape) = self.form()?;
+        // Most entries have one of few values, mostly the one before.
+        let simple = match shape {
+            [column] => match self.columns.get(*column as usize)? {
+                Values::Dictionary(_, index) => Some((*column as usize, *index.get(*self.cursors.get(*column as usize)?)?)),
+                Values::Constant(_) => Some((*column as usize, 0)),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let (Some((column, _)), true) = (simple, simple == self.last) {
+            self.cursors[column] += 1;
+            return Some(());
+        }
+        self.last = simple;
+        metadata.clear();
+        for column in shape {
+            self.value.clear();
+            let cursor = self.cursors.get_mut(*column as usize)?;
+            self.columns.get(*column as usize)?.put(*cursor, time, &mut self.value)?;
+            *cursor += 1;
+            let text = std::str::from_utf8(&self.value).ok()?;
+            match self.head.columns.get(*column as usize)?.key.as_str() {
+                "" => metadata.push_str(text),
+                name => Labels::push_packed(metadata, name, text),
+            }
+        }
+        Some(())
+    }
+
+    /// Appends the line of a row whose metadata were read, and goes to the next row.
+    pub(super) fn read_line(&mut self, line: &mut Vec<u8>) -> Option<()> {
+        let time = self.time()?;
+        let (template, _) = self.form()?;
         for (column, gap) in template.columns.iter().zip(&template.gaps) {
             line.extend_from_slice(gap);
             let cursor = self.cursors.get_mut(*column as usize)?;
@@ -166,18 +212,6 @@ impl<'a> Rows<'a> {
             *cursor += 1;
         }
         line.extend_from_slice(template.gaps.last()?);
-        let mut value = Vec::new();
-        for column in shape {
-            value.clear();
-            let cursor = self.cursors.get_mut(*column as usize)?;
-            self.columns.get(*column as usize)?.put(*cursor, time, &mut value)?;
-            *cursor += 1;
-            let text = std::str::from_utf8(&value).ok()?;
-            match self.head.columns.get(*column as usize)?.key.as_str() {
-                "" => metadata.push_str(text),
-                name => Labels::push_packed(metadata, name, text),
-            }
-        }
         self.at += 1;
         Some(())
     }

@@ -12,6 +12,7 @@
 mod calls;
 mod disks;
 mod kills;
+mod logs;
 mod namespace;
 mod oracle;
 mod power;

@@ -15,10 +15,11 @@ use watchfire_model::state::{Change, INSTALLATION};
 use watchfire_model::time::{SystemClock, Timestamp};
 use watchfire_store::Store;
 
+use crate::logs;
 use crate::writer::open;
 
 pub(crate) const START: i64 = 1_700_000_000_000;
-const STEP: i64 = 1000;
+pub(crate) const STEP: i64 = 1000;
 const SERIES: u64 = 20;
 /// Every so many batches the small durable state changes.
 const STATE_EVERY: u64 = 10;
@@ -66,6 +67,7 @@ pub(crate) fn delete(store: &Store, n: u64) -> std::io::Result<()> {
     let matchers = vec![Matcher::equal("__name__", "crash_deleted")];
     let end = START + (first_kept(n) as i64 - 1) * STEP;
     store.delete_series(&[matchers], Timestamp::MIN, Timestamp(end))?;
+    logs::delete(store, first_kept(n))?;
     if n.is_multiple_of(3 * DELETE_EVERY) {
         store.clean_tombstones()?;
     }
@@ -112,6 +114,7 @@ pub(crate) fn request(n: u64) -> Batch {
             Value::Histogram(h) => request.histograms.push(SeriesHistograms { labels, samples: vec![HistogramSample { time, value: Arc::new(*h) }] }),
         }
     }
+    request.logs = logs::streams(n);
     request.metadata.push(Metadata { family: format!("crash_{}", n / 100).into(), kind: MetricType::Gauge, help: "".into(), unit: "".into() });
     request
 }
@@ -164,6 +167,7 @@ pub(crate) fn verify(dir: &Path, account: Account) -> Result<u64, String> {
         return Err(format!("a crash must not damage anything: {stats:?}"));
     }
     let found = everything(&store);
+    let found_logs = logs::everything(&store)?;
     let state = store.state().scan(INSTALLATION, "crash/").map_err(|e| e.to_string())?;
     store.close();
     verify_state(&state, account)?;
@@ -173,6 +177,7 @@ pub(crate) fn verify(dir: &Path, account: Account) -> Result<u64, String> {
     }
     let heard_of = account.highest.max(account.acknowledged);
     compare(found, stored, first_kept(stored.saturating_sub(1)), first_kept(heard_of))?;
+    logs::compare(found_logs, stored, account.required, first_kept(stored.saturating_sub(1)), first_kept(heard_of))?;
     Ok(stored)
 }
 
@@ -216,6 +221,7 @@ fn compare(mut found: Everything, stored: u64, gone: u64, perhaps: u64) -> Resul
 }
 
 /// Whether exactly the first `written` batches are there, where nothing was ever deleted.
-pub(crate) fn verify_written(found: Everything, written: u64) -> Result<(), String> {
-    compare(found, written, 0, 0)
+pub(crate) fn verify_written(store: &Store, written: u64) -> Result<(), String> {
+    logs::compare(logs::everything(store)?, written, written, 0, 0)?;
+    compare(everything(store), written, 0, 0)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use watchfire_model::time::{Clock, SystemClock};
 use watchfire_model::write::{Sink, WriteError};
-use watchfire_store::{Options, Store};
+use watchfire_store::{LogOptions, Options, Store};
 
 use crate::oracle::{commit_state, delete, request};
 
@@ -31,7 +31,8 @@ pub(crate) fn open(dir: &Path, mode: &str) -> Result<Store, watchfire_store::Ope
         _ => Duration::from_millis(50),
     };
     let keeper = mode != "short";
-    Store::open(Options { memory_max: 48 << 10, wal_file_bytes: 16 << 10, sync_interval, min_free_bytes: 0, keeper, ..Options::new(dir, clock) })
+    let logs = LogOptions { memory_max: 96 << 10, block_bytes: 2 << 10, unit_bytes: 8 << 10, ..LogOptions::default() };
+    Store::open(Options { logs, memory_max: 48 << 10, wal_file_bytes: 16 << 10, sync_interval, min_free_bytes: 0, keeper, ..Options::new(dir, clock) })
 }
 
 /// Writes from batch `first` on, the first that is not stored yet. Prints `ack <n>` when batch `n` is acknowledged, `synced <n>` when it
@@ -53,7 +54,7 @@ fn write_on(dir: &str, first: u64, mode: &str) -> Result<(), String> {
     for n in first..if mode == "short" { SHORT } else { u64::MAX } {
         delete(&store, n).map_err(|e| format!("cannot delete before batch {n}: {e}"))?;
         let batch = request(n);
-        let wanted = batch.sample_count() as u64;
+        let (wanted, wanted_logs) = (batch.sample_count() as u64, batch.logs.iter().map(|s| s.entries.len() as u64).sum::<u64>());
         let acknowledged = loop {
             match store.write(batch.clone()) {
                 Ok(written) => break written,
@@ -64,6 +65,9 @@ fn write_on(dir: &str, first: u64, mode: &str) -> Result<(), String> {
         // Conservation: every sample is accounted for. A batch that was written but not acknowledged comes again as duplicates.
         if acknowledged.stored + acknowledged.duplicates != wanted {
             return Err(format!("batch {n}: {acknowledged:?} of {wanted} samples"));
+        }
+        if acknowledged.logs.stored + acknowledged.logs.duplicates != wanted_logs {
+            return Err(format!("batch {n}: {acknowledged:?} of {wanted_logs} log entries"));
         }
         commit_state(&store, n)?;
         say(format!("ack {n}"))?;
@@ -77,6 +81,10 @@ fn write_on(dir: &str, first: u64, mode: &str) -> Result<(), String> {
         if mode == "short" && n % SHORT_FLUSH == SHORT_FLUSH - 1 {
             store.flush().map_err(|e| e.to_string())?;
             store.merge().map_err(|e| e.to_string())?;
+        }
+        if mode == "short" && n % SHORT_FLUSH == SHORT_FLUSH / 2 {
+            store.flush_logs().map_err(|e| e.to_string())?;
+            store.merge_logs().map_err(|e| e.to_string())?;
         }
     }
     Ok(())

@@ -181,6 +181,7 @@ impl Engine {
             order: if request.direction == Direction::Forward { LogOrder::Forward } else { LogOrder::Backward },
             contains: pushed.contains,
             metadata: Vec::new(),
+            lines: true,
         };
         let interval = i64::try_from(request.interval.as_nanos()).unwrap_or(i64::MAX);
         let mut lines = Lines::default();
