@@ -203,7 +203,7 @@ fn queries(store: &Store, (unpack, lines): (f64, u64)) {
         scan.bytes as f64 / scan.cpu_ms / 1e3,
         scan.bytes as f64 / scan.cpu_ms / 1e3 / unpack
     );
-    let cases: [(&str, LogSelection, u64); 9] = [
+    let cases: [(&str, LogSelection, u64); 10] = [
         ("last 100 lines of one stream", LogSelection { matchers: one.clone(), order: LogOrder::Backward, ..all.clone() }, 100),
         ("last 100 lines of all", LogSelection { order: LogOrder::Backward, ..all.clone() }, 100),
         ("needle over everything", containing("needle-7f3a9c"), u64::MAX),
@@ -211,6 +211,7 @@ fn queries(store: &Store, (unpack, lines): (f64, u64)) {
         ("a trace id that is there", containing(&trace), u64::MAX),
         ("a trace id that is nowhere", containing("00112233445566778899aabbccddeeff"), u64::MAX),
         ("a JSON field, `\"status\":503`", containing("\"status\":503"), u64::MAX),
+        ("a count of everything by level", LogSelection { lines: false, ..all.clone() }, u64::MAX),
         ("errors of one stream, by level", LogSelection { matchers: [one, vec![Matcher::equal("detected_level", "error")]].concat(), ..all.clone() }, u64::MAX),
         ("everything in order", LogSelection { order: LogOrder::Forward, ..all.clone() }, u64::MAX),
     ];

@@ -194,7 +194,7 @@ fn put_times(head: &mut Vec<u8>, times: &[i64]) {
     let exponent = [9u32, 6, 3].into_iter().find(|e| times.iter().all(|t| t % 10i64.pow(*e) == 0)).unwrap_or(0);
     head.push(exponent as u8);
     let units: Vec<i64> = times.iter().map(|t| t / 10i64.pow(exponent)).collect();
-    ints::encode(head, &units);
+    ints::encode_quick(head, &units);
 }
 
 fn put_templates(head: &mut Vec<u8>, encoded: &[u8], count: usize, of_row: &[u8], packer: &mut Packer) {

@@ -112,7 +112,7 @@ impl Packer {
             directory.push(KIND_INSTANTS);
             shape.encode(directory);
             let mut packed = Vec::new();
-            ints::encode(&mut packed, &differences);
+            ints::encode_quick(&mut packed, &differences);
             self.put(&packed, directory);
             note_instants(column, shape, known);
         } else if let Some((values, index)) = dictionary(&column.values) {
@@ -138,7 +138,7 @@ impl Packer {
             directory.push(KIND_NUMBERS);
             directory.push(places as u8);
             let mut packed = Vec::new();
-            ints::encode(&mut packed, &numbers);
+            ints::encode_quick(&mut packed, &numbers);
             self.put_plain(&packed, directory);
             note_numbers(column, known);
         } else {
@@ -224,12 +224,17 @@ fn dictionary<'a>(values: &[&'a str]) -> Option<(Vec<&'a str>, Vec<u8>)> {
     Some((distinct, index))
 }
 
-fn nibble(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
+/// The value of each digit; all others have bits that no digit has.
+static NIBBLES: [u8; 256] = nibbles();
+
+const fn nibbles() -> [u8; 256] {
+    let mut table = [0xf0; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
     }
+    table
 }
 
 fn hex(values: &[&str]) -> Option<Vec<u8>> {
@@ -239,8 +244,14 @@ fn hex(values: &[&str]) -> Option<Vec<u8>> {
     }
     let mut out = Vec::with_capacity(values.len() * width / 2);
     for value in values {
-        for pair in value.as_bytes().chunks_exact(2) {
-            out.push(nibble(pair[0])? << 4 | nibble(pair[1])?);
+        let mut wrong = 0;
+        out.extend(value.as_bytes().chunks_exact(2).map(|pair| {
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            wrong |= high | low;
+            high << 4 | low
+        }));
+        if wrong > 15 {
+            return None;
         }
     }
     Some(out)
@@ -391,7 +402,7 @@ impl Entry {
         Some(match &self.form {
             Form::Constant(value) => Values::Constant(value.clone()),
             Form::Numbers(places, section) => Values::Numbers(*places, integers(*section)?),
-            Form::Instants(shape, section) => Values::Instants(*shape, integers(*section)?),
+            Form::Instants(shape, section) => Values::Instants(*shape, integers(*section)?, instant::Second::default()),
             Form::Dictionary(values, section) => {
                 let index = section.unpack(payload, decompressor)?;
                 let whole = index.len() == self.count && index.iter().all(|i| usize::from(*i) < values.len());
@@ -411,7 +422,7 @@ impl Entry {
         match &self.form {
             Form::Constant(value) => has(value),
             Form::Dictionary(values, _) => values.iter().any(|v| has(v)),
-            Form::Hex(width, _) => needle.len() <= *width && needle.iter().all(|b| nibble(*b).is_some()),
+            Form::Hex(width, _) => needle.len() <= *width && needle.iter().all(|b| NIBBLES[usize::from(*b)] < 16),
             Form::Numbers(..) => needle.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-')),
             Form::Instants(..) => needle.iter().all(|b| b.is_ascii_digit() || b"-:.+TZ ".contains(b)),
             // A damaged column is found out when it is read.
@@ -441,7 +452,7 @@ pub(super) enum Values {
     Dictionary(Vec<Vec<u8>>, Vec<u8>),
     Hex(usize, Vec<u8>),
     Numbers(usize, Vec<i64>),
-    Instants(Shape, Vec<i64>),
+    Instants(Shape, Vec<i64>, instant::Second),
     Text(Vec<u8>, Vec<u32>),
 }
 
@@ -457,17 +468,23 @@ impl Values {
                 out.extend_from_slice(bytes.get(from as usize..*ends.get(at)? as usize)?);
             }
             Values::Hex(width, packed) => {
-                for byte in packed.get(at * width..(at + 1) * width)? {
-                    out.extend_from_slice(&HEX[usize::from(*byte)]);
+                for part in packed.get(at * width..(at + 1) * width)?.chunks(HEX_PART) {
+                    let mut digits = [0; 2 * HEX_PART];
+                    for (two, byte) in digits.chunks_exact_mut(2).zip(part) {
+                        two.copy_from_slice(&HEX[usize::from(*byte)]);
+                    }
+                    out.extend_from_slice(&digits[..2 * part.len()]);
                 }
             }
             Values::Numbers(places, numbers) => put_number(out, *numbers.get(at)?, *places),
-            Values::Instants(shape, differences) => shape.put(differences.get(at)?.wrapping_add(shape.units(time)), out)?,
+            Values::Instants(shape, differences, second) => shape.put(differences.get(at)?.wrapping_add(shape.units(time)), second, out)?,
         }
         Some(())
     }
 }
 
+/// So many bytes become digits at once.
+const HEX_PART: usize = 16;
 static HEX: [[u8; 2]; 256] = hex_table();
 
 const fn hex_table() -> [[u8; 2]; 256] {

@@ -187,12 +187,18 @@ pub(crate) fn seal(pieces: &[Arc<Piece>], block_bytes: usize) -> io::Result<Vec<
     streams.iter().enumerate().for_each(|(rank, labels)| {
         ranks.insert(labels, rank as u32);
     });
-    let mut rows: Vec<(i64, u32, Row<'_>)> = Vec::with_capacity(pieces.iter().map(|p| p.len()).sum());
-    for piece in pieces {
+    // Where each entry belongs is sorted first, which is much less to move than the entries.
+    let mut places: Vec<(i64, u32, i64, u32, u32)> = Vec::with_capacity(pieces.iter().map(|p| p.len()).sum());
+    for (of_piece, piece) in pieces.iter().enumerate() {
         let ranks: Vec<u32> = piece.streams.iter().map(|labels| ranks.get(labels).copied().unwrap_or(0)).collect();
-        rows.extend(piece.rows().map(|(stream, row)| (row.time.div_euclid(DAY_NS), ranks.get(stream as usize).copied().unwrap_or(0), row)));
+        let rank = |stream: u32| ranks.get(stream as usize).copied().unwrap_or(0);
+        places.extend(piece.keys().enumerate().map(|(at, (stream, time))| (time.div_euclid(DAY_NS), rank(stream), time, of_piece as u32, at as u32)));
     }
-    rows.sort_by_key(|(day, rank, row)| (*day, *rank, row.time));
+    // Pieces and entries are numbered as they came, so this keeps the order of those of one time.
+    places.sort_unstable();
+    let row = |(day, rank, _, piece, at): &(i64, u32, i64, u32, u32)| Some((*day, *rank, pieces.get(*piece as usize)?.get(*at as usize)?.1));
+    let rows: Vec<(i64, u32, Row<'_>)> = places.iter().filter_map(row).collect();
+    drop(places);
     let mut blocks = Vec::new();
     let mut rest = &rows[..];
     while !rest.is_empty() {

@@ -1,6 +1,8 @@
 //! Moments as lines write them (`2026-11-29T06:35:12.123Z`), to numbers and back, byte for byte or not at all. Not a parser of
 //! dates: a form that is not known here stays text.
 
+use std::cell::Cell;
+
 use super::tokens::Longest;
 use crate::encoding::Input;
 
@@ -13,6 +15,10 @@ const PLACES_MAX: usize = 9;
 pub(super) const LONGEST: Longest = Longest { run: 10, chain: HOUR_BYTES as u32 };
 /// How the zone may be written.
 const ZONES: [&str; 4] = ["Z", "", "+00:00", "+0000"];
+
+/// A second as it was written last: neighbours mostly share it.
+#[derive(Default)]
+pub(super) struct Second(Cell<Option<(i64, [u8; SECOND_BYTES])>>);
 
 /// How a moment is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +50,37 @@ impl Shape {
         self.places <= 5 || ZONES.get(usize::from(self.zone)) == Some(&"Z")
     }
 
-    /// Appends a moment, given in units of the fraction.
+    /// Appends a moment, given in units of the fraction. `last` holds what was written of the one before.
     #[inline]
-    pub(super) fn put(self, units: i64, out: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn put(self, units: i64, last: &Second, out: &mut Vec<u8>) -> Option<()> {
         let places = usize::from(self.places);
         let unit = 10i64.pow(u32::from(self.places));
         let (seconds, mut fraction) = (units.div_euclid(unit), units.rem_euclid(unit));
+        let text = match last.0.get() {
+            Some((second, text)) if second == seconds => text,
+            _ => {
+                let text = self.second(seconds)?;
+                last.0.set(Some((seconds, text)));
+                text
+            }
+        };
+        out.extend_from_slice(&text);
+        if places > 0 {
+            let mut digits = [self.point; PLACES_MAX + 1];
+            for at in (1..=places).rev() {
+                digits[at] = b'0' + (fraction % 10) as u8;
+                fraction /= 10;
+            }
+            out.extend_from_slice(&digits[..=places]);
+        }
+        out.extend_from_slice(ZONES.get(usize::from(self.zone))?.as_bytes());
+        Some(())
+    }
+
+    fn second(self, seconds: i64) -> Option<[u8; SECOND_BYTES]> {
         let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let (year, month, day) = date(days).filter(|(year, ..)| (0..=9999).contains(year))?;
-        let mut text = *b"0000-00-00T00:00:00.000000000";
+        let mut text = *b"0000-00-00T00:00:00";
         let mut two = |at: usize, value: i64| {
             text[at] = b'0' + (value / 10) as u8;
             text[at + 1] = b'0' + (value % 10) as u8;
@@ -65,14 +93,7 @@ impl Shape {
         two(14, second / 60 % 60);
         two(17, second % 60);
         text[10] = self.between;
-        text[SECOND_BYTES] = self.point;
-        for at in (0..places).rev() {
-            text[SECOND_BYTES + 1 + at] = b'0' + (fraction % 10) as u8;
-            fraction /= 10;
-        }
-        out.extend_from_slice(&text[..if places == 0 { SECOND_BYTES } else { SECOND_BYTES + 1 + places }]);
-        out.extend_from_slice(ZONES.get(usize::from(self.zone))?.as_bytes());
-        Some(())
+        Some(text)
     }
 }
 
@@ -158,7 +179,7 @@ mod tests {
             if let Some((shape, units)) = read(&text) {
                 let mut out = Vec::new();
                 let difference = units.wrapping_sub(shape.units(nanos));
-                shape.put(difference.wrapping_add(shape.units(nanos)), &mut out).unwrap();
+                shape.put(difference.wrapping_add(shape.units(nanos)), &Second::default(), &mut out).unwrap();
                 prop_assert_eq!(String::from_utf8(out).unwrap(), text);
             }
         }

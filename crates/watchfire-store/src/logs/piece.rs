@@ -61,6 +61,10 @@ impl Piece {
     pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, Row<'_>)> {
         (0..self.len()).filter_map(|at| self.get(at))
     }
+    /// Stream and time of each entry.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.entries.iter().map(|e| (e.stream, e.time))
+    }
     pub(crate) fn times(&self) -> impl Iterator<Item = i64> {
         self.entries.iter().map(|e| e.time)
     }

@@ -82,19 +82,19 @@ fn deaths(stride: u64, power: bool) {
             died += 1;
         }
     }
-    assert!(died > 30, "only {died} recoveries died in {steps} steps");
+    assert!(died > 20, "only {died} recoveries died in {steps} steps");
 }
 
 #[cfg(not(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery")))]
 #[test]
 fn r02_death_at_every_step_loses_and_doubles_no_entry() {
-    deaths(rounds(13, 1), false);
+    deaths(rounds(29, 1), false);
 }
 
 #[cfg(not(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery", feature = "canary-nofsync")))]
 #[test]
 fn r03_a_power_cut_at_every_step_loses_and_doubles_no_entry() {
-    deaths(rounds(13, 1), true);
+    deaths(rounds(29, 1), true);
 }
 
 /// Syncs now and then, and a cut: a prefix comes back that has everything synced.
