@@ -130,17 +130,13 @@ impl fmt::Display for LabelFilter {
             LabelFilter::Text(matcher) => write!(f, "{matcher}"),
             LabelFilter::Number(c) | LabelFilter::Duration(c) | LabelFilter::Bytes(c) => write!(f, "{} {} {}", c.name, c.op.symbol(), c.text),
             LabelFilter::Ip { name, negative, range } => write!(f, "{name} {} ip({})", if *negative { "!=" } else { "=" }, quoted(range)),
-            LabelFilter::And(a, b) => {
-                for (i, side) in [a, b].into_iter().enumerate() {
-                    f.write_str(if i > 0 { " and " } else { "" })?;
-                    match **side {
-                        LabelFilter::Or(..) => write!(f, "({side})")?,
-                        _ => side.fmt(f)?,
-                    }
+            LabelFilter::And(a, b) | LabelFilter::Or(a, b) => {
+                let operator = if matches!(self, LabelFilter::And(..)) { "and" } else { "or" };
+                match **b {
+                    LabelFilter::And(..) | LabelFilter::Or(..) => write!(f, "{a} {operator} ({b})"),
+                    _ => write!(f, "{a} {operator} {b}"),
                 }
-                Ok(())
             }
-            LabelFilter::Or(a, b) => write!(f, "{a} or {b}"),
         }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Buffers {
     hidden: Vec<Span>,
     error: Option<&'static str>,
     details: String,
+    /// Whether the query asks for entries with errors.
+    error_is_wanted: bool,
 }
 
 impl Buffers {
@@ -70,6 +72,7 @@ impl<'a> Fields<'a> {
         buffers.hidden.clear();
         buffers.error = None;
         buffers.details.clear();
+        buffers.error_is_wanted = false;
         Fields { stream, metadata, buffers }
     }
 
@@ -126,7 +129,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Sets what a parser has found; a name that the entry has already is marked. Names that nobody `wants` are left out.
+    /// Sets what a parser has found. A name that the entry has already is marked; of several finds of one name the first counts. Names
+    /// that nobody `wants` are left out.
     pub(crate) fn extract(&mut self, name: &str, value: &str, wanted: Option<&Wanted>) {
         let plain = wanted.is_none_or(|w| w.names.contains(name));
         if !plain && !wanted.is_some_and(|w| w.marked) {
@@ -135,10 +139,18 @@ impl<'a> Fields<'a> {
         if self.given(name) {
             let marked = format!("{name}{DUPLICATE}");
             if wanted.is_none_or(|w| w.names.contains(&marked)) {
-                self.set(Category::Parsed, &marked, value);
+                self.set_new(&marked, value);
             }
         } else if plain {
-            self.set(Category::Parsed, name, value);
+            self.set_new(name, value);
+        }
+    }
+
+    /// Sets a label that no stage has set.
+    fn set_new(&mut self, name: &str, value: &str) {
+        if !self.buffers.fields.iter().any(|f| self.buffers.text(f.name) == name) {
+            let (name, value) = (self.buffers.push(name), self.buffers.push(value));
+            self.buffers.fields.push(Field { name, value, category: Category::Parsed });
         }
     }
 
@@ -160,6 +172,14 @@ impl<'a> Fields<'a> {
     /// Whether something went wrong with the entry.
     pub(crate) fn error(&self) -> Option<&'static str> {
         self.buffers.error
+    }
+    /// Notes that the query asks for entries with errors.
+    pub(crate) fn want_error(&mut self) {
+        self.buffers.error_is_wanted = true;
+    }
+    /// Whether it does.
+    pub(crate) fn error_is_wanted(&self) -> bool {
+        self.buffers.error_is_wanted
     }
     /// Notes what went wrong; the last error counts.
     pub(crate) fn fail(&mut self, kind: &'static str, details: &str) {
@@ -248,7 +268,7 @@ mod tests {
         fields.extract("new", "4", None);
         fields.remove("b");
         fields.set(Category::Parsed, "trace", "u");
-        assert_eq!(fields.labels(), labels!("a" => "1", "a_extracted" => "9", "new" => "4", "trace" => "u"));
+        assert_eq!(fields.labels(), labels!("a" => "1", "a_extracted" => "9", "new" => "3", "trace" => "u"));
         assert_eq!((fields.get("b"), fields.get("a"), fields.get("none")), (None, Some("1"), None));
         fields.set(Category::Parsed, "b", "back");
         assert_eq!(fields.get("b"), Some("back"));

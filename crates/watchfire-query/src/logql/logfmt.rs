@@ -46,6 +46,9 @@ fn value<'a>(name: &'a str, text: &'a str) -> (Piece<'a>, &'a str) {
         if value.contains('"') {
             return (Piece::Malformed("quotes within a value"), behind);
         }
+        if value.contains('=') {
+            return (Piece::Malformed("'=' within a value"), behind);
+        }
         return (Piece::Pair(name, Some(Cow::Borrowed(value))), behind);
     };
     let mut escaped = false;
@@ -114,7 +117,7 @@ mod tests {
             (r#"level=info msg="a \"b\" c" n=1.5"#, &["level=info", "msg=a \"b\" c", "n=1.5"][..]),
             ("flag a= b=\"\"", &["flag", "a=", "b="]),
             ("  x=1\ty=2 ", &["x=1", "y=2"]),
-            ("a=b=c", &["a=b=c"]),
+            ("a=b=c d=e", &["!'=' within a value", "d=e"]),
             ("=x a=1", &["!'=' without a name", "a=1"]),
             ("a\"b c=1", &["!quotes in a name", "c=1"]),
             ("a=x\"y b=2", &["!quotes within a value", "b=2"]),

@@ -12,7 +12,7 @@ use watchfire_model::sample::stale_nan;
 
 use super::super::ast::{Conversion, Grouping, RangeAggregation, RangeOp, Unwrap};
 use super::super::error::LogqlError;
-use super::super::fields::Fields;
+use super::super::fields::{ERROR, ERROR_DETAILS, Fields};
 use super::super::pipeline::{LabelTest, Needs, Pipeline, Scratch, errors, level_matchers, pushed};
 use super::super::units;
 use super::window::{Grid, aggregate};
@@ -196,7 +196,7 @@ impl Job<'_> {
             },
             None => None,
         };
-        if let Some(kind) = fields.error() {
+        if let Some(kind) = fields.error().filter(|_| !fields.error_is_wanted()) {
             return Err(LogqlError::Pipeline { kind: kind.to_owned(), series: fields.labels().to_string() });
         }
         let at = if fields.untouched() && fields.metadata.is_empty() { self.of_stream(fields.stream)? } else { self.of_key(fields)? };
@@ -211,7 +211,7 @@ impl Job<'_> {
         }
         match self.grouping {
             Some(Grouping { without: false, labels }) => {
-                for name in labels {
+                for name in labels.iter().map(String::as_str).chain(self.error_labels(fields).iter().copied()) {
                     self.key.push_str(fields.get(name).unwrap_or(""));
                     self.key.push('\u{ff}');
                 }
@@ -233,6 +233,11 @@ impl Job<'_> {
             }
         }
         self.found(fields)
+    }
+
+    /// The labels of an error stay beside those that the aggregation itself names; a sum around it names its own.
+    fn error_labels(&self, fields: &Fields<'_>) -> &'static [&'static str] {
+        if fields.error().is_some() && self.range.grouping.is_some() { &[ERROR, ERROR_DETAILS] } else { &[] }
     }
 
     fn found(&mut self, fields: &Fields<'_>) -> Result<usize, LogqlError> {
@@ -260,7 +265,10 @@ impl Job<'_> {
     fn labels(&self, fields: &Fields<'_>) -> Labels {
         match (self.range.op, self.grouping) {
             (RangeOp::Absent, _) => absent_labels(self.range),
-            (_, Some(Grouping { without: false, labels })) => Labels::from_pairs(labels.iter().map(|name| (name.as_str(), fields.get(name).unwrap_or("")))),
+            (_, Some(Grouping { without: false, labels })) => {
+                let names = labels.iter().map(String::as_str).chain(self.error_labels(fields).iter().copied());
+                Labels::from_pairs(names.map(|name| (name, fields.get(name).unwrap_or(""))))
+            }
             _ => {
                 let all = fields.labels();
                 let kept: Vec<(&str, &str)> = all.iter().filter(|(name, _)| self.stays(name)).collect();

@@ -5,43 +5,24 @@ use watchfire_model::matcher::{MatchOp, Matcher};
 use super::super::ast::{Comparison, LabelFilter};
 use super::super::lexer::Kind;
 use super::super::units;
-use super::{Parsed, Parser};
+use super::{CONDITIONS_MAX, Parsed, Parser};
 use crate::promql::BinaryOp;
 
 impl Parser<'_> {
-    /// A whole condition; `and` binds more strongly than `or`, and a comma or nothing at all is `and`.
+    /// A whole condition, from left to right: `and` and `or` bind equally, and a comma or nothing at all is `and`.
     pub(super) fn label_filter(&mut self) -> Parsed<LabelFilter> {
         self.nested(|parser| {
-            let mut left = parser.label_filter_and()?;
-            let mut count = 0;
-            while parser.accept_word("or") {
-                count += 1;
-                parser.check_chain(count)?;
-                let right = parser.label_filter_and()?;
-                left = LabelFilter::Or(Box::new(left), Box::new(right));
+            let mut left = parser.label_filter_unit()?;
+            loop {
+                let or = parser.accept_word("or");
+                let goes_on = or || parser.accept_word("and") || parser.accept(",") || parser.begins_label_filter();
+                if !goes_on {
+                    return Ok(left);
+                }
+                let right = Box::new(parser.label_filter_unit()?);
+                left = if or { LabelFilter::Or(Box::new(left), right) } else { LabelFilter::And(Box::new(left), right) };
             }
-            Ok(left)
         })
-    }
-
-    fn label_filter_and(&mut self) -> Parsed<LabelFilter> {
-        let mut left = self.label_filter_unit()?;
-        let mut count = 0;
-        while self.accept_word("and") || self.accept(",") || self.begins_label_filter() {
-            count += 1;
-            self.check_chain(count)?;
-            let right = self.label_filter_unit()?;
-            left = LabelFilter::And(Box::new(left), Box::new(right));
-        }
-        Ok(left)
-    }
-
-    /// A long chain makes a high tree.
-    fn check_chain(&self, count: usize) -> Parsed<()> {
-        if count >= super::NESTING_MAX {
-            return Err(self.fail(self.peek(), format!("more than {} conditions follow each other", super::NESTING_MAX)));
-        }
-        Ok(())
     }
 
     fn begins_label_filter(&self) -> bool {
@@ -54,6 +35,11 @@ impl Parser<'_> {
             let inner = self.label_filter()?;
             self.expect(")")?;
             return Ok(inner);
+        }
+        // A long chain makes a high tree.
+        self.conditions += 1;
+        if self.conditions > CONDITIONS_MAX {
+            return Err(self.fail(self.peek(), format!("query has more than {CONDITIONS_MAX} conditions on labels")));
         }
         let name = self.word("a label name")?.to_owned();
         let token = self.take();

@@ -4,7 +4,7 @@ use watchfire_model::matcher::anchored;
 
 use super::super::ast::{Binary, Grouping, LabelReplace, Metric, RangeOp, VectorAggregation, VectorOp};
 use super::super::lexer::{Kind, Token};
-use super::{NESTING_MAX, Operand, Parsed, Parser};
+use super::{OPERATORS_MAX, Operand, Parsed, Parser};
 use crate::promql::{BinaryOp, Cardinality, Matching};
 
 /// Binding strength, from 1; only `^` is right-associative.
@@ -24,12 +24,11 @@ impl Parser<'_> {
     pub(super) fn expr(&mut self, least: u8) -> Parsed<Operand> {
         let start = self.peek();
         let mut left = self.nested(Parser::operand)?;
-        let mut count = 0;
         while let Some(op) = self.binary_op().filter(|op| precedence(*op) > least) {
             let at = self.take();
-            count += 1;
-            if count > NESTING_MAX {
-                return Err(self.fail(at, format!("more than {NESTING_MAX} operators follow each other")));
+            self.operators += 1;
+            if self.operators > OPERATORS_MAX {
+                return Err(self.fail(at, format!("query has more than {OPERATORS_MAX} operators")));
             }
             let (return_bool, matching) = self.modifiers(op)?;
             let right_start = self.peek();

@@ -13,8 +13,12 @@ use super::lexer::{Kind, Token, tokens};
 
 /// The longest query, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256 << 10;
-/// How deep parentheses may nest and how many operators may follow each other.
+/// How deep parentheses may nest.
 pub const NESTING_MAX: usize = 100;
+/// The most binary operators of one query: together with the nesting they bound the height of its tree.
+pub const OPERATORS_MAX: usize = 150;
+/// The most conditions on labels of one query.
+pub const CONDITIONS_MAX: usize = 512;
 /// The most stages of one pipeline.
 pub const STAGES_MAX: usize = 256;
 
@@ -58,6 +62,8 @@ struct Parser<'a> {
     tokens: Vec<Token<'a>>,
     at: usize,
     depth: usize,
+    operators: usize,
+    conditions: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -68,7 +74,7 @@ impl<'a> Parser<'a> {
         if text.trim().is_empty() {
             return Err(ParseError::at(text, 0, "syntax error: the query is empty"));
         }
-        Ok(Parser { text, tokens: tokens(text)?, at: 0, depth: 0 })
+        Ok(Parser { text, tokens: tokens(text)?, at: 0, depth: 0, operators: 0, conditions: 0 })
     }
 
     fn peek(&self) -> Token<'a> {

@@ -9,7 +9,7 @@ use super::super::ip::IpRange;
 use super::super::lexer::Kind;
 use super::super::paths::Path;
 use super::super::pattern::Pattern;
-use super::super::regexes::unanchored;
+use super::super::regexes::{of_lines, unanchored};
 use super::super::{pipeline, templates};
 use super::{Parsed, Parser, STAGES_MAX};
 
@@ -122,7 +122,7 @@ impl Parser<'_> {
         let token = self.peek();
         let text = self.string("a text in quotes")?;
         match op {
-            LineOp::Matches | LineOp::NotMatches => drop(unanchored(&text).map_err(|message| self.fail(token, message))?),
+            LineOp::Matches | LineOp::NotMatches => drop(of_lines(&text).map_err(|message| self.fail(token, message))?),
             LineOp::Pattern | LineOp::NotPattern => drop(Pattern::filter(&text).map_err(|message| self.fail(token, message))?),
             LineOp::Contains | LineOp::NotContains => {}
         }

@@ -1,10 +1,10 @@
 //! Conditions on labels. A number, duration, size or address is missing where the label is; what cannot be read as one is an error of
 //! the entry, which goes on with it, so that a later condition can say what becomes of it.
 
-use watchfire_model::matcher::Matcher;
+use watchfire_model::matcher::{MatchOp, Matcher};
 
 use super::super::ast::{Comparison, LabelFilter};
-use super::super::fields::Fields;
+use super::super::fields::{ERROR, Fields};
 use super::super::ip::IpRange;
 use super::super::units;
 use super::errors;
@@ -44,11 +44,33 @@ impl LabelTest {
         })
     }
 
+    /// Whether an entry passes. One with an error that is asked for may be counted.
     pub(crate) fn passes(&self, fields: &mut Fields<'_>) -> bool {
+        let passes = self.holds(fields);
+        if passes && fields.error().is_some_and(|kind| self.wants(kind)) {
+            fields.want_error();
+        }
+        passes
+    }
+
+    /// Whether a part of it asks for entries with an error of this kind: `__error__!=""`, `__error__="…"`, `__error__=~"…"`.
+    fn wants(&self, kind: &str) -> bool {
+        match self {
+            LabelTest::Text(matcher) if matcher.name == ERROR => match matcher.op {
+                MatchOp::NotEqual => matcher.value.is_empty(),
+                MatchOp::Equal | MatchOp::Regex => matcher.matches_value(kind),
+                MatchOp::NotRegex => false,
+            },
+            LabelTest::And(a, b) | LabelTest::Or(a, b) => a.wants(kind) || b.wants(kind),
+            _ => false,
+        }
+    }
+
+    fn holds(&self, fields: &mut Fields<'_>) -> bool {
         match self {
             LabelTest::Text(matcher) => matcher.matches_value(fields.get(&matcher.name).unwrap_or("")),
-            LabelTest::And(a, b) => a.passes(fields) && b.passes(fields),
-            LabelTest::Or(a, b) => a.passes(fields) || b.passes(fields),
+            LabelTest::And(a, b) => a.holds(fields) && b.holds(fields),
+            LabelTest::Or(a, b) => a.holds(fields) || b.holds(fields),
             // An entry with an error can only be told by texts.
             LabelTest::Number { .. } | LabelTest::Ip { .. } if fields.error().is_some() => true,
             LabelTest::Ip { name, negative, range } => match fields.get(name) {

@@ -6,7 +6,7 @@ use regex::Regex;
 use super::super::ast::{LineFilter, LineOp, LineTerm};
 use super::super::ip::IpRange;
 use super::super::pattern::Pattern;
-use super::super::regexes::{literal, unanchored};
+use super::super::regexes::{literal, of_lines};
 
 enum Term {
     Anything,
@@ -42,7 +42,7 @@ impl LineTest {
                 (LineTerm::Text(needle), LineOp::Contains | LineOp::NotContains) => text(needle),
                 (LineTerm::Text(pattern), LineOp::Matches | LineOp::NotMatches) => match literal(pattern) {
                     Some(needle) => text(needle),
-                    None => Term::Regex(unanchored(pattern)?),
+                    None => Term::Regex(of_lines(pattern)?),
                 },
                 (LineTerm::Text(pattern), LineOp::Pattern | LineOp::NotPattern) => Term::Pattern(Pattern::filter(pattern)?),
             })

@@ -19,7 +19,8 @@ pub(super) fn add(all: &mut Functions) {
     expressions(all);
     encodings(all);
     all.add("default", &[ANY, ANY], |a| Ok(if a[1].is_true() { a[1].clone() } else { a[0].clone() }));
-    all.add("fromJson", &[T], |a| serde_json::from_str(text(a, 0)).map(from_json).map_err(|e| e.to_string()));
+    // What is no JSON is the empty text.
+    all.add("fromJson", &[T], |a| Ok(serde_json::from_str(text(a, 0)).map_or_else(|_| Value::text(""), from_json)));
 }
 
 fn answer(text: impl AsRef<str>) -> Result<Value, String> {

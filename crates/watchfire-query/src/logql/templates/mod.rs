@@ -194,6 +194,7 @@ mod tests {
             ("{{ nope }}", "function \"nope\" not defined"),
             ("{{ div 1 0 }}", "divide by zero"),
             ("{{ duration .app }}", "web"),
+            ("{{ range fromJson .app }}{{ end }}", "range can't iterate"),
             ("{{ toDate \"2006\" \"x\" }}", "cannot parse"),
             ("{{ regexReplaceAll \"(\" .app \"\" }}", "regexp"),
             ("{{ repeat 1000000 __line__ }}", "too"),

@@ -25,7 +25,8 @@ fn queries_are_printed_canonically() {
             "{a=\"b\"} | x=\"y\" | n == 5 | d > 1h30m | s <= 20KiB | n != -1.5 | i = ip(\"::1\")",
         ),
         ("{a=\"b\"}|x=\"1\" and y=\"2\" or z=\"3\"", "{a=\"b\"} | x=\"1\" and y=\"2\" or z=\"3\""),
-        ("{a=\"b\"}|(x=\"1\" or y=\"2\"),z=\"3\" w=\"4\"", "{a=\"b\"} | (x=\"1\" or y=\"2\") and z=\"3\" and w=\"4\""),
+        ("{a=\"b\"}|(x=\"1\" or y=\"2\"),z=\"3\" w=\"4\"", "{a=\"b\"} | x=\"1\" or y=\"2\" and z=\"3\" and w=\"4\""),
+        ("{a=\"b\"}|x=\"1\" or (y=\"2\" and z=\"3\")", "{a=\"b\"} | x=\"1\" or (y=\"2\" and z=\"3\")"),
         ("{a=\"b\"}|json!=\"x\"", "{a=\"b\"} | json != \"x\""),
         ("{a=\"b\"}|(json!=\"x\")", "{a=\"b\"} | (json!=\"x\")"),
         ("{a=\"b\"}|json=\"x\"", "{a=\"b\"} | (json=\"x\")"),
@@ -160,18 +161,32 @@ fn limits_are_enforced() {
     assert!(parse(&vec!["1"; 5_000].join("+")).unwrap_err().message.contains("operators"));
     assert!(parse(&vec!["1"; 5_000].join("^")).unwrap_err().message.contains("nested"));
     assert!(parse(&format!("{{a=\"b\"}}{}", " | json".repeat(300))).unwrap_err().message.contains("stages"));
-    assert!(parse(&format!("{{a=\"b\"}} | {}", vec!["x=\"y\""; 500].join(" and "))).unwrap_err().message.contains("conditions"));
+    assert!(parse(&format!("{{a=\"b\"}} | {}", vec!["x=\"y\""; 600].join(" and "))).unwrap_err().message.contains("conditions"));
     assert!(parse(&format!("{{a=\"b\"}} | {}", "(".repeat(500))).unwrap_err().message.contains("nested"));
     assert!(parse(&format!("rate({}", "(".repeat(500))).unwrap_err().message.contains("nested"));
+}
+
+/// A long chain of conditions within many parentheses is carried out, printed and dropped, too.
+#[test]
+fn the_highest_conditions_fit_the_stack() {
+    let conditions = vec!["x=\"\""; (CONDITIONS_MAX - 1) / 30].join(" or ");
+    let nested = (0..30).fold("x=\"\"".to_owned(), |inner, _| format!("{conditions} or ({inner})"));
+    for conditions in [nested, vec!["x!=\"y\""; CONDITIONS_MAX].join(" and ")] {
+        let log = parse_log(&format!("{{app=\"web\"}} | {conditions}")).unwrap();
+        assert_eq!(parse_log(&log.to_string()).unwrap().to_string(), log.to_string());
+        let request = LinesRequest { start: Nanos(0), end: Nanos(1), limit: 10, direction: Direction::Forward, interval: Duration::ZERO };
+        assert_eq!(Engine::default().lines(&many(1, 1), &log, &request, &budget()).unwrap().list.len(), 1);
+    }
 }
 
 /// The highest trees are evaluated, printed and dropped on an ordinary thread's stack.
 #[test]
 fn the_highest_trees_fit_the_stack() {
     let logs = many(1, 1);
-    let chain = vec!["vector(1)"; 100].join(" + ");
+    let chain = vec!["vector(1)"; OPERATORS_MAX + 1].join(" + ");
+    let both = format!("{}vector(1){}", "(sum(vector(1)) + ".repeat(30), ")".repeat(30));
     let nested = format!("{}vector(1){}", "sum(".repeat(45), ")".repeat(45));
-    for query in [chain, nested] {
+    for query in [chain, nested, both] {
         let expr = parse(&query).unwrap();
         assert_eq!(expr.to_string(), query);
         assert!(expr.pretty().len() >= query.len());
