@@ -109,6 +109,10 @@ impl<'a> Document<'a> {
         if self.named(field, visit) {
             return true;
         }
+        if field == "_id" {
+            visit(&Scalar::Text(Cow::Owned(self.id())));
+            return true;
+        }
         let plain = field.strip_suffix(".keyword").or_else(|| field.strip_suffix(".raw"));
         if let Some(plain) = plain
             && self.each_value(plain, visit)

@@ -211,7 +211,8 @@ fn equal_scalar(text: &str, value: &Scalar<'_>) -> bool {
     match value {
         Scalar::Number(number, written) => text == *written || units::number(text.trim()).is_some_and(|n| n == *number),
         Scalar::Bool(truth) => text.parse::<bool>().is_ok_and(|t| t == *truth),
-        // A date is the whole span that it names.
+        // A date is the whole span that it names; no moment is `now` any more.
+        Scalar::Time(_) if text.trim_start().starts_with("now") => false,
         Scalar::Time(time) => super::dates::period(text, *time, &TimeZone::UTC).is_some_and(|p| p.start <= *time && *time < p.end),
         Scalar::Text(whole) => whole == text,
     }

@@ -93,17 +93,21 @@ fn holds(value: &Scalar<'_>, bound: &Bound, lower: bool) -> bool {
         })
     };
     if let Some(limit) = bound.number {
-        // Numbers and texts have no order between them.
-        return value.number().is_some_and(|number| ordered(number.partial_cmp(&limit)));
+        return match (value.number(), value.time()) {
+            (Some(number), _) => ordered(number.partial_cmp(&limit)),
+            // `2024` is a year where there are dates.
+            (None, Some(time)) => of_time(time.0).unwrap_or(false),
+            // Numbers and texts have no order between them.
+            (None, None) => false,
+        };
     }
     let text = value.text();
     if let Some(limit) = bound.address {
         return text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() == limit.is_ipv4() && ordered(Some(address.cmp(&limit))));
     }
-    if bound.period.is_some()
-        && let Some(time) = value.time()
-    {
-        return of_time(time.0).unwrap_or(false);
+    if bound.period.is_some() {
+        // What is no date is neither before nor behind one.
+        return value.time().is_some_and(|time| of_time(time.0).unwrap_or(false));
     }
     ordered(Some((*text).cmp(bound.text.as_str())))
 }

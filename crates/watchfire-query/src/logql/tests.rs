@@ -152,3 +152,39 @@ fn log_22_selectors_line_filters_and_label_filters() {
         assert_eq!(lines.list.iter().map(|l| l.time.0 / 1_000_000_000).collect::<Vec<_>>(), seconds, "{query}");
     }
 }
+
+/// What is spared by a look at lines before they are parsed is spared only where parsing would say the same.
+#[test]
+fn a_look_before_parsing_changes_no_answer() {
+    let logs = Logs::new();
+    let lines = [
+        r#"{"level":"error","n":1}"#,
+        r#"{"level":"\u0065rror","n":2}"#,
+        r#"{"level":"info","n":3,"note":"error"}"#,
+        r#"{"level":"info","n":4}"#,
+        "level=error n=5",
+        "level=\"er\\u0072or\" n=6",
+        "plain",
+    ];
+    for (i, line) in lines.iter().enumerate() {
+        logs.add_line(&labels!("app" => "a"), Nanos(i as i64), line, &Labels::empty());
+        logs.add_line(&labels!("app" => "b", "level" => "error"), Nanos(i as i64), line, &Labels::empty());
+        logs.add_line(&labels!("app" => "c"), Nanos(i as i64), line, &labels!("level" => "error"));
+    }
+    let ask = |query: &str| {
+        let request = LinesRequest { start: Nanos(0), end: Nanos(100), limit: 1_000, direction: Direction::Forward, interval: Duration::ZERO };
+        Engine::default().lines(&logs, &parse_log(query).unwrap(), &request, &budget()).unwrap().list
+    };
+    for parser in ["json", "json level", "logfmt", "logfmt level", "regexp `level=(?P<level>[a-z]+)`", "pattern `level=<level> <_>`", "json | logfmt"] {
+        for app in ["a", "b", "c"] {
+            for condition in ["level=\"error\"", "level=\"error\" and n!=\"3\"", "level_extracted=\"info\""] {
+                let quick = ask(&format!("{{app=\"{app}\"}} | {parser} | {condition}"));
+                // A stage between them makes the look impossible.
+                let slow = ask(&format!("{{app=\"{app}\"}} | {parser} | drop nothing | {condition}"));
+                assert_eq!(quick, slow, "{parser} {app} {condition}");
+            }
+        }
+    }
+    assert_eq!(ask("{app=\"a\"} | json | level=\"error\"").len(), 2);
+    assert_eq!(ask("{app=\"b\"} | json | level=\"error\"").len(), 7);
+}

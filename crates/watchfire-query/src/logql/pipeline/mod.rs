@@ -5,6 +5,7 @@ mod format;
 mod label;
 mod line;
 mod parse;
+mod quick;
 mod wanted;
 
 use watchfire_model::logs::{LogLine, Nanos};
@@ -18,6 +19,7 @@ use format::{Choice, LabelsFormat, LineFormat};
 pub(crate) use label::LabelTest;
 use line::LineTest;
 use parse::Parser;
+use quick::Quick;
 pub(crate) use wanted::Needs;
 
 /// What a line is that a parser cannot read, and so on: the values of `__error__`.
@@ -50,6 +52,7 @@ pub(crate) struct Pipeline {
     /// Whether the level of a line is asked for, which has to be found where nobody has noted it.
     level: bool,
     wanted: Option<Wanted>,
+    quick: Quick,
 }
 
 /// What is used again for every entry.
@@ -85,11 +88,14 @@ impl Pipeline {
         };
         let ops = log.stages.iter().map(compile).collect::<Result<Vec<Op>, String>>().map_err(LogqlError::Invalid)?;
         let level = log.matchers.iter().any(|m| m.name == level::LABEL) || log.stages.iter().any(|s| s.to_string().contains(level::LABEL)) || needs.level();
-        Ok(Pipeline { ops, level, wanted: wanted::names(&log.stages, needs) })
+        Ok(Pipeline { ops, level, wanted: wanted::names(&log.stages, needs), quick: Quick::new(&log.stages) })
     }
 
     /// Carries the stages out. The visitor gets the labels and the line of an entry that came through.
     pub(crate) fn run<T>(&self, entry: LogLine<'_>, scratch: &mut Scratch, visit: impl FnOnce(&mut Fields<'_>, &str) -> T) -> Option<T> {
+        if self.quick.rejects(&entry) {
+            return None;
+        }
         let Scratch { buffers, line: held, next } = scratch;
         let mut fields = Fields::new(entry.labels, entry.metadata, buffers);
         if self.level && fields.get(level::LABEL).is_none() {
