@@ -204,11 +204,11 @@ impl Knowledge {
         let all = each.collect::<Option<Vec<_>>>()?;
         (!all.is_empty()).then(|| all.into_iter().flatten().cloned().collect())
     }
-    /// The name of a watched product's metric that was meant, if this one is it but for one letter. Names that several products have
+    /// The name of a watched product's or the host's metric that was meant, if this one is it but for one letter. Names that several products have
     /// are no product's own, and with scrape jobs at hand only what is scraped counts.
     pub(crate) fn misspelt(&self, name: &str) -> Option<&str> {
         let scraped = |family: &&FamilySpec| self.jobs.as_ref().is_none_or(|jobs| family.jobs().iter().any(|job| jobs.contains_key(job)));
-        let near = |family: &&FamilySpec| family.produced_by == Producer::Application && one_letter_apart(name, &family.name);
+        let near = |family: &&FamilySpec| matches!(family.produced_by, Producer::Application | Producer::Host) && one_letter_apart(name, &family.name);
         let family = self.catalogs.iter().filter(near).find(scraped)?;
         (self.catalogs.declarations(&family.name).count() == 1).then_some(&*family.name)
     }

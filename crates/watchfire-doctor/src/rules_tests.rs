@@ -103,6 +103,19 @@ fn a_letter_too_few_is_noticed_where_the_product_is_watched() {
     }
 }
 
+#[test]
+fn the_host_is_declared_as_a_whole() {
+    for (expr, code) in [
+        ("node_memory_MemAvailable_bytes < 0.1 * node_memory_MemTotal_byte", Code::UnknownMetric),
+        ("rate(node_load1[5m]) > 0.5", Code::RateOfGauge),
+        ("node_filesystem_avail_bytes / node_filesystem_size_bytes > 90", Code::UnitMismatch),
+        ("node_disk_io_time_seconds_total > 10", Code::CounterWithoutRate),
+    ] {
+        let text = format!("groups:\n- name: g\n  rules:\n  - {{alert: A, expr: '{expr}'}}\n");
+        assert!(checked(&text, &[]).iter().any(|d| d.code == code), "{expr}");
+    }
+}
+
 /// One condition may be written in several ways.
 #[test]
 fn equal_conditions_are_known_by_what_they_ask() {
