@@ -53,7 +53,8 @@ impl Logs {
             }
         }
         for (labels, entry) in selected {
-            let line = LogLine { labels, time: entry.time, line: &entry.line, metadata: &entry.metadata };
+            let text: &str = if selection.lines || !self.honours_hints { &entry.line } else { "" };
+            let line = LogLine { labels, time: entry.time, line: text, metadata: &entry.metadata };
             if visit(line)?.is_break() {
                 return Ok(());
             }

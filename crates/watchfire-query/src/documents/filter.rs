@@ -335,6 +335,17 @@ impl Filter {
         }
     }
 
+    /// Whether it may depend on the line of an entry: all but the time may lie there.
+    pub fn needs_line(&self) -> bool {
+        match self {
+            Filter::All | Filter::None => false,
+            Filter::And(all) | Filter::AtLeast(_, all) => all.iter().any(Filter::needs_line),
+            Filter::Not(inner) => inner.needs_line(),
+            Filter::Field(FieldNames::One(name), _) => name != TIME,
+            Filter::Field(..) | Filter::Ids(_) => true,
+        }
+    }
+
     /// The number of conditions in it.
     pub fn size(&self) -> usize {
         match self {

@@ -119,6 +119,7 @@ pub fn matching(
 /// How many documents of a selection satisfy a condition.
 pub fn count(source: &dyn LogSource, selection: &LogSelection, filter: &Filter, budget: &Budget) -> Result<u64, SearchError> {
     let mut total = 0;
+    let selection = &LogSelection { lines: filter.needs_line(), ..selection.clone() };
     matching(source, selection, filter, budget, &mut |_| {
         total += 1;
         Ok(ControlFlow::Continue(()))
@@ -133,7 +134,9 @@ pub fn search(source: &dyn LogSource, selection: &LogSelection, request: &Reques
         Some(true) => LogOrder::Backward,
         _ => LogOrder::Forward,
     };
-    let selection = LogSelection { order, ..selection.clone() };
+    let filters = request.post_filter.iter().chain([&request.filter]);
+    let lines = request.size > 0 || filters.into_iter().any(Filter::needs_line) || request.aggregations.need_lines();
+    let selection = LogSelection { order, lines, ..selection.clone() };
     let mut collector = request.aggregations.collector();
     let mut page = Page { request, kept: Vec::new(), last: None, charged: 0, budget };
     let mut total = 0;

@@ -90,7 +90,7 @@ fn searched(logs: &Logs, body: &str) -> Result<Value, String> {
 
 fn run(path: &Path, wrong: &mut Vec<String>) -> usize {
     let text = fs::read_to_string(path).unwrap();
-    let (mut logs, mut stream, mut number, mut cases) = (Logs::new(), Labels::empty(), 0, 0);
+    let (mut logs, mut stream, mut number, mut cases) = (Logs::honouring_hints(), Labels::empty(), 0, 0);
     let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.trim_start().starts_with('#')).peekable();
     while let Some((at, head)) = lines.next() {
         let place = format!("{}:{} {head}", path.display(), at + 1);
@@ -118,7 +118,7 @@ fn run(path: &Path, wrong: &mut Vec<String>) -> usize {
                     logs.add_line(&stream, time, line, &metadata.with("_id", &number.to_string()));
                 }
             }
-            "clear" => (logs, number) = (Logs::new(), 0),
+            "clear" => (logs, number) = (Logs::honouring_hints(), 0),
             "fail" => {
                 let (language, text) = argument.split_once(' ').unwrap_or((argument, ""));
                 let error = if language == "search" { searched(&logs, text).map(drop) } else { filter(language, text).map(drop) };

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use watchfire_model::labels;
 use watchfire_model::labels::Labels;
-use watchfire_model::logs::Nanos;
-use watchfire_model::read::Budget;
+use watchfire_model::logs::{LogSelection, LogSource, Nanos};
+use watchfire_model::read::{Budget, ReadError};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_testkit::logs::Logs;
 
@@ -187,4 +187,41 @@ fn a_look_before_parsing_changes_no_answer() {
     }
     assert_eq!(ask("{app=\"a\"} | json | level=\"error\"").len(), 2);
     assert_eq!(ask("{app=\"b\"} | json | level=\"error\"").len(), 7);
+}
+
+/// Who counts entries by their labels needs no lines.
+#[test]
+fn lines_are_asked_for_where_they_are_needed() {
+    struct Asked(Logs, std::sync::Mutex<Vec<bool>>);
+    impl LogSource for Asked {
+        fn select_logs(&self, s: &LogSelection, b: &Budget, visit: &mut watchfire_model::logs::LogVisitor<'_>) -> Result<(), ReadError> {
+            self.1.lock().unwrap().push(s.lines);
+            self.0.select_logs(s, b, visit)
+        }
+        fn log_volume(&self, s: &LogSelection, b: &Budget) -> Result<Vec<watchfire_model::logs::StreamVolume>, ReadError> {
+            self.0.log_volume(s, b)
+        }
+        fn log_label_names(&self, s: &LogSelection, b: &Budget) -> Result<Vec<String>, ReadError> {
+            self.0.log_label_names(s, b)
+        }
+        fn log_label_values(&self, n: &str, s: &LogSelection, b: &Budget) -> Result<Vec<String>, ReadError> {
+            self.0.log_label_values(n, s, b)
+        }
+    }
+    let source = Asked(many(2, 3), std::sync::Mutex::default());
+    for (query, lines) in [
+        ("count_over_time({app=\"web\"}[1m])", false),
+        ("sum by (i) (rate({app=\"web\"} | trace=~\".*-1\" | drop trace[1m]))", false),
+        ("sum_over_time({app=\"web\"} | unwrap i[1m])", false),
+        ("absent_over_time({app=\"web\"}[1m])", false),
+        ("count_over_time({app=\"web\"} | label_format x=i, y=`{{.i}}`[1m])", false),
+        ("count_over_time({app=\"web\"} | label_format y=`{{__line__}}`[1m])", true),
+        ("count_over_time({app=\"web\"} |= \"x\"[1m])", true),
+        ("count_over_time({app=\"web\"} | logfmt[1m])", true),
+        ("bytes_over_time({app=\"web\"}[1m])", true),
+        ("sum by (detected_level) (count_over_time({app=\"web\"}[1m]))", true),
+    ] {
+        Engine::default().instant(&source, &metric(query), Nanos(60_000_000_000), &budget()).unwrap();
+        assert_eq!(source.1.lock().unwrap().pop(), Some(lines), "{query}");
+    }
 }

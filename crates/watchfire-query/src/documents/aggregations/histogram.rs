@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use watchfire_model::logs::Nanos;
 
 use super::super::dates;
-use super::super::document::Document;
+use super::super::document::{Document, TIME};
 use super::super::error::SearchError;
 use super::super::filter::Context;
 use super::super::request::BUCKETS_MAX;
@@ -88,6 +88,11 @@ impl DateHistogram {
             missing: body.get("missing").and_then(date),
             zone,
         })
+    }
+
+    /// Whether it is about the time of entries.
+    pub(super) fn is_of_time(&self) -> bool {
+        self.field == TIME
     }
 
     /// The beginnings of the buckets that a document belongs to, in milliseconds.

@@ -66,6 +66,14 @@ impl Aggregations {
         self.list.is_empty()
     }
 
+    /// Whether one of them may depend on the lines of entries.
+    pub(super) fn need_lines(&self) -> bool {
+        self.list.iter().any(|(_, aggregation)| {
+            let of_time = matches!(&aggregation.kind, Kind::DateHistogram(histogram) if histogram.is_of_time());
+            !of_time || aggregation.inner.need_lines()
+        })
+    }
+
     /// Something that takes documents.
     pub(super) fn collector(&self) -> Collector<'_> {
         Collector { states: self.list.iter().map(|(name, aggregation)| (name.as_str(), State::new(aggregation))).collect() }

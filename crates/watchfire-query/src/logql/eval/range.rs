@@ -63,7 +63,7 @@ pub(super) fn evaluate(
         order: if matches!(range.op, RangeOp::First | RangeOp::Last | RangeOp::RateCounter) { LogOrder::Forward } else { LogOrder::Any },
         contains: pushed.contains,
         metadata: Vec::new(),
-        lines: true,
+        lines: pipeline.needs_lines() || matches!(range.op, RangeOp::Bytes | RangeOp::BytesRate),
     };
     let mut scratch = Scratch::default();
     let mut seen = 0u32;

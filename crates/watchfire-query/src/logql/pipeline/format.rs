@@ -45,6 +45,11 @@ impl LabelsFormat {
         formats.iter().map(assignment).collect::<Result<_, String>>().map(LabelsFormat)
     }
 
+    /// Whether a template looks at the line.
+    pub(super) fn needs_line(&self) -> bool {
+        self.0.iter().any(|assignment| matches!(assignment, Assignment::Template { template, .. } if template.needs_line()))
+    }
+
     /// All templates see the labels as they were when the first of them came; labels that are moved before it have moved.
     pub(super) fn apply(&self, fields: &mut Fields<'_>, line: &str, time: Nanos) {
         let mut made: Vec<(&str, Result<String, String>)> = Vec::new();

@@ -146,6 +146,16 @@ impl Pipeline {
         Some(visit(&mut fields, line))
     }
 
+    /// Whether labels or the way of entries depend on their lines.
+    pub(crate) fn needs_lines(&self) -> bool {
+        let needs = |op: &Op| match op {
+            Op::Line(_) | Op::Parse(_) | Op::LineFormat(_) | Op::Decolorize => true,
+            Op::LabelFormat(format) => format.needs_line(),
+            Op::Label(_) | Op::Choose(_) => false,
+        };
+        self.level || self.ops.iter().any(needs)
+    }
+
     /// Whether every entry comes through with the labels of its stream and nothing is looked at.
     pub(crate) fn passes_all(&self) -> bool {
         self.ops.is_empty() && !self.level

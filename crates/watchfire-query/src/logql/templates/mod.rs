@@ -73,6 +73,14 @@ impl Template {
         }
     }
 
+    /// Whether it may look at the line.
+    pub(crate) fn needs_line(&self) -> bool {
+        match &self.0 {
+            Kind::Pieces(pieces) => pieces.contains(&Piece::Line),
+            Kind::Full { .. } => true,
+        }
+    }
+
     /// Fills it in for an entry.
     pub(crate) fn execute(&self, fields: &Fields<'_>, line: &str, time: Nanos, out: &mut String) -> Result<(), String> {
         match &self.0 {
