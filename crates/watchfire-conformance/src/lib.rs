@@ -1,4 +1,4 @@
-//! The executable specification of our PromQL, run wherever it can be asked: scripts of load, eval and expectation
+//! The executable specification of our PromQL and LogQL, run wherever it can be asked: scripts of load, eval and expectation
 //! (`crates/watchfire-query/testdata/*.test`) against a source in memory, the real store, and the real binary over HTTP.
 //!
 //! `script` reads the language of the scripts, `runner` compares, `subject` says what can be asked, the other files are the subjects.
@@ -6,6 +6,7 @@
 
 pub mod http;
 pub mod local;
+pub mod logs;
 mod remote_write;
 pub mod runner;
 pub mod script;

@@ -1,8 +1,8 @@
-//! Tests of the language: scripts of data, queries and answers (`testdata/logql`), what is printed, limits, and what people wrote.
+//! Tests of the language: what parses and is printed, limits, what is left to the store, and what people wrote. What queries answer is
+//! in the scripts of `testdata/logql`, which `watchfire-conformance` runs in memory and on the store.
 
 mod detecting;
 mod parsing;
-mod scripts;
 
 use std::time::Duration;
 
