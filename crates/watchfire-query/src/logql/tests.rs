@@ -3,6 +3,7 @@
 
 mod detecting;
 mod parsing;
+mod windows;
 
 use std::time::Duration;
 
