@@ -8,6 +8,7 @@ use std::time::Duration;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesHistograms, SeriesSamples};
 use watchfire_model::histogram::{Histogram, Span};
 use watchfire_model::labels::Labels;
+use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::sample::{Exemplar, HistogramSample, Sample, stale_nan};
 use watchfire_model::state::{Change, TOKENS};
@@ -46,6 +47,28 @@ fn histogram(n: i64, integer: bool) -> Histogram {
     }
 }
 
+/// The log entries of minute `n`: JSON, logfmt and words, with and without metadata, an id that makes no stream.
+fn logs(n: i64) -> Vec<StreamEntries> {
+    let time = START + n * 60_000;
+    let entry = |line: String, metadata: &[(&str, &str)]| LogEntry {
+        time: Nanos::from_millis(time),
+        line: line.into(),
+        metadata: Labels::from_pairs(metadata.iter().copied()),
+    };
+    let at = Timestamp(time).rfc3339_millis();
+    let id = format!("{:032x}", u128::from(n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+    let level = if n % 5 == 0 { "warn" } else { "info" };
+    let json = format!(r#"{{"ts":"{at}","level":"{level}","n":{n},"share":{}.{:02},"trace_id":"{id}"}}"#, n / 100, n % 100);
+    let words = format!("minute {n} of the day is över");
+    vec![
+        StreamEntries { labels: Labels::from_pairs([("app", "json")]), entries: vec![entry(json, &[("detected_level", level)])] },
+        StreamEntries {
+            labels: Labels::from_pairs([("app", "words"), ("trace_id", &id)]),
+            entries: vec![entry(words, &[]), entry(format!("level={level} n={n}"), &[("n", "x")])],
+        },
+    ]
+}
+
 fn write(store: &Store, from: i64, to: i64) {
     for n in from..to {
         let mut batch = Batch::new(Origin::new("fixture"));
@@ -63,6 +86,9 @@ fn write(store: &Store, from: i64, to: i64) {
                 batch.exemplars.push(SeriesExemplars { labels: labels.clone(), exemplars: vec![exemplar] });
             }
             batch.histograms.push(SeriesHistograms { labels, samples: vec![HistogramSample { time, value: Arc::new(value) }] });
+        }
+        if n % 4 == 0 {
+            batch.logs = logs(n);
         }
         batch.metadata.push(Metadata { family: "fixture_counter".into(), kind: MetricType::Counter, help: "Counts.".into(), unit: "".into() });
         store.write(batch).expect("room");
@@ -99,6 +125,12 @@ fn main() {
     store.write(batch).expect("room");
     store.flush().expect("room");
     while store.downsample().expect("room") {}
+    // Log entries that are in the write-ahead log only.
+    for n in (28 * 60..29 * 60).step_by(4) {
+        let mut batch = Batch::new(Origin::new("fixture"));
+        batch.logs = logs(n);
+        store.write(batch).expect("room");
+    }
     drop(store);
     // The state file is mostly zeros, which compress to nothing.
     let state = std::fs::read(dir.join("state.redb")).expect("the state file");

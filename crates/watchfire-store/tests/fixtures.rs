@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use watchfire_model::batch::MetricType;
 use watchfire_model::histogram::{CounterReset, Span};
+use watchfire_model::logs::{LogOrder, LogSelection, LogSource, Nanos};
 use watchfire_model::read::{Budget, Selection, Series, Source};
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::state::TOKENS;
@@ -77,6 +78,48 @@ fn r63_version_3_is_read() {
     });
     samples.unwrap();
     assert_eq!(kept, told);
+}
+
+/// Version 4 has logs, in segments and in the write-ahead log.
+#[test]
+fn r63_version_4_is_read() {
+    let dir = copy_of("v4");
+    let clock = ManualClock::new(Timestamp(START + 15 * 86_400_000));
+    let store = Store::open(Options { keeper: false, min_free_bytes: 0, ..Options::new(dir.path(), clock.clone()) }).unwrap();
+    let stats = store.stats();
+    assert_eq!((stats.quarantined, stats.tiers), (0, 1));
+    assert!(stats.logs.segments > 1 && stats.logs.segment_entries > 0, "{:?}", stats.logs);
+    let mut found = Vec::new();
+    let forward = LogSelection { order: LogOrder::Forward, ..LogSelection::new(vec![], Nanos::MIN, Nanos::MAX) };
+    let read = store.select_logs(&forward, &Budget::unlimited(clock.clone()), &mut |line| {
+        found.push((line.time.millis(), line.labels.to_string(), line.line.to_owned(), line.metadata.to_string()));
+        Ok(ControlFlow::Continue(()))
+    });
+    read.unwrap();
+    assert_eq!(found.len() as i64, (SAMPLES + 60) / 4 * 3);
+    assert_eq!(stats.replay.log_entries, 60 / 4 * 3);
+    for (minute, lines) in (0..SAMPLES + 60).step_by(4).zip(found.chunks(3)) {
+        let time = START + minute * 60_000;
+        let id = format!("{:032x}", u128::from(minute as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+        let level = if minute % 5 == 0 { "warn" } else { "info" };
+        let (hour, day) = (minute / 60 % 24, 30 + minute / 1440);
+        let json = format!(
+            r#"{{"ts":"2025-12-{day}T{hour:02}:{:02}:00.000Z","level":"{level}","n":{minute},"share":{}.{:02},"trace_id":"{id}"}}"#,
+            minute % 60,
+            minute / 100,
+            minute % 100
+        );
+        let expected = [
+            (time, r#"{app="json"}"#.to_owned(), json, format!(r#"{{detected_level="{level}"}}"#)),
+            (time, r#"{app="words"}"#.to_owned(), format!("minute {minute} of the day is över"), format!(r#"{{trace_id="{id}"}}"#)),
+            (time, r#"{app="words"}"#.to_owned(), format!("level={level} n={minute}"), format!(r#"{{n="x", trace_id="{id}"}}"#)),
+        ];
+        let mut lines = lines.to_vec();
+        lines.sort_by(|a, b| a.1.cmp(&b.1));
+        assert_eq!(lines, expected);
+    }
+    let names = store.log_label_names(&forward, &Budget::unlimited(clock)).unwrap();
+    assert_eq!(names, ["app", "trace_id"]);
 }
 
 fn check_histograms(series: &Series, integer: bool) {

@@ -115,7 +115,7 @@ impl Head {
         let load =
             |(at, column): (usize, &Entry)| if lines || of_metadata(at) { column.load(payload, decompressor) } else { Some(Values::Constant(Vec::new())) };
         let columns = self.columns.iter().enumerate().map(load).collect::<Option<Vec<_>>>()?;
-        Some(Rows { head: self, template_ids, shape_ids, cursors: vec![0; columns.len()], columns, at: 0, last: None, value: Vec::new() })
+        Some(Rows { head: self, template_ids, shape_ids, cursors: vec![0; columns.len()], columns, at: 0, lines, last: None, value: Vec::new() })
     }
 }
 
@@ -136,6 +136,8 @@ pub(super) struct Rows<'a> {
     columns: Vec<Values>,
     cursors: Vec<usize>,
     at: usize,
+    /// Whether lines can be read.
+    lines: bool,
     /// The set of names and the one value of the metadata that were read last, where they are so simple.
     last: Option<(usize, u8)>,
     value: Vec<u8>,
@@ -162,8 +164,10 @@ impl<'a> Rows<'a> {
 
     /// Goes over the line of a row whose metadata were read, and to the next row.
     pub(super) fn skip_line(&mut self) -> Option<()> {
-        let (template, _) = self.form()?;
-        template.columns.iter().for_each(|column| self.cursors[*column as usize] += 1);
+        if self.lines {
+            let (template, _) = self.form()?;
+            template.columns.iter().for_each(|column| self.cursors[*column as usize] += 1);
+        }
         self.at += 1;
         Some(())
     }
