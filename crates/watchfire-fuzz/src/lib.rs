@@ -22,7 +22,7 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
@@ -39,6 +39,8 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("head_chunk", head_chunk),
     ("segment_block", segment_block),
     ("segment_index", segment_index),
+    ("logs_block", logs_block),
+    ("logs_index", logs_index),
 ];
 
 /// The target of a name.
@@ -140,5 +142,21 @@ fn segment_index(bytes: &[u8]) {
     if let [low, high, raw @ ..] = bytes {
         let (labels, runs) = raw.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(raw.len()));
         store::indexes(labels.to_vec(), runs.to_vec());
+    }
+}
+
+/// Two bytes: the number of entries; two bytes: the length of the head.
+fn logs_block(bytes: &[u8]) {
+    if let [rows_low, rows_high, low, high, raw @ ..] = bytes {
+        let (head, columns) = raw.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(raw.len()));
+        store::logs_block(u32::from(u16::from_le_bytes([*rows_low, *rows_high])), head, columns);
+    }
+}
+
+/// The first two bytes are the length of the footer.
+fn logs_index(bytes: &[u8]) {
+    if let [low, high, raw @ ..] = bytes {
+        let (footer, blocks) = raw.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(raw.len()));
+        store::logs_index(footer, blocks);
     }
 }

@@ -3,10 +3,11 @@
 
 use crate::metrics::head::decode_xor;
 use crate::metrics::{histogram, record, segment, tombstones};
-use crate::{exemplars, wal};
+use crate::{exemplars, logs, wal};
 
 /// A frame of the log, as a record of a signal.
 pub fn log_record(signal: u8, payload: &[u8]) {
+    drop(logs::piece::decode(payload, &mut logs::piece::Defined::new()));
     drop(record::decode(signal, payload));
 }
 
@@ -43,6 +44,16 @@ pub fn block(raw: &[u8], offset: usize, chunks: u32) {
 /// The two indexes of a segment, unpacked.
 pub fn indexes(labels: Vec<u8>, runs: Vec<u8>) {
     segment::fuzz_indexes(labels, runs);
+}
+
+/// A block of log entries: how many, its head, unpacked, and its columns. Checksums are taken as right.
+pub fn logs_block(rows: u32, head: &[u8], columns: &[u8]) {
+    logs::fuzz_block(rows, head, columns);
+}
+
+/// The footer of a segment of logs, and its index of blocks, unpacked.
+pub fn logs_index(footer: &[u8], blocks: &[u8]) {
+    logs::segment::fuzz_index(footer, blocks);
 }
 
 /// The small files beside the segments.

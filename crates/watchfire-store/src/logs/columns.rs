@@ -332,6 +332,11 @@ impl Section {
         *offset = offset.checked_add(section.stored)?;
         (section.raw <= SECTION_BYTES_MAX && section.stored <= section.raw).then_some(section)
     }
+    /// Takes the bytes as right, for the fuzzer.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn trust(&mut self, payload: &[u8]) {
+        self.crc = payload.get(self.offset..self.offset + self.stored).map_or(0, crc32fast::hash);
+    }
     /// The content; `None` when it is damaged.
     pub(super) fn unpack(self, payload: &[u8], decompressor: &mut Decompressor<'_>) -> Option<Vec<u8>> {
         let stored = payload.get(self.offset..self.offset.checked_add(self.stored)?)?;
@@ -386,6 +391,25 @@ impl Entry {
         Some(Entry { key, count, form })
     }
 
+    /// Where the values stand.
+    pub(super) fn section(&self) -> Option<Section> {
+        match &self.form {
+            Form::Constant(_) => None,
+            Form::Dictionary(_, section) | Form::Hex(_, section) | Form::Numbers(_, section) | Form::Instants(_, section) | Form::Text(section) => {
+                Some(*section)
+            }
+        }
+    }
+    /// The same, for the fuzzer.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn section_mut(&mut self) -> Option<&mut Section> {
+        match &mut self.form {
+            Form::Constant(_) => None,
+            Form::Dictionary(_, section) | Form::Hex(_, section) | Form::Numbers(_, section) | Form::Instants(_, section) | Form::Text(section) => {
+                Some(section)
+            }
+        }
+    }
     /// Whether the values have to be unpacked to look for a text in them.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.form, Form::Text(_))

@@ -175,12 +175,12 @@ impl<'a> Reading<'a> {
                 return nothing;
             }
         }
-        // With texts to look for the head alone often says that there is nothing.
-        let ahead = if query.needles.is_empty() { columns_len } else { 0 };
+        // With texts to look for the head alone often says that there is nothing; without lines little else is needed.
+        let ahead = if query.needles.is_empty() && query.lines { columns_len } else { 0 };
         let Some(bytes) = read(filter_len, head_len + ahead)? else { return Ok(None) };
         let (stored, columns) = bytes.split_at(head_len.min(bytes.len()));
         let Some(head) = Head::read(stored, info, decompressor) else { return Ok(None) };
-        let mut payload = (ahead > 0 || columns_len == 0).then(|| columns.to_vec());
+        let mut payload: Option<Vec<u8>> = None;
         if !query.needles.is_empty() {
             let mut failed = None;
             let mut load = || match read(filter_len + head_len, columns_len) {
@@ -201,14 +201,20 @@ impl<'a> Reading<'a> {
                 return nothing;
             }
         }
-        let payload = match payload {
-            Some(payload) => payload,
-            None => match read(filter_len + head_len, columns_len)? {
-                Some(payload) => payload,
-                None => return Ok(None),
-            },
-        };
-        let Some(rows) = head.rows(&payload, query.lines, decompressor) else { return Ok(None) };
+        if !query.lines {
+            let mut sparse = vec![0; columns_len];
+            for (from, len) in head.places_of_metadata() {
+                let (Some(part), Some(bytes)) = (sparse.get_mut(from..from + len), read(filter_len + head_len + from, len)?) else { return Ok(None) };
+                part.copy_from_slice(&bytes);
+            }
+            payload = Some(sparse);
+        } else if payload.is_none() && ahead == 0 {
+            payload = read(filter_len + head_len, columns_len)?;
+            if payload.is_none() {
+                return Ok(None);
+            }
+        }
+        let Some(rows) = head.rows(payload.as_deref().unwrap_or(columns), query.lines, decompressor) else { return Ok(None) };
         show_rows(query, rows, runs, show)
     }
 }

@@ -52,7 +52,14 @@ impl Head {
         Head::decode(&mut Input::new(&raw), info)
     }
 
-    fn decode(input: &mut Input<'_>, info: &Info) -> Option<Head> {
+    /// Takes the bytes of columns as right, for the fuzzer.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn trust(&mut self, payload: &[u8]) {
+        let ids = self.template_ids.iter_mut().chain(&mut self.shape_ids);
+        ids.chain(self.columns.iter_mut().filter_map(Entry::section_mut)).for_each(|section| section.trust(payload));
+    }
+
+    pub(super) fn decode(input: &mut Input<'_>, info: &Info) -> Option<Head> {
         let rows = input.size().filter(|rows| *rows == info.rows as usize && *rows <= ROWS_MAX)?;
         let unit = 10i64.checked_pow(u32::from(input.u8()?))?;
         let mut times = Vec::new();
@@ -101,6 +108,13 @@ impl Head {
         parts.into_iter().all(|part| in_gaps(part) || in_columns(part))
     }
 
+    /// Where those columns stand that are needed without lines.
+    pub(super) fn places_of_metadata(&self) -> impl Iterator<Item = (usize, usize)> {
+        let of_metadata = |at: usize| self.shapes.iter().any(|shape| shape.contains(&(at as u32)));
+        let columns = self.columns.iter().enumerate().filter(move |(at, _)| of_metadata(*at)).filter_map(|(_, column)| column.section());
+        self.shape_ids.into_iter().chain(columns).map(|section| (section.offset, section.stored))
+    }
+
     /// Loads all columns, or only those of metadata.
     pub(super) fn rows<'a>(&'a self, payload: &[u8], lines: bool, decompressor: &mut Decompressor<'_>) -> Option<Rows<'a>> {
         let rows = self.times.len();
@@ -109,7 +123,7 @@ impl Head {
             None => None,
             Some(section) => section.unpack(payload, decompressor).filter(|ids| ids.len() == rows && ids.iter().all(|id| usize::from(*id) < count)),
         };
-        let template_ids = ids(self.template_ids, self.templates.len())?;
+        let template_ids = if lines { ids(self.template_ids, self.templates.len())? } else { Vec::new() };
         let shape_ids = ids(self.shape_ids, self.shapes.len())?;
         let of_metadata = |at: usize| self.shapes.iter().any(|shape| shape.contains(&(at as u32)));
         let load =
@@ -144,10 +158,13 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The template and the shape of the next row.
-    fn form(&self) -> Option<(&'a Template, &'a [u32])> {
-        let id = |ids: &[u8]| usize::from(ids.get(self.at).copied().unwrap_or(0));
-        Some((self.head.templates.get(id(&self.template_ids))?, self.head.shapes.get(id(&self.shape_ids))?))
+    /// The template of the next row.
+    fn template(&self) -> Option<&'a Template> {
+        self.head.templates.get(usize::from(self.template_ids.get(self.at).copied().unwrap_or(0)))
+    }
+    /// The columns of the next row's metadata.
+    fn shape(&self) -> Option<&'a [u32]> {
+        self.head.shapes.get(usize::from(self.shape_ids.get(self.at).copied().unwrap_or(0))).map(Vec::as_slice)
     }
 
     /// The time of the next row.
@@ -157,16 +174,14 @@ impl<'a> Rows<'a> {
 
     /// Goes over a row.
     pub(super) fn skip(&mut self) -> Option<()> {
-        let (_, shape) = self.form()?;
-        shape.iter().for_each(|column| self.cursors[*column as usize] += 1);
+        self.shape()?.iter().for_each(|column| self.cursors[*column as usize] += 1);
         self.skip_line()
     }
 
     /// Goes over the line of a row whose metadata were read, and to the next row.
     pub(super) fn skip_line(&mut self) -> Option<()> {
         if self.lines {
-            let (template, _) = self.form()?;
-            template.columns.iter().for_each(|column| self.cursors[*column as usize] += 1);
+            self.template()?.columns.iter().for_each(|column| self.cursors[*column as usize] += 1);
         }
         self.at += 1;
         Some(())
@@ -175,7 +190,7 @@ impl<'a> Rows<'a> {
     /// Reads the metadata of the next row, in packed form, into a text that holds those of the row that was read before.
     pub(super) fn read_metadata(&mut self, metadata: &mut String) -> Option<()> {
         let time = self.time()?;
-        let (_, shape) = self.form()?;
+        let shape = self.shape()?;
         // Most entries have one of few values, mostly the one before.
         let simple = match shape {
             [column] => match self.columns.get(*column as usize)? {
@@ -208,7 +223,7 @@ impl<'a> Rows<'a> {
     /// Appends the line of a row whose metadata were read, and goes to the next row.
     pub(super) fn read_line(&mut self, line: &mut Vec<u8>) -> Option<()> {
         let time = self.time()?;
-        let (template, _) = self.form()?;
+        let template = self.template()?;
         for (column, gap) in template.columns.iter().zip(&template.gaps) {
             line.extend_from_slice(gap);
             let cursor = self.cursors.get_mut(*column as usize)?;

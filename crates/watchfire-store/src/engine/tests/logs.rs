@@ -195,6 +195,13 @@ fn matchers_times_and_hints_choose() {
         found.sort();
         assert_eq!(found, every.iter().filter(|(.., line, _)| line.contains(text)).cloned().collect::<Vec<_>>(), "{text}");
     }
+    // Without lines everything else is the same.
+    let mut counted = select(&engine, &LogSelection { lines: false, ..whole(LogOrder::Any) });
+    let mut expected = every.clone();
+    counted.iter_mut().chain(&mut expected).for_each(|(.., line, _)| line.clear());
+    counted.sort();
+    expected.sort();
+    assert_eq!(counted, expected);
     let hinted = LogSelection { metadata: vec![("trace_id".into(), format!("{:032x}", 9))], ..whole(LogOrder::Any) };
     let found = select(&engine, &hinted);
     assert!(found.iter().any(|(.., metadata)| metadata.contains("00009\"")) && found.len() < every.len() / 2);

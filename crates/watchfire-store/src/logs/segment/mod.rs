@@ -36,6 +36,15 @@ pub(crate) enum SegmentError {
     Newer(u16),
 }
 
+/// Reads bytes as a footer and as an index of blocks, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_index(footer: &[u8], blocks: &[u8]) {
+    /// Enough for everything that a small input can name.
+    const STREAMS: usize = 1_000;
+    let _name = Footer::decode(footer).is_some_and(|footer| footer.may_have_name("n"));
+    let _blocks = reader::decode_index(&mut crate::encoding::Input::new(blocks), STREAMS).is_some();
+}
+
 /// The path of a segment.
 pub(crate) fn path_of(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:08}{SUFFIX}"))

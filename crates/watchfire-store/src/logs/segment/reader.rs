@@ -156,7 +156,7 @@ impl Drop for LogSegment {
     }
 }
 
-fn decode_index(input: &mut Input<'_>, streams: usize) -> Option<Vec<Stored>> {
+pub(super) fn decode_index(input: &mut Input<'_>, streams: usize) -> Option<Vec<Stored>> {
     let count = input.size().filter(|count| *count <= input.remaining())?;
     let mut blocks = Vec::with_capacity(count);
     let mut offset = HEADER_BYTES as u64;
