@@ -256,20 +256,38 @@ fn show_rows(
     Ok(Some(ControlFlow::Continue(())))
 }
 
-/// Turns rows into what visitors get; most entries have the metadata of the one before.
+/// So many sets of metadata are remembered while entries are shown.
+const SETS_MAX: usize = 8;
+
+/// Turns rows into what visitors get; most entries have the metadata of one of those before.
 #[derive(Default)]
 struct Shown {
-    packed: String,
-    metadata: Labels,
+    sets: Vec<Labels>,
+    /// The set that was shown last, and the one that gives way next.
+    last: usize,
+    next: usize,
 }
 
 impl Shown {
     fn visit(&mut self, labels: &Labels, row: Row<'_>, visit: &mut LogVisitor<'_>) -> Result<ControlFlow<()>, ReadError> {
-        if self.packed != row.metadata {
-            row.metadata.clone_into(&mut self.packed);
-            self.metadata = Labels::unpack(row.metadata).ok_or_else(|| storage("damaged structured metadata"))?;
+        if self.sets.get(self.last).is_none_or(|set| set.packed() != row.metadata) {
+            self.last = match self.sets.iter().position(|set| set.packed() == row.metadata) {
+                Some(at) => at,
+                None => self.remember(Labels::unpack(row.metadata).ok_or_else(|| storage("damaged structured metadata"))?),
+            };
         }
-        visit(LogLine { labels, time: Nanos(row.time), line: row.line, metadata: &self.metadata })
+        let Some(metadata) = self.sets.get(self.last) else { return Ok(ControlFlow::Continue(())) };
+        visit(LogLine { labels, time: Nanos(row.time), line: row.line, metadata })
+    }
+
+    fn remember(&mut self, set: Labels) -> usize {
+        if self.sets.len() < SETS_MAX {
+            self.sets.push(set);
+            return self.sets.len() - 1;
+        }
+        self.next = (self.next + 1) % SETS_MAX;
+        self.sets[self.next] = set;
+        self.next
     }
 }
 
