@@ -212,7 +212,11 @@ fn queries(store: &Store, (unpack, lines): (f64, u64)) {
         ("a trace id that is nowhere", containing("00112233445566778899aabbccddeeff"), u64::MAX),
         ("a JSON field, `\"status\":503`", containing("\"status\":503"), u64::MAX),
         ("a count of everything by level", LogSelection { lines: false, ..all.clone() }, u64::MAX),
-        ("errors of one stream, by level", LogSelection { matchers: [one, vec![Matcher::equal("detected_level", "error")]].concat(), ..all.clone() }, u64::MAX),
+        (
+            "a count of the errors of one stream",
+            LogSelection { lines: false, matchers: [one, vec![Matcher::equal("detected_level", "error")]].concat(), ..all.clone() },
+            u64::MAX,
+        ),
         ("everything in order", LogSelection { order: LogOrder::Forward, ..all.clone() }, u64::MAX),
     ];
     for (what, selection, limit) in cases {
