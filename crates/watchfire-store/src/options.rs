@@ -86,7 +86,7 @@ impl Default for LogOptions {
         LogOptions {
             retention: None,
             rules: Vec::new(),
-            memory_max: 48 << 20,
+            memory_max: 32 << 20,
             line_bytes_max: 256 << 10,
             truncate_lines: false,
             labels_max: 15,

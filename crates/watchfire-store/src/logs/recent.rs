@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 
 use hashbrown::HashSet;
 
+/// Whatever the options say, not more are remembered: a frame of the log has to hold their hashes.
+const ENTRIES_LIMIT: usize = 1_000_000;
+
 /// The hashes of the newest entries.
 #[derive(Default)]
 pub(crate) struct Recent {
@@ -15,7 +18,7 @@ pub(crate) struct Recent {
 
 impl Recent {
     pub(crate) fn new(most: usize) -> Recent {
-        Recent { most, ..Recent::default() }
+        Recent { most: most.min(ENTRIES_LIMIT), ..Recent::default() }
     }
     /// Notes an entry; returns whether it is new.
     pub(crate) fn note(&mut self, hash: u64) -> bool {

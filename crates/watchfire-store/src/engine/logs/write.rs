@@ -17,6 +17,9 @@ use crate::wal::{SIGNAL_LOGS, Wal};
 
 /// A frame is ended when its entries reach this size.
 const FRAME_BYTES: usize = 1 << 20;
+/// Whatever the options say, no line and no metadata are longer: a frame of the log has to hold them.
+const LINE_BYTES_LIMIT: usize = 8 << 20;
+const METADATA_BYTES_LIMIT: usize = 4 << 20;
 /// Records are compressed as fast as can be: they are read once, if ever. A level of 1 would make them a third smaller and writing a
 /// sixth slower.
 const RECORD_LEVEL: i32 = -3;
@@ -190,13 +193,13 @@ fn judge_entry<'a>(entry: &'a LogEntry, moved: &Labels, limits: &Limits<'_>) -> 
     if entry.time.0 < limits.earliest {
         return Err(Reason::TooOld);
     }
-    let most = limits.options.line_bytes_max;
+    let most = limits.options.line_bytes_max.min(LINE_BYTES_LIMIT);
     if entry.line.len() > most && !limits.options.truncate_lines {
         return Err(Reason::LineLength);
     }
     let end = (0..=most.min(entry.line.len())).rev().find(|at| entry.line.is_char_boundary(*at)).unwrap_or(0);
     let metadata = join_metadata(&entry.metadata, moved);
-    if metadata.packed().len() > limits.options.metadata_bytes_max {
+    if metadata.packed().len() > limits.options.metadata_bytes_max.min(METADATA_BYTES_LIMIT) {
         return Err(Reason::MetadataSize);
     }
     if entry.metadata.iter().any(|(name, _)| name.is_empty() || name.len() > limits.options.name_bytes_max) {

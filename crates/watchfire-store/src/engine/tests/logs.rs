@@ -422,3 +422,39 @@ fn logs_go_by_age_and_by_size() {
     }
     assert_eq!(days(&by_size).into_iter().collect::<Vec<_>>(), ["day 3", "day 4", "day 5"]);
 }
+
+#[test]
+fn readers_see_each_entry_once_while_it_moves() {
+    const BATCHES: u64 = 300;
+    let disk = SimulatedDisk::default();
+    let engine = Arc::new(open_small(&disk));
+    let lines = |n: u64| (labels!("app" => "a"), vec![entry(NOW * MS + n as i64, &format!("line {n}"), &[])]);
+    let done = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..BATCHES {
+                engine.write(&logs(vec![lines(n)])).unwrap();
+                done.store(n + 1, std::sync::atomic::Ordering::SeqCst);
+            }
+        });
+        scope.spawn(|| {
+            while done.load(std::sync::atomic::Ordering::SeqCst) < BATCHES {
+                engine.flush_logs().unwrap();
+                engine.merge_logs().unwrap();
+                engine.flush().unwrap();
+            }
+        });
+        for order in [LogOrder::Forward, LogOrder::Any, LogOrder::Backward].into_iter().cycle() {
+            let before = done.load(std::sync::atomic::Ordering::SeqCst);
+            let mut found: Vec<u64> = select(&engine, &whole(order)).iter().map(|(.., line, _)| line.get(5..).unwrap().parse().unwrap()).collect();
+            let after = done.load(std::sync::atomic::Ordering::SeqCst);
+            found.sort_unstable();
+            let len = found.len() as u64;
+            assert_eq!(found, (0..len).collect::<Vec<_>>(), "each once, without gaps");
+            assert!(len >= before && len <= after + 1, "{before} before, {after} after, {len} found");
+            if before == BATCHES {
+                break;
+            }
+        }
+    });
+}
