@@ -297,6 +297,11 @@ fn open_store(settings: &Settings, clock: &SharedClock, meter: &Meter) -> Result
     options.index_cache_bytes = options.index_cache_bytes.min(options.memory_max / 8);
     options.block_cache_bytes = options.block_cache_bytes.min(options.memory_max / 8);
     options.exemplars_bytes_max = options.exemplars_bytes_max.min(options.memory_max / 8);
+    let (logs, share) = (&mut options.logs, options.memory_max);
+    logs.retention = storage.logs_retention;
+    logs.memory_max = logs.memory_max.min(share / 4);
+    logs.unit_bytes = logs.unit_bytes.min(share / 16);
+    logs.index_cache_bytes = logs.index_cache_bytes.min(share / 8);
     Ok(Store::open(options)?)
 }
 

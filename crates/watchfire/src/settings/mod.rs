@@ -103,6 +103,8 @@ pub(crate) struct ServerSettings {
 pub(crate) struct StorageSettings {
     /// `None` is unlimited.
     pub(crate) metrics_retention: Option<Duration>,
+    /// `None` is unlimited.
+    pub(crate) logs_retention: Option<Duration>,
     /// Which windows are kept longer than samples.
     pub(crate) tiers: Vec<Tier>,
     pub(crate) size_max: Option<u64>,
@@ -430,21 +432,24 @@ fn retention(reader: &Reader<'_>, key: &'static str, default_days: u64) -> Optio
 
 fn read_storage(storage: Reader<'_>) -> StorageSettings {
     let ms = |key: &'static str, default: u64| Duration::from_millis(storage.duration_ms(key).unwrap_or(default));
-    let mut metrics_retention = Some(Duration::from_secs(30 * 86_400));
+    let month = Some(Duration::from_secs(30 * 86_400));
+    let (mut metrics_retention, mut logs_retention) = (month, month);
     let mut given = (false, storage.raw("out_of_order_window").is_some());
     if let Some(keep) = storage.map("retention") {
         given.0 = keep.raw("metrics").is_some();
         metrics_retention = retention(&keep, "metrics", 30);
-        for later in ["logs", "traces", "profiles"] {
+        logs_retention = retention(&keep, "logs", 30);
+        for later in ["traces", "profiles"] {
             if keep.raw(later).is_some() {
                 retention(&keep, later, 30);
-                keep.warning_at(later, "is valid, but this version keeps metrics only");
+                keep.warning_at(later, "is valid, but this version keeps metrics and logs only");
             }
         }
         keep.finish();
     }
     let settings = StorageSettings {
         metrics_retention,
+        logs_retention,
         tiers: tiers::read(&storage),
         size_max: storage.bytes("max_size"),
         sync_interval: ms("sync_interval", 5_000),

@@ -82,7 +82,7 @@ fn flag_beats_environment_beats_file_beats_default() {
     let path = write(
         dir.path(),
         "w.yml",
-        "server:\n  listen: 127.0.0.1:1\nstorage:\n  max_size: 1GB\n  tiers: [{resolution: 5m, keep: 90d}]\n  retention: {metrics: unlimited}\n",
+        "server:\n  listen: 127.0.0.1:1\nstorage:\n  max_size: 1GB\n  tiers: [{resolution: 5m, keep: 90d}]\n  retention: {metrics: unlimited, logs: 14d}\n",
     );
     let environment = Environment::of(&[
         ("WATCHFIRE_SERVER_LISTEN", "127.0.0.1:2"),
@@ -94,6 +94,7 @@ fn flag_beats_environment_beats_file_beats_default() {
     assert!(loaded.server.listen_explicit);
     assert_eq!(loaded.storage.size_max, Some(1 << 30));
     assert_eq!(loaded.storage.metrics_retention, None);
+    assert_eq!(loaded.storage.logs_retention, Some(std::time::Duration::from_secs(14 * 86_400)));
     let days = |n: u64| Duration::from_secs(n * 86_400);
     assert_eq!(loaded.storage.tiers, [Tier { resolution: Duration::from_secs(300), after: days(1), keep: Some(days(90)) }]);
     let environment = Environment::of(&[("WATCHFIRE_STORAGE_TIERS", "5m:2d:90d,1h:2d:unlimited")]);
