@@ -31,6 +31,8 @@ export default defineConfig({
       "/api": server,
       "/-": server,
       "/health": server,
+      "/loki": { target: server, ws: true },
+      "/elasticsearch": server,
       "/ws": { target: server, ws: true },
     },
   },

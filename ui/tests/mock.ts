@@ -34,9 +34,12 @@ export type Handler = (asked: Asked) => Reply | undefined;
 export class Mock {
   readonly #server: Server;
   readonly #sockets = new Set<Duplex>();
+  readonly #tails = new Set<Duplex>();
   /** Tried first to last; the first that answers wins. Tests put theirs in front. */
   readonly handlers: Handler[] = [];
   readonly asked: Asked[] = [];
+  /** Parameters of the tails of logs that were opened, first to last. */
+  readonly tailsAsked: URLSearchParams[] = [];
   /** When false, upgrades are refused and open sockets are cut. */
   #live = true;
 
@@ -58,14 +61,25 @@ export class Mock {
   get listeners(): number {
     return this.#sockets.size;
   }
+  get tails(): number {
+    return this.#tails.size;
+  }
 
   push(message: unknown): void {
     for (const socket of this.#sockets) socket.write(frame(JSON.stringify(message)));
   }
 
+  pushTail(message: unknown): void {
+    for (const socket of this.#tails) socket.write(frame(JSON.stringify(message)));
+  }
+
+  cutTails(): void {
+    for (const socket of this.#tails) socket.destroy();
+  }
+
   setLive(live: boolean): void {
     this.#live = live;
-    if (!live) for (const socket of this.#sockets) socket.destroy();
+    if (!live) for (const socket of [...this.#sockets, ...this.#tails]) socket.destroy();
   }
 
   async stop(): Promise<void> {
@@ -85,7 +99,7 @@ export class Mock {
       body,
       cookie: request.headers.cookie ?? "",
     };
-    if (asked.path.startsWith("/api/")) {
+    if (/^\/(?:api|loki|elasticsearch)\//.test(asked.path)) {
       this.asked.push(asked);
       let reply: Reply | undefined;
       // One that answers keeps the later ones from doing anything.
@@ -95,7 +109,9 @@ export class Mock {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex): void {
-    if (!this.#live || request.url !== "/ws/system") {
+    const url = new URL(request.url ?? "/", this.url);
+    const sockets = { "/ws/system": this.#sockets, "/loki/api/v1/tail": this.#tails }[url.pathname];
+    if (!this.#live || !sockets) {
       socket.end("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n");
       return;
     }
@@ -104,9 +120,10 @@ export class Mock {
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
     );
-    this.#sockets.add(socket);
+    sockets.add(socket);
+    if (sockets === this.#tails) this.tailsAsked.push(url.searchParams);
     const drop = (): void => {
-      this.#sockets.delete(socket);
+      sockets.delete(socket);
       socket.destroy();
     };
     socket.on("close", drop).on("error", drop);
@@ -117,7 +134,12 @@ export class Mock {
 
 function frame(text: string): Buffer {
   const payload = Buffer.from(text);
-  const head = payload.length < 126 ? Buffer.from([0x81, payload.length]) : Buffer.from([0x81, 126, payload.length >> 8, payload.length & 255]);
+  if (payload.length < 126) return Buffer.concat([Buffer.from([0x81, payload.length]), payload]);
+  const head = Buffer.alloc(payload.length < 65_536 ? 4 : 10);
+  head[0] = 0x81;
+  head[1] = payload.length < 65_536 ? 126 : 127;
+  if (payload.length < 65_536) head.writeUInt16BE(payload.length, 2);
+  else head.writeBigUInt64BE(BigInt(payload.length), 2);
   return Buffer.concat([head, payload]);
 }
 

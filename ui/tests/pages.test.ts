@@ -1,20 +1,21 @@
 // The pages beside System Status and the query, in a real Chromium: what they show, what they say when there is nothing, what they
-// do, who is offered it; phone width, keyboard and policy of all of them. Not the flows of the DLQ monitor (dlq.test.ts) and of
-// silences (alerts.test.ts).
+// do, who is offered it; phone width, keyboard and policy of all of them. Not the flows of the DLQ monitor (dlq.test.ts), of
+// silences (alerts.test.ts) and of logs (logs.test.ts).
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Alerting } from "./alerting.ts";
 import { healthy, PREVIEW } from "./answers.ts";
 import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
 import { DeadLetters } from "./deadLetters.ts";
+import { lines, Logging } from "./logging.ts";
 import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
 import { Supervision } from "./supervised.ts";
 
-const PAGES = ["/alerts", "/rules", "/doctor", "/pipeline", "/services", "/storage", "/settings", "/settings/dlq"] as const;
+const PAGES = ["/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/services", "/storage", "/settings", "/settings/dlq"] as const;
 const READER: Handler = ({ path }) =>
   path === "/api/auth/session" ? { body: { authenticated: true, user: "rita", level: "read", auth_enabled: true, insecure: false } } : undefined;
 
-const everything = (): Handler[] => [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, ...pipeline];
+const everything = (): Handler[] => [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Logging(lines(200)).handler, ...pipeline];
 
 describe.skipIf(!chromiumIsThere())("pages", () => {
   let browser: Browser;

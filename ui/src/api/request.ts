@@ -29,6 +29,7 @@ export interface RequestOptions {
   json?: unknown;
   /** Sent as a form. */
   form?: Record<string, string | number>;
+  headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
 }
 
@@ -60,7 +61,7 @@ export async function request(path: string, options: RequestOptions = {}): Promi
 async function send(path: string, options: RequestOptions): Promise<Response> {
   const query = options.params ? `?${form(options.params).toString()}` : "";
   const init: RequestInit = { method: options.method ?? "GET", credentials: "same-origin", cache: "no-store" };
-  const headers: Record<string, string> = { accept: "application/json" };
+  const headers: Record<string, string> = { accept: "application/json", ...options.headers };
   if (options.json !== undefined) {
     headers["content-type"] = "application/json";
     init.body = JSON.stringify(options.json);

@@ -16,6 +16,7 @@ export const pages: readonly PageEntry[] = [
   { path: "/alerts", name: "Alerts", load: () => import("./AlertsPage.svelte") },
   { path: "/rules", name: "Rules", below: "/alerts", load: () => import("./RulesPage.svelte") },
   { path: "/doctor", name: "Doctor", below: "/alerts", load: () => import("./DoctorPage.svelte") },
+  { path: "/logs", name: "Logs", load: () => import("./LogsPage.svelte") },
   { path: "/pipeline", name: "Pipeline", load: () => import("./PipelinePage.svelte") },
   { path: "/services", name: "Services", load: () => import("./ServicesPage.svelte") },
   { path: "/storage", name: "Storage", load: () => import("./StoragePage.svelte") },
