@@ -5,6 +5,7 @@ import { healthy, NO_GPU } from "./answers.ts";
 import { DeadLetters } from "./deadLetters.ts";
 import { Supervision } from "./supervised.ts";
 import { chromiumIsThere, type Look, open, watched } from "./browser.ts";
+import { lines, Logging } from "./logging.ts";
 import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
 
@@ -17,15 +18,15 @@ const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
   ["query", "/query?expr=up", { scheme: "light" }, healthy],
   ["no-gpu", "/", { scheme: "light" }, [noGpu, ...healthy]],
   ["histograms", "/query?expr=latency", { scheme: "light" }, [histograms, ...healthy]],
-  ...(["/alerts", "/rules", "/doctor", "/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
+  ...(["/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
     const name = path.slice(1).replace("/", "-");
-    const handlers = [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, ...pipeline, ...healthy];
+    const handlers = [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Logging(lines(4000)).handler, ...pipeline, ...healthy];
     return [
       [`${name}-dark`, path, { scheme: "dark" }, handlers],
       [`${name}-light`, path, { scheme: "light" }, handlers],
       [`${name}-phone-dark`, path, { scheme: "dark", width: 390, height: 844 }, handlers],
       [`${name}-phone-light`, path, { scheme: "light", width: 390, height: 844 }, handlers],
-      [`${name}-empty`, path, { scheme: "light" }, [quiet().handler, ...healthy]],
+      [`${name}-empty`, path, { scheme: "light" }, [quiet().handler, new Logging([]).handler, ...healthy]],
     ];
   }),
 ];
@@ -43,6 +44,17 @@ test.skipIf(!folder || !chromiumIsThere()).each(SHOTS)("screenshot %s", async (n
       await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
       await page.getByRole("button", { name: "Silence…" }).first().click();
       await page.screenshot({ path: `${folder}/${name}-silence.png` });
+      return;
+    }
+    if (name.startsWith("logs-") && !name.endsWith("-empty")) {
+      if (!name.includes("phone")) await page.locator("[data-facet=container] summary").click();
+      await page.screenshot({ path: `${folder}/${name}.png` });
+      await page.locator("[data-level=error][data-line]").first().click();
+      await page.waitForTimeout(300);
+      await page.screenshot({ path: `${folder}/${name}-line.png` });
+      await page.getByRole("button", { name: "Context…" }).click();
+      await page.waitForTimeout(300);
+      await page.screenshot({ path: `${folder}/${name}-context.png` });
       return;
     }
     await page.waitForTimeout(500);
