@@ -74,7 +74,7 @@ crash: setup
 	WATCHFIRE_CRASH_LONG=1 cargo test --release --locked -p watchfire --test process -- --nocapture alertmanager::r59
 	WATCHFIRE_CRASH_KILLS=$(or $(QUEUE_KILLS),500) cargo test --release --locked -p watchfire --test process -- --nocapture queues::crash
 	WATCHFIRE_CRASH_KILLS=$(or $(REDIS_KILLS),100) cargo test --release --locked -p watchfire-pipeline --lib -- --nocapture queue::tests::crash
-	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) WATCHFIRE_CRASH_CUTS=$(or $(CUTS),500) WATCHFIRE_CRASH_CALL_STRIDE=1 cargo test --release --locked -p watchfire-store --test crash -- --nocapture
+	WATCHFIRE_CRASH_KILLS=$(or $(KILLS),2000) WATCHFIRE_CRASH_CUTS=$(or $(CUTS),500) WATCHFIRE_CRASH_CALL_STRIDE=1 WATCHFIRE_CRASH_BUDGET_MINUTES=1440 cargo test --release --locked -p watchfire-store --test crash -- --nocapture
 
 # SECONDS per target; TARGETS="promql log_record" for some of them.
 fuzz: setup

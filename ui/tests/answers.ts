@@ -30,6 +30,7 @@ export const STORAGE = {
   total_bytes: 412 * 2 ** 20,
   size_max: 2 * 2 ** 30,
   failure: null,
+  offline: null,
   log_bytes: 31 * 2 ** 20,
   state_bytes: 131_072,
   signals: {

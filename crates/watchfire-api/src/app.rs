@@ -197,6 +197,8 @@ pub struct StorageStats {
     pub size_max: Option<u64>,
     /// Why the store cannot write at the moment, if so.
     pub failure: Option<String>,
+    /// Which data are offline because starts that read them died, and how they come back.
+    pub offline: Option<String>,
 }
 
 /// Figures about one kind of stored data.
@@ -246,6 +248,21 @@ pub struct DoctorReport {
     pub files: usize,
     /// What it found.
     pub findings: Vec<Diagnosis>,
+    /// What the store writes; nothing while that says little.
+    pub writes: Option<Writes>,
+}
+
+/// What the store has written since the start, and what that makes in the long run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Writes {
+    /// For how long.
+    pub seconds: f64,
+    /// Bytes in that time.
+    pub bytes: u64,
+    /// Bytes in a day at this pace.
+    pub bytes_per_day: f64,
+    /// Syncs a second.
+    pub syncs_per_second: f64,
 }
 
 /// How one of our own background workers is doing.

@@ -437,6 +437,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         disk_free_bytes: 250_000,
         size_max: None,
         failure: None,
+        offline: None,
     };
     let meter = Meter::new();
     let gate = Arc::new(Gate::new(house.clone(), clock.clone(), &meter, Limits::default()));
@@ -474,7 +475,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         },
         doctor: {
             let house = house.clone();
-            Arc::new(move || house.held().doctor.clone().unwrap_or(crate::app::DoctorReport { checked_at: NOW, files: 0, findings: Vec::new() }))
+            Arc::new(move || house.held().doctor.clone().unwrap_or(crate::app::DoctorReport { checked_at: NOW, files: 0, findings: Vec::new(), writes: None }))
         },
         query_memory: watchfire_model::read::MemoryPool::new(256 << 20),
         supervisor,

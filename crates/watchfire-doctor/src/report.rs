@@ -100,6 +100,12 @@ codes! {
     OpenToAll = "open-to-all",
     /// More is written than a flash card bears.
     WritesWearFlash = "writes-wear-flash",
+    /// More is written than a small flash card bears.
+    WritesMuch = "writes-much",
+    /// The disk is synced too often for a flash card.
+    SyncsOften = "syncs-often",
+    /// Data were set aside because no start survived reading them.
+    DataOffline = "data-offline",
 }
 
 /// One finding.

@@ -26,6 +26,6 @@ mod wal;
 pub use engine::LogFilter;
 pub use error::OpenError;
 pub use options::{LogOptions, LogRetention, Options, Tier};
-pub use stats::{CleanupFile, CleanupPreview, Deletion, LogDeletion, LogStats, Replay, SnapshotReport, Stats};
+pub use stats::{CleanupFile, CleanupPreview, Deletion, LogDeletion, LogStats, Offline, Replay, SnapshotReport, Stats, Written};
 pub use store::Store;
 pub use tail::{Portion, Position, Tail, TailError, TailStats, TailStop};

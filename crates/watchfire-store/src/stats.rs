@@ -1,5 +1,9 @@
 //! What a store tells about itself.
 
+use std::path::PathBuf;
+
+use watchfire_model::time::Timestamp;
+
 /// How the last start went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
@@ -19,6 +23,56 @@ pub struct Replay {
     pub clean: bool,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// Segments that were written on the way because memory did not suffice.
+    pub spilled: u64,
+    /// How many starts before this one died early; with three and more the log is read back in little memory.
+    pub deaths: u32,
+}
+
+/// Log files that were set aside because every start that read them died. They are whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offline {
+    /// Where they are.
+    pub dir: PathBuf,
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest of them was begun, in milliseconds since 1970.
+    pub since: Option<i64>,
+}
+
+impl std::fmt::Display for Offline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} files of the write-ahead log ({} bytes", self.files, self.bytes)?;
+        if let Some(since) = self.since {
+            write!(f, ", samples since {}", Timestamp(since).rfc3339())?;
+        }
+        write!(f, ") are offline in {}, whole, because starts that read them died; ", self.dir.display())?;
+        write!(f, "to bring them back, give the server more memory, rename that directory to \"returned\", and start it again")
+    }
+}
+
+/// What was written to the disk since the start, in bytes as they were handed to the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The write-ahead log.
+    pub log: u64,
+    /// Segments, of samples and of tiers.
+    pub segments: u64,
+    /// The small durable state.
+    pub state: u64,
+    /// Everything else.
+    pub other: u64,
+    /// Syncs of files and directories.
+    pub syncs: u64,
+}
+
+impl Written {
+    /// All bytes.
+    pub fn bytes(&self) -> u64 {
+        self.log + self.segments + self.state + self.other
+    }
 }
 
 /// Figures about logs.
@@ -63,6 +117,8 @@ pub struct Stats {
     pub wal_bytes: u64,
     /// Bytes written to the write-ahead log since the start.
     pub wal_written_bytes: u64,
+    /// All that was written since the start.
+    pub written: Written,
     /// Segments.
     pub segments: u64,
     /// Bytes of all segments.
@@ -101,6 +157,8 @@ pub struct Stats {
     pub refusing: Option<String>,
     /// How the start went.
     pub replay: Replay,
+    /// What is set aside, if something is.
+    pub offline: Option<Offline>,
 }
 
 /// What a deletion reached.

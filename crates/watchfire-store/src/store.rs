@@ -21,7 +21,7 @@ use watchfire_model::write::{Sink, WriteError, Written};
 use crate::engine::{Engine, LogFilter};
 use crate::error::OpenError;
 use crate::figures;
-use crate::file::{Disk, LockGuard, RealDisk};
+use crate::file::{CountedDisk, Counters, Disk, LockGuard, RealDisk};
 use crate::options::Options;
 use crate::state::{OpenStateError, RedbState};
 use crate::stats::{CleanupPreview, Deletion, LogDeletion, SnapshotReport, Stats};
@@ -37,6 +37,7 @@ pub struct Store {
     engine: Arc<Engine>,
     state: Arc<RedbState>,
     state_reset: bool,
+    written: Counters,
     keeper: Mutex<Option<Keeper>>,
     _lock: LockGuard,
 }
@@ -49,7 +50,8 @@ struct Keeper {
 impl Store {
     /// Opens a directory, making it when it is missing, and reads back what the last run left in the log.
     pub fn open(options: Options) -> Result<Store, OpenError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let written = Counters::register(&options.meter);
+        let disk: Arc<dyn Disk> = Arc::new(CountedDisk::new(Arc::new(RealDisk), written.clone()));
         let dir = options.dir.clone();
         disk.create_dir(&dir).map_err(OpenError::io("create", &dir))?;
         let lock = disk.lock(&dir.join("lock")).map_err(OpenError::io("lock", &dir))?.ok_or_else(|| OpenError::Locked(dir.clone()))?;
@@ -61,7 +63,7 @@ impl Store {
         let keeper = if keeper_wanted { Some(Keeper::start(engine.clone(), pause).map_err(OpenError::io("start a thread for", &dir))?) } else { None };
         let state = Arc::new(state);
         figures::register(&engine, &state);
-        Ok(Store { engine, state, state_reset, keeper: Mutex::new(keeper), _lock: lock })
+        Ok(Store { engine, state, state_reset, written, keeper: Mutex::new(keeper), _lock: lock })
     }
 
     /// The small durable state beside the telemetry.
@@ -87,7 +89,7 @@ impl Store {
     }
     /// Figures about the store.
     pub fn stats(&self) -> Stats {
-        Stats { state_bytes: self.state.bytes(), state_reset: self.state_reset, ..self.engine.stats() }
+        Stats { state_bytes: self.state.bytes(), state_reset: self.state_reset, written: self.written.written(), ..self.engine.stats() }
     }
     /// What retention would remove now. Changes nothing.
     pub fn cleanup_preview(&self) -> CleanupPreview {

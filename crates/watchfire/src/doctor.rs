@@ -36,6 +36,9 @@ fn examine(flags: DoctorFlags, environment: &Environment) -> Result<ExitCode> {
     let of_server: Vec<Diagnosis> = report["findings"].as_array().context("the server's answer has no findings")?.iter().filter_map(read).collect();
     let json = flags.check.json;
     let own = flags.check.config.is_some() || flags.check.monitoring_dir.is_some() || !flags.check.files.is_empty();
+    if !json && let Some(line) = writes(&report["writes"]) {
+        println!("{line}");
+    }
     if !own {
         return Ok(said::print(&[], &of_server, json));
     }
@@ -44,6 +47,14 @@ fn examine(flags: DoctorFlags, environment: &Environment) -> Result<ExitCode> {
     // Of the server's findings, those about files are about its own; the state of its machine counts here, too.
     all.extend(of_server.into_iter().filter(|d| d.line == 0));
     Ok(said::print(&findings, &all, json))
+}
+
+/// What the server writes to its disk, in a line.
+fn writes(value: &Value) -> Option<String> {
+    let number = |key: &str| value[key].as_f64();
+    let (per_day, syncs, seconds) = (number("bytes_per_day")?, number("syncs_per_second")?, number("seconds")?);
+    let since = watchfire_model::duration::format_millis((seconds as u64) * 1000);
+    Some(format!("server: {:.2} GB a day and {syncs:.2} syncs a second are written to the disk, by the last {since}", per_day / 1e9))
 }
 
 /// One finding of the server.

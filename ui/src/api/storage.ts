@@ -49,6 +49,7 @@ export interface StorageDetails {
   logBytes: number | null;
   stateBytes: number | null;
   failure: string | null;
+  offline: string | null;
   events: number | null;
   detections: number | null;
   signals: SignalUse[];
@@ -88,6 +89,7 @@ export function parseStorageDetails(body: unknown): StorageDetails {
     logBytes: number("log_bytes"),
     stateBytes: number("state_bytes"),
     failure: textIn(body, "failure"),
+    offline: textIn(body, "offline"),
     events: number("events_count"),
     detections: number("detections_count"),
     signals,

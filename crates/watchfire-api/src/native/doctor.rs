@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_doctor::Diagnosis;
 
-use crate::app::App;
+use crate::app::{App, Writes};
 use crate::server::Refusal;
 
 /// What the doctor found.
@@ -22,6 +22,27 @@ pub(crate) struct DoctorJson {
     files: usize,
     /// What it found, by file and line; those about the machine come last.
     findings: Vec<FindingJson>,
+    /// What the store writes to its disk; null in the first minutes, which say little.
+    writes: Option<WritesJson>,
+}
+
+/// What the store has written since the start, and what that makes in the long run.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DoctorWrites")]
+struct WritesJson {
+    /// For how long.
+    seconds: f64,
+    /// Bytes in that time, as they were handed to the system.
+    bytes: u64,
+    /// Bytes in a day at this pace.
+    bytes_per_day: f64,
+    /// Syncs a second.
+    syncs_per_second: f64,
+}
+impl From<Writes> for WritesJson {
+    fn from(w: Writes) -> WritesJson {
+        WritesJson { seconds: w.seconds, bytes: w.bytes, bytes_per_day: w.bytes_per_day, syncs_per_second: w.syncs_per_second }
+    }
 }
 
 /// One finding.
@@ -64,7 +85,12 @@ impl From<&Diagnosis> for FindingJson {
 pub(crate) async fn doctor(State(app): State<Arc<App>>) -> Result<Json<DoctorJson>, Refusal> {
     let ask = app.rooms.doctor.clone();
     let report = tokio::task::spawn_blocking(move || ask()).await.map_err(|_| Refusal::internal())?;
-    Ok(Json(DoctorJson { checked_at: report.checked_at.rfc3339(), files: report.files, findings: report.findings.iter().map(FindingJson::from).collect() }))
+    Ok(Json(DoctorJson {
+        checked_at: report.checked_at.rfc3339(),
+        files: report.files,
+        findings: report.findings.iter().map(FindingJson::from).collect(),
+        writes: report.writes.map(WritesJson::from),
+    }))
 }
 
 #[cfg(test)]
@@ -88,7 +114,7 @@ mod tests {
             message: "why".to_owned(),
             suggestion: None,
         };
-        faces.house.held().doctor = Some(DoctorReport { checked_at: NOW, files: 2, findings: vec![finding] });
+        faces.house.held().doctor = Some(DoctorReport { checked_at: NOW, files: 2, findings: vec![finding], writes: None });
         let answer = faces.get("/api/system/doctor").await.json();
         let expected = json!({"severity": "warning", "code": "never-matches", "file": "rules.yml", "line": 3, "column": 9, "subject": "A", "message": "why", "suggestion": null});
         assert_eq!(answer["findings"], json!([expected]));

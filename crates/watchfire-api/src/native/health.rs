@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 use watchfire_model::live::{GpuOrigin, GpuSample, ServiceStatus};
 use watchfire_model::time::Timestamp;
 
-use crate::app::App;
+use crate::app::{App, StorageStats};
 use crate::services::shapes::EventJson;
 
 const HEALTHY: &str = "healthy";
 const UNHEALTHY: &str = "unhealthy";
+const DEGRADED: &str = "degraded";
 const NOT_CONFIGURED: &str = "not_configured";
 /// The services that every answer names, configured or not.
 const ALWAYS_NAMED: [&str; 4] = ["database", "redis", "rtdetr", "nemotron"];
@@ -101,8 +102,7 @@ fn details(app: &App) -> BTreeMap<String, DetailJson> {
         all.insert(service.name, DetailJson { status: service.status, message });
     }
     all.insert("gpu".to_owned(), gpu(app.rooms.gpu.current(), app.now()));
-    let failure = (app.rooms.storage)().failure;
-    all.insert("storage".to_owned(), DetailJson { status: if failure.is_none() { HEALTHY } else { UNHEALTHY }, message: failure });
+    all.insert("storage".to_owned(), storage((app.rooms.storage)()));
     all
 }
 
@@ -116,6 +116,15 @@ fn ai(services: &[ServiceStatus]) -> DetailJson {
         return DetailJson { status: HEALTHY, message: Some("AI services operational".to_owned()) };
     }
     DetailJson { status: UNHEALTHY, message: Some(format!("not healthy: {}", bad.join(", "))) }
+}
+
+/// A store that cannot write is ill; one without some of its old data does its work.
+fn storage(stats: StorageStats) -> DetailJson {
+    match (stats.failure, stats.offline) {
+        (Some(failure), _) => DetailJson { status: UNHEALTHY, message: Some(failure) },
+        (None, Some(offline)) => DetailJson { status: DEGRADED, message: Some(offline) },
+        (None, None) => DetailJson { status: HEALTHY, message: None },
+    }
 }
 
 fn gpu(sample: Option<GpuSample>, now: Timestamp) -> DetailJson {
@@ -140,10 +149,10 @@ fn is_bad(details: &BTreeMap<String, DetailJson>, name: &str) -> bool {
 
 /// The word for the whole: nothing bad is healthy; a bad database or our own store is unhealthy; the rest is degraded.
 fn overall(details: &BTreeMap<String, DetailJson>) -> &'static str {
-    if is_bad(details, "database") || is_bad(details, "storage") {
+    if is_bad(details, "database") || details.get("storage").is_some_and(|d| d.status == UNHEALTHY) {
         UNHEALTHY
     } else if details.keys().any(|name| is_bad(details, name)) {
-        "degraded"
+        DEGRADED
     } else {
         HEALTHY
     }

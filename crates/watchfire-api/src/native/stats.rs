@@ -119,6 +119,8 @@ pub(crate) struct StorageJson {
     size_max: Option<u64>,
     /// Why nothing can be written at the moment; null when all is well.
     failure: Option<String>,
+    /// Which data are offline because starts that read them died, and how they come back; null when all are there.
+    offline: Option<String>,
     /// Bytes of the write-ahead log.
     log_bytes: u64,
     /// Bytes of the state file.
@@ -195,6 +197,7 @@ fn storage_json(stats: &StorageStats, now: Timestamp, events_count: Option<u64>,
         total_bytes: stats.log_bytes + stats.state_bytes + stats.signals.iter().map(|s| s.segment_bytes).sum::<u64>(),
         size_max: stats.size_max,
         failure: stats.failure.clone(),
+        offline: stats.offline.clone(),
         log_bytes: stats.log_bytes,
         state_bytes: stats.state_bytes,
         signals: stats.signals.iter().map(|s| (s.name, SignalJson::new(s))).collect(),

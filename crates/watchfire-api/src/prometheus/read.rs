@@ -16,11 +16,12 @@ use watchfire_model::labels::{Labels, LabelsBuilder};
 use watchfire_model::matcher::{MatchOp, Matcher};
 use watchfire_model::read::{Budget, ReadError, Selection, Series};
 use watchfire_model::time::Timestamp;
-use watchfire_net::inflate::{Encoding, Limits, decode};
+use watchfire_net::inflate::{Encoding, Limits};
 
 use super::answer::{ApiError, text};
 use super::gate::run;
 use crate::app::App;
+use crate::server::{Held, Refusal};
 
 /// The largest request, compressed or not.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -46,13 +47,19 @@ impl IntoResponse for Refused {
     }
 }
 
+/// Whatever is wrong with a request is a bad request, as there; that there are too many at once is not its fault.
+fn not_inflated(refusal: Refusal) -> Refused {
+    let status = if refusal.status == StatusCode::SERVICE_UNAVAILABLE { refusal.status } else { StatusCode::BAD_REQUEST };
+    Refused(status, refusal.message)
+}
+
 /// `POST /api/v1/read`.
 pub(crate) async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
     let read = async {
         let bad = |message: String| Refused(StatusCode::BAD_REQUEST, message);
+        let held = Held::of(&request);
         let body = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| bad("the body broke off".to_owned()))?;
-        let limits = Limits { compressed: BODY_BYTES_MAX, decompressed: BODY_BYTES_MAX };
-        let message = decode(Encoding::Snappy, &body, limits).map_err(|error| bad(error.to_string()))?;
+        let message = held.inflate(Encoding::Snappy, body, Limits::both(BODY_BYTES_MAX)).await.map_err(not_inflated)?;
         let asked = remote_read::decode(&message).map_err(|error| bad(error.to_string()))?;
         let external = (app.rooms.external_labels)();
         run(&app, None, move |app, budget| match asked.response_type {

@@ -12,11 +12,12 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::Origin;
 use watchfire_model::write::{WriteError, Written};
-use watchfire_net::inflate::{Encoding, InflateError, Limits, decode};
+use watchfire_net::inflate::{Encoding, InflateError, Limits};
 use watchfire_net::listener::Peer;
 
 use super::answer::text;
 use crate::app::{App, RemoteWriteError};
+use crate::server::{Held, NotInflated, Turn};
 
 /// The largest body, compressed and decompressed.
 const BODY_BYTES_MAX: usize = 32 << 20;
@@ -35,11 +36,13 @@ pub(crate) async fn write(State(app): State<Arc<App>>, request: Request) -> Resp
         Some(ip) => format!("remote_write/{ip}"),
         None => "remote_write".to_owned(),
     });
+    let held = Held::of(&request);
     let Ok(body) = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await else {
         let message = format!("the body is larger than {BODY_BYTES_MAX} bytes or broke off\n");
         return counted(version, &Written::default(), text(StatusCode::PAYLOAD_TOO_LARGE, message));
     };
-    let task = tokio::task::spawn_blocking(move || store(&app, version, compressed, &body, origin));
+    let turn = held.turn(&body).await;
+    let task = tokio::task::spawn_blocking(move || store(&app, version, compressed, &body, (&held, turn), origin));
     match task.await {
         Ok(Ok(written)) => counted(version, &written, accepted(&written)),
         Ok(Err(failure)) => counted(version, &Written::default(), failed(&failure)),
@@ -49,13 +52,13 @@ pub(crate) async fn write(State(app): State<Arc<App>>, request: Request) -> Resp
 
 /// Decompresses, decodes and stores. Messages are snappy blocks, whether or not the sender said so in a header; without the
 /// header, a message that was already decompressed on its way is not a valid block and is taken as it is.
-fn store(app: &App, version: Version, compressed: bool, body: &[u8], origin: Origin) -> Result<Written, RemoteWriteError> {
-    let limits = Limits { compressed: BODY_BYTES_MAX, decompressed: BODY_BYTES_MAX };
-    let message = match decode(Encoding::Snappy, body, limits) {
+fn store(app: &App, version: Version, compressed: bool, body: &[u8], (held, turn): (&Held, Turn), origin: Origin) -> Result<Written, RemoteWriteError> {
+    let message = match held.inflate_here(turn, Encoding::Snappy, body, Limits::both(BODY_BYTES_MAX)) {
         Ok(message) => Cow::Owned(message),
-        Err(error @ InflateError::Decompressed(_)) => return Err(RemoteWriteError::TooLarge(error.to_string())),
-        Err(error) if compressed => return Err(RemoteWriteError::Malformed(error.to_string())),
-        Err(_) => Cow::Borrowed(body),
+        Err(NotInflated::Refused(refusal)) => return Err(RemoteWriteError::Later(WriteError::Busy(refusal.message))),
+        Err(NotInflated::Bad(error @ InflateError::Decompressed(_))) => return Err(RemoteWriteError::TooLarge(error.to_string())),
+        Err(NotInflated::Bad(error)) if compressed => return Err(RemoteWriteError::Malformed(error.to_string())),
+        Err(NotInflated::Bad(_)) => Cow::Borrowed(body),
     };
     (app.rooms.remote_write)(version, &message, origin)
 }

@@ -41,6 +41,17 @@ pub(crate) struct Held {
     bodies: Bodies,
     pieces: Arc<Mutex<Pieces>>,
 }
+/// One of a few that decompress a large body at this moment.
+pub(crate) struct Turn(#[expect(dead_code, reason = "it is held, not looked at")] Option<OwnedSemaphorePermit>);
+
+/// Why there is no decompressed body.
+pub(crate) enum NotInflated {
+    /// It is not what it says, or too large.
+    Bad(InflateError),
+    /// All bodies together are too large at the moment.
+    Refused(Refusal),
+}
+
 #[derive(Default)]
 struct Pieces(Option<OwnedSemaphorePermit>, usize);
 
@@ -59,6 +70,21 @@ impl Held {
         let bytes = self.bodies.inflate(encoding, bytes, limits).await?;
         self.grow(bytes.len())?;
         Ok(bytes)
+    }
+    /// A turn among the large bodies that are decompressed; small ones need none.
+    pub(crate) async fn turn(&self, bytes: &[u8]) -> Turn {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return Turn(None);
+        }
+        Turn(Arc::clone(&self.bodies.inflating).acquire_owned().await.ok())
+    }
+    /// The same as [`Held::inflate`] for who is on a thread that may block already, and has a turn.
+    pub(crate) fn inflate_here(&self, turn: Turn, encoding: Encoding, bytes: &[u8], limits: Limits) -> Result<Vec<u8>, NotInflated> {
+        let inflated = inflate::decode(encoding, bytes, limits).map_err(NotInflated::Bad)?;
+        drop(turn);
+        // Both are there until the request is over.
+        self.grow(bytes.len() + inflated.len()).map_err(NotInflated::Refused)?;
+        Ok(inflated)
     }
     async fn gather(&self, mut body: Body, max: usize) -> Result<Bytes, Refusal> {
         let mut first = Bytes::new();

@@ -12,7 +12,7 @@ mod route;
 mod tests;
 
 pub use crate::auth::Level;
-pub(crate) use body::Held;
+pub(crate) use body::{Held, NotInflated, Turn};
 pub use doc::{Answer, Doc, Parameter, Place, SchemaOf};
 pub use hosts::Hosts;
 pub use pipeline::{Doors, Identify, build};

@@ -9,7 +9,7 @@ use super::retention::{ClockWatch, REMOVAL_PAUSE};
 use super::{Engine, Shared, millis, wal_dir};
 use crate::file::Room;
 use crate::options::Options;
-use crate::stats::Stats;
+use crate::stats::{Stats, Written};
 
 /// Between two looks at the room on the file system.
 const ROOM_PAUSE: Duration = Duration::from_secs(3);
@@ -114,6 +114,7 @@ impl Engine {
             tracing::warn!(%error, "cannot forget what was deleted from files that are gone");
         }
         self.clean_up(now);
+        self.starts().look(now);
     }
 
     fn flush_is_due(&self, now: Duration) -> bool {
@@ -204,7 +205,15 @@ impl Engine {
 
     /// Stops in good order. Later writes are refused.
     pub(crate) fn close(&self) {
-        if self.closed.swap(true, Ordering::AcqRel) || self.failure().is_some() {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.close_log();
+        self.starts().survived();
+    }
+
+    fn close_log(&self) {
+        if self.failure().is_some() {
             return;
         }
         let items = {
@@ -244,6 +253,7 @@ impl Engine {
             appended: self.counters.appended.get(),
             wal_bytes,
             wal_written_bytes,
+            written: Written::default(),
             segments: shared.segments.len() as u64,
             tombstones: self.tombstones().len() as u64,
             logs,
@@ -263,6 +273,7 @@ impl Engine {
             free_bytes,
             refusing: self.failure().or(full),
             replay: self.replay.clone(),
+            offline: self.offline.clone(),
         }
     }
 }

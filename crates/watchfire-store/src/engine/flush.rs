@@ -32,6 +32,10 @@ struct Freeze {
     logs_before: u64,
 }
 
+/// What a series of one input takes in memory during a merge, roughly. A merge takes as many inputs as fit into the memory of samples,
+/// but two at least.
+const MERGE_SERIES_BYTES: usize = 512;
+
 impl Engine {
     pub(super) fn building(&self) -> MutexGuard<'_, u64> {
         self.next_segment.lock().unwrap_or_else(PoisonError::into_inner)
@@ -44,6 +48,24 @@ impl Engine {
 
     /// The same for who holds the number of the next segment.
     pub(super) fn flush_now(&self, next: &mut u64) -> io::Result<()> {
+        self.flush_spilled(next, &mut Vec::new())
+    }
+
+    /// Gives segments their names that were written while the log was read back, and shows them. Those that are shown leave the list.
+    pub(super) fn show_spilled(&self, spilled: &mut Vec<u64>) -> io::Result<()> {
+        let dir = metrics_dir(&self.options.dir);
+        let mut next = 0;
+        Place::new(&*self.disk, &dir, &mut next).give_names(spilled)?;
+        let opened = spilled.iter().map(|id| self.open_segment(&dir, *id)).collect::<io::Result<Vec<_>>>()?;
+        spilled.clear();
+        let mut shared = self.modify();
+        shared.segments.extend(opened);
+        sort(&mut shared.segments);
+        Ok(())
+    }
+
+    /// The same where a part of the log is in segments already that have no names yet.
+    pub(super) fn flush_spilled(&self, next: &mut u64, spilled: &mut Vec<u64>) -> io::Result<()> {
         let Freeze { log_before, generation, mut frozen, logs_before } = self.freeze()?;
         // Logs first: the segments of metrics say that the files of the log are no longer needed.
         let begin = Position::begin(log_before);
@@ -51,9 +73,12 @@ impl Engine {
         // Once a segment says that the log is no longer needed, the log's exemplars are not read again either.
         self.save_exemplars()?;
         frozen.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        // The last segment says that the log is not needed, so the others must be there before it.
+        let some_spilled = !spilled.is_empty();
+        self.show_spilled(spilled)?;
         let fresh = self.write_frozen(next, &frozen, log_before)?;
         drop(frozen);
-        let readable = !fresh.is_empty();
+        let readable = !fresh.is_empty() || some_spilled;
         {
             // Without the writer's lock a batch between judgement and show would find its series gone.
             let _writer = self.writer();
@@ -73,7 +98,7 @@ impl Engine {
     fn write_frozen(&self, next: &mut u64, frozen: &[Frozen], log_before: u64) -> io::Result<Vec<Arc<Segment>>> {
         let dir = metrics_dir(&self.options.dir);
         let first = *next;
-        let mut place = Place { disk: &*self.disk, dir: &dir, next };
+        let mut place = Place::new(&*self.disk, &dir, next);
         let written = compact::flush(&mut place, frozen, log_before).and_then(|ids| ids.into_iter().map(|id| self.open_segment(&dir, id)).collect());
         let end = *place.next;
         if written.is_err()
@@ -86,7 +111,7 @@ impl Engine {
 
     /// Puts damaged log files aside whose samples are in a segment. Who reads behind the writer may still need what can be read of
     /// them, so they stay in the log, too, until it is trimmed. With nothing to be read in them they only move.
-    fn quarantine_logs(&self, readable: bool) -> io::Result<()> {
+    pub(super) fn quarantine_logs(&self, readable: bool) -> io::Result<()> {
         let dir = wal_dir(&self.options.dir);
         let mut damaged = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(name) = damaged.last() {
@@ -147,11 +172,23 @@ impl Engine {
         }
     }
 
+    /// Opens a segment that stands in for others. If that fails it must go: the next start would believe it and remove the others,
+    /// and each further try would make one more.
+    pub(super) fn open_or_withdraw(&self, dir: &Path, id: u64) -> io::Result<Arc<Segment>> {
+        self.open_segment(dir, id).inspect_err(|_| {
+            let mut next = id + 1;
+            if let Err(error) = Place::new(&*self.disk, dir, &mut next).withdraw(id..id + 1) {
+                tracing::warn!(%error, id, "cannot remove a segment that cannot be opened; the next start finds it");
+            }
+        })
+    }
+
     /// Merges the segments of one day, if one is worth it. Returns whether it did.
     pub(crate) fn merge(&self) -> io::Result<bool> {
         let mut next = self.building();
         let candidates = merge_candidates(&self.read().segments, millis(self.options.out_of_order_window));
-        candidates.map_or(Ok(false), |inputs| self.merge_these(&mut next, &inputs))
+        let series_max = (self.options.memory_max / MERGE_SERIES_BYTES) as u64;
+        candidates.map_or(Ok(false), |inputs| self.merge_these(&mut next, at_once(&inputs, series_max)))
     }
 
     /// Merges everything into one segment.
@@ -164,10 +201,10 @@ impl Engine {
 
     pub(super) fn merge_these(&self, next: &mut u64, inputs: &[Arc<Segment>]) -> io::Result<bool> {
         let dir = metrics_dir(&self.options.dir);
-        let merged = match compact::merge(&mut Place { disk: &*self.disk, dir: &dir, next }, inputs, self.moment())? {
+        let merged = match compact::merge(&mut Place::new(&*self.disk, &dir, next), inputs, self.moment())? {
             Merged::Unreadable => return Ok(false),
             Merged::Nothing => None,
-            Merged::Into(id) => Some(self.open_segment(&dir, id)?),
+            Merged::Into(id) => Some(self.open_or_withdraw(&dir, id)?),
         };
         {
             let mut shared = self.modify();
@@ -227,7 +264,7 @@ impl Engine {
             tracing::error!(%error, name, "cannot move a damaged segment into quarantine");
         }
     }
-    fn count_quarantined(&self) {
+    pub(super) fn count_quarantined(&self) {
         self.counters.quarantined.inc();
         self.quarantined.fetch_add(1, Ordering::Relaxed);
     }
@@ -260,6 +297,18 @@ fn free_in_quarantine(disk: &dyn crate::file::Disk, root: &Path, dir: &Path, nam
 /// The order of precedence.
 pub(super) fn sort(segments: &mut [Arc<Segment>]) {
     segments.sort_by_key(|s| (s.footer.origin.order, s.id));
+}
+
+/// The first neighbours that fit into memory together, as many as possible; if there are none, the two smallest.
+fn at_once(inputs: &[Arc<Segment>], series_max: u64) -> &[Arc<Segment>] {
+    let series = |inputs: &[Arc<Segment>]| inputs.iter().map(|s| s.footer.series).sum::<u64>();
+    for from in 0..inputs.len() {
+        let fitting = (from + 2..=inputs.len()).rev().find(|to| series(&inputs[from..*to]) <= series_max);
+        if let Some(to) = fitting {
+            return &inputs[from..to];
+        }
+    }
+    inputs.windows(2).min_by_key(|pair| series(pair)).unwrap_or(inputs)
 }
 
 /// The segments of the oldest day that should be one.

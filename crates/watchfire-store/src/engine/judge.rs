@@ -127,6 +127,9 @@ impl Engine {
             series_max: self.options.series_max,
         };
         writer.lookup.now = self.moment();
+        // Indexes of many series must not take what the samples need.
+        let index_bytes_max = self.options.memory_max / 2;
+        look_up_new(&mut writer.batch, shared, writer.lookup.now, index_bytes_max);
         let mut entries = std::mem::take(&mut writer.batch.entries);
         judge_all(writer, shared, &limits, &mut entries, written);
         writer.batch.entries = entries;
@@ -137,7 +140,33 @@ impl Engine {
             written.histograms += written.duplicates - duplicates;
             writer.batch.histograms = histograms;
         }
-        writer.lookup.cache = None;
+        if writer.lookup.cache.take().is_some() {
+            shared.trim_indexes(index_bytes_max);
+        }
+    }
+}
+
+/// Finds out how far the segments know those series that memory does not know: segment by segment, so that few indexes are in
+/// memory at once. Segments that end before the first sample of a series do not matter to it.
+fn look_up_new(batch: &mut Judged, shared: &Shared, now: u64, index_bytes_max: usize) {
+    if batch.new.is_empty() || shared.segments.is_empty() {
+        return;
+    }
+    let mut first = vec![i64::MAX; batch.new.len()];
+    let samples = batch.entries.iter().map(|e| (e.slot, e.time)).chain(batch.histograms.iter().map(|e| (e.slot, e.time)));
+    for (slot, time) in samples.filter(|(slot, _)| slot & NEW != 0) {
+        let first = &mut first[(slot & !NEW) as usize];
+        *first = time.min(*first);
+    }
+    let earliest = first.iter().copied().min().unwrap_or(i64::MAX);
+    for segment in shared.segments.iter().filter(|s| s.footer.max >= earliest) {
+        let Ok(Some(loaded)) = segment.load(now) else { continue };
+        for (new, _) in batch.new.iter_mut().zip(&first).filter(|(_, first)| segment.footer.max >= **first) {
+            let newest = loaded.labels.find(&new.labels).and_then(|number| loaded.runs.runs(number).map(|run| run.max).max());
+            new.newest = new.newest.max(newest);
+        }
+        drop(loaded);
+        shared.trim_indexes(index_bytes_max);
     }
 }
 
@@ -305,10 +334,7 @@ fn judge_one(batch: &mut Judged, lookup: &mut Lookup, shared: &Shared, limits: &
     let is_new = slot & NEW != 0;
     let at = (slot & !NEW) as usize;
     let (newest, labels) = if is_new {
-        let new = &mut batch.new[at];
-        if new.slot.is_none() {
-            new.newest = shared.newest_in_segments(&new.labels, time, lookup.now);
-        }
+        let new = &batch.new[at];
         (new.newest, &new.labels)
     } else {
         let Some(series) = shared.head.get(slot) else { return refused(Reason::InvalidLabels) };

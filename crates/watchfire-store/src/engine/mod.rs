@@ -7,10 +7,13 @@ mod exemplars;
 mod flush;
 mod judge;
 mod logs;
+mod offline;
 mod open;
 mod read;
+mod replay;
 mod retention;
 mod snapshot;
+mod starts;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -31,11 +34,12 @@ use crate::metrics::head::Head;
 use crate::metrics::segment::{Blocks, Segment};
 use crate::metrics::tombstones::Tombstone;
 use crate::options::Options;
-use crate::stats::Replay;
+use crate::stats::{Offline, Replay};
 
 use duties::Schedule;
 pub use logs::LogFilter;
 use logs::SharedLogs;
+use starts::Starts;
 pub(crate) use tail::{Hold, Holds};
 pub(crate) use write::Writer;
 
@@ -90,8 +94,12 @@ pub(crate) struct Engine {
     exemplars: Mutex<Exemplars>,
     /// What is deleted and still in files. Changed only by who holds `next_segment`.
     tombstones: Mutex<Vec<Arc<Tombstone>>>,
+    /// Whether this start is survived.
+    starts: Mutex<Starts>,
     counters: Counters,
     replay: Replay,
+    /// Log files that this start did not read.
+    offline: Option<Offline>,
 }
 
 /// Our own metrics.
@@ -121,6 +129,9 @@ impl Engine {
     }
     fn modify(&self) -> RwLockWriteGuard<'_, Shared> {
         self.shared.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn starts(&self) -> MutexGuard<'_, Starts> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// Refuses writes from now on.
     fn fail(&self, reason: String) {

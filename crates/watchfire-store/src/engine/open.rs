@@ -5,31 +5,33 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
-use hashbrown::HashMap;
-
 use super::delete::load_tombstones;
 use super::duties::free_bytes_min;
 use super::exemplars::load_exemplars;
 use super::flush::{move_to_quarantine, sort};
 use super::logs::{LogWriter, RestoreLogs};
+use super::offline;
+use super::replay::{Bound, Restore};
+use super::starts::{Care, Starts};
 use super::tiers::WEEK_MS;
 use super::{Counters, Engine, Schedule, Shared, SharedLogs, Writer, logs_dir, metrics_dir, millis, quarantine_dir, tiers_dir, wal_dir};
 use crate::error::OpenError;
-use crate::exemplars::{Dropped, Exemplars, may_follow};
+use crate::exemplars::{Dropped, Exemplars};
 use crate::file::{Disk, read_all, write_whole};
 use crate::logs::recent::Recent;
-use crate::metrics::head::Head;
-use crate::metrics::record::{self, Record};
+use crate::metrics::compact::Place;
 use crate::metrics::segment::{self, Blocks, Segment, SegmentError};
 use crate::options::Options;
 use crate::stats::Replay;
-use crate::wal::{self, SIGNAL_LOGS, Visit, Wal};
+use crate::wal::{self, ReplayReport, Wal};
 
 /// The version of the directory's layout; the files have versions of their own.
 const LAYOUT: u16 = 1;
 /// The file that says which layout a directory has.
 const LAYOUT_FILE: &str = "format";
 const LAYOUT_PREFIX: &str = "watchfire data ";
+/// Where memory is short, reading back takes this part of what samples may occupy; a log of this part of that again fits for sure.
+const LITTLE_SHARE: usize = 4;
 
 impl Engine {
     /// Opens a directory whose log nobody reads.
@@ -51,10 +53,57 @@ impl Engine {
         }
         // Nothing is changed before all versions are known to be ours.
         wal::check_versions(&*disk, &logs)?;
-        let found = find_segments(&disk, &metrics)?;
-        let found_tiers = find_segments(&disk, &tiers)?;
-        let found_logs = super::logs::find(&disk, &log_segments)?;
+        offline::check_versions(&*disk, &options.dir)?;
+        let found = (find_segments(&disk, &metrics)?, find_segments(&disk, &tiers)?, super::logs::find(&disk, &log_segments)?);
         write_layout(&*disk, &options.dir)?;
+        let starts = Starts::begin(disk.clone(), &options.dir);
+        let counted = starts.clone();
+        let opening = Opening { disk, options, starts, holds_unknown };
+        let mut engine = opening.engine(found).inspect_err(|_| counted.refused())?;
+        engine.replay.duration_ms = engine.options.clock.monotonic().saturating_sub(began).as_millis() as u64;
+        Ok(engine)
+    }
+
+    /// Moves what was read back into segments where memory did not suffice, where log files came back, and where some are damaged and
+    /// to be put away. After a crash before that, the next start reads all of it again.
+    fn after_reading(&self, mut spilled: Vec<u64>, returned: Option<&[String]>, damaged: bool) -> Result<(), OpenError> {
+        if let Some(offline) = &self.offline {
+            tracing::error!("safe mode: {offline}");
+        }
+        if spilled.is_empty() && returned.is_none() && !damaged {
+            return Ok(());
+        }
+        let flushed = self.flush_spilled(&mut self.building(), &mut spilled);
+        // Whatever went wrong with the rest: nobody would see these. The log, which stays, says the same.
+        let metrics = metrics_dir(&self.options.dir);
+        self.show_spilled(&mut spilled).map_err(OpenError::io("name segments in", &metrics))?;
+        let settled = flushed.and_then(|()| match returned {
+            Some(damaged) => {
+                offline::forget_returned(&*self.disk, &self.options.dir, damaged)?;
+                damaged.iter().for_each(|_| self.count_quarantined());
+                Ok(())
+            }
+            None => Ok(()),
+        });
+        if let Err(error) = settled {
+            tracing::error!(%error, "cannot settle the log that was read back yet; the next start reads it again");
+        }
+        Ok(())
+    }
+}
+
+/// A directory that may be read.
+struct Opening {
+    disk: Arc<dyn Disk>,
+    options: Options,
+    starts: Starts,
+    holds_unknown: bool,
+}
+
+impl Opening {
+    fn engine(self, (found, found_tiers, found_logs): (Found, Found, super::logs::Found)) -> Result<Engine, OpenError> {
+        let Opening { disk, options, mut starts, holds_unknown } = self;
+        let (metrics, tiers, log_segments) = (metrics_dir(&options.dir), tiers_dir(&options.dir), logs_dir(&options.dir));
         let counters = Counters::register(&options.meter);
         let (segments, next_segment) = tidy(&*disk, &options.dir, &metrics, found, &counters)?;
         let (tiers, next_tier) = tidy(&*disk, &options.dir, &tiers, found_tiers, &counters)?;
@@ -63,45 +112,31 @@ impl Engine {
         let log_before = segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0);
         let (tombstones, lost_tombstones) = load_tombstones(&*disk, &options.dir, segments.iter().chain(&tiers))?;
         // A tombstone must never meet a later segment of the same number.
-        let next_segment =
+        let mut next_segment =
             tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment.max(next_tier).max(next_logs), u64::max);
         let mut ring = Exemplars::new(options.exemplars_max, options.exemplars_bytes_max);
         let lost_exemplars = load_exemplars(&*disk, &options.dir, &mut ring)?;
         counters.quarantined.add(u64::from(lost_tombstones) + u64::from(lost_exemplars));
         let mut shared = Shared { segments, tiers, logs: SharedLogs { segments: log_segments, ..SharedLogs::default() }, ..Shared::default() };
         let mut recent = Recent::new(options.logs.recent_max);
-        let restore_logs = RestoreLogs::new(&mut shared.logs.head, &mut recent, &options.logs, logs_before);
-        let mut restore = Restore { head: &mut shared.head, exemplars: &mut ring, slots: HashMap::new(), epoch: 0, samples: 0, orphans: 0, logs: restore_logs };
-        let report = wal::replay(&*disk, &logs, log_before, logs_before.0, &mut |visit| restore.visit(visit))?;
-        let mut replay = Replay {
-            frames: report.frames,
-            samples: restore.samples,
-            log_entries: restore.logs.entries,
-            orphans: restore.orphans + restore.logs.orphans,
-            torn_bytes: report.torn_bytes,
-            quarantined: counters.quarantined.get() + report.damaged.len() as u64,
-            clean: report.clean,
-            duration_ms: 0,
-        };
-        let now = options.clock.now().millis();
-        // A new epoch: the log defines its series again, so that files of the epochs before can go at any time.
-        let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
-        let sequence = report.next_sequence;
-        let mut log = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
-        log.add_closed_bytes(report.bytes);
-        // The canary forgets the log before its content is elsewhere, to prove that a second death is noticed.
-        #[cfg(feature = "canary-forgetful-recovery")]
-        log.drop_before(sequence).map_err(OpenError::io("remove", &logs))?;
+        let into = Into { shared: &mut shared, ring: &mut ring, recent: &mut recent, next_segment: &mut next_segment };
+        let LogRead { mut replay, report, wal, spilled, returned } = read_log(&disk, &options, starts.care(), (log_before, logs_before), into)?;
+        replay.quarantined += counters.quarantined.get();
+        replay.deaths = starts.deaths();
         let room = disk.room(&options.dir).map_err(OpenError::io("ask for the room on", &options.dir))?;
         let quarantine = quarantine_dir(&options.dir);
         let in_quarantine = disk.list(&quarantine).map_err(OpenError::io("list", &quarantine))?.len() as u64;
-        replay.duration_ms = (options.clock.monotonic().saturating_sub(began)).as_millis() as u64;
-        let log_writer = LogWriter::new(&options.logs, recent).map_err(OpenError::io("prepare writing to", &logs))?;
+        let offline = offline::found(&*disk, &options.dir)?;
+        let log_writer = LogWriter::new(&options.logs, recent).map_err(OpenError::io("prepare writing to", &wal_dir(&options.dir)))?;
+        let now = options.clock.now().millis();
+        let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
         let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), &shared);
+        let (sequence, _) = wal.position();
+        starts.ready(options.clock.monotonic());
         let engine = Engine {
             disk,
-            synced: Mutex::new(log.position()),
-            writer: Mutex::new(Writer::new(log, sequence, log_writer)),
+            synced: Mutex::new(wal.position()),
+            writer: Mutex::new(Writer::new(wal, sequence, log_writer)),
             sealing: Mutex::default(),
             shared: RwLock::new(shared),
             blocks: Arc::new(Blocks::new(options.block_cache_bytes)),
@@ -120,19 +155,85 @@ impl Engine {
             snapshots: Mutex::default(),
             exemplars: Mutex::new(ring),
             tombstones: Mutex::new(tombstones),
+            starts: Mutex::new(starts),
             counters,
             replay,
+            offline,
             options,
         };
-        // What could be read of damaged log files goes into a segment; then the files themselves can be moved. After a crash
-        // before that, the next start reads them again.
-        if !report.damaged.is_empty()
-            && let Err(error) = engine.flush()
-        {
-            tracing::error!(%error, "cannot put a damaged log file into quarantine yet; it stays in use");
-        }
+        engine.after_reading(spilled, returned.as_deref(), !report.damaged.is_empty())?;
         Ok(engine)
     }
+}
+
+/// Where what is read goes.
+struct Into<'a> {
+    shared: &'a mut Shared,
+    ring: &'a mut Exemplars,
+    recent: &'a mut Recent,
+    next_segment: &'a mut u64,
+}
+
+/// What came of the log.
+struct LogRead {
+    replay: Replay,
+    report: ReplayReport,
+    /// The log that goes on.
+    wal: Wal,
+    /// Segments without names, of what did not fit into memory.
+    spilled: Vec<u64>,
+    /// If log files that had been set aside are among what was read: those of them that are damaged.
+    returned: Option<Vec<String>>,
+}
+
+/// Reads the log back, with as much care as the deaths before ask for, and begins a new epoch of it. `before` are the first file whose
+/// samples and the first place whose log entries are not in segments.
+fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, (u64, u64)), into: Into<'_>) -> Result<LogRead, OpenError> {
+    let (log_before, logs_before) = before;
+    let (dir, logs, metrics) = (&options.dir, wal_dir(&options.dir), metrics_dir(&options.dir));
+    let Into { shared, ring, recent, next_segment } = into;
+    let little = options.memory_max / LITTLE_SHARE;
+    if care != Care::Usual {
+        tracing::error!("the last starts died early: safe mode, the write-ahead log is read back in little memory");
+    }
+    offline::set_aside(&**disk, dir, before, care, (little / LITTLE_SHARE) as u64)?;
+    let free_sequence = offline::next_sequence(&**disk, dir)?;
+    let mut spilled = Vec::new();
+    let mut returned = None;
+    if matches!(care, Care::Usual | Care::LittleMemory) && offline::has_returned(&**disk, dir)? {
+        let restore_logs = RestoreLogs::new(&mut shared.logs.head, recent, &options.logs, (0, 0));
+        let place = Place::new(&**disk, &metrics, next_segment);
+        if let Some(back) = offline::take_back(&**disk, dir, &mut shared.head, ring, restore_logs, place, little)? {
+            spilled.extend(back.segments);
+            returned = Some(back.damaged);
+        }
+    }
+    let bound = if care == Care::Usual { Bound::Samples(options.memory_max) } else { Bound::Everything(little) };
+    let restore_logs = RestoreLogs::new(&mut shared.logs.head, recent, &options.logs, logs_before);
+    let mut restore = Restore::new(&mut shared.head, ring, restore_logs, Place::new(&**disk, &metrics, next_segment), bound);
+    let report = restore.read(&**disk, &logs, log_before, logs_before.0)?;
+    let mut replay = Replay {
+        frames: report.frames,
+        samples: restore.samples,
+        log_entries: restore.logs.entries,
+        orphans: restore.orphans + restore.logs.orphans,
+        torn_bytes: report.torn_bytes,
+        quarantined: report.damaged.len() as u64,
+        clean: report.clean,
+        ..Replay::default()
+    };
+    spilled.extend(restore.finish());
+    replay.spilled = spilled.len() as u64;
+    let now = options.clock.now().millis();
+    // A new epoch: the log defines its series again, so that files of the epochs before can go at any time.
+    let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
+    let sequence = report.next_sequence.max(free_sequence);
+    let mut wal = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
+    wal.add_closed_bytes(report.bytes);
+    // The canary forgets the log before its content is elsewhere, to prove that a second death is noticed.
+    #[cfg(feature = "canary-forgetful-recovery")]
+    wal.drop_before(sequence).map_err(OpenError::io("remove", &logs))?;
+    Ok(LogRead { replay, report, wal, spilled, returned })
 }
 
 /// Refuses windows that would cross the borders of weeks.
@@ -238,82 +339,6 @@ fn tidy(disk: &dyn Disk, root: &Path, dir: &Path, found: Found, counters: &Count
     }
     sort(&mut segments);
     Ok((segments, next))
-}
-
-/// Puts frames of the log back into the head.
-struct Restore<'a> {
-    head: &'a mut Head,
-    exemplars: &'a mut Exemplars,
-    /// From series numbers of the log's current epoch to slots of the head.
-    slots: HashMap<u32, u32>,
-    epoch: u64,
-    samples: u64,
-    orphans: u64,
-    logs: RestoreLogs<'a>,
-}
-
-impl Restore<'_> {
-    fn visit(&mut self, visit: Visit<'_>) -> bool {
-        match visit {
-            Visit::Epoch(epoch) => {
-                if epoch != self.epoch {
-                    self.slots.clear();
-                    self.logs.begin_epoch();
-                    self.epoch = epoch;
-                }
-                true
-            }
-            Visit::Frame(at, SIGNAL_LOGS, payload) => self.logs.frame(at, payload),
-            Visit::Frame(_, signal, payload) => match record::decode(signal, payload) {
-                Some(record) => {
-                    self.apply(record);
-                    true
-                }
-                None => false,
-            },
-        }
-    }
-
-    fn apply(&mut self, record: Record) {
-        for (number, labels) in record.definitions {
-            // Not defined in the epoch that is about to begin.
-            let slot = self.head.find(&labels).unwrap_or_else(|| self.head.add(labels, None, 0));
-            self.slots.insert(number, slot);
-        }
-        for metadata in &record.metadata {
-            self.head.note_metadata(metadata);
-        }
-        for entry in record.entries {
-            if let Some(slot) = self.place(entry.slot, entry.time) {
-                self.head.push(slot, entry.time, entry.bits);
-                self.samples += 1;
-            }
-        }
-        for entry in record.histograms {
-            if let Some(slot) = self.place(entry.slot, entry.time) {
-                self.head.push_histogram(slot, entry.time, &entry.value);
-                self.samples += 1;
-            }
-        }
-        for (number, exemplar) in record.exemplars {
-            let series = self.slots.get(&number).and_then(|slot| self.head.get(*slot));
-            if let Some(series) = series
-                && may_follow(self.exemplars.newest(&series.labels), &exemplar).is_ok()
-            {
-                self.exemplars.push(&series.labels, exemplar);
-            }
-        }
-    }
-
-    /// The slot of a sample, if it is to be stored: a duplicated page or a log that was read before must not store anything twice.
-    fn place(&mut self, number: u32, time: i64) -> Option<u32> {
-        let Some(slot) = self.slots.get(&number) else {
-            self.orphans += 1;
-            return None;
-        };
-        let series = self.head.get(*slot)?;
-        (series.newest.is_none_or(|newest| time > newest) || series.find(time).is_none()).then_some(*slot)
-    }
 }
 
 impl Counters {

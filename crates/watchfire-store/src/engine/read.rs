@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use hashbrown::{HashMap, HashSet};
 use watchfire_model::batch::Metadata;
 use watchfire_model::labels::Labels;
+use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, ReadError, Selection, Visitor};
 
 use super::{Engine, Shared};
@@ -29,6 +30,13 @@ pub(super) fn storage(error: impl std::fmt::Display) -> ReadError {
 /// Copies of chosen series from the head.
 pub(super) type InHead = Vec<(Labels, Snapshot)>;
 
+/// Segments that have series of a selection, with the numbers of these.
+#[derive(Default)]
+pub(super) struct InSegments {
+    pub(super) opened: Vec<Opened>,
+    numbers: Vec<Vec<u32>>,
+}
+
 /// A chosen series: its numbers in the segments that have it, and its copy from the head.
 #[derive(Default)]
 pub(super) struct Chosen {
@@ -38,16 +46,6 @@ pub(super) struct Chosen {
 }
 
 impl Shared {
-    /// The time of the newest sample of a series in segments that reach to `from` or beyond: older ones do not matter to a sample of that time.
-    pub(super) fn newest_in_segments(&self, labels: &Labels, from: i64, now: u64) -> Option<i64> {
-        let reaching = self.segments.iter().filter(|s| s.footer.max >= from);
-        let newest = |segment: &Arc<Segment>| {
-            let loaded = segment.load(now).ok()??;
-            loaded.runs.runs(loaded.labels.find(labels)?).map(|run| run.max).max()
-        };
-        reaching.filter_map(newest).max()
-    }
-
     /// The sample of a series at a time, from the segments.
     pub(super) fn find_in_segments(&self, labels: &Labels, time: i64, now: u64, cache: &mut Option<BlockCache>) -> Option<Kept> {
         for segment in self.segments.iter().filter(|s| s.overlaps(time, time)) {
@@ -81,44 +79,69 @@ impl Engine {
         self.options.clock.monotonic().as_millis() as u64
     }
 
-    /// Loads the indexes of segments. Damaged ones are left out; they say so themselves.
-    pub(super) fn open_indexes(&self, segments: Vec<Arc<Segment>>, budget: &Budget) -> Result<Vec<Opened>, ReadError> {
-        let mut opened = Vec::with_capacity(segments.len());
+    /// Loads one index after the other and shows it. Damaged ones are left out; they say so themselves. What nobody keeps goes
+    /// again when all do not fit into their share of memory, so that a query needs no more than what it reads.
+    fn each_index(&self, segments: Vec<Arc<Segment>>, budget: &Budget, look: &mut dyn FnMut(Opened)) -> Result<(), ReadError> {
+        let mut fresh = 0;
         for segment in segments {
             budget.check()?;
-            opened.extend(segment.index(self.moment()).map_err(storage)?);
+            let was_there = segment.index_memory() > 0;
+            if let Some(opened) = segment.index(self.moment()).map_err(storage)? {
+                look(opened);
+            }
+            if !was_there {
+                fresh += segment.index_memory();
+            }
+            if fresh > self.options.index_cache_bytes {
+                self.trim_indexes();
+                fresh = 0;
+            }
         }
-        Ok(opened)
+        Ok(())
+    }
+
+    /// The indexes of those segments that have series of a selection, and which these are.
+    pub(super) fn open_chosen(&self, segments: Vec<Arc<Segment>>, matchers: &[Matcher], budget: &Budget) -> Result<InSegments, ReadError> {
+        let mut chosen = InSegments::default();
+        self.each_index(segments, budget, &mut |opened| {
+            let numbers = opened.select(matchers);
+            if !numbers.is_empty() {
+                chosen.opened.push(opened);
+                chosen.numbers.push(numbers);
+            }
+        })?;
+        Ok(chosen)
     }
 
     /// What a selection reads: segments in order of precedence, and copies of what the head has.
-    fn look_at(&self, selection: &Selection, budget: &Budget) -> Result<(Vec<Opened>, InHead), ReadError> {
+    fn look_at(&self, selection: &Selection, budget: &Budget) -> Result<(InSegments, InHead), ReadError> {
         let (start, end) = (selection.start.millis(), selection.end.millis());
         let (segments, head) = {
             let shared = self.read();
             let segments: Vec<_> = shared.segments.iter().filter(|s| s.overlaps(start, end)).cloned().collect();
             (segments, shared.in_head(selection))
         };
-        Ok((self.open_indexes(segments, budget)?, head))
+        Ok((self.open_chosen(segments, &selection.matchers, budget)?, head))
     }
 
     /// See `watchfire_model::read::Source`.
     pub(crate) fn select(&self, selection: &Selection, budget: &Budget, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
         budget.check()?;
         self.blocks.used(self.moment());
-        let (opened, head) = self.look_at(selection, budget)?;
+        let (chosen, head) = self.look_at(selection, budget)?;
         let held: u64 = head.iter().map(|(_, s)| s.memory()).sum();
         budget.charge_memory(held)?;
-        let result = self.stream(selection, budget, &opened, head, visit);
+        let result = self.stream(selection, budget, &chosen, head, visit);
         budget.release_memory(held);
-        drop(opened);
+        drop(chosen);
         self.trim_indexes();
         result
     }
 
-    fn stream(&self, selection: &Selection, budget: &Budget, opened: &[Opened], head: InHead, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
+    fn stream(&self, selection: &Selection, budget: &Budget, segments: &InSegments, head: InHead, visit: &mut Visitor<'_>) -> Result<(), ReadError> {
         let range = (selection.start.millis(), selection.end.millis());
-        let chosen = choose(opened, selection, head);
+        let opened = &segments.opened[..];
+        let chosen = choose(segments, head);
         let mut cache = (!opened.is_empty()).then(|| BlockCache::new(self.blocks.clone()));
         for (i, series) in chosen.into_iter().enumerate() {
             if i % SERIES_PER_CHECK == 0 {
@@ -164,12 +187,12 @@ impl Engine {
             }
             (segments, head)
         };
-        let opened = self.open_indexes(segments, budget)?;
+        let InSegments { opened, numbers } = self.open_chosen(segments, &selection.matchers, budget)?;
         let in_head = found.clone();
         let mut seen: HashSet<&str> = in_head.iter().map(Labels::packed).collect();
-        for opened in &opened {
+        for (opened, numbers) in opened.iter().zip(numbers) {
             budget.check()?;
-            for number in opened.select(&selection.matchers) {
+            for number in numbers {
                 let packed = opened.loaded.labels.packed(number);
                 if opened.overlaps(number, start, end) && seen.insert(packed) {
                     found.extend(Labels::unpack(packed));
@@ -196,7 +219,7 @@ impl Engine {
                 }
                 shared.overlapping(selection)
             };
-            for opened in self.open_indexes(segments, budget)? {
+            self.each_index(segments, budget, &mut |opened| {
                 let labels = &opened.loaded.labels;
                 if opened.has_gone() {
                     let left = opened.select(&[]);
@@ -204,7 +227,7 @@ impl Engine {
                 } else {
                     labels.names().for_each(&mut add);
                 }
-            }
+            })?;
         } else {
             for labels in self.series(selection, budget)? {
                 labels.iter().for_each(|(name, _)| add(name));
@@ -227,11 +250,11 @@ impl Engine {
             }
             shared.overlapping(selection)
         };
-        for opened in self.open_indexes(segments, budget)? {
+        self.each_index(segments, budget, &mut |opened| {
             let index = &opened.loaded.labels;
             let chosen = (filtered || opened.has_gone()).then(|| opened.select(&selection.matchers));
             postings::values(index, name, chosen.as_deref(), &mut values);
-        }
+        })?;
         self.trim_indexes();
         let mut values: Vec<String> = values.into_iter().collect();
         values.sort_unstable();
@@ -243,29 +266,31 @@ impl Engine {
         self.read().head.metadata().cloned().collect()
     }
 
-    /// Lets the indexes go that were not used for longest, until the rest fits into its share of memory.
+    /// Lets indexes go that do not fit into their share of memory.
     pub(super) fn trim_indexes(&self) {
-        let segments: Vec<_> = {
-            let shared = self.read();
-            shared.segments.iter().chain(&shared.tiers).cloned().collect()
-        };
-        let mut held: Vec<_> = segments.iter().map(|s| (s.used.load(Ordering::Relaxed), s.index_memory(), s)).filter(|(_, bytes, _)| *bytes > 0).collect();
+        self.read().trim_indexes(self.options.index_cache_bytes);
+    }
+}
+
+impl Shared {
+    /// Lets the indexes go that were not used for longest, until the rest fits into so many bytes.
+    pub(super) fn trim_indexes(&self, bytes_max: usize) {
+        let segments = self.segments.iter().chain(&self.tiers);
+        let mut held: Vec<_> = segments.map(|s| (s.used.load(Ordering::Relaxed), s.index_memory(), s)).filter(|(_, bytes, _)| *bytes > 0).collect();
         let mut total: usize = held.iter().map(|(_, bytes, _)| bytes).sum();
-        if total <= self.options.index_cache_bytes {
+        if total <= bytes_max {
             return;
         }
         held.sort_unstable_by_key(|(used, ..)| *used);
         for (_, bytes, segment) in held {
-            if total <= self.options.index_cache_bytes {
+            if total <= bytes_max {
                 break;
             }
             segment.unload();
             total -= bytes;
         }
     }
-}
 
-impl Shared {
     /// Copies of what memory has of a selection.
     pub(super) fn in_head(&self, selection: &Selection) -> InHead {
         let (start, end) = (selection.start.millis(), selection.end.millis());
@@ -283,13 +308,13 @@ impl Shared {
 
 /// Joins what is chosen in segments and head by label set. Series come in the order of the first segment that has them, so that
 /// neighbours are read from the same blocks.
-pub(super) fn choose(opened: &[Opened], selection: &Selection, head: InHead) -> Vec<Chosen> {
+pub(super) fn choose(segments: &InSegments, head: InHead) -> Vec<Chosen> {
     let mut chosen: Vec<Chosen> = Vec::new();
     let mut by_labels: HashMap<&str, u32> = HashMap::new();
-    for (at, index) in opened.iter().enumerate() {
-        for number in index.select(&selection.matchers) {
+    for (at, (index, numbers)) in segments.opened.iter().zip(&segments.numbers).enumerate() {
+        for number in numbers.iter().copied() {
             // With one segment and nothing in the head there is nothing to join.
-            let place = if opened.len() == 1 && head.is_empty() {
+            let place = if segments.opened.len() == 1 && head.is_empty() {
                 chosen.len() as u32
             } else {
                 *by_labels.entry(index.loaded.labels.packed(number)).or_insert(chosen.len() as u32)

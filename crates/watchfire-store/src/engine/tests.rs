@@ -30,7 +30,9 @@ mod exemplars;
 mod histograms;
 mod logs;
 mod real_life;
+mod safe_mode;
 mod tiers;
+mod withdrawn;
 
 const NOW: i64 = 1_767_089_700_000;
 const HOUR: i64 = 3_600_000;

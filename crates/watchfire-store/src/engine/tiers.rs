@@ -123,13 +123,13 @@ impl Engine {
         }
         let (labels, members) = compact::union(&opened);
         let tier = Tier { resolution_ms: due.resolution_ms, sources: due.sources.iter().map(|s| s.id).collect() };
-        let mut place = Place { disk: &*self.disk, dir: &dir, next };
+        let mut place = Place::new(&*self.disk, &dir, next);
         let replaces = due.before.iter().map(|s| s.id).collect();
         let mut cache = BlockCache::alone();
         let mut read =
             |series: usize| read_windows(&opened, &members[series], None, &[span], (due.resolution_ms, span), &mut cache).map(|(windows, _)| windows);
         let id = compact::write_tier(&mut place, &labels, tier, span, replaces, &mut read)?;
-        let fresh = self.open_segment(&dir, id)?;
+        let fresh = self.open_or_withdraw(&dir, id)?;
         {
             let mut shared = self.modify();
             shared.tiers.retain(|t| Some(t.id) != due.before.as_ref().map(|b| b.id));
@@ -217,9 +217,10 @@ impl Engine {
             let segments: Vec<_> = shared.segments.iter().filter(needed).cloned().chain(tiers).collect();
             (segments, gaps, shared.in_head(&whole))
         };
-        let opened = self.open_indexes(segments, budget)?;
+        let chosen = self.open_chosen(segments, &whole.matchers, budget)?;
+        let opened = &chosen.opened[..];
         let mut cache = BlockCache::new(self.blocks.clone());
-        for (at, Chosen { members, head }) in choose(&opened, &whole, head).into_iter().enumerate() {
+        for (at, Chosen { members, head }) in choose(&chosen, head).into_iter().enumerate() {
             if at % 64 == 0 {
                 budget.check()?;
             }
@@ -229,7 +230,7 @@ impl Engine {
                 (None, None) => None,
             };
             let snapshot = head.as_ref().map(|(_, snapshot)| snapshot);
-            let (windows, histograms) = read_windows(&opened, &members, snapshot, &gaps, (resolution_ms, range), &mut cache).map_err(storage)?;
+            let (windows, histograms) = read_windows(opened, &members, snapshot, &gaps, (resolution_ms, range), &mut cache).map_err(storage)?;
             let Some(labels) = labels.filter(|_| !windows.is_empty() || histograms) else { continue };
             let found = WindowSeries { labels, resolution_ms, windows, histograms };
             budget.charge_samples(found.cost())?;
@@ -237,7 +238,7 @@ impl Engine {
                 break;
             }
         }
-        drop(opened);
+        drop(chosen);
         self.trim_indexes();
         Ok(())
     }

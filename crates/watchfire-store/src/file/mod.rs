@@ -1,6 +1,7 @@
 //! The only place that touches the file system. `Disk` and `File` are thin, so that tests can put a simulated disk with
 //! faults in the place of the real one. Formats are none of this module's business.
 
+mod counted;
 mod real;
 #[cfg(test)]
 pub(crate) mod simulated;
@@ -10,6 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use counted::{CountedDisk, Counters};
 pub(crate) use real::RealDisk;
 
 /// A file in a directory listing.

@@ -58,13 +58,44 @@ pub(crate) struct Place<'a> {
     pub(crate) dir: &'a Path,
     /// The number of the next segment.
     pub(crate) next: &'a mut u64,
+    /// Whether segments get their names at once. Without a name nobody sees a segment, and the next start removes it.
+    pub(crate) named: bool,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// A place where segments get their names as soon as they are complete.
+    pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, next: &'a mut u64) -> Place<'a> {
+        Place { disk, dir, next, named: true }
+    }
+
     fn take_id(&mut self) -> u64 {
         let id = *self.next;
         *self.next += 1;
         id
+    }
+
+    /// Gives complete segments their names, ascending. The last one gets its own when the others have theirs for good, because it
+    /// may say that the log is not needed.
+    pub(crate) fn give_names(&self, ids: &[u64]) -> io::Result<()> {
+        let Some((last, others)) = ids.split_last() else { return Ok(()) };
+        for ids in [others, std::slice::from_ref(last)].into_iter().filter(|ids| !ids.is_empty()) {
+            for id in ids {
+                self.disk.rename(&segment::temporary_path_of(self.dir, *id), &segment::path_of(self.dir, *id))?;
+            }
+            self.disk.sync_dir(self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// Removes those of some segments that have no name yet.
+    pub(crate) fn remove_unnamed(&self, ids: impl Iterator<Item = u64>) -> io::Result<()> {
+        for id in ids {
+            let path = segment::temporary_path_of(self.dir, id);
+            if self.disk.exists(&path)? {
+                self.disk.remove(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the segments of a flush that did not succeed, given in ascending order: nobody knows them, so a deletion would miss
@@ -163,7 +194,8 @@ fn write(place: &Place<'_>, id: u64, labels: &[Labels], windows: &[(i64, i64)], 
             writer.abandon();
             Ok(false)
         }
-        Ok(()) => writer.finish(origin).map(|_| true),
+        Ok(()) if place.named => writer.finish(origin).map(|_| true),
+        Ok(()) => writer.finish_unnamed(origin).map(|()| true),
         Err(error) => {
             writer.abandon();
             Err(error)

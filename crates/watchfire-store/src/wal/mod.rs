@@ -9,9 +9,9 @@ mod tail;
 use std::path::{Path, PathBuf};
 
 pub(crate) use log::{AppendError, Wal};
-pub(crate) use replay::{Visit, check_versions, replay};
+pub(crate) use replay::{ReplayReport, Visit, check_versions, replay};
 pub use tail::Position;
-pub(crate) use tail::{Found, LogReader, Progress, epochs};
+pub(crate) use tail::{Found, LogReader, Progress, epochs, oldest_epoch_began};
 
 /// The newest major version of the log's format that we read and the one that we write.
 pub(crate) const MAJOR: u16 = 3;

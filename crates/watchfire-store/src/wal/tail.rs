@@ -280,6 +280,17 @@ impl Open {
     }
 }
 
+/// When the oldest of the epochs in a directory began, in milliseconds since 1970.
+pub(crate) fn oldest_epoch_began(disk: &dyn Disk, dir: &Path) -> io::Result<Option<i64>> {
+    let mut oldest = None;
+    for entry in disk.list(dir)? {
+        let Some(sequence) = sequence_of(&entry.name) else { continue };
+        let began = header_of(&*disk.open(&path_of(dir, sequence))?, sequence)?.map(|header| header.epoch_began);
+        oldest = [oldest, began].into_iter().flatten().min();
+    }
+    Ok(oldest)
+}
+
 /// The files of the log with their epochs and sizes, ascending; files without a readable head are left out.
 pub(crate) fn epochs(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, u64, u64)>> {
     let mut found = Vec::new();

@@ -3,12 +3,14 @@
 //!
 //! The same program is the writer (`crash writer <dir> <first batch> <mode>`). `WATCHFIRE_CRASH_KILLS` sets the number of kills (50),
 //! `WATCHFIRE_CRASH_CUTS` that of power cuts (12), `WATCHFIRE_CRASH_CALL_STRIDE` which system calls are hit (every 16th),
+//! `WATCHFIRE_CRASH_BUDGET_MINUTES` how much load is written to measure what reaches the device (10),
 //! `WATCHFIRE_CRASH_SEED` the seed, which is told with a failure. A word on the command line
 //! chooses scenarios whose name has it. Power cuts and broken disks need root, in a mount namespace of their own; without it they
 //! are skipped, and say so.
 //!
 //! Builds with a feature `canary-…` are wrong on purpose. In them each scenario that has to notice must find a fault, or it fails.
 
+mod budget;
 mod calls;
 mod disks;
 mod kills;
@@ -42,7 +44,7 @@ pub(crate) struct Scenario {
     caught: bool,
 }
 
-pub(crate) const SCENARIOS: [Scenario; 6] = [
+pub(crate) const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "r01_kills_lose_nothing",
         run: kills::run,
@@ -84,6 +86,13 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         namespace: true,
         times: ("WATCHFIRE_CRASH_DISKS", 1),
         caught: cfg!(feature = "canary-ignores-errors"),
+    },
+    Scenario {
+        name: "r11_the_write_budget_of_a_small_machine",
+        run: budget::run,
+        namespace: true,
+        times: ("WATCHFIRE_CRASH_BUDGET_MINUTES", 10),
+        caught: false,
     },
 ];
 

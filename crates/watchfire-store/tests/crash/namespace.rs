@@ -96,8 +96,12 @@ pub(crate) struct Ext4 {
 
 impl Ext4 {
     pub(crate) fn make() -> Result<Ext4, Unavailable> {
+        Ext4::of_size(64 << 20)
+    }
+    /// The image has holes where nothing was written.
+    pub(crate) fn of_size(bytes: u64) -> Result<Ext4, Unavailable> {
         let disk = Ext4 { place: tempfile::tempdir().expect("a directory") };
-        let image = fs::File::create(disk.image()).and_then(|file| file.set_len(64 << 20));
+        let image = fs::File::create(disk.image()).and_then(|file| file.set_len(bytes));
         image.map_err(|e| Unavailable(e.to_string()))?;
         fs::create_dir(disk.dir()).map_err(|e| Unavailable(e.to_string()))?;
         command("mkfs.ext4", &["-q", "-F", text(&disk.image())])?;
@@ -129,6 +133,11 @@ impl Ext4 {
     }
     /// Makes the file system meet an error of its own, after which it is read-only, as a worn SD card does.
     pub(crate) fn turn_read_only(&self) -> Result<(), Unavailable> {
+        let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", self.device()?);
+        fs::write(&trigger, "1").map_err(|e| Unavailable(format!("{trigger}: {e}")))
+    }
+    /// The name of the block device below.
+    pub(crate) fn device(&self) -> Result<String, Unavailable> {
         let mounts = fs::read_to_string("/proc/mounts").map_err(|e| Unavailable(e.to_string()))?;
         let dir = self.dir();
         let device = mounts.lines().find_map(|line| {
@@ -136,9 +145,11 @@ impl Ext4 {
             let device = fields.next()?.strip_prefix("/dev/")?;
             (fields.next()? == text(&dir)).then(|| device.to_owned())
         });
-        let device = device.ok_or_else(|| Unavailable("the mount has no device".into()))?;
-        let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");
-        fs::write(&trigger, "1").map_err(|e| Unavailable(format!("{trigger}: {e}")))
+        device.ok_or_else(|| Unavailable("the mount has no device".into()))
+    }
+    /// Puts everything on the device.
+    pub(crate) fn sync(&self) -> Result<(), Unavailable> {
+        command("sync", &["-f", text(&self.dir())])
     }
 }
 

@@ -4,11 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use watchfire_api::app::{DoctorReport, StorageStats};
+use watchfire_api::app::{DoctorReport, StorageStats, Writes};
 use watchfire_doctor::{Code, Diagnosis, Seen};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, MemoryPool, Selection, Source};
 use watchfire_model::time::SharedClock;
+use watchfire_store::Written;
 
 use crate::check::site::Gathered;
 use crate::settings::{self, Environment, Flags};
@@ -23,6 +24,12 @@ const READ_MEMORY_MAX: u64 = 32 << 20;
 const READ_SAMPLES_MAX: u64 = 100_000;
 /// A store younger than this says nothing of what never comes.
 const YOUNG: Duration = Duration::from_secs(3_600);
+/// After this time it is told how much is written.
+const TELLING: Duration = Duration::from_secs(60);
+/// More than this a day is much for a small flash card, though a large one bears it.
+const GIGABYTES_PER_DAY_MAX: f64 = 1.5;
+/// More syncs a second than this wear a flash card whatever they write.
+const SYNCS_PER_SECOND_MAX: f64 = 1.0;
 /// With less than this share free, a disk is nearly full.
 const FREE_SHARE_MIN: f64 = 0.1;
 /// How often a cell of a plain flash card can be written.
@@ -37,7 +44,7 @@ pub(crate) struct Doctor {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) memory: MemoryPool,
     pub(crate) storage: Arc<dyn Fn() -> StorageStats + Send + Sync>,
-    pub(crate) written_bytes: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(crate) written: Arc<dyn Fn() -> Written + Send + Sync>,
     /// The address where everybody has every level, if there is one.
     pub(crate) open_at: Option<String>,
     pub(crate) clock: SharedClock,
@@ -70,8 +77,9 @@ impl Doctor {
             files = gathered.files();
             findings = gathered.check(Some(Arc::new(self.seen())));
         }
-        self.machine(&mut findings);
-        DoctorReport { checked_at: self.clock.now(), files, findings }
+        let writes = self.writes();
+        self.machine(&mut findings, writes);
+        DoctorReport { checked_at: self.clock.now(), files, findings, writes }
     }
 
     fn budget(&self) -> Budget {
@@ -92,7 +100,7 @@ impl Doctor {
     }
 
     /// What is wrong with the machine.
-    fn machine(&self, findings: &mut Vec<Diagnosis>) {
+    fn machine(&self, findings: &mut Vec<Diagnosis>, writes: Option<Writes>) {
         let mut say = |code, subject: &str, message: String, suggestion: &str| {
             let (subject, suggestion) = (subject.to_owned(), Some(suggestion.to_owned()));
             findings.push(Diagnosis { code, file: "server".into(), line: 0, column: 0, subject, message, suggestion });
@@ -111,13 +119,38 @@ impl Doctor {
             let message = format!("authentication is off and {address} can be reached from elsewhere: whoever finds it may do everything");
             say(Code::OpenToAll, "access", message, "enable auth, or listen on 127.0.0.1");
         }
-        let (written, up) = ((self.written_bytes)() as f64, self.clock.monotonic().saturating_sub(self.started).as_secs_f64());
-        let per_year = written / up * 365.0 * 86_400.0;
-        let years = storage.disk_total_bytes as f64 * FLASH_CYCLES / per_year;
-        if up > YOUNG.as_secs_f64() && storage.disk_total_bytes > 0 && years < FLASH_YEARS_MIN {
-            let message = format!("{:.1} GB a day are written, which wears out a flash card of this size in {years:.1} years", per_year / 365.0 / 1e9);
-            say(Code::WritesWearFlash, "disk", message, "scrape less often, drop series that nobody asks for, or use a better disk");
+        if let Some(offline) = &storage.offline {
+            say(Code::DataOffline, "storage", offline.clone(), "give the server more memory and bring them back");
         }
+        // The first hour, with its start, says nothing of the days to come.
+        let Some(writes) = writes.filter(|w| w.seconds > YOUNG.as_secs_f64()) else { return };
+        let gigabytes = writes.bytes_per_day / 1e9;
+        let years = storage.disk_total_bytes as f64 * FLASH_CYCLES / (writes.bytes_per_day * 365.0);
+        let less = "scrape less often, drop series that nobody asks for, or use a better disk";
+        if storage.disk_total_bytes > 0 && years < FLASH_YEARS_MIN {
+            let message = format!("{gigabytes:.1} GB a day are written, which wears out a flash card of this size in {years:.1} years");
+            say(Code::WritesWearFlash, "disk", message, less);
+        } else if gigabytes > GIGABYTES_PER_DAY_MAX {
+            let message = format!("{gigabytes:.1} GB a day are written; small flash cards bear {GIGABYTES_PER_DAY_MAX} GB for long");
+            say(Code::WritesMuch, "disk", message, less);
+        }
+        if writes.syncs_per_second > SYNCS_PER_SECOND_MAX {
+            let message = format!("the disk is synced {:.1} times a second, and flash cards write a whole block for each", writes.syncs_per_second);
+            say(Code::SyncsOften, "disk", message, "a longer storage.sync_interval, or fewer commits of queues and services");
+        }
+    }
+
+    /// What is written, and what that makes in the long run.
+    fn writes(&self) -> Option<Writes> {
+        let up = self.clock.monotonic().saturating_sub(self.started);
+        let written = (self.written)();
+        let seconds = up.as_secs_f64();
+        (up >= TELLING).then(|| Writes {
+            seconds,
+            bytes: written.bytes(),
+            bytes_per_day: written.bytes() as f64 / seconds * 86_400.0,
+            syncs_per_second: written.syncs as f64 / seconds,
+        })
     }
 
     /// The latest value of our own metric.

@@ -215,9 +215,9 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         source: remote.clone(),
         memory: query_memory.clone(),
         storage: rooms::storage_of(&store, &settings),
-        written_bytes: {
+        written: {
             let store = store.clone();
-            Arc::new(move || store.stats().wal_written_bytes)
+            Arc::new(move || store.stats().written)
         },
         open_at: open_to_all.then(|| settings.server.listen.to_string()),
         clock: clock.clone(),

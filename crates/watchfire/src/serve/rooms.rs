@@ -201,6 +201,7 @@ fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, si
             disk_free_bytes,
             size_max,
             failure: stats.refusing,
+            offline: stats.offline.map(|offline| offline.to_string()),
         }
     })
 }

@@ -20,6 +20,7 @@ mod python;
 mod queues;
 mod remote_read;
 mod rules;
+mod safe_mode;
 mod server;
 mod supervision;
 mod trial;

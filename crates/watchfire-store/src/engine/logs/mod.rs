@@ -15,8 +15,8 @@ use crate::logs::head::LogHead;
 use crate::logs::segment::LogSegment;
 
 pub use delete::LogFilter;
-pub(super) use open::{find, tidy};
-pub(super) use restore::RestoreLogs;
+pub(super) use open::{Found, find, tidy};
+pub(super) use restore::{Mark, RestoreLogs};
 pub(super) use write::LogWriter;
 
 /// What readers of logs look at.

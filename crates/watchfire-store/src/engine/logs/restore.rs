@@ -6,6 +6,9 @@ use crate::logs::piece::{self, Defined, Piece, entry_hash};
 use crate::logs::recent::Recent;
 use crate::options::LogOptions;
 
+/// From a file of the log on: the place before which segments have its entries.
+pub(in crate::engine) type Mark = (u64, (u64, u64));
+
 /// Puts frames of the log back into the head.
 pub(in crate::engine) struct RestoreLogs<'a> {
     head: &'a mut LogHead,
@@ -13,6 +16,8 @@ pub(in crate::engine) struct RestoreLogs<'a> {
     options: &'a LogOptions,
     /// Everything in frames before is in segments.
     before: (u64, u64),
+    /// The same for files from a number on, where it is not the same for all; ascending.
+    marks: Vec<Mark>,
     defined: Defined,
     pub(in crate::engine) entries: u64,
     pub(in crate::engine) orphans: u64,
@@ -20,7 +25,16 @@ pub(in crate::engine) struct RestoreLogs<'a> {
 
 impl<'a> RestoreLogs<'a> {
     pub(in crate::engine) fn new(head: &'a mut LogHead, recent: &'a mut Recent, options: &'a LogOptions, before: (u64, u64)) -> RestoreLogs<'a> {
-        RestoreLogs { head, recent, options, before, defined: Defined::new(), entries: 0, orphans: 0 }
+        RestoreLogs { head, recent, options, before, marks: Vec::new(), defined: Defined::new(), entries: 0, orphans: 0 }
+    }
+
+    /// Says from which file on everything before another place is in segments.
+    pub(in crate::engine) fn mark(&mut self, marks: Vec<Mark>) {
+        self.marks = marks;
+    }
+    fn is_in_segments(&self, at: (u64, u64)) -> bool {
+        let mark = self.marks.iter().rev().find(|(first, _)| *first <= at.0);
+        at < mark.map_or(self.before, |(_, before)| *before)
     }
 
     /// Stream numbers mean something else from now on.
@@ -37,7 +51,7 @@ impl<'a> RestoreLogs<'a> {
         });
         note(self.recent, &record.piece);
         self.orphans += record.orphans;
-        if at < self.before {
+        if self.is_in_segments(at) {
             return true;
         }
         self.entries += record.piece.len() as u64;

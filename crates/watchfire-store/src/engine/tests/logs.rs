@@ -13,9 +13,9 @@ mod upkeep;
 const MS: i64 = 1_000_000;
 
 /// An entry as tests compare it.
-type Line = (String, i64, String, String);
+pub(super) type Line = (String, i64, String, String);
 
-fn entry(time: i64, line: &str, metadata: &[(&str, &str)]) -> LogEntry {
+pub(super) fn entry(time: i64, line: &str, metadata: &[(&str, &str)]) -> LogEntry {
     LogEntry { time: Nanos(time), line: line.into(), metadata: Labels::from_pairs(metadata.iter().copied()) }
 }
 
@@ -41,7 +41,7 @@ fn select(engine: &Engine, selection: &LogSelection) -> Vec<Line> {
 }
 
 /// Everything, sorted: for comparisons.
-fn all(engine: &Engine) -> Vec<Line> {
+pub(super) fn all(engine: &Engine) -> Vec<Line> {
     let mut found = select(engine, &whole(LogOrder::Any));
     found.sort();
     let forward = select(engine, &whole(LogOrder::Forward));

@@ -55,6 +55,11 @@ pub(crate) fn path_of(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:08}{SUFFIX}"))
 }
 
+/// The path of a segment that has no name yet.
+pub(crate) fn temporary_path_of(dir: &Path, id: u64) -> PathBuf {
+    path_of(dir, id).with_extension("seg.tmp")
+}
+
 /// The number in the name of a segment.
 pub(crate) fn id_of(name: &str) -> Option<u64> {
     name.strip_suffix(SUFFIX)?.parse().ok()

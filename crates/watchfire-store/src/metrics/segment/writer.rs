@@ -12,7 +12,7 @@ use zstd::bulk::Compressor;
 use super::chunk::{BlockBuilder, CHUNK_HISTOGRAMS_MAX, CHUNK_SAMPLES_MAX};
 use super::footer::{Footer, Origin, Section, Tail, Tier, header};
 use super::index::{Block, LabelIndex, Run, RunIndex};
-use super::{MAJOR, MAJOR_FLOATS, MAJOR_HISTOGRAMS, path_of};
+use super::{MAJOR, MAJOR_FLOATS, MAJOR_HISTOGRAMS, path_of, temporary_path_of};
 use crate::file::{Disk, File};
 
 /// A block is closed when its raw content reaches this size.
@@ -45,7 +45,7 @@ pub(crate) struct SegmentWriter<'a> {
 impl<'a> SegmentWriter<'a> {
     /// Begins a segment for these series, which ascend.
     pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, id: u64, series: &'a [Labels]) -> io::Result<SegmentWriter<'a>> {
-        let temporary = path_of(dir, id).with_extension("seg.tmp");
+        let temporary = temporary_path_of(dir, id);
         let file = disk.create(&temporary)?;
         let header = header(MAJOR_FLOATS);
         if let Err(error) = file.write_all_at(&header, 0) {
@@ -168,6 +168,15 @@ impl<'a> SegmentWriter<'a> {
 
     /// Completes the file and gives it its name. A failure leaves no file behind.
     pub(crate) fn finish(mut self, origin: Origin) -> io::Result<PathBuf> {
+        let result = self.complete(origin).and_then(|()| self.name());
+        if result.is_err() {
+            self.abandon();
+        }
+        result
+    }
+
+    /// Completes the file, which gets its name later. A failure leaves no file behind.
+    pub(crate) fn finish_unnamed(mut self, origin: Origin) -> io::Result<()> {
         let result = self.complete(origin);
         if result.is_err() {
             self.abandon();
@@ -175,7 +184,7 @@ impl<'a> SegmentWriter<'a> {
         result
     }
 
-    fn complete(&mut self, origin: Origin) -> io::Result<PathBuf> {
+    fn complete(&mut self, origin: Origin) -> io::Result<()> {
         self.footer.origin = origin;
         self.end_block()?;
         self.compressor.set_compression_level(INDEX_LEVEL)?;
@@ -192,7 +201,10 @@ impl<'a> SegmentWriter<'a> {
         let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer), major: self.major };
         self.file.write_all_at(&footer, self.offset)?;
         self.file.write_all_at(&tail.encode(), self.offset + footer.len() as u64)?;
-        self.file.sync()?;
+        self.file.sync()
+    }
+
+    fn name(&mut self) -> io::Result<PathBuf> {
         let path = path_of(self.dir, self.id);
         self.disk.rename(&self.temporary, &path)?;
         self.named = true;

@@ -1,0 +1,201 @@
+//! Log files that no start survives: set aside whole into a directory of their own, and read when their owner has renamed it. Not
+//! quarantine, where damaged files are.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::flush::move_to_quarantine;
+use super::logs::{Mark, RestoreLogs};
+use super::replay::{Bound, Restore};
+use super::starts::Care;
+use super::wal_dir;
+use crate::error::OpenError;
+use crate::exemplars::Exemplars;
+use crate::file::{Disk, read_all, write_whole};
+use crate::metrics::compact::Place;
+use crate::metrics::head::Head;
+use crate::stats::Offline;
+use crate::wal;
+
+/// How the name of a mark ends.
+const MARK: &str = ".mark";
+
+/// The directory of what is set aside.
+pub(super) fn offline_dir(dir: &Path) -> PathBuf {
+    dir.join("offline")
+}
+/// The directory of what comes back.
+fn returned_dir(dir: &Path) -> PathBuf {
+    dir.join("returned")
+}
+
+/// What is set aside in a data directory.
+pub(super) fn found(disk: &dyn Disk, root: &Path) -> Result<Option<Offline>, OpenError> {
+    let dir = offline_dir(root);
+    let files = log_files(disk, &dir)?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let since = wal::oldest_epoch_began(disk, &dir).map_err(OpenError::io("read", &dir))?;
+    Ok(Some(Offline { files: files.len() as u64, bytes: files.iter().map(|(_, len)| len).sum(), since, dir }))
+}
+
+/// One more than the highest number of a log file that is not in the log: the log must not use these numbers again.
+pub(super) fn next_sequence(disk: &dyn Disk, root: &Path) -> Result<u64, OpenError> {
+    let mut next = 1;
+    for dir in [offline_dir(root), returned_dir(root)] {
+        let last = log_files(disk, &dir)?.iter().map(|(sequence, _)| *sequence).max();
+        next = next.max(last.map_or(1, |last| last.saturating_add(1)));
+    }
+    Ok(next)
+}
+
+/// Refuses files that a newer version has written. It changes nothing.
+pub(super) fn check_versions(disk: &dyn Disk, root: &Path) -> Result<(), OpenError> {
+    let returned = returned_dir(root);
+    if disk.exists(&returned).map_err(OpenError::io("look at", &returned))? { wal::check_versions(disk, &returned) } else { Ok(()) }
+}
+
+/// The numbers and sizes of log files, ascending. No directory is no file.
+fn log_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, u64)>, OpenError> {
+    if !disk.exists(dir).map_err(OpenError::io("look at", dir))? {
+        return Ok(Vec::new());
+    }
+    let entries = disk.list(dir).map_err(OpenError::io("list", dir))?;
+    let mut files: Vec<_> = entries.into_iter().filter_map(|e| Some((wal::sequence_of(&e.name)?, e.len))).collect();
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Sets the oldest files of the log aside that do not fit into so many bytes. Whole epochs, because a later file means nothing
+/// without the definitions in those before it.
+pub(super) fn set_aside(disk: &dyn Disk, root: &Path, (first, logs_before): (u64, (u64, u64)), care: Care, bytes: u64) -> Result<(), OpenError> {
+    let log = wal_dir(root);
+    let keep_from = match care {
+        Care::Usual | Care::LittleMemory => return Ok(()),
+        Care::PartAside => first_that_fits(disk, &log, first, bytes).map_err(OpenError::io("list", &log))?,
+        Care::AllAside => u64::MAX,
+    };
+    let leaving: Vec<u64> = log_files(disk, &log)?.into_iter().map(|(sequence, _)| sequence).filter(|s| (first..keep_from).contains(s)).collect();
+    let Some(oldest) = leaving.first() else { return Ok(()) };
+    let offline = offline_dir(root);
+    disk.create_dir(&offline).map_err(OpenError::io("create", &offline))?;
+    let mark = format!("{oldest:08}{MARK}");
+    write_whole(disk, &offline, &mark, mark_text(logs_before).as_bytes()).map_err(OpenError::io("write", &offline.join(&mark)))?;
+    for sequence in leaving {
+        let path = wal::path_of(&log, sequence);
+        disk.rename(&path, &wal::path_of(&offline, sequence)).map_err(OpenError::io("set aside", &path))?;
+    }
+    // What vanishes from the log must be there first.
+    for dir in [&offline, &log, &root.to_owned()] {
+        disk.sync_dir(dir).map_err(OpenError::io("sync", dir))?;
+    }
+    Ok(())
+}
+
+/// The first file of the oldest epoch with which all later ones fit.
+fn first_that_fits(disk: &dyn Disk, log: &Path, first: u64, bytes: u64) -> io::Result<u64> {
+    let mut left = bytes;
+    let mut keep_from = u64::MAX;
+    let mut of_epoch = 0;
+    let files = wal::epochs(disk, log)?;
+    for (at, (sequence, epoch, len)) in files.iter().enumerate().rev().filter(|(_, (sequence, ..))| *sequence >= first) {
+        of_epoch += len;
+        let begins = at == 0 || files[at - 1].1 != *epoch || files[at - 1].0 < first;
+        if begins {
+            if of_epoch > left {
+                break;
+            }
+            left -= of_epoch;
+            of_epoch = 0;
+            keep_from = *sequence;
+        }
+    }
+    Ok(keep_from)
+}
+
+/// Whether something has come back.
+pub(super) fn has_returned(disk: &dyn Disk, root: &Path) -> Result<bool, OpenError> {
+    Ok(!log_files(disk, &returned_dir(root))?.is_empty())
+}
+
+/// Reads what has come back: samples into segments without names, which are returned, log entries into memory. `None` when there is
+/// no room for that. The files stay until all of it is in segments: see [`forget_returned`].
+pub(super) fn take_back(
+    disk: &dyn Disk,
+    root: &Path,
+    head: &mut Head,
+    ring: &mut Exemplars,
+    mut logs: RestoreLogs<'_>,
+    place: Place<'_>,
+    bytes: usize,
+) -> Result<Option<Returned>, OpenError> {
+    let returned = returned_dir(root);
+    logs.mark(read_marks(disk, &returned)?);
+    let mut alone = Head::default();
+    let mut restore = Restore::new(&mut alone, ring, logs, place, Bound::Everything(bytes));
+    let report = restore.read(disk, &returned, 0, 0)?;
+    let (samples, entries) = (restore.samples, restore.logs.entries);
+    let Some(segments) = restore.finish_all()? else {
+        tracing::error!(directory = %returned.display(), "log files that came back cannot be taken in now; they stay there until the next start");
+        return Ok(None);
+    };
+    for metadata in alone.metadata() {
+        head.note_metadata(metadata);
+    }
+    tracing::info!(samples, entries, "log files that had been set aside are read");
+    Ok(Some(Returned { segments, damaged: report.damaged }))
+}
+
+/// What has come back.
+pub(super) struct Returned {
+    /// Segments without names that have its samples.
+    pub(super) segments: Vec<u64>,
+    /// The files that are damaged; what can be read of them is used.
+    pub(super) damaged: Vec<String>,
+}
+
+/// Removes what has come back, when segments have all of it. Damaged files go into quarantine.
+pub(super) fn forget_returned(disk: &dyn Disk, root: &Path, damaged: &[String]) -> io::Result<()> {
+    let returned = returned_dir(root);
+    for name in damaged {
+        move_to_quarantine(disk, root, &returned, name)?;
+    }
+    for entry in disk.list(&returned)? {
+        if wal::sequence_of(&entry.name).is_some() || mark_of(&entry.name).is_some() {
+            disk.remove(&returned.join(&entry.name))?;
+        }
+    }
+    if disk.list(&returned)?.is_empty() {
+        disk.remove_dir(&returned)?;
+    }
+    disk.sync_dir(root)
+}
+
+/// A mark says up to which place of the log segments have the log entries of files from its number on.
+fn mark_of(name: &str) -> Option<u64> {
+    name.strip_suffix(MARK)?.parse().ok()
+}
+
+fn mark_text((file, offset): (u64, u64)) -> String {
+    let line = format!("watchfire log entries before {file} {offset}\n");
+    format!("{line}crc32 {:08x}\n", crc32fast::hash(line.as_bytes()))
+}
+
+/// A mark that does not check out is none: entries may be there twice then, but none is lost.
+fn read_marks(disk: &dyn Disk, dir: &Path) -> Result<Vec<Mark>, OpenError> {
+    let mut marks = Vec::new();
+    for entry in disk.list(dir).map_err(OpenError::io("list", dir))? {
+        let Some(first) = mark_of(&entry.name) else { continue };
+        let path = dir.join(&entry.name);
+        let bytes = disk.open(&path).and_then(|file| read_all(&*file)).map_err(OpenError::io("read", &path))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let place = || {
+            let (file, offset) = text.lines().next()?.strip_prefix("watchfire log entries before ")?.split_once(' ')?;
+            Some((file.parse().ok()?, offset.parse().ok()?))
+        };
+        marks.push((first, place().filter(|place| mark_text(*place) == text).unwrap_or_default()));
+    }
+    marks.sort_unstable();
+    Ok(marks)
+}
