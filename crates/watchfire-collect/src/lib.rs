@@ -5,5 +5,6 @@ mod gather;
 pub mod gpu;
 pub mod host;
 mod kernel_clock;
+pub mod logs;
 pub mod own;
 pub mod scrape;

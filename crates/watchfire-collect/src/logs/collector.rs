@@ -1,0 +1,127 @@
+//! Runs what configurations say is to be collected, and takes another configuration over while it runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use watchfire_model::batch::{Batch, Origin};
+use watchfire_net::tasks::Tasks;
+
+use super::files::Files;
+use super::stages::Metrics;
+use super::{Surroundings, files, journal};
+
+/// How often metrics that stages make are stored.
+const METRICS_EVERY: Duration = Duration::from_secs(15);
+
+/// Everything that configurations say is to be collected.
+#[derive(Clone, Debug, Default)]
+pub struct Collected {
+    /// Files.
+    pub files: Vec<files::Source>,
+    /// Journals.
+    pub journals: Vec<journal::Source>,
+    /// The stages that make metrics.
+    pub metrics: Vec<Arc<Metrics>>,
+}
+impl Collected {
+    /// Adds what another configuration says.
+    pub fn add(&mut self, other: Collected) {
+        self.files.extend(other.files);
+        self.journals.extend(other.journals);
+        self.metrics.extend(other.metrics);
+    }
+}
+
+/// Collects lines.
+pub struct Collector {
+    parts: Surroundings,
+    tasks: Tasks,
+    /// Ends what runs.
+    current: Mutex<Option<watch::Sender<bool>>>,
+    /// Whoever reads files holds it: two at once would read lines twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Collector {
+    /// A collector that reads nothing yet.
+    pub fn new(parts: Surroundings, tasks: Tasks) -> Collector {
+        Collector { parts, tasks, current: Mutex::default(), turn: Arc::default() }
+    }
+
+    /// Reads what a configuration says, and nothing else any more. Must be called within a tokio runtime.
+    pub fn apply(&self, collected: Collected) {
+        let (cancel, cancelled) = watch::channel(false);
+        let before = self.current.lock().unwrap_or_else(PoisonError::into_inner).replace(cancel);
+        if let Some(before) = before {
+            before.send_replace(true);
+        }
+        let Collected { files, journals, metrics } = collected;
+        if !files.is_empty() {
+            let (parts, turn) = (self.parts.clone(), Arc::clone(&self.turn));
+            self.until("log_files", &cancelled, async move {
+                let turn = turn.lock_owned().await;
+                read_files(parts, files, turn).await;
+            });
+        }
+        for source in journals {
+            let name = format!("log_journal_{}", source.name);
+            self.until(&name, &cancelled, journal::run(source, self.parts.clone()));
+        }
+        if !metrics.is_empty() {
+            self.until("log_metrics", &cancelled, store_metrics(self.parts.clone(), metrics));
+        }
+    }
+
+    fn until(&self, name: &str, cancelled: &watch::Receiver<bool>, work: impl Future<Output = ()> + Send + 'static) {
+        let mut cancelled = cancelled.clone();
+        self.tasks.spawn(name, async move {
+            tokio::select! {
+                () = work => {}
+                // An error means that the collector is gone.
+                _ = cancelled.wait_for(|gone| *gone) => {}
+            }
+        });
+    }
+}
+
+/// Reads files in rounds. A round that has begun is ended, so that what follows finds its positions.
+async fn read_files(parts: Surroundings, sources: Vec<files::Source>, mut turn: tokio::sync::OwnedMutexGuard<()>) {
+    let Ok(mut files) = tokio::task::spawn_blocking(move || Files::new(parts, sources)).await else { return };
+    loop {
+        let round = tokio::task::spawn_blocking(move || {
+            let wait = files.round();
+            (files, turn, wait)
+        });
+        let wait = match round.await {
+            Ok((back, held, wait)) => {
+                (files, turn) = (back, held);
+                wait
+            }
+            Err(error) => {
+                tracing::error!(%error, "reading log files ended");
+                return;
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn store_metrics(parts: Surroundings, stages: Vec<Arc<Metrics>>) {
+    let mut ticks = tokio::time::interval(METRICS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let mut batch = Batch::new(Origin::new("logs"));
+        stages.iter().for_each(|stage| stage.gather(parts.clock.now(), parts.clock.monotonic(), &mut batch));
+        if batch.series.is_empty() {
+            continue;
+        }
+        let sink = parts.sink.clone();
+        match tokio::task::spawn_blocking(move || sink.write(batch)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "metrics of log lines were not stored; the next try holds them too"),
+            Err(error) => tracing::error!(%error, "storing metrics of log lines panicked"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Reads lines from files as they grow: rotated by renaming, emptied in place, copied and emptied, compressed, or followed by another
+//! file with the same inode. It looks at the files now and then, with pauses that grow while nothing happens.
+//!
+//! A position moves only after the sink took the lines before it. What was read is stamped with times that can be had again: they are
+//! kept before the lines are handed over, so that lines which are read twice after a crash are the same entries, which the store knows.
+
+mod find;
+mod glob;
+mod lines;
+mod position;
+mod reading;
+mod round;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use glob::{Glob, GlobError};
+pub use lines::Encoding;
+pub use round::Files;
+
+/// The most bytes that are read from one file at once.
+pub(crate) const CHUNK_BYTES: usize = 512 << 10;
+/// The longest line, unless the configuration has it shorter; the rest of a longer one is left out and counted.
+pub const LINE_BYTES_MAX: usize = 256 << 10;
+/// The most bytes of lines that go to the sink together.
+pub(crate) const DELIVERY_BYTES_MAX: usize = 1 << 20;
+/// The most files that are open.
+pub const FILES_MAX: usize = 4_096;
+/// How often patterns are looked up again.
+pub(crate) const SCAN_EVERY: Duration = Duration::from_secs(2);
+/// How long a file stays open that is no longer under its name.
+pub(crate) const LINGER: Duration = Duration::from_secs(10);
+
+/// Files of one configuration that are read alike.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Names the source among all; positions are kept under it.
+    pub name: String,
+    /// What is read.
+    pub groups: Vec<Group>,
+    /// The stages.
+    pub stages: Vec<super::stages::Stage>,
+    /// How the bytes of a line become text.
+    pub encoding: Encoding,
+    /// The longest line.
+    pub line_bytes_max: usize,
+    /// Whether lines without anything in them are left out.
+    pub skip_empty: bool,
+    /// The label that tells the file's path, if one does.
+    pub path_label: Option<String>,
+    /// Positions that another program kept: path → bytes. They count for files that are not known here.
+    pub foreign_positions: BTreeMap<PathBuf, u64>,
+}
+
+/// Files that share labels.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// Which files.
+    pub paths: Vec<Glob>,
+    /// Which of them are not meant.
+    pub excludes: Vec<Glob>,
+    /// The labels of their lines.
+    pub labels: BTreeMap<String, String>,
+    /// Files that did not change for so long are not begun.
+    pub ignore_older: Option<Duration>,
+    /// Whether files that are new to us are read from their end.
+    pub from_end: bool,
+}

@@ -1,0 +1,235 @@
+//! One file that is being read: its bytes, its position, its stages. What is read when is decided by the round.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use watchfire_model::logs::Nanos;
+
+use super::super::stages::{Pipeline, Surroundings as Around};
+use super::super::{Delivery, Entry, Figures};
+use super::lines::split;
+use super::position::{Id, Position, Print, Span};
+use super::reading::Reading;
+use super::{Group, Source};
+
+/// The times of lines that tell none themselves. No time is given out twice.
+#[derive(Debug, Default)]
+pub(super) struct Stamps {
+    last: i64,
+}
+impl Stamps {
+    /// The first of so many nanoseconds, not before now.
+    fn give_out(&mut self, now_ms: i64, count: u64) -> i64 {
+        let base = now_ms.saturating_mul(1_000_000).max(self.last.saturating_add(1));
+        self.last = base.saturating_add_unsigned(count);
+        base
+    }
+}
+
+/// A position to come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Next {
+    offset: u64,
+    skipping: bool,
+    prints: (Print, Print),
+}
+
+/// A file that is being read.
+pub(super) struct Tail {
+    pub(super) id: Id,
+    pub(super) source: usize,
+    pub(super) group: usize,
+    pub(super) reading: Reading,
+    pub(super) position: Position,
+    /// Everything before this went through the stages.
+    pub(super) read_to: u64,
+    pub(super) skipping: bool,
+    pub(super) pipeline: Pipeline,
+    /// The file that this is a copy of, while that one is read itself.
+    pub(super) copy_of: Option<Id>,
+    /// Whether it is still under its name, as far as the last search saw.
+    pub(super) listed: bool,
+    /// Since when it has been gone.
+    pub(super) gone_since: Option<Duration>,
+    /// Not before this is it looked at again.
+    pub(super) rests_until: Duration,
+    /// Whether the position must be kept.
+    pub(super) dirty: bool,
+    /// Whether nothing can follow.
+    pub(super) ended: bool,
+    /// What tells the file at the place up to which it was read.
+    prints: (Print, Print),
+    /// The position once the sink has taken everything.
+    next: Next,
+    /// When it was last written to, as far as the last look saw.
+    changed: Option<std::time::SystemTime>,
+    /// Whether something was read since the sink took everything.
+    pub(super) touched: bool,
+    labels: BTreeMap<String, String>,
+}
+
+/// What the first lines of a batch need.
+pub(super) struct Hands<'a> {
+    pub(super) source: &'a Source,
+    pub(super) stamps: &'a mut Stamps,
+    pub(super) delivery: &'a mut Delivery,
+    pub(super) figures: &'a Figures,
+    pub(super) around: &'a Around<'a>,
+}
+
+/// What reading a portion came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Bytes that were used.
+    pub(super) bytes: u64,
+    /// Whether there is more to read at once.
+    pub(super) more: bool,
+}
+
+impl Tail {
+    pub(super) fn new(id: Id, at: (usize, usize), reading: Reading, position: Position, source: &Source, group: &Group) -> Tail {
+        let mut labels = group.labels.clone();
+        let prints = (position.head, position.before);
+        if let Some(name) = &source.path_label {
+            labels.insert(name.clone(), position.shown.to_string_lossy().into_owned());
+        }
+        Tail {
+            id,
+            source: at.0,
+            group: at.1,
+            reading,
+            read_to: position.offset,
+            skipping: position.skipping,
+            position,
+            pipeline: Pipeline::new(&source.stages),
+            copy_of: None,
+            listed: true,
+            gone_since: None,
+            rests_until: Duration::ZERO,
+            dirty: false,
+            ended: false,
+            prints,
+            next: Next::default(),
+            changed: None,
+            touched: false,
+            labels,
+        }
+    }
+
+    /// The size of a plain file now; nothing where that does not matter.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.about().map(|about| about.len())
+    }
+    fn about(&self) -> Option<std::fs::Metadata> {
+        if self.reading.is_compressed() { None } else { self.reading.file().metadata().ok() }
+    }
+
+    /// Whether the file is another one than it was, under the same name and inode.
+    pub(super) fn was_emptied(&mut self, size: u64) -> bool {
+        let changed = self.about().and_then(|about| about.modified().ok());
+        let fresh = std::mem::replace(&mut self.changed, changed) != changed || size != self.read_to;
+        size < self.read_to || (fresh && !self.position.is_of(&mut self.reading))
+    }
+
+    /// Begins with the first byte again.
+    pub(super) fn begin_anew(&mut self) {
+        self.position = Position { path: self.position.path.clone(), shown: self.position.shown.clone(), ..Position::default() };
+        (self.read_to, self.skipping, self.dirty, self.ended, self.touched) = (0, false, true, false, false);
+        self.prints = (Print::default(), Print::default());
+    }
+
+    /// What stands before a place was read elsewhere.
+    pub(super) fn start_at(&mut self, place: u64) {
+        if self.read_to != place {
+            (self.read_to, self.skipping, self.dirty) = (place, false, true);
+            (self.position.offset, self.position.skipping) = (place, false);
+            self.position.take_prints(&mut self.reading);
+            self.prints = (self.position.head, self.position.before);
+        }
+    }
+
+    /// Reads some lines. `last` says that the writer is gone, so that a line without an end is complete.
+    pub(super) fn read(&mut self, buffer: &mut [u8], last: bool, hands: &mut Hands<'_>) -> std::io::Result<Progress> {
+        let portion = self.reading.portion(self.read_to, buffer)?;
+        let bytes = buffer.get(..portion.length).unwrap_or(&[]);
+        let last = portion.last || (last && portion.end);
+        let mut base = None;
+        let from = self.read_to;
+        let free = self.position.free_from(from);
+        let now_ms = hands.around.now.millis();
+        let line_max = hands.source.line_bytes_max;
+        let mut out = Vec::new();
+        let result = split(bytes, self.skipping, portion.length == buffer.len(), last, line_max, &mut |at, line, shortened| {
+            let place = from + at as u64;
+            hands.figures.lines.inc();
+            if shortened {
+                hands.figures.shortened.inc();
+            }
+            if line.is_empty() && hands.source.skip_empty {
+                return;
+            }
+            let time = self.position.time_at(place).unwrap_or_else(|| {
+                let base = base.get_or_insert_with(|| hands.stamps.give_out(now_ms, portion.length as u64));
+                base.saturating_add_unsigned(place.saturating_sub(free))
+            });
+            let entry = Entry::new(Nanos(time), hands.source.encoding.text(line, hands.figures), &self.labels, place);
+            self.pipeline.process(entry, hands.around, &mut out);
+        });
+        if let Some(base) = base {
+            self.position.give_out(Span { from: free, to: from + result.used as u64, base });
+        }
+        out.into_iter().for_each(|entry| hands.delivery.add(entry));
+        hands.figures.bytes.add(result.used as u64);
+        self.read_to += result.used as u64;
+        self.skipping = result.skipping;
+        self.touched |= result.used > 0 || base.is_some();
+        if result.used > 0 {
+            // Now, and not when the sink has taken the lines: the file may be another one by then.
+            self.prints = self.position.prints_at(self.read_to, &mut self.reading);
+        }
+        self.ended = portion.last && result.used == portion.length;
+        Ok(Progress { bytes: result.used as u64, more: !portion.end && (result.used > 0 || portion.length == 0) })
+    }
+
+    /// Lets stages give out what they hold: all of it, or what has waited long enough.
+    pub(super) fn flush(&mut self, all: bool, hands: &mut Hands<'_>) -> bool {
+        let mut out = Vec::new();
+        self.pipeline.flush(all, hands.around, &mut out);
+        let any = !out.is_empty();
+        self.touched |= any;
+        if self.touched {
+            self.next = match self.pipeline.held() {
+                Some(held) if held == self.position.offset => {
+                    Next { offset: held, skipping: self.position.skipping, prints: (self.position.head, self.position.before) }
+                }
+                Some(held) => Next { offset: held, skipping: false, prints: self.position.prints_at(held, &mut self.reading) },
+                None => Next { offset: self.read_to, skipping: self.skipping, prints: self.prints },
+            };
+        }
+        out.into_iter().for_each(|entry| hands.delivery.add(entry));
+        any
+    }
+
+    /// Moves the position to where everything before was taken by the sink.
+    pub(super) fn taken(&mut self) {
+        if !self.touched {
+            return;
+        }
+        let Next { offset, skipping, prints } = self.next;
+        (self.position.offset, self.position.skipping) = (offset, skipping);
+        (self.position.head, self.position.before) = prints;
+        (self.dirty, self.touched) = (true, false);
+    }
+
+    /// The path where it is at the moment.
+    pub(super) fn path(&self) -> &Path {
+        &self.position.path
+    }
+    pub(super) fn moved_to(&mut self, path: PathBuf) {
+        if self.position.path != path {
+            self.position.path = path;
+            self.dirty = true;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Collects log lines: from files, the journal and containers, through stages that give them labels and times, into the sink. A folder
+//! for each source and for each foreign configuration. It keeps no line and answers no question about them.
+
+mod collector;
+mod entry;
+mod figures;
+pub mod files;
+pub mod journal;
+pub mod promtail;
+pub mod stages;
+
+use std::sync::Arc;
+
+use watchfire_model::meter::Meter;
+use watchfire_model::state::StateStore;
+use watchfire_model::time::SharedClock;
+use watchfire_model::write::Sink;
+
+pub use collector::{Collected, Collector};
+pub use entry::{Delivery, Entry};
+pub use figures::Figures;
+
+/// What collecting needs from outside.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Takes the lines.
+    pub sink: Arc<dyn Sink>,
+    /// Keeps how far sources were read.
+    pub state: Arc<dyn StateStore>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Counts.
+    pub figures: Arc<Figures>,
+}
+impl Surroundings {
+    /// Puts the parts together.
+    pub fn new(sink: Arc<dyn Sink>, state: Arc<dyn StateStore>, clock: SharedClock, meter: &Meter) -> Surroundings {
+        Surroundings { sink, state, clock, figures: Arc::new(Figures::new(meter)) }
+    }
+}

@@ -1,0 +1,137 @@
+//! One item of `scrape_configs`: where lines come from, and what they go through.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
+use watchfire_model::document::Reader;
+use watchfire_model::labels::LabelsBuilder;
+
+use super::super::files::{Encoding, Glob, Group, Source};
+use super::super::{Collected, journal, stages};
+use super::{positions_of_files, stages as pipelines};
+
+/// Sources of Promtail that are known by name and not read here.
+const UNSUPPORTED: [&str; 12] = [
+    "azure_event_hubs",
+    "cloudflare",
+    "consul_sd_configs",
+    "consulagent_sd_configs",
+    "docker_sd_configs",
+    "file_sd_configs",
+    "gcplog",
+    "gelf",
+    "heroku_drain",
+    "kafka",
+    "kubernetes_sd_configs",
+    "windows_events",
+];
+/// Sources that our own faces stand in for.
+const PUSHED: [&str; 2] = ["loki_push_api", "syslog"];
+
+/// Reads one item.
+pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_bytes_max: usize, out: &mut Collected) {
+    let name = job.required_text("job_name");
+    let pipeline = pipelines::read(job.context(), job.raw("pipeline_stages"), &job.path_of("pipeline_stages"));
+    let rules = relabel::read_list(job.context(), job.raw("relabel_configs"), &job.path_of("relabel_configs"));
+    let encoding = match job.text("encoding") {
+        None => Encoding::Utf8,
+        Some(text) => Encoding::from_name(&text).unwrap_or_else(|| {
+            job.warning_at("encoding", format!("lines in {text} are not read here; they are taken for UTF-8"));
+            Encoding::Utf8
+        }),
+    };
+    job.allow(&["decompression"]);
+    let mut any = false;
+    for (i, targets) in job.maps("static_configs").into_iter().enumerate() {
+        any = true;
+        let source = Source {
+            name: format!("promtail/{name}/{i}"),
+            groups: Vec::new(),
+            stages: pipeline.stages.clone(),
+            encoding,
+            line_bytes_max,
+            skip_empty: false,
+            path_label: Some("filename".to_owned()),
+            foreign_positions: positions_of_files(positions),
+        };
+        read_static(targets, &rules, source, out);
+    }
+    if let Some(reader) = job.map("journal") {
+        any = true;
+        out.journals.push(read_journal(reader, &name, &rules, pipeline.stages.clone(), positions));
+    }
+    for key in PUSHED {
+        if job.raw(key).is_some() {
+            any = true;
+            job.warning_at(key, "is not opened for this file; our own addresses take such lines, without these stages");
+        }
+    }
+    for key in UNSUPPORTED {
+        if job.raw(key).is_some() {
+            any = true;
+            job.warning_at(key, "is not carried out yet; the job reads nothing from there");
+        }
+    }
+    if !any {
+        let node = job.node();
+        job.context().warning(node.line, node.column, format!("job {name:?} reads nothing: none of its keys says where lines come from"));
+    }
+    out.metrics.extend(pipeline.metrics);
+    job.finish();
+}
+
+/// Static targets: their labels, with `__path__` for the files.
+fn read_static(targets: Reader<'_>, rules: &[RelabelConfig], mut source: Source, out: &mut Collected) {
+    let addresses = targets.texts("targets", false);
+    let labels = targets.text_map("labels");
+    let mut builder = LabelsBuilder::new();
+    builder.set("__address__", addresses.first().map_or("localhost", String::as_str));
+    for (name, value) in &labels {
+        builder.set(name, value);
+    }
+    let kept = relabel::apply(rules, &mut builder) == Verdict::Keep;
+    let (path, exclude) = (builder.get("__path__").to_owned(), builder.get("__path_exclude__").to_owned());
+    if path.is_empty() {
+        targets.warning_at("labels", "there is no label __path__, so no file is read");
+    }
+    let glob = |text: &str| match Glob::new(text) {
+        Ok(glob) => Some(glob),
+        Err(error) => {
+            targets.error_at("labels", error.to_string());
+            None
+        }
+    };
+    let group = Group {
+        paths: Some(&path).filter(|p| !p.is_empty()).and_then(|p| glob(p)).into_iter().collect(),
+        excludes: Some(&exclude).filter(|p| !p.is_empty()).and_then(|p| glob(p)).into_iter().collect(),
+        labels: visible(&builder),
+        ..Group::default()
+    };
+    if kept && !group.paths.is_empty() {
+        source.groups.push(group);
+        out.files.push(source);
+    }
+    targets.finish();
+}
+
+/// The labels that lines get: those that do not begin with two underscores.
+fn visible(builder: &LabelsBuilder) -> BTreeMap<String, String> {
+    builder.pairs().filter(|(name, _)| !name.starts_with("__")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
+fn read_journal(reader: Reader<'_>, job: &str, rules: &[RelabelConfig], stages: Vec<stages::Stage>, positions: &BTreeMap<String, String>) -> journal::Source {
+    let source = journal::Source {
+        name: format!("promtail/{job}"),
+        labels: reader.text_map("labels").into_iter().collect(),
+        relabel: rules.to_vec(),
+        stages,
+        as_json: reader.bool("json").unwrap_or(false),
+        max_age: Duration::from_millis(reader.duration_ms("max_age").unwrap_or(7 * 3_600_000)),
+        directory: reader.text("path").filter(|p| !p.is_empty()).map(Into::into),
+        matches: reader.text("matches").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+        cursor: positions.get(&format!("journal-{job}")).cloned(),
+    };
+    reader.finish();
+    source
+}

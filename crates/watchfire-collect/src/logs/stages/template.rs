@@ -1,0 +1,129 @@
+//! The stage that makes a value by a template of Go, and the functions that such templates have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use watchfire_template::{Form, Functions, Kind, Map, MapKind, Templates, Value, text};
+
+use super::{Step, Surroundings, Verdict};
+use crate::logs::Entry;
+
+/// The longest text that a template may make.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+/// A template, and what it makes.
+#[derive(Clone)]
+pub struct Template {
+    /// The extracted value that is made or changed.
+    pub source: String,
+    templates: Arc<Templates>,
+    plain: Option<String>,
+}
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Template").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Template {
+    /// Parses a template. The error is a sentence.
+    pub fn new(source: &str, text: &str) -> Result<Template, String> {
+        let mut templates = Templates::new("", functions());
+        templates.parse("template", text).map_err(|error| format!("invalid template: {error}"))?;
+        let plain = (!text.contains("{{")).then(|| text.to_owned());
+        Ok(Template { source: source.to_owned(), templates: Arc::new(templates), plain })
+    }
+    /// Its text over what is extracted; `.Value` may be given.
+    pub(super) fn execute(&self, entry: &Entry, value: Option<&str>) -> Result<String, String> {
+        if let Some(plain) = &self.plain {
+            return Ok(plain.clone());
+        }
+        let mut entries: BTreeMap<String, Value> = entry.extracted.iter().map(|(name, value)| (name.clone(), convert(value))).collect();
+        entries.insert("Entry".to_owned(), Value::text(&entry.line));
+        match value {
+            Some(value) => drop(entries.insert("Value".to_owned(), Value::text(value))),
+            None => {
+                let value = entry.extracted.get(&self.source).map(convert);
+                drop(entries.insert("Value".to_owned(), value.unwrap_or(Value::text(""))));
+            }
+        }
+        let data = Value::Map(Arc::new(Map { entries, kind: MapKind::Texts }));
+        let out = self.templates.execute("template", data, Form::Plain).map_err(|error| error.to_string())?;
+        if out.len() > OUTPUT_BYTES_MAX { Err(format!("it writes more than {OUTPUT_BYTES_MAX} bytes")) } else { Ok(out) }
+    }
+}
+
+impl Step for Template {
+    fn name(&self) -> &'static str {
+        "template"
+    }
+    fn apply(&self, entry: &mut Entry, around: &Surroundings<'_>) -> Verdict {
+        match self.execute(entry, None) {
+            Ok(made) if made.is_empty() => drop(entry.extracted.remove(&self.source)),
+            Ok(made) => drop(entry.extracted.insert(self.source.clone(), Json::String(made))),
+            Err(_) => around.figures.stage_failed("template"),
+        }
+        Verdict::Keep
+    }
+}
+
+fn convert(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::text(""),
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Int),
+        Json::String(text) => Value::text(text),
+        other => Value::text(other.to_string()),
+    }
+}
+
+fn functions() -> Functions {
+    const T: Kind = Kind::Text;
+    let mut all = Functions::builtin();
+    let answer = |text: String| -> Result<Value, String> {
+        if text.len() > OUTPUT_BYTES_MAX { Err(format!("a text becomes longer than {OUTPUT_BYTES_MAX} bytes")) } else { Ok(Value::text(text)) }
+    };
+    for name in ["ToLower", "lower"] {
+        all.add(name, &[T], move |a| answer(text(a, 0).to_lowercase()));
+    }
+    for name in ["ToUpper", "upper"] {
+        all.add(name, &[T], move |a| answer(text(a, 0).to_uppercase()));
+    }
+    for name in ["TrimSpace", "trim"] {
+        all.add(name, &[T], move |a| answer(text(a, 0).trim().to_owned()));
+    }
+    // Go's functions take the text first and a set of characters; the others take the text last.
+    all.add("Trim", &[T, T], move |a| answer(text(a, 0).trim_matches(|c| text(a, 1).contains(c)).to_owned()));
+    all.add("TrimLeft", &[T, T], move |a| answer(text(a, 0).trim_start_matches(|c| text(a, 1).contains(c)).to_owned()));
+    all.add("TrimRight", &[T, T], move |a| answer(text(a, 0).trim_end_matches(|c| text(a, 1).contains(c)).to_owned()));
+    all.add("TrimPrefix", &[T, T], move |a| answer(text(a, 0).strip_prefix(text(a, 1)).unwrap_or(text(a, 0)).to_owned()));
+    all.add("TrimSuffix", &[T, T], move |a| answer(text(a, 0).strip_suffix(text(a, 1)).unwrap_or(text(a, 0)).to_owned()));
+    all.add("trimPrefix", &[T, T], move |a| answer(text(a, 1).strip_prefix(text(a, 0)).unwrap_or(text(a, 1)).to_owned()));
+    all.add("trimSuffix", &[T, T], move |a| answer(text(a, 1).strip_suffix(text(a, 0)).unwrap_or(text(a, 1)).to_owned()));
+    all.add("Replace", &[T, T, T, Kind::Int], move |a| {
+        let count = if let Value::Int(count) = &a[3] { *count } else { -1 };
+        answer(match usize::try_from(count) {
+            Ok(count) => text(a, 0).replacen(text(a, 1), text(a, 2), count),
+            Err(_) => text(a, 0).replace(text(a, 1), text(a, 2)),
+        })
+    });
+    all.add("replace", &[T, T, T], move |a| answer(text(a, 2).replace(text(a, 0), text(a, 1))));
+    all.add("contains", &[T, T], |a| Ok(Value::Bool(text(a, 1).contains(text(a, 0)))));
+    all.add("hasPrefix", &[T, T], |a| Ok(Value::Bool(text(a, 1).starts_with(text(a, 0)))));
+    all.add("hasSuffix", &[T, T], |a| Ok(Value::Bool(text(a, 1).ends_with(text(a, 0)))));
+    all.add("trunc", &[Kind::Int, T], move |a| {
+        let count = if let Value::Int(count) = &a[0] { *count } else { 0 };
+        answer(text(a, 1).chars().take(usize::try_from(count.max(0)).unwrap_or(usize::MAX)).collect())
+    });
+    all.add("default", &[Kind::Any, Kind::Any], |a| Ok(if a[1].is_true() { a[1].clone() } else { a[0].clone() }));
+    all.add("regexReplaceAll", &[T, T, T], move |a| {
+        let regex = super::compile(text(a, 0))?;
+        answer(regex.replace_all(text(a, 1), text(a, 2)).into_owned())
+    });
+    all.add("regexReplaceAllLiteral", &[T, T, T], move |a| {
+        let regex = super::compile(text(a, 0))?;
+        answer(regex.replace_all(text(a, 1), regex::NoExpand(text(a, 2))).into_owned())
+    });
+    all
+}
