@@ -86,6 +86,7 @@ export class Logging {
   #range(params: URLSearchParams): Reply {
     const query = params.get("query") ?? "";
     if (query.includes("|= oops")) return { status: 400, body: "parse error at line 1, col 24: syntax error: unexpected IDENTIFIER" };
+    if (/^sum by .*\| json \[/.test(query)) return { status: 400, body: `pipeline error: 'JSONParserErr' for series: '{${"x".repeat(400)}}'` };
     if (query.startsWith("sum by (detected_level)")) return { body: { status: "success", data: { resultType: "matrix", result: this.#levels(params) } } };
     if (!query.startsWith("{")) return { body: { status: "success", data: { resultType: "matrix", result: this.#rate(params) } } };
     const [start, end] = [BigInt(params.get("start") ?? 0), BigInt(params.get("end") ?? 0)];

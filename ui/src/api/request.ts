@@ -125,7 +125,7 @@ function messageOf(text: string): { message?: string; code?: string } {
     body = JSON.parse(text);
   } catch {
     const plain = text.trim();
-    return plain !== "" && plain.length <= 300 && !plain.startsWith("<") ? { message: plain } : {};
+    return plain !== "" && plain.length <= 2000 && !plain.startsWith("<") ? { message: plain } : {};
   }
   if (!isRecord(body)) return typeof body === "string" ? { message: body } : {};
   const inner = isRecord(body["error"]) ? body["error"] : body;

@@ -197,21 +197,24 @@ async function apart(entry: Entry, known: readonly string[], signal: AbortSignal
 }
 
 const CONTEXT_NS = 24 * 3600 * 1e9;
+const SAME_TIME_MAX = 1000;
 
 /** The lines of its stream before and after a line, within a day, oldest first; the line itself is not among them. */
 export async function contextOf(entry: Entry, known: readonly string[], before: number, after: number, signal: AbortSignal): Promise<Context> {
   const { labels, line, ns } = await apart(entry, known, signal);
   const selector = streamSelector(labels);
-  const [older, newer] = await Promise.all([
-    logRange(selector, { start: nsPlus(ns, -CONTEXT_NS), end: ns, limit: before, direction: "backward" }, signal),
-    logRange(selector, { start: ns, end: nsPlus(ns, CONTEXT_NS), limit: after + 1, direction: "forward" }, signal),
+  const lines = async (ask: { start: string; end: string; limit: number; direction: Direction }): Promise<Entry[]> => {
+    const answer = await logRange(selector, ask, signal);
+    return answer.type === "lines" ? sorted(answer.entries, "forward") : [];
+  };
+  const next = nsPlus(ns, 1);
+  // Many lines may be of one time: those are asked for by themselves, so that the line is found among them.
+  const [older, same, newer] = await Promise.all([
+    lines({ start: nsPlus(ns, -CONTEXT_NS), end: ns, limit: before, direction: "backward" }),
+    lines({ start: ns, end: next, limit: SAME_TIME_MAX, direction: "forward" }),
+    lines({ start: next, end: nsPlus(ns, CONTEXT_NS), limit: after, direction: "forward" }),
   ]);
-  const list = (answer: typeof older): Entry[] => (answer.type === "lines" ? answer.entries : []);
-  const following = list(newer);
-  const itself = following.findIndex((it) => it.ns === ns && it.line === line);
-  // Of lines of one time, those that stand before it are before it.
-  const at = itself >= 0 ? itself : following.findIndex((it) => it.ns === ns);
-  const same = following.slice(0, Math.max(0, at));
-  return { selector, before: [...sorted(list(older), "forward"), ...same], after: following.slice(at + 1) };
+  const at = Math.max(0, same.findIndex((it) => it.line === line));
+  return { selector, before: [...older, ...same.slice(0, at)].slice(-before), after: [...same.slice(at + 1), ...newer].slice(0, after) };
 }
 
