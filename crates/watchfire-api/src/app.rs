@@ -2,16 +2,18 @@
 //! and the live hub. Not a place for logic: handlers live in the folders of their faces.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use watchfire_alert::rules::GroupView;
 use watchfire_doctor::Diagnosis;
+use watchfire_ingest::gate::LogTaps;
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuView, ServiceStatus, TargetStatus};
+use watchfire_model::logs::{LogLine, LogSource, Nanos};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::meter::{Family, Meter};
 use watchfire_model::read::{Budget, MemoryPool, Source};
@@ -24,6 +26,7 @@ use watchfire_pipeline::supervision::Supervisor;
 use watchfire_tokens::TokenCounter;
 
 use crate::live::Hub;
+use crate::loki::{Deletion, Tails};
 use crate::prometheus::gate::QueryGate;
 use crate::server::Spec;
 
@@ -94,7 +97,13 @@ pub struct Rooms {
     pub pushgateway: Arc<watchfire_ingest::pushgateway::Pushgateway>,
     /// Takes Influx lines.
     pub influx: Arc<watchfire_ingest::influx::Influx>,
-    /// Takes OTLP metrics.
+    /// Takes Loki's push.
+    pub loki: Arc<watchfire_ingest::loki::Loki>,
+    /// Where stored log entries are read.
+    pub logs: Arc<dyn LogSource>,
+    /// Where log entries are heard as they come in.
+    pub log_taps: LogTaps,
+    /// Takes OTLP.
     pub otlp: Arc<watchfire_ingest::otlp::Otlp>,
     /// The same for an import: samples of any age are taken.
     pub import: TakeRemoteWrite,
@@ -328,6 +337,9 @@ pub enum BackupError {
 pub trait Maintenance: Send + Sync {
     /// Deletes what the series of any of the sets have between two moments, both inclusive.
     fn delete_series(&self, sets: &[Vec<Matcher>], start: Timestamp, end: Timestamp) -> Result<(), String>;
+    /// Deletes the log entries of the selected streams with `start <= time < end`, those that the filter wants if there is one,
+    /// and tells how many.
+    fn delete_logs(&self, matchers: &[Matcher], start: Nanos, end: Nanos, filter: Option<&dyn Fn(LogLine<'_>) -> bool>) -> Result<u64, String>;
     /// Gives back the room of what was deleted.
     fn clean_tombstones(&self) -> Result<(), String>;
     /// Makes a snapshot, with recent samples or without them, and gives its name.
@@ -349,6 +361,10 @@ pub struct App {
     pub hub: Hub,
     /// Admits queries.
     pub queries: QueryGate,
+    /// Deletions of log entries that were carried out lately.
+    pub(crate) log_deletions: Mutex<Vec<Deletion>>,
+    /// Who follows logs.
+    pub(crate) log_tails: Tails,
     others: OnceLock<Vec<Spec>>,
     openapi: OnceLock<Bytes>,
     started: Duration,
@@ -359,7 +375,16 @@ impl App {
         let started = rooms.clock.monotonic();
         let queries = QueryGate::new(&rooms.limits, &rooms.meter);
         let hub = Hub::new(&rooms.meter);
-        Arc::new(App { hub, queries, others: OnceLock::new(), openapi: OnceLock::new(), started, rooms })
+        Arc::new(App {
+            hub,
+            queries,
+            log_deletions: Mutex::default(),
+            log_tails: Tails::default(),
+            others: OnceLock::new(),
+            openapi: OnceLock::new(),
+            started,
+            rooms,
+        })
     }
     /// Names routes that others serve beside the faces (authentication), so that they are described too. The first call
     /// counts; it comes before the first request.

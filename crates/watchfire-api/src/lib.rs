@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod influx;
 pub mod live;
 pub mod llm;
+pub mod loki;
 pub mod native;
 pub mod openapi;
 pub mod otlp;
@@ -40,6 +41,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(otlp::routes());
     all.extend(pushgateway::routes());
     all.extend(influx::routes());
+    all.extend(loki::routes());
     all.extend(services::routes());
     all.extend(alertmanager::routes());
     all.extend(page::routes());

@@ -12,12 +12,14 @@ use serde_json::Value;
 use tower::ServiceExt;
 use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::influx::Influx;
+use watchfire_ingest::loki::Loki;
 use watchfire_ingest::otlp::Otlp;
 use watchfire_ingest::pushgateway::Pushgateway;
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesExemplars, SeriesSamples};
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, ServiceStatus, TargetStatus, ViewFuture};
+use watchfire_model::logs::{LogLine, LogSelection, LogSource, LogVisitor, Nanos, StreamVolume};
 use watchfire_model::matcher::{Matcher, matches_all};
 use watchfire_model::meter::{Family, Meter};
 use watchfire_model::observe::Unobserved;
@@ -50,6 +52,7 @@ pub(crate) struct Held {
     pub(crate) histograms: BTreeMap<Labels, Vec<HistogramSample>>,
     pub(crate) exemplars: Vec<SeriesExemplars>,
     pub(crate) metadata: Vec<Metadata>,
+    pub(crate) logs: Arc<watchfire_testkit::logs::Logs>,
     pub(crate) write_error: Option<fn() -> WriteError>,
     /// Every read waits until its budget fails.
     pub(crate) stuck: bool,
@@ -154,7 +157,27 @@ impl Sink for House {
                 }
             }
         }
+        for stream in batch.logs {
+            written.logs.stored += stream.entries.len() as u64;
+            held.logs.add(stream);
+        }
         Ok(written)
+    }
+}
+
+impl LogSource for House {
+    fn select_logs(&self, selection: &LogSelection, budget: &Budget, visit: &mut LogVisitor<'_>) -> Result<(), ReadError> {
+        let logs = self.held().logs.clone();
+        logs.select_logs(selection, budget, visit)
+    }
+    fn log_volume(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<StreamVolume>, ReadError> {
+        self.held().logs.log_volume(selection, budget)
+    }
+    fn log_label_names(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.held().logs.log_label_names(selection, budget)
+    }
+    fn log_label_values(&self, name: &str, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.held().logs.log_label_values(name, selection, budget)
     }
 }
 
@@ -169,6 +192,24 @@ impl Maintenance for House {
         }
         held.series.retain(|_, samples| !samples.is_empty());
         Ok(())
+    }
+    fn delete_logs(&self, matchers: &[Matcher], start: Nanos, end: Nanos, filter: Option<&dyn Fn(LogLine<'_>) -> bool>) -> Result<u64, String> {
+        let kept = watchfire_testkit::logs::Logs::new();
+        let selection = LogSelection::new(Vec::new(), Nanos::MIN, Nanos::MAX);
+        let budget = Budget::unlimited(ManualClock::new(NOW));
+        let mut deleted = 0;
+        let mut held = self.held();
+        let visited = held.logs.select_logs(&selection, &budget, &mut |entry| {
+            if matches_all(matchers, entry.labels) && start <= entry.time && entry.time < end && filter.is_none_or(|filter| filter(entry)) {
+                deleted += 1;
+            } else {
+                kept.add_line(entry.labels, entry.time, entry.line, entry.metadata);
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        visited.map_err(|e| e.to_string())?;
+        held.logs = Arc::new(kept);
+        Ok(deleted)
     }
     fn clean_tombstones(&self) -> Result<(), String> {
         Ok(())
@@ -448,6 +489,9 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         queues: Arc::new(queues(house, clock, &meter)),
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
+        loki: Arc::new(Loki::new(gate.clone(), &meter)),
+        logs: house.clone(),
+        log_taps: gate.log_taps(),
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
         source: house.clone(),
         query_source: house.clone(),

@@ -7,6 +7,7 @@ pub mod exposition;
 pub mod gate;
 pub mod influx;
 pub mod label_bytes;
+pub mod loki;
 pub mod native;
 pub mod openmetrics;
 pub mod otlp;

@@ -27,6 +27,18 @@ impl Nanos {
     pub const fn millis(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
+    /// Parses RFC 3339 with up to nine digits of a second. Times that nanoseconds cannot hold are none.
+    pub fn parse_rfc3339(text: &str) -> Option<Nanos> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        i64::try_from(time.as_nanosecond()).ok().map(Nanos)
+    }
+    /// RFC 3339 in UTC with as many digits of a second as it has. Out-of-range values give the raw number.
+    pub fn rfc3339(self) -> String {
+        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+            Ok(time) => time.to_string(),
+            Err(_) => self.0.to_string(),
+        }
+    }
 }
 
 /// One line of a stream.

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Doctor(DoctorFlags),
     /// Ask a running server a PromQL query
     Query(QueryFlags),
+    /// Ask a running server a LogQL query
+    Logs(LogsFlags),
     /// Alerts and who is told of them
     #[command(subcommand)]
     Alert(AlertCommand),
@@ -115,6 +117,25 @@ pub(crate) struct QueryFlags {
     /// The server to ask
     #[arg(long, default_value = DEFAULT_URL)]
     pub(crate) url: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsFlags {
+    /// The LogQL expression
+    pub(crate) expression: String,
+    /// The server to ask
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// How far back, such as 30m or 7d
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) since: String,
+    /// The newest lines, at most
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
     /// Print the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod import;
 mod logging;
+mod logs;
 mod memory;
 mod query;
 mod remote;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Check(flags)) => check::run(flags, &environment),
         Some(Command::Doctor(flags)) => doctor::run(flags, &environment),
         Some(Command::Query(flags)) => query::run(&flags, &environment),
+        Some(Command::Logs(flags)) => logs::run(&flags, &environment),
         Some(Command::Alert(AlertCommand::Try(flags))) => alert::run(flags, &environment),
         Some(Command::Backup(flags)) => backup::run(&flags, &environment),
         Some(Command::Restore(flags)) => backup::restore(&flags),

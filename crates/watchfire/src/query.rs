@@ -78,7 +78,7 @@ async fn ask(flags: &QueryFlags, environment: &Environment) -> Result<()> {
 }
 
 /// One line per series: labels, value, spark.
-fn table(data: &Value, range: &Value) -> Vec<String> {
+pub(crate) fn table(data: &Value, range: &Value) -> Vec<String> {
     let rows = match data["resultType"].as_str() {
         Some("scalar" | "string") => return vec![data["result"][1].as_str().unwrap_or("").to_owned()],
         _ => data["result"].as_array().cloned().unwrap_or_default(),
@@ -93,7 +93,7 @@ fn table(data: &Value, range: &Value) -> Vec<String> {
 }
 
 /// `name{a="b"}`, without control characters: what comes from a server is not to drive a terminal.
-fn series(metric: &Value) -> String {
+pub(crate) fn series(metric: &Value) -> String {
     let labels = metric.as_object().into_iter().flatten().map(|(k, v)| (k.as_str(), v.as_str().unwrap_or("")));
     watchfire_model::labels::Labels::from_pairs(labels).to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

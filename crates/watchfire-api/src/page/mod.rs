@@ -26,7 +26,7 @@ const INDEX: &str = "index.html";
 /// Files under this folder carry a hash of their content in their name.
 const HASHED: &str = "assets/";
 /// First segments of paths that belong to programs: there, something unknown is an error, not the page.
-const PROGRAM_PATHS: [&str; 18] = [
+const PROGRAM_PATHS: [&str; 19] = [
     "-",
     "api",
     "ws",
@@ -36,6 +36,7 @@ const PROGRAM_PATHS: [&str; 18] = [
     "ready",
     "federate",
     "loki",
+    "prometheus",
     "jaeger",
     "tempo",
     "elasticsearch",

@@ -6,12 +6,12 @@ pub(crate) mod answer;
 mod exemplars;
 mod federate;
 pub(crate) mod gate;
-mod labels;
+pub(crate) mod labels;
 pub(crate) mod number;
-mod params;
+pub(crate) mod params;
 mod parse;
 pub(crate) mod promql;
-mod query;
+pub(crate) mod query;
 mod read;
 mod rules;
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub(crate) async fn range(State(app): State<Arc<App>>, request: Request) -> Resu
 }
 
 /// Writes a result as JSON, at most `limit` series of it.
-fn render(answer: Answer, limit: Option<usize>, budget: &Budget) -> Result<Success, ApiError> {
+pub(crate) fn render(answer: Answer, limit: Option<usize>, budget: &Budget) -> Result<Success, ApiError> {
     let mut page = Page { out: Vec::with_capacity(256), charged: 0, budget };
     page.raw(&format!("{{\"resultType\":\"{}\",\"result\":", answer.value.type_code()));
     let limit = limit.unwrap_or(usize::MAX);

@@ -177,8 +177,18 @@ fn r48_what_is_public_is_written_down_here() {
     let page: Vec<String> = crate::page::routes().iter().map(|r| r.spec.path.clone()).collect();
     let mut public: Vec<&str> = door.specs.iter().filter(|s| s.level == Level::Public && !page.contains(&s.path)).map(|s| s.path.as_str()).collect();
     public.sort_unstable();
-    let expected =
-        ["/-/healthy", "/-/ready", "/api/auth/login", "/api/auth/logout", "/api/auth/session", "/api/system/health/live", "/graph", "/health", "/ready"];
+    let expected = [
+        "/-/healthy",
+        "/-/ready",
+        "/api/auth/login",
+        "/api/auth/logout",
+        "/api/auth/session",
+        "/api/system/health/live",
+        "/graph",
+        "/health",
+        "/loki/ready",
+        "/ready",
+    ];
     assert_eq!(public, expected);
 }
 

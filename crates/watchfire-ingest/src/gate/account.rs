@@ -1,10 +1,29 @@
 //! The books of the gate: counters per kind of origin and per reason. Kinds are few and fixed, so that the books stay small.
 
 use watchfire_model::meter::{Counter, Meter};
-use watchfire_model::write::{Reason, WriteError, Written};
+use watchfire_model::write::{LogsWritten, Reason, WriteError, Written};
 
 /// The kinds of origins that are counted apart.
-const KINDS: [&str; 12] = ["scrape", "remote_write", "record", "self", "host", "gpu", "rule", "otlp", "pushgateway", "influx", "statsd", "other"];
+const KINDS: [&str; 18] = [
+    "scrape",
+    "remote_write",
+    "record",
+    "self",
+    "host",
+    "gpu",
+    "rule",
+    "otlp",
+    "pushgateway",
+    "influx",
+    "statsd",
+    "loki",
+    "elasticsearch",
+    "beats",
+    "syslog",
+    "gelf",
+    "lines",
+    "other",
+];
 /// Why a sink turns away a whole batch.
 const ERRORS: [&str; 4] = ["full", "busy", "failed", "closed"];
 
@@ -20,13 +39,19 @@ struct Kind {
     duplicates: Counter,
     exemplars_received: Counter,
     exemplars_stored: Counter,
+    entries_received: Counter,
+    entries_stored: Counter,
+    entries_duplicate: Counter,
+    log_bytes: Counter,
 }
 
 /// The counters of one gate.
 pub(super) struct Account {
     kinds: [Kind; KINDS.len()],
     rejected: [Counter; Reason::ALL.len()],
-    errors: [(Counter, Counter); ERRORS.len()],
+    entries_rejected: [Counter; Reason::ALL.len()],
+    entries_truncated: Counter,
+    errors: [(Counter, Counter, Counter); ERRORS.len()],
 }
 impl Account {
     pub(super) fn new(meter: &Meter) -> Account {
@@ -42,6 +67,22 @@ impl Account {
                     "Exemplars that are kept; the others were out of order or too large.",
                     &labels,
                 ),
+                entries_received: meter.counter(
+                    "watchfire_ingest_log_entries_received_total",
+                    "Log entries that were judged, whatever became of them.",
+                    &labels,
+                ),
+                entries_stored: meter.counter("watchfire_ingest_log_entries_stored_total", "Log entries that were kept.", &labels),
+                entries_duplicate: meter.counter(
+                    "watchfire_ingest_log_entries_duplicate_total",
+                    "Log entries that were already there with the same stream, time, line and metadata.",
+                    &labels,
+                ),
+                log_bytes: meter.counter(
+                    "watchfire_ingest_log_bytes_received_total",
+                    "Bytes of lines and structured metadata of log entries that were judged.",
+                    &labels,
+                ),
             }
         };
         let per_error = |reason| {
@@ -49,11 +90,25 @@ impl Account {
             (
                 meter.counter("watchfire_ingest_batches_turned_away_total", "Batches of which nothing was taken, so that the sender still has them.", &labels),
                 meter.counter("watchfire_ingest_samples_turned_away_total", "Samples in batches of which nothing was taken.", &labels),
+                meter.counter("watchfire_ingest_log_entries_turned_away_total", "Log entries in batches of which nothing was taken.", &labels),
             )
         };
         let rejected =
             |reason: Reason| meter.counter("watchfire_ingest_samples_rejected_total", "Samples that were refused, by reason.", &[("reason", reason.name())]);
-        Account { kinds: KINDS.map(per_kind), rejected: Reason::ALL.map(rejected), errors: ERRORS.map(per_error) }
+        let entries_rejected = |reason: Reason| {
+            meter.counter("watchfire_ingest_log_entries_rejected_total", "Log entries that were refused, by reason.", &[("reason", reason.name())])
+        };
+        Account {
+            kinds: KINDS.map(per_kind),
+            rejected: Reason::ALL.map(rejected),
+            entries_rejected: Reason::ALL.map(entries_rejected),
+            entries_truncated: meter.counter(
+                "watchfire_ingest_log_entries_truncated_total",
+                "Log entries that were kept without the end of their line, which was too long.",
+                &[],
+            ),
+            errors: ERRORS.map(per_error),
+        }
     }
 
     /// Books a batch whose outcome is known.
@@ -70,6 +125,22 @@ impl Account {
         }
     }
 
+    /// Books the log entries of a batch whose outcome is known.
+    pub(super) fn logs_settled(&self, kind: &str, received: u64, bytes: u64, written: &LogsWritten) {
+        if let Some((_, counters)) = KINDS.iter().zip(&self.kinds).find(|(k, _)| **k == kind) {
+            counters.entries_received.add(received);
+            counters.entries_stored.add(written.stored);
+            counters.entries_duplicate.add(written.duplicates);
+            counters.log_bytes.add(bytes);
+        }
+        self.entries_truncated.add(written.truncated);
+        for (reason, count) in &written.rejected {
+            if let Some((_, counter)) = Reason::ALL.iter().zip(&self.entries_rejected).find(|(r, _)| *r == reason) {
+                counter.add(*count);
+            }
+        }
+    }
+
     /// Books the exemplars of a batch whose outcome is known.
     pub(super) fn exemplars(&self, kind: &str, received: u64, stored: u64) {
         if let Some((_, counters)) = KINDS.iter().zip(&self.kinds).find(|(k, _)| **k == kind) {
@@ -79,16 +150,17 @@ impl Account {
     }
 
     /// Books a batch of which nothing was taken.
-    pub(super) fn turned_away(&self, error: &WriteError, samples: u64) {
+    pub(super) fn turned_away(&self, error: &WriteError, samples: u64, log_entries: u64) {
         let word = match error {
             WriteError::Full(_) => "full",
             WriteError::Busy(_) => "busy",
             WriteError::Failed(_) => "failed",
             WriteError::Closed => "closed",
         };
-        if let Some((_, (batches, lost))) = ERRORS.iter().zip(&self.errors).find(|(e, _)| **e == word) {
+        if let Some((_, (batches, lost, lost_entries))) = ERRORS.iter().zip(&self.errors).find(|(e, _)| **e == word) {
             batches.inc();
             lost.add(samples);
+            lost_entries.add(log_entries);
         }
     }
 }

@@ -7,7 +7,7 @@ use watchfire_model::labels::Labels;
 use watchfire_model::sample::Exemplar;
 use watchfire_model::write::Reason;
 
-use super::has_name;
+use super::{LogLimits, has_name};
 
 /// More metadata than this in one batch is left out; it comes again with the next scrape.
 const METADATA_PER_BATCH_MAX: usize = 20_000;
@@ -35,10 +35,20 @@ pub struct Limits {
     pub series_per_origin_max: usize,
     /// A series that an origin has not sent for so long is no longer active, in milliseconds.
     pub series_idle_ms: u64,
+    /// What log entries may look like.
+    pub logs: LogLimits,
 }
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { future_ms_max: 600_000, labels_max: 40, name_bytes_max: 256, value_bytes_max: 4096, series_per_origin_max: 10_000, series_idle_ms: 3_600_000 }
+        Limits {
+            future_ms_max: 600_000,
+            labels_max: 40,
+            name_bytes_max: 256,
+            value_bytes_max: 4096,
+            series_per_origin_max: 10_000,
+            series_idle_ms: 3_600_000,
+            logs: LogLimits::default(),
+        }
     }
 }
 impl Limits {

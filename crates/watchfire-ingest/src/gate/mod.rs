@@ -4,12 +4,16 @@
 
 mod account;
 mod limits;
+mod logs;
+#[cfg(test)]
+mod logs_tests;
 mod origins;
 
 use std::sync::Arc;
 
 use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::{Labels, METRIC_NAME};
+use watchfire_model::logs::StreamEntries;
 use watchfire_model::meter::Meter;
 use watchfire_model::sample::Sample;
 use watchfire_model::time::{SharedClock, Timestamp};
@@ -17,6 +21,7 @@ use watchfire_model::write::{Reason, Sink, WriteError, Written};
 
 pub use account::origin_kind;
 pub use limits::Limits;
+pub use logs::{LogLimits, LogTap, LogTaps};
 
 use account::Account;
 use origins::{Admission, Locked, Origins};
@@ -27,6 +32,8 @@ pub struct Gate {
     clock: SharedClock,
     limits: Limits,
     origins: Origins,
+    streams: Origins,
+    taps: LogTaps,
     account: Account,
 }
 
@@ -34,8 +41,14 @@ impl Gate {
     /// A gate before a sink. Its counters exist, with zeros, from now on.
     pub fn new(inner: Arc<dyn Sink>, clock: SharedClock, meter: &Meter, limits: Limits) -> Gate {
         let account = Account::new(meter);
-        let origins = Origins::new(&limits);
-        Gate { inner, clock, limits, origins, account }
+        let origins = Origins::new(limits.series_per_origin_max, limits.series_idle_ms);
+        let streams = Origins::new(limits.logs.streams_per_origin_max, limits.series_idle_ms);
+        Gate { inner, clock, limits, origins, streams, taps: LogTaps::default(), account }
+    }
+
+    /// Where log entries can be heard as they come in.
+    pub fn log_taps(&self) -> LogTaps {
+        self.taps.clone()
     }
 
     /// The number of series that an origin has delivered lately.
@@ -57,6 +70,7 @@ impl Gate {
     pub fn book_refused(&self, origin: &Origin, refused: &Written) {
         let rejected = Written { rejected: refused.rejected.clone(), ..Written::default() };
         self.account.settled(origin_kind(&origin.0), rejected.rejected_total(), &rejected);
+        self.account.logs_settled(origin_kind(&origin.0), refused.logs.rejected_total(), 0, &refused.logs);
     }
 
     /// Takes the items of a batch that are refused out of it and counts them.
@@ -66,14 +80,14 @@ impl Gate {
         let mut refused = Written::default();
         let monotonic = self.clock.monotonic();
         let origin = self.origins.of(&batch.origin, monotonic);
-        let mut origin = origin.lock(monotonic);
+        let mut locked = origin.lock(monotonic);
         let mut series = std::mem::take(&mut batch.series);
         series.retain_mut(|item| {
             drop_future(item, latest, &mut refused);
             if item.samples.is_empty() {
                 return false;
             }
-            match self.admission(&mut origin, &item.labels, &batch.origin) {
+            match self.admission(&mut locked, &item.labels, &batch.origin) {
                 Ok(()) => true,
                 Err((reason, words)) => {
                     refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words);
@@ -99,7 +113,7 @@ impl Gate {
             if item.samples.is_empty() {
                 continue;
             }
-            match self.admission(&mut origin, &item.labels, &batch.origin) {
+            match self.admission(&mut locked, &item.labels, &batch.origin) {
                 Ok(()) => batch.histograms.push(item),
                 Err((reason, words)) => refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words),
             }
@@ -108,6 +122,12 @@ impl Gate {
             item.exemplars.retain(|e| e.time <= latest && limits::exemplar_fits(e));
             !item.exemplars.is_empty() && self.limits.check(&item.labels).is_ok()
         });
+        drop(locked);
+        if !batch.logs.is_empty() {
+            let streams = self.streams.of(&batch.origin, monotonic);
+            let limits = &self.limits.logs;
+            limits.judge(&mut batch.logs, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
+        }
         refused
     }
 
@@ -131,19 +151,26 @@ impl Sink for Gate {
         let kind = origin_kind(&batch.origin.0);
         let received = batch.sample_count() as u64;
         let exemplars: u64 = batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
+        let (entries, bytes) = log_size(&batch);
         let refused = self.judge(&mut batch);
         self.limits.trim_metadata(&mut batch.metadata);
+        let heard: Option<Arc<[StreamEntries]>> = (!batch.logs.is_empty() && !self.taps.is_empty()).then(|| batch.logs.as_slice().into());
         let outcome = if batch.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
         match outcome {
             Ok(mut written) => {
                 written.add(refused);
                 self.account.settled(kind, received, &written);
                 self.account.exemplars(kind, exemplars, written.exemplars);
+                self.account.logs_settled(kind, entries, bytes, &written.logs);
+                // Entries that came before were heard before.
+                if let Some(streams) = heard.filter(|_| written.logs.stored > 0) {
+                    self.taps.publish(&streams);
+                }
                 Ok(written)
             }
             Err(error) => {
                 // Nothing was taken; the sender still has everything, so nothing counts as received.
-                self.account.turned_away(&error, received);
+                self.account.turned_away(&error, received, entries);
                 Err(error)
             }
         }
@@ -153,14 +180,25 @@ impl Sink for Gate {
 fn refuse(refused: &mut Written, reason: Reason, count: u64, labels: &Labels, words: &str) {
     refused.reject(reason, count);
     if refused.example.is_none() {
-        let mut series = labels.to_string();
-        if series.len() > EXAMPLE_BYTES_MAX {
-            let end = (0..=EXAMPLE_BYTES_MAX).rev().find(|at| series.is_char_boundary(*at)).unwrap_or(0);
-            series.truncate(end);
-            series.push('…');
-        }
-        refused.example = Some(format!("{reason}: {words}: {series}"));
+        refused.example = Some(example(reason, words, labels));
     }
+}
+
+/// A refusal in words, with as much of the labels as fits.
+fn example(reason: Reason, words: &str, labels: &Labels) -> String {
+    let mut series = labels.to_string();
+    if series.len() > EXAMPLE_BYTES_MAX {
+        let end = (0..=EXAMPLE_BYTES_MAX).rev().find(|at| series.is_char_boundary(*at)).unwrap_or(0);
+        series.truncate(end);
+        series.push('…');
+    }
+    format!("{reason}: {words}: {series}")
+}
+
+/// The entries of a batch, and the bytes of their lines and structured metadata.
+fn log_size(batch: &Batch) -> (u64, u64) {
+    let entries = batch.logs.iter().flat_map(|stream| &stream.entries);
+    entries.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + (entry.line.len() + entry.metadata.packed().len()) as u64))
 }
 
 /// The most of a series that stands in an example.

@@ -1,4 +1,4 @@
-//! Which series each origin has sent lately, as hashes: so one origin that invents series fills its own allowance and
+//! Which series, or streams, each origin has sent lately, as hashes: so one origin that invents series fills its own allowance and
 //! nobody else's. About sixteen bytes per active series; not an index, the labels themselves are elsewhere.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use watchfire_model::batch::Origin;
-
-use super::limits::Limits;
 
 /// Origins that are told apart; all further ones share one allowance.
 const ORIGINS_MAX: usize = 1_024;
@@ -45,9 +43,9 @@ pub(super) enum Admission {
 }
 
 impl Origins {
-    pub(super) fn new(limits: &Limits) -> Origins {
-        let series_max = limits.series_per_origin_max;
-        let idle_secs = u32::try_from(limits.series_idle_ms / 1000).unwrap_or(u32::MAX).max(1);
+    /// A table where each origin may have so many series, and one that was not sent for so long is forgotten.
+    pub(super) fn new(series_max: usize, idle_ms: u64) -> Origins {
+        let idle_secs = u32::try_from(idle_ms / 1000).unwrap_or(u32::MAX).max(1);
         let others = Arc::new(OneOrigin { series_max, idle_secs, series: Mutex::default() });
         Origins { series_max, idle_secs, known: RwLock::default(), others }
     }

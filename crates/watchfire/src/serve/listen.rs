@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::net::{TcpListener, UdpSocket};
 use watchfire_api::auth::{self, Auth};
-use watchfire_api::server::{Doors, Hosts, build};
-use watchfire_api::{App, gateway, otlp, page, routes};
+use watchfire_api::server::{Doors, Hosts, Route, build};
+use watchfire_api::{App, gateway, loki, otlp, page, routes};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -20,7 +20,17 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str); 3] = [(9090, "Prometheus"), (9093, "Alertmanager"), (3002, "Grafana")];
+const DROP_IN: [(u16, &str, Face); 4] =
+    [(9090, "Prometheus", Face::Main), (9093, "Alertmanager", Face::Main), (3002, "Grafana", Face::Main), (3100, "Loki", Face::Loki)];
+
+/// Which routes a port has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Face {
+    /// Those of the main port.
+    Main,
+    /// The same, with Loki's own at the root.
+    Loki,
+}
 
 /// OTLP's own ports.
 const OTLP_GRPC: u16 = 4317;
@@ -32,7 +42,7 @@ const GRPC_IDLE: std::time::Duration = std::time::Duration::from_secs(300);
 pub(crate) struct Bound {
     main: TcpListener,
     address: SocketAddr,
-    more: Vec<TcpListener>,
+    more: Vec<(TcpListener, Face)>,
     grpc: Option<TcpListener>,
     /// Ports of the gateway, and the upstream that each belongs to.
     gateway: Vec<(TcpListener, Option<String>)>,
@@ -62,11 +72,12 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
     let main = main.context("cannot start")?;
     let address = main.local_addr().context("cannot start")?;
     let grpc = beside(settings.otlp.grpc, SocketAddr::new(wanted.ip(), OTLP_GRPC), "OTLP over gRPC")?;
-    let mut more: Vec<_> = beside(settings.otlp.http, SocketAddr::new(wanted.ip(), OTLP_HTTP), "OTLP over HTTP")?.into_iter().collect();
+    let mut more: Vec<_> =
+        beside(settings.otlp.http, SocketAddr::new(wanted.ip(), OTLP_HTTP), "OTLP over HTTP")?.map(|listener| (listener, Face::Main)).into_iter().collect();
     if settings.drop_in {
-        for (port, program) in DROP_IN {
+        for (port, program, face) in DROP_IN {
             match take(SocketAddr::new(wanted.ip(), port)) {
-                Ok(listener) => more.push(listener),
+                Ok(listener) => more.push((listener, face)),
                 Err(error) => eprintln!("watchfire: not standing in for {program}: {error}"),
             }
         }
@@ -118,7 +129,8 @@ pub(crate) fn serve(
     let access = auth::routes::<Arc<App>>(auth);
     app.describe_too(access.iter().map(|r| r.spec().clone()).collect());
     table.extend(access);
-    let router = build(table, app.clone(), page::fallback, doors.clone());
+    let router_of = |face: Face| build(table_of(face, &table), app.clone(), page::fallback, doors.clone());
+    let router = router_of(Face::Main);
     let tls = server.tls.as_ref().map(|(certificate, key)| TlsFiles::load(certificate.clone(), key.clone())).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut addresses = Vec::new();
@@ -143,8 +155,10 @@ pub(crate) fn serve(
         tasks.spawn_until_done(format!("listener {address}"), one.serve(listener, service));
         Ok(address)
     };
-    for listener in std::iter::once(bound.main).chain(bound.more) {
-        addresses.push(format!("{scheme}://{}", serve(listener, Protocol::Http1, &router)?));
+    addresses.push(format!("{scheme}://{}", serve(bound.main, Protocol::Http1, &router)?));
+    for (listener, face) in bound.more {
+        let own = if face == Face::Main { router.clone() } else { router_of(face) };
+        addresses.push(format!("{scheme}://{}", serve(listener, Protocol::Http1, &own)?));
     }
     if let Some(listener) = bound.grpc {
         tracing::info!(address = %serve(listener, Protocol::Http2, &router)?, "OTLP over gRPC");
@@ -160,6 +174,18 @@ pub(crate) fn serve(
         reload_certificates(tasks, files);
     }
     Ok(addresses)
+}
+
+/// The routes of a port. What a face has at its root takes the place of what is there on the main port.
+fn table_of(face: Face, main: &[Route<Arc<App>>]) -> Vec<Route<Arc<App>>> {
+    let own = match face {
+        Face::Main => Vec::new(),
+        Face::Loki => loki::port_routes(),
+    };
+    let replaced = |route: &&Route<Arc<App>>| own.iter().any(|o| o.spec().path == route.spec().path);
+    let mut table: Vec<_> = main.iter().filter(|route| !replaced(route)).cloned().collect();
+    table.extend(own);
+    table
 }
 
 /// Certificates are renewed by other programs, which do not always tell us; they are read again every ten minutes.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use watchfire_api::app::{BackupError, Maintenance};
 use watchfire_api::auth::TOKEN_FILE;
 use watchfire_model::batch::Batch;
+use watchfire_model::logs::{LogLine, Nanos};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
@@ -127,6 +128,11 @@ impl Maintenance for Keeper {
         let deletion = self.store.delete_series(sets, start, end).map_err(|e| e.to_string())?;
         tracing::info!(series = deletion.series, segments = deletion.segments, "series deleted");
         Ok(())
+    }
+    fn delete_logs(&self, matchers: &[Matcher], start: Nanos, end: Nanos, filter: Option<&dyn Fn(LogLine<'_>) -> bool>) -> Result<u64, String> {
+        let deletion = self.store.delete_logs(&[matchers.to_vec()], start, end, filter).map_err(|e| format!("cannot delete log entries: {e}"))?;
+        tracing::info!(entries = deletion.entries, segments = deletion.segments, "log entries deleted");
+        Ok(deletion.entries)
     }
     fn clean_tombstones(&self) -> Result<(), String> {
         let files = self.store.clean_tombstones().map_err(|e| e.to_string())?;

@@ -33,7 +33,7 @@ use watchfire_collect::own::{self, OwnCollector};
 use watchfire_collect::scrape::{self, Manager};
 use watchfire_forward::read::{Parts as ReadParts, RemoteSource};
 use watchfire_forward::write::{Forwarder, Parts as WriteParts};
-use watchfire_ingest::gate::{Gate, Limits};
+use watchfire_ingest::gate::{Gate, Limits, LogLimits};
 use watchfire_ingest::record::Recorder;
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::meter::Meter;
@@ -44,7 +44,7 @@ use watchfire_net::tasks::Tasks;
 use watchfire_net::tls::{ClientTls, client_config};
 use watchfire_pack::catalog::Catalogs;
 use watchfire_pipeline::gateway::Gateway;
-use watchfire_store::{OpenError, Options, Store};
+use watchfire_store::{LogOptions, OpenError, Options, Store};
 
 use self::prometheus::Configured;
 use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
@@ -148,7 +148,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         "store opened"
     );
 
-    let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, ..Limits::default() };
+    let logs = LogLimits { moved_labels: LogOptions::default().moved_labels, ..LogLimits::default() };
+    let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, logs, ..Limits::default() };
     let gate = Arc::new(Gate::new(store.clone(), clock.clone(), &meter, limits));
     let instance = settings.host.name.clone().unwrap_or_else(host_name);
     let recorder = Arc::new(Recorder::new(Catalogs::builtin(), clock.clone(), &meter, &instance));

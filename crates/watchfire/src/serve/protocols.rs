@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use watchfire_collect::scrape::config::PrometheusConfig;
 use watchfire_ingest::gate::Gate;
 use watchfire_ingest::influx::Influx;
+use watchfire_ingest::loki::Loki;
 use watchfire_ingest::otlp::{self, Otlp};
 use watchfire_ingest::pushgateway::Pushgateway;
 use watchfire_ingest::statsd::{self, Statsd};
@@ -28,6 +29,7 @@ pub(crate) struct Protocols {
     pub(crate) otlp: Arc<Otlp>,
     pub(crate) pushgateway: Arc<Pushgateway>,
     pub(crate) influx: Arc<Influx>,
+    pub(crate) loki: Arc<Loki>,
     statsd: Arc<Lines>,
     /// What our own settings say about the translation of OTLP metrics.
     own: otlp::Settings,
@@ -51,6 +53,7 @@ impl Protocols {
             otlp: Arc::new(Otlp::new(gate.clone(), clock.clone(), meter, own.clone())),
             pushgateway: Arc::new(Pushgateway::open(gate.clone(), state, clock.clone(), meter).context("cannot start")?),
             influx: Arc::new(Influx::new(gate.clone(), clock.clone(), meter)),
+            loki: Arc::new(Loki::new(gate.clone(), meter)),
             statsd: Arc::new(Lines { statsd, trusted, anybody: server.insecure_no_auth }),
             own,
             repeat_ms: AtomicU64::new(60_000),

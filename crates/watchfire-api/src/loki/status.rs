@@ -1,0 +1,57 @@
+//! What clients ask beside the data: readiness, the version that is claimed, rules, the form of a query.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+use watchfire_query::logql::parse;
+
+use super::answer::{Data, LokiError, Plain};
+use super::params::Params;
+use crate::app::App;
+use crate::prometheus::answer::{json as json_response, text, to_json};
+
+/// The version that is claimed: clients choose what they ask by it.
+const VERSION: &str = "3.5.0";
+
+/// `GET /ready` of Loki's port, and `/loki/ready`.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    match (app.rooms.storage)().failure {
+        None => text(StatusCode::OK, "ready\n"),
+        Some(_) => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    }
+}
+
+/// `GET /loki/api/v1/status/buildinfo`.
+pub(super) async fn buildinfo(State(app): State<Arc<App>>) -> Plain<Value> {
+    let build = &app.rooms.build;
+    Plain(json!({
+        "version": VERSION, "revision": build.revision, "branch": "main", "buildUser": format!("watchfire {}", build.version), "buildDate": "", "goVersion": ""
+    }))
+}
+
+/// `GET|POST /loki/api/v1/format_query`.
+pub(super) async fn format_query(State(app): State<Arc<App>>, request: Request) -> Result<Response, LokiError> {
+    let params = Params::read(request).await?;
+    match parse(&params.query(&app)?) {
+        Ok(expr) => Ok(Data(expr.pretty()).into_response()),
+        Err(error) => Ok(json_response(StatusCode::BAD_REQUEST, to_json(&json!({"status": "invalid-query", "error": error.to_string()})))),
+    }
+}
+
+/// `GET /loki/api/v1/rules`: there are none over logs yet, and Loki says so with 404.
+pub(super) async fn rules() -> LokiError {
+    LokiError::new(StatusCode::NOT_FOUND, "no rule groups found")
+}
+
+/// `GET /prometheus/api/v1/rules`.
+pub(super) async fn prometheus_rules() -> Data<Value> {
+    Data(json!({"groups": []}))
+}
+
+/// `GET /prometheus/api/v1/alerts`.
+pub(super) async fn prometheus_alerts() -> Data<Value> {
+    Data(json!({"alerts": []}))
+}

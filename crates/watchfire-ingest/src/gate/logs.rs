@@ -1,0 +1,211 @@
+//! Log entries at the gate: which of them may come in, and who listens to those that did. A stream that has too many labels is refused
+//! whole; an entry that is too long, too old or too new is refused alone. It looks into no line.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use watchfire_model::batch::Origin;
+use watchfire_model::labels::Labels;
+use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
+use watchfire_model::time::Timestamp;
+use watchfire_model::write::{Reason, Written};
+
+use super::origins::{Admission, Locked};
+
+/// What a log entry may look like. The store has limits of its own that are not tighter by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// How far ahead of our clock an entry may be, in milliseconds.
+    pub future_ms_max: i64,
+    /// How old an entry may be, in milliseconds; `None` leaves that to retention.
+    pub age_ms_max: Option<i64>,
+    /// The longest line, in bytes.
+    pub line_bytes_max: usize,
+    /// The most labels of a stream.
+    pub labels_max: usize,
+    /// The longest name of a label or of structured metadata, in bytes.
+    pub name_bytes_max: usize,
+    /// The longest value of a label, in bytes.
+    pub value_bytes_max: usize,
+    /// The most names that an entry's structured metadata may have.
+    pub metadata_max: usize,
+    /// The most bytes of an entry's structured metadata.
+    pub metadata_bytes_max: usize,
+    /// The most streams that one origin may write to at once.
+    pub streams_per_origin_max: usize,
+    /// Labels that become structured metadata in the store, and so make no streams; a `*` at the end stands for anything.
+    pub moved_labels: Vec<String>,
+}
+impl Default for LogLimits {
+    fn default() -> LogLimits {
+        LogLimits {
+            future_ms_max: 600_000,
+            age_ms_max: None,
+            line_bytes_max: 256 << 10,
+            labels_max: 40,
+            name_bytes_max: 1024,
+            value_bytes_max: 2048,
+            metadata_max: 128,
+            metadata_bytes_max: 64 << 10,
+            streams_per_origin_max: 100_000,
+            moved_labels: Vec::new(),
+        }
+    }
+}
+
+/// The times that are taken.
+pub(super) struct Window {
+    earliest: Nanos,
+    latest: Nanos,
+}
+
+impl LogLimits {
+    /// The times that are taken now.
+    pub(super) fn window(&self, now: Timestamp) -> Window {
+        let earliest = self.age_ms_max.map_or(Nanos::MIN, |age| Nanos::from_millis(now.plus_ms(-age).millis()));
+        Window { earliest, latest: Nanos::from_millis(now.plus_ms(self.future_ms_max).millis()) }
+    }
+
+    /// Takes the entries that are refused out of a batch and counts them.
+    pub(super) fn judge(&self, streams: &mut Vec<StreamEntries>, origin: &mut Locked<'_>, from: &Origin, window: &Window, refused: &mut Written) {
+        streams.retain_mut(|stream| {
+            if let Err((reason, words)) = self.admission(origin, &stream.labels, from) {
+                refuse(refused, reason, stream.entries.len(), &stream.labels, &words);
+                return false;
+            }
+            stream.entries.retain(|entry| match self.check_entry(entry, window) {
+                ControlFlow::Continue(()) => true,
+                ControlFlow::Break((reason, words)) => {
+                    refuse(refused, reason, 1, &stream.labels, &words);
+                    false
+                }
+            });
+            !stream.entries.is_empty()
+        });
+    }
+
+    fn admission(&self, origin: &mut Locked<'_>, labels: &Labels, from: &Origin) -> Result<(), (Reason, String)> {
+        let hash = self.stream_hash(labels);
+        match origin.look(hash) {
+            Admission::Known => return Ok(()),
+            Admission::New => self.check_labels(labels)?,
+            Admission::Full => {
+                self.check_labels(labels)?;
+                return Err((Reason::StreamLimit, format!("more than {} streams from {}", self.streams_per_origin_max, from.0)));
+            }
+        }
+        origin.admit(hash);
+        Ok(())
+    }
+
+    /// What tells a stream from others: its labels without those that make no stream.
+    fn stream_hash(&self, labels: &Labels) -> u64 {
+        let moves = |name: &str| {
+            self.moved_labels.iter().any(|moved| match moved.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == moved,
+            })
+        };
+        if labels.iter().any(|(name, _)| moves(name)) {
+            return Labels::from_pairs(labels.iter().filter(|(name, _)| !moves(name))).hash_value();
+        }
+        labels.hash_value()
+    }
+
+    fn check_labels(&self, labels: &Labels) -> Result<(), (Reason, String)> {
+        if labels.is_empty() {
+            return Err((Reason::InvalidLabels, "at least one label pair is required per stream".to_owned()));
+        }
+        if labels.len() > self.labels_max {
+            return Err((Reason::LabelCount, format!("{} labels, more than {}", labels.len(), self.labels_max)));
+        }
+        for (name, value) in labels {
+            if name.len() > self.name_bytes_max {
+                return Err((Reason::LabelNameLength, format!("a name of {} bytes, more than {}", name.len(), self.name_bytes_max)));
+            }
+            if value.len() > self.value_bytes_max {
+                return Err((Reason::LabelValueLength, format!("label {name} has {} bytes, more than {}", value.len(), self.value_bytes_max)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_entry(&self, entry: &LogEntry, window: &Window) -> ControlFlow<(Reason, String)> {
+        let at = |time: Nanos| Timestamp(time.millis()).rfc3339_millis();
+        if entry.time > window.latest {
+            return ControlFlow::Break((Reason::TooFarFuture, format!("an entry has a timestamp too new: {}", at(entry.time))));
+        }
+        if entry.time < window.earliest {
+            let words = format!("an entry has a timestamp too old: {}, oldest acceptable timestamp is: {}", at(entry.time), at(window.earliest));
+            return ControlFlow::Break((Reason::TooOld, words));
+        }
+        if entry.line.len() > self.line_bytes_max {
+            return ControlFlow::Break((Reason::LineLength, format!("a line of {} bytes, more than {}", entry.line.len(), self.line_bytes_max)));
+        }
+        if entry.metadata.len() > self.metadata_max || entry.metadata.packed().len() > self.metadata_bytes_max {
+            let words = format!(
+                "structured metadata of {} names and {} bytes, more than {} and {}",
+                entry.metadata.len(),
+                entry.metadata.packed().len(),
+                self.metadata_max,
+                self.metadata_bytes_max
+            );
+            return ControlFlow::Break((Reason::MetadataSize, words));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The example names the stream, never the line: what is told about it may be collected again.
+fn refuse(refused: &mut Written, reason: Reason, entries: usize, labels: &Labels, words: &str) {
+    refused.logs.reject(reason, entries as u64);
+    if refused.example.is_none() {
+        refused.example = Some(super::example(reason, words, labels));
+    }
+}
+
+/// Hears of entries that came in.
+type Listener = Arc<dyn Fn(&Arc<[StreamEntries]>) + Send + Sync>;
+
+/// Those who want to see entries as they come in: live tails. Whoever listens must not block.
+#[derive(Clone, Default)]
+pub struct LogTaps(Arc<Taps>);
+#[derive(Default)]
+struct Taps {
+    next: AtomicU64,
+    listeners: RwLock<Vec<(u64, Listener)>>,
+}
+
+/// A listener that hears until this is dropped.
+pub struct LogTap {
+    taps: LogTaps,
+    id: u64,
+}
+impl Drop for LogTap {
+    fn drop(&mut self) {
+        self.taps.0.listeners.write().unwrap_or_else(PoisonError::into_inner).retain(|(id, _)| *id != self.id);
+    }
+}
+
+impl LogTaps {
+    /// Adds a listener.
+    pub fn listen(&self, heard: impl Fn(&Arc<[StreamEntries]>) + Send + Sync + 'static) -> LogTap {
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.0.listeners.write().unwrap_or_else(PoisonError::into_inner).push((id, Arc::new(heard)));
+        LogTap { taps: self.clone(), id }
+    }
+    /// How many listen.
+    pub fn len(&self) -> usize {
+        self.0.listeners.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Tells everybody.
+    pub fn publish(&self, streams: &Arc<[StreamEntries]>) {
+        let listeners = self.0.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
+        listeners.iter().for_each(|(_, heard)| heard(streams));
+    }
+}

@@ -1,0 +1,149 @@
+//! Loki's push: streams of lines in protobuf or JSON become one batch. Input is already decompressed; sockets and headers are the face's
+//! business. What is wrong with one stream or entry refuses that one alone; what is no message refuses the request.
+
+mod json;
+mod proto;
+pub(crate) mod selector;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use watchfire_model::batch::{Batch, Origin};
+use watchfire_model::labels::Labels;
+use watchfire_model::logs::{LogEntry, StreamEntries};
+use watchfire_model::meter::{Counter, Meter};
+use watchfire_model::write::{LogsWritten, Reason, Sink, WriteError, Written};
+
+use crate::gate::Gate;
+use crate::protobuf::WireError;
+
+/// The most entries of one request.
+pub const ENTRIES_MAX: usize = 1 << 20;
+
+/// How a request is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `application/x-protobuf`.
+    Protobuf,
+    /// `application/json`.
+    Json,
+}
+
+/// Why a request cannot be read. Nothing of it was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It is not the protobuf message that it should be.
+    #[error("cannot read the push request: {0}")]
+    Wire(#[from] WireError),
+    /// It is not the JSON that it should be.
+    #[error("cannot read the push request: {0}")]
+    Json(#[from] serde_json::Error),
+    /// More than a request may have.
+    #[error("cannot take a push request with more than {ENTRIES_MAX} entries")]
+    TooMany,
+}
+
+/// Why a request was not taken as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// Sending it again will not help.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// It can be sent again later.
+    #[error(transparent)]
+    Later(#[from] WriteError),
+}
+
+/// What a request held.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Its streams.
+    pub batch: Batch,
+    /// What is refused here already: streams whose labels cannot be read.
+    pub refused: Written,
+    entries: usize,
+}
+
+impl Decoded {
+    fn new(origin: Origin) -> Decoded {
+        Decoded { batch: Batch::new(origin), refused: Written::default(), entries: 0 }
+    }
+
+    fn count(&mut self, more: usize) -> Result<(), DecodeError> {
+        self.entries += more;
+        if self.entries > ENTRIES_MAX { Err(DecodeError::TooMany) } else { Ok(()) }
+    }
+
+    /// Adds the entries of a stream whose labels came as a set.
+    fn stream(&mut self, labels: Labels, entries: Vec<LogEntry>) {
+        if !entries.is_empty() {
+            self.batch.logs.push(StreamEntries { labels, entries });
+        }
+    }
+
+    /// Adds the entries of a stream whose labels came as text.
+    fn stream_of_text(&mut self, labels: &str, entries: Vec<LogEntry>) {
+        match selector::labels(labels) {
+            Ok(labels) => self.stream(labels, entries),
+            Err(error) => self.refuse(&format!("error parsing labels '{}' with error: {error}", shortened(labels)), entries.len()),
+        }
+    }
+
+    fn refuse(&mut self, words: &str, entries: usize) {
+        self.refused.logs.reject(Reason::InvalidLabels, entries as u64);
+        self.refused.example.get_or_insert_with(|| format!("{}: {words}", Reason::InvalidLabels));
+    }
+}
+
+/// The beginning of a text from outside.
+fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(200)).unwrap_or("")
+}
+
+/// Reads a request.
+pub fn decode(format: Format, body: &[u8], origin: Origin) -> Result<Decoded, DecodeError> {
+    match format {
+        Format::Protobuf => proto::decode(body, origin),
+        Format::Json => json::decode(body, origin),
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// The entries, by what became of them.
+    pub logs: LogsWritten,
+    /// One example of a refusal in words.
+    pub example: Option<String>,
+}
+
+/// Takes what is pushed. Share it in an `Arc`; every method may be called from any thread and may block.
+pub struct Loki {
+    gate: Arc<Gate>,
+    requests: Counter,
+    malformed: Counter,
+}
+
+impl Loki {
+    /// A receiver that writes through the gate.
+    pub fn new(gate: Arc<Gate>, meter: &Meter) -> Loki {
+        Loki {
+            gate,
+            requests: meter.counter("watchfire_loki_push_requests_total", "Requests of Loki's push that were read.", &[]),
+            malformed: meter.counter("watchfire_loki_push_malformed_total", "Requests of Loki's push that could not be read.", &[]),
+        }
+    }
+
+    /// Takes a request. What is good of it is stored when this returns.
+    pub fn push(&self, format: Format, body: &[u8], origin: Origin) -> Result<Received, PushError> {
+        let decoded = decode(format, body, origin.clone()).inspect_err(|_| self.malformed.inc())?;
+        self.requests.inc();
+        // A stream without entries is no news; refusals count once it is certain that the request will not come again.
+        let written = if decoded.batch.logs.is_empty() { Written::default() } else { self.gate.write(decoded.batch)? };
+        self.gate.book_refused(&origin, &decoded.refused);
+        let mut all = written;
+        all.add(decoded.refused);
+        Ok(Received { logs: all.logs, example: all.example })
+    }
+}

@@ -1,0 +1,143 @@
+//! The labels of a stream as text: `{app="api", host="a"}`. It knows equality only; queries have a parser of their own.
+
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+use watchfire_model::labels::Labels;
+
+/// The most labels that are read.
+const LABELS_MAX: usize = 1_024;
+
+/// Why a text names no stream.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SelectorError {
+    /// Something else should stand at a place.
+    #[error("expected {0} at column {1}")]
+    Expected(&'static str, usize),
+    /// A label stands there twice.
+    #[error("the label {0:?} stands there twice")]
+    Twice(String),
+    /// There are too many of them.
+    #[error("more than {LABELS_MAX} labels")]
+    Many,
+}
+
+/// Reads labels.
+pub(crate) fn labels(text: &str) -> Result<Labels, SelectorError> {
+    let mut reader = Reader { text, rest: text.char_indices().peekable() };
+    reader.expect('{', "an opening brace")?;
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    loop {
+        if reader.take('}') {
+            break;
+        }
+        let name = reader.name()?;
+        reader.expect('=', "an equals sign")?;
+        let value = reader.value()?;
+        if pairs.iter().any(|(known, _)| *known == name) {
+            return Err(SelectorError::Twice(name));
+        }
+        if pairs.len() >= LABELS_MAX {
+            return Err(SelectorError::Many);
+        }
+        pairs.push((name, value));
+        if !reader.take(',') {
+            reader.expect('}', "a comma or a closing brace")?;
+            break;
+        }
+    }
+    reader.spaces();
+    match reader.rest.peek() {
+        None => Ok(Labels::from_pairs(pairs)),
+        Some(_) => Err(reader.expected("the end")),
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    rest: Peekable<CharIndices<'a>>,
+}
+
+impl Reader<'_> {
+    fn expected(&mut self, what: &'static str) -> SelectorError {
+        let at = self.rest.peek().map_or(self.text.len(), |(at, _)| *at);
+        SelectorError::Expected(what, at + 1)
+    }
+    fn spaces(&mut self) {
+        while self.rest.next_if(|(_, c)| c.is_whitespace()).is_some() {}
+    }
+    fn take(&mut self, wanted: char) -> bool {
+        self.spaces();
+        self.rest.next_if(|(_, c)| *c == wanted).is_some()
+    }
+    fn expect(&mut self, wanted: char, what: &'static str) -> Result<(), SelectorError> {
+        if self.take(wanted) { Ok(()) } else { Err(self.expected(what)) }
+    }
+    /// A name; one that is no classic label name stands in quotes.
+    fn name(&mut self) -> Result<String, SelectorError> {
+        self.spaces();
+        if self.rest.peek().is_some_and(|(_, c)| *c == '"') {
+            return self.value();
+        }
+        let mut name = String::new();
+        while let Some((_, c)) = self.rest.next_if(|(_, c)| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '/')) {
+            name.push(c);
+        }
+        if name.is_empty() { Err(self.expected("a label name")) } else { Ok(name) }
+    }
+    /// A text in double quotes with the escapes of Go, or in backquotes without any.
+    fn value(&mut self) -> Result<String, SelectorError> {
+        self.spaces();
+        let mut out = String::new();
+        match self.rest.next() {
+            Some((_, '`')) => {
+                for (_, c) in self.rest.by_ref() {
+                    if c == '`' {
+                        return Ok(out);
+                    }
+                    out.push(c);
+                }
+                Err(self.expected("a closing backquote"))
+            }
+            Some((_, '"')) => {
+                while let Some((at, c)) = self.rest.next() {
+                    match c {
+                        '"' => return Ok(out),
+                        '\\' => self.escape(at, &mut out)?,
+                        c => out.push(c),
+                    }
+                }
+                Err(self.expected("a closing quote"))
+            }
+            Some((at, _)) => Err(SelectorError::Expected("a quoted value", at + 1)),
+            None => Err(self.expected("a quoted value")),
+        }
+    }
+    fn escape(&mut self, at: usize, out: &mut String) -> Result<(), SelectorError> {
+        let wrong = SelectorError::Expected("a known escape", at + 1);
+        let plain = match self.rest.next().map(|(_, c)| c) {
+            Some('n') => '\n',
+            Some('t') => '\t',
+            Some('r') => '\r',
+            Some('a') => '\u{7}',
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some('v') => '\u{b}',
+            Some(c @ ('\\' | '"' | '\'')) => c,
+            Some('x') => self.hex(2).ok_or(wrong)?,
+            Some('u') => self.hex(4).ok_or(wrong)?,
+            Some('U') => self.hex(8).ok_or(wrong)?,
+            _ => return Err(wrong),
+        };
+        out.push(plain);
+        Ok(())
+    }
+    fn hex(&mut self, digits: usize) -> Option<char> {
+        let mut code = 0u32;
+        for _ in 0..digits {
+            let (_, c) = self.rest.next()?;
+            code = code.checked_mul(16)?.checked_add(c.to_digit(16)?)?;
+        }
+        char::from_u32(code)
+    }
+}
