@@ -99,6 +99,8 @@ pub struct Rooms {
     pub influx: Arc<watchfire_ingest::influx::Influx>,
     /// Takes Loki's push.
     pub loki: Arc<watchfire_ingest::loki::Loki>,
+    /// Takes documents of Elasticsearch's clients.
+    pub elasticsearch: Arc<watchfire_ingest::elasticsearch::Elasticsearch>,
     /// Where stored log entries are read.
     pub logs: Arc<dyn LogSource>,
     /// Where log entries are heard as they come in.

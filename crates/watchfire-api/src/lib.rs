@@ -5,6 +5,7 @@ pub mod alertmanager;
 pub mod app;
 pub mod auth;
 pub mod dlq;
+pub mod elasticsearch;
 pub mod gateway;
 pub mod influx;
 pub mod live;
@@ -42,6 +43,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(pushgateway::routes());
     all.extend(influx::routes());
     all.extend(loki::routes());
+    all.extend(elasticsearch::routes());
     all.extend(services::routes());
     all.extend(alertmanager::routes());
     all.extend(page::routes());

@@ -10,6 +10,7 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
+use watchfire_ingest::elasticsearch::Elasticsearch;
 use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::influx::Influx;
 use watchfire_ingest::loki::Loki;
@@ -490,6 +491,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
         loki: Arc::new(Loki::new(gate.clone(), &meter)),
+        elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), &meter)),
         logs: house.clone(),
         log_taps: gate.log_taps(),
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),

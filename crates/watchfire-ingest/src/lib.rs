@@ -3,6 +3,7 @@
 //! It opens no connection and serves no route: listeners hand it bodies that are already read, bounded and inflated,
 //! collectors hand it batches. Every decoder here is synchronous, allocates in proportion to its input and never panics.
 
+pub mod elasticsearch;
 pub mod exposition;
 pub mod gate;
 pub mod influx;

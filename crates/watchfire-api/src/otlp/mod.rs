@@ -32,12 +32,20 @@ struct Signal {
 }
 
 /// Every signal that is taken.
-static SIGNALS: [Signal; 1] = [Signal {
-    paths: &["/v1/metrics", "/api/v1/otlp/v1/metrics"],
-    method: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-    summary: "OTLP metrics in protobuf or JSON",
-    take: |app, body, format, origin| Ok(app.rooms.otlp.metrics(body, format, origin)?.answer(format)),
-}];
+static SIGNALS: [Signal; 2] = [
+    Signal {
+        paths: &["/v1/metrics", "/api/v1/otlp/v1/metrics"],
+        method: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        summary: "OTLP metrics in protobuf or JSON",
+        take: |app, body, format, origin| Ok(app.rooms.otlp.metrics(body, format, origin)?.answer(format)),
+    },
+    Signal {
+        paths: &["/v1/logs", "/otlp/v1/logs", "/loki/otlp/v1/logs"],
+        method: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        summary: "OTLP logs in protobuf or JSON",
+        take: |app, body, format, origin| Ok(app.rooms.otlp.logs(body, format, origin)?.answer(format)),
+    },
+];
 
 /// The routes of all signals.
 pub fn routes() -> Vec<Route<Arc<App>>> {

@@ -168,3 +168,29 @@ async fn a_port_of_grpc_says_so() {
         assert_eq!(grpc::serve(faces.router(), request).await.status(), 415);
     }
 }
+
+#[tokio::test]
+async fn logs_by_both_ways_can_be_asked_for() {
+    let faces = Faces::new();
+    let time = crate::testing::NOW.millis() * 1_000_000;
+    let body = format!(
+        r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"shop"}}}}]}},"scopeLogs":[{{"logRecords":[
+            {{"timeUnixNano":"{time}","severityNumber":17,"body":{{"stringValue":"over http"}},"traceId":"0af7651916cd43dd8448eb211c80319c"}}]}}]}}]}}"#
+    );
+    for path in ["/v1/logs", "/otlp/v1/logs"] {
+        let answer = post(&faces, path, &[("content-type", "application/json")], body.clone().into_bytes()).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, "{}".to_owned()));
+    }
+    // ResourceLogs { 2: ScopeLogs { 2: LogRecord { 5: body { 1: text } } } }
+    let nested =
+        [5u8, 2, 2, 1].iter().fold([&[0x0a, 9][..], b"over grpc"].concat(), |inner, field| [&[field << 3 | 2, inner.len() as u8], &inner[..]].concat());
+    let method = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+    assert_eq!(call(&faces, method, &[], framed(&nested, false)).await, (0, String::new(), vec![0; 5]));
+    let asked = async |query: &str| {
+        let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        faces.get(&format!("/loki/api/v1/query_range?query={query}")).await.json()["data"]["result"].clone()
+    };
+    let found = asked(r#"{service_name="shop"} | detected_level="error" | trace_id="0af7651916cd43dd8448eb211c80319c""#).await;
+    assert_eq!(found[0]["values"][0][1], "over http");
+    assert_eq!(asked(r#"{service_name="unknown_service"}"#).await[0]["values"][0][1], "over grpc");
+}

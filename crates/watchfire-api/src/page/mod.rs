@@ -26,7 +26,7 @@ const INDEX: &str = "index.html";
 /// Files under this folder carry a hash of their content in their name.
 const HASHED: &str = "assets/";
 /// First segments of paths that belong to programs: there, something unknown is an error, not the page.
-const PROGRAM_PATHS: [&str; 19] = [
+const PROGRAM_PATHS: [&str; 20] = [
     "-",
     "api",
     "ws",
@@ -36,6 +36,7 @@ const PROGRAM_PATHS: [&str; 19] = [
     "ready",
     "federate",
     "loki",
+    "otlp",
     "prometheus",
     "jaeger",
     "tempo",

@@ -67,6 +67,15 @@ impl LogLimits {
         Window { earliest, latest: Nanos::from_millis(now.plus_ms(self.future_ms_max).millis()) }
     }
 
+    /// Judges one entry of a stream, but for the number of streams.
+    pub(super) fn check(&self, labels: &Labels, entry: &LogEntry, now: Timestamp) -> Result<(), (Reason, String)> {
+        self.check_labels(labels)?;
+        match self.check_entry(entry, &self.window(now)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(refusal) => Err(refusal),
+        }
+    }
+
     /// Takes the entries that are refused out of a batch and counts them.
     pub(super) fn judge(&self, streams: &mut Vec<StreamEntries>, origin: &mut Locked<'_>, from: &Origin, window: &Window, refused: &mut Written) {
         streams.retain_mut(|stream| {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::{Labels, METRIC_NAME};
-use watchfire_model::logs::StreamEntries;
+use watchfire_model::logs::{LogEntry, StreamEntries};
 use watchfire_model::meter::Meter;
 use watchfire_model::sample::Sample;
 use watchfire_model::time::{SharedClock, Timestamp};
@@ -64,6 +64,11 @@ impl Gate {
     /// Judges the labels of a series before there is a sample of it, for those who keep series in memory.
     pub fn check_labels(&self, labels: &Labels) -> Result<(), (Reason, String)> {
         self.limits.check(labels)
+    }
+
+    /// Judges one log entry for those who answer for each, but for the number of streams.
+    pub fn check_log(&self, labels: &Labels, entry: &LogEntry) -> Result<(), (Reason, String)> {
+        self.limits.logs.check(labels, entry, self.clock.now())
     }
 
     /// Books samples that a decoder or a collector refused before they could come here, so that the books hold them too.

@@ -15,8 +15,11 @@ use super::*;
 use crate::gate::Limits;
 use crate::protobuf::Writer;
 
+/// Time, line, metadata.
+type Pushed<'a> = (i64, &'a str, &'a [(&'a str, &'a str)]);
+
 /// A push request in protobuf.
-fn request(streams: &[(&str, &[(i64, &str, &[(&str, &str)])])]) -> Vec<u8> {
+fn request(streams: &[(&str, &[Pushed<'_>])]) -> Vec<u8> {
     let mut out = Writer::new();
     for (labels, entries) in streams {
         out.message(1, |stream| {

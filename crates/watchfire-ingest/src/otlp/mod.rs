@@ -1,10 +1,13 @@
-//! OTLP metrics: an `ExportMetricsServiceRequest`, in protobuf or JSON, becomes samples of Prometheus' model, translated
+//! OTLP. Logs are in `logs`. Metrics: an `ExportMetricsServiceRequest`, in protobuf or JSON, becomes samples of Prometheus' model, translated
 //! as Prometheus 3 does. Deltas become sums, exponential histograms become native ones. Input is already decompressed;
 //! sockets, paths and gRPC's framing are the business of the face.
 
 mod delta;
 mod json;
 mod labels;
+mod logs;
+#[cfg(test)]
+mod logs_tests;
 mod merge;
 mod names;
 mod native;
@@ -26,6 +29,7 @@ use crate::gate::Gate;
 use crate::protobuf::{WireError, Writer};
 use crate::remote_write::created::Created;
 
+pub use logs::ReceivedLogs;
 pub use settings::{Promoted, Settings, TranslationStrategy};
 
 use delta::Sums;
@@ -121,7 +125,7 @@ pub fn status(format: Format, code: u16, message: &str) -> Vec<u8> {
     }
 }
 
-/// Takes OTLP metrics. Share it in an `Arc`; every method may be called from any thread and may block.
+/// Takes OTLP metrics and logs. Share it in an `Arc`; every method may be called from any thread and may block.
 pub struct Otlp {
     gate: Arc<Gate>,
     clock: SharedClock,

@@ -184,6 +184,11 @@ impl<'a> Document<'a> {
         first
     }
 
+    /// The index that the document was written to, if it came with one.
+    pub fn index(&self) -> Option<&'a str> {
+        self.label("_index")
+    }
+
     /// What names the document: what it was given, or what follows from its content and place.
     pub fn id(&self) -> String {
         if let Some(id) = self.label("_id") {

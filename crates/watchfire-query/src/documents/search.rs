@@ -22,6 +22,8 @@ const CHECK_ENTRIES: u64 = 1_024;
 pub struct Hit {
     /// Its id.
     pub id: String,
+    /// The index that it was written to, if it came with one.
+    pub index: Option<String>,
     /// Its time.
     pub time: Nanos,
     /// What of it was asked for; nothing where nothing was.
@@ -30,10 +32,10 @@ pub struct Hit {
     pub sort: Option<Vec<Value>>,
 }
 impl Hit {
-    /// The hit as JSON, in an index of some name.
+    /// The hit as JSON; `index` is what the place of documents without one is called.
     pub fn json(&self, index: &str) -> Value {
         let mut out = Map::new();
-        out.insert("_index".into(), index.into());
+        out.insert("_index".into(), self.index.as_deref().unwrap_or(index).into());
         out.insert("_id".into(), self.id.clone().into());
         out.insert("_score".into(), if self.sort.is_some() { Value::Null } else { json!(1.0) });
         if let Some(source) = &self.source {
@@ -186,7 +188,7 @@ impl Page<'_> {
         let memory = (document.entry.line.len() * 2 + 256) as u64;
         self.charged += memory;
         self.budget.charge_memory(memory)?;
-        let hit = Hit { id: document.id(), time: document.entry.time, source, sort: shown };
+        let hit = Hit { id: document.id(), index: document.index().map(str::to_owned), time: document.entry.time, source, sort: shown };
         self.kept.push(Kept { keys, place, hit, memory });
         if self.kept.len() > 2 * self.wanted() {
             self.prune();

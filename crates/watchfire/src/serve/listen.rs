@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio::net::{TcpListener, UdpSocket};
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, Route, build};
-use watchfire_api::{App, gateway, loki, otlp, page, routes};
+use watchfire_api::{App, elasticsearch, gateway, loki, otlp, page, routes};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -20,8 +20,13 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str, Face); 4] =
-    [(9090, "Prometheus", Face::Main), (9093, "Alertmanager", Face::Main), (3002, "Grafana", Face::Main), (3100, "Loki", Face::Loki)];
+const DROP_IN: [(u16, &str, Face); 5] = [
+    (9090, "Prometheus", Face::Main),
+    (9093, "Alertmanager", Face::Main),
+    (3002, "Grafana", Face::Main),
+    (3100, "Loki", Face::Loki),
+    (9200, "Elasticsearch", Face::Elasticsearch),
+];
 
 /// Which routes a port has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,8 @@ enum Face {
     Main,
     /// The same, with Loki's own at the root.
     Loki,
+    /// Elasticsearch's at the root, and nothing else.
+    Elasticsearch,
 }
 
 /// OTLP's own ports.
@@ -129,7 +136,10 @@ pub(crate) fn serve(
     let access = auth::routes::<Arc<App>>(auth);
     app.describe_too(access.iter().map(|r| r.spec().clone()).collect());
     table.extend(access);
-    let router_of = |face: Face| build(table_of(face, &table), app.clone(), page::fallback, doors.clone());
+    let router_of = |face: Face| match face {
+        Face::Elasticsearch => build(elasticsearch::port_routes(), app.clone(), elasticsearch::fallback, doors.clone()),
+        Face::Main | Face::Loki => build(table_of(face, &table), app.clone(), page::fallback, doors.clone()),
+    };
     let router = router_of(Face::Main);
     let tls = server.tls.as_ref().map(|(certificate, key)| TlsFiles::load(certificate.clone(), key.clone())).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -179,8 +189,8 @@ pub(crate) fn serve(
 /// The routes of a port. What a face has at its root takes the place of what is there on the main port.
 fn table_of(face: Face, main: &[Route<Arc<App>>]) -> Vec<Route<Arc<App>>> {
     let own = match face {
-        Face::Main => Vec::new(),
         Face::Loki => loki::port_routes(),
+        Face::Main | Face::Elasticsearch => Vec::new(),
     };
     let replaced = |route: &&Route<Arc<App>>| own.iter().any(|o| o.spec().path == route.spec().path);
     let mut table: Vec<_> = main.iter().filter(|route| !replaced(route)).cloned().collect();

@@ -148,7 +148,11 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         "store opened"
     );
 
-    let logs = LogLimits { moved_labels: LogOptions::default().moved_labels, ..LogLimits::default() };
+    let logs = LogLimits {
+        age_ms_max: settings.storage.logs_retention.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)),
+        moved_labels: LogOptions::default().moved_labels,
+        ..LogLimits::default()
+    };
     let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, logs, ..Limits::default() };
     let gate = Arc::new(Gate::new(store.clone(), clock.clone(), &meter, limits));
     let instance = settings.host.name.clone().unwrap_or_else(host_name);

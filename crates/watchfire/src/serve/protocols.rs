@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::net::{TcpListener, UdpSocket};
 use watchfire_collect::scrape::config::PrometheusConfig;
+use watchfire_ingest::elasticsearch::Elasticsearch;
 use watchfire_ingest::gate::Gate;
 use watchfire_ingest::influx::Influx;
 use watchfire_ingest::loki::Loki;
@@ -30,6 +31,7 @@ pub(crate) struct Protocols {
     pub(crate) pushgateway: Arc<Pushgateway>,
     pub(crate) influx: Arc<Influx>,
     pub(crate) loki: Arc<Loki>,
+    pub(crate) elasticsearch: Arc<Elasticsearch>,
     statsd: Arc<Lines>,
     /// What our own settings say about the translation of OTLP metrics.
     own: otlp::Settings,
@@ -54,6 +56,7 @@ impl Protocols {
             pushgateway: Arc::new(Pushgateway::open(gate.clone(), state, clock.clone(), meter).context("cannot start")?),
             influx: Arc::new(Influx::new(gate.clone(), clock.clone(), meter)),
             loki: Arc::new(Loki::new(gate.clone(), meter)),
+            elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), meter)),
             statsd: Arc::new(Lines { statsd, trusted, anybody: server.insecure_no_auth }),
             own,
             repeat_ms: AtomicU64::new(60_000),

@@ -118,6 +118,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         pushgateway: protocols.pushgateway.clone(),
         influx: protocols.influx.clone(),
         loki: protocols.loki.clone(),
+        elasticsearch: protocols.elasticsearch.clone(),
         logs: store.clone(),
         log_taps: gate.log_taps(),
         recorder: Arc::new(super::receive::Recording(recorder)),

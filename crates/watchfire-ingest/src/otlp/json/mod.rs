@@ -12,8 +12,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 #[cfg(test)]
 pub(crate) use schema::ANY_VALUE;
-pub(crate) use schema::METRICS_REQUEST;
 use schema::{Field, Kind, Schema};
+pub(crate) use schema::{LOGS_REQUEST, METRICS_REQUEST};
 
 /// Reads a JSON text as a message and writes it in protobuf.
 pub(crate) fn transcode(json: &[u8], schema: &'static Schema) -> Result<Vec<u8>, serde_json::Error> {

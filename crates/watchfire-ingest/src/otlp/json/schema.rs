@@ -1,4 +1,4 @@
-//! The messages of OTLP metrics as tables: names, numbers and types of their fields. A further signal is a further table.
+//! The messages of OTLP metrics and logs as tables: names, numbers and types of their fields. A further signal is a further table.
 
 /// A message.
 pub(crate) type Schema = [Field];
@@ -84,6 +84,52 @@ impl Field {
 
 /// ExportMetricsServiceRequest.
 pub(crate) static METRICS_REQUEST: [Field; 1] = [Field::messages("resourceMetrics", 1, || &RESOURCE_METRICS)];
+
+/// ExportLogsServiceRequest.
+pub(crate) static LOGS_REQUEST: [Field; 1] = [Field::messages("resourceLogs", 1, || &RESOURCE_LOGS)];
+static RESOURCE_LOGS: [Field; 3] =
+    [Field::message("resource", 1, || &RESOURCE), Field::messages("scopeLogs", 2, || &SCOPE_LOGS), Field::one("schemaUrl", 3, Kind::Text)];
+static SCOPE_LOGS: [Field; 3] =
+    [Field::message("scope", 1, || &SCOPE), Field::messages("logRecords", 2, || &LOG_RECORD), Field::one("schemaUrl", 3, Kind::Text)];
+static LOG_RECORD: [Field; 10] = [
+    Field::one("timeUnixNano", 1, Kind::Fixed64),
+    Field::one("severityNumber", 2, Kind::Enum(&SEVERITIES)),
+    Field::one("severityText", 3, Kind::Text),
+    Field::message("body", 5, || &ANY_VALUE),
+    Field::messages("attributes", 6, || &KEY_VALUE),
+    Field::one("droppedAttributesCount", 7, Kind::Uint32),
+    Field::one("traceId", 9, Kind::Id(16)),
+    Field::one("spanId", 10, Kind::Id(8)),
+    Field::one("observedTimeUnixNano", 11, Kind::Fixed64),
+    Field::one("eventName", 12, Kind::Text),
+];
+static SEVERITIES: [(&str, u64); 25] = [
+    ("SEVERITY_NUMBER_UNSPECIFIED", 0),
+    ("SEVERITY_NUMBER_TRACE", 1),
+    ("SEVERITY_NUMBER_TRACE2", 2),
+    ("SEVERITY_NUMBER_TRACE3", 3),
+    ("SEVERITY_NUMBER_TRACE4", 4),
+    ("SEVERITY_NUMBER_DEBUG", 5),
+    ("SEVERITY_NUMBER_DEBUG2", 6),
+    ("SEVERITY_NUMBER_DEBUG3", 7),
+    ("SEVERITY_NUMBER_DEBUG4", 8),
+    ("SEVERITY_NUMBER_INFO", 9),
+    ("SEVERITY_NUMBER_INFO2", 10),
+    ("SEVERITY_NUMBER_INFO3", 11),
+    ("SEVERITY_NUMBER_INFO4", 12),
+    ("SEVERITY_NUMBER_WARN", 13),
+    ("SEVERITY_NUMBER_WARN2", 14),
+    ("SEVERITY_NUMBER_WARN3", 15),
+    ("SEVERITY_NUMBER_WARN4", 16),
+    ("SEVERITY_NUMBER_ERROR", 17),
+    ("SEVERITY_NUMBER_ERROR2", 18),
+    ("SEVERITY_NUMBER_ERROR3", 19),
+    ("SEVERITY_NUMBER_ERROR4", 20),
+    ("SEVERITY_NUMBER_FATAL", 21),
+    ("SEVERITY_NUMBER_FATAL2", 22),
+    ("SEVERITY_NUMBER_FATAL3", 23),
+    ("SEVERITY_NUMBER_FATAL4", 24),
+];
 
 /// AnyValue.
 pub(crate) static ANY_VALUE: [Field; 7] = [

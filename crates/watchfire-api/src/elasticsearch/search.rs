@@ -1,0 +1,224 @@
+//! `_search`, `_count`, `_msearch` and `_doc/{id}`: parameters and bodies in, hits out.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+use watchfire_model::logs::{LogSelection, Nanos};
+use watchfire_model::read::Budget;
+use watchfire_query::documents::{self, Context, Filter, Request as Search, query as dsl};
+use watchfire_query::lucene;
+
+use super::answer::{EsError, Good, answer};
+use super::indices::{NAMELESS, matchers};
+use crate::app::App;
+use crate::prometheus::gate::run;
+
+/// The largest body of one search.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// The most searches of one request.
+const SEARCHES_MAX: usize = 100;
+
+/// The parameters of the address.
+pub(super) struct Params(Vec<(String, String)>);
+impl Params {
+    pub(super) fn of(request: &Request) -> Params {
+        Params(form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes()).into_owned().take(64).collect())
+    }
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+    fn is_on(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|v| v != "false")
+    }
+}
+
+fn context(app: &App, params: &Params) -> Context {
+    let mut context = Context::new(Nanos::from_millis(app.now().millis()));
+    context.default_and = params.get("default_operator").is_some_and(|o| o.eq_ignore_ascii_case("and"));
+    context.default_fields = params.get("df").map(|f| vec![f.to_owned()]).unwrap_or_default();
+    context
+}
+
+pub(super) async fn body(request: Request) -> Result<Bytes, EsError> {
+    axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX)
+        .await
+        .map_err(|_| EsError::bad(format!("the body of a search is larger than {BODY_BYTES_MAX} bytes or broke off")))
+}
+
+pub(super) fn parsed(body: &[u8]) -> Result<Value, EsError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(body).map_err(|e| EsError::new(StatusCode::BAD_REQUEST, "parsing_exception", format!("cannot read the body as JSON: {e}")))
+}
+
+/// The search of a body, with what the address says instead.
+fn read(context: &Context, body: &Value, params: &Params) -> Result<Search, EsError> {
+    let mut search = Search::read(body, context)?;
+    if let Some(q) = params.get("q").filter(|q| !q.trim().is_empty()) {
+        search.filter = lucene::parse(q, context)?;
+    }
+    let number =
+        |name: &str| params.get(name).map(|t| t.parse::<usize>().map_err(|_| EsError::bad(format!("Failed to parse int parameter [{name}] with value [{t}]"))));
+    if let Some(size) = number("size") {
+        search.size = size?;
+    }
+    if let Some(from) = number("from") {
+        search.from = from?;
+    }
+    if let Some(sort) = params.get("sort") {
+        let key = |key: &str| match key.rsplit_once(':') {
+            Some((field, order)) => json!({ field: {"order": order} }),
+            None => json!(key),
+        };
+        let keys = sort.split(',').filter(|k| !k.is_empty()).map(key).collect();
+        search.order(Some(&Value::Array(keys)), body.get("search_after"))?;
+    }
+    search.source = source(search.source, params);
+    search.check()?;
+    Ok(search)
+}
+
+fn source(body: documents::SourceChoice, params: &Params) -> documents::SourceChoice {
+    let names = |name: &str| params.get(name).map(|t| t.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let (includes, excludes) = (names("_source_includes"), names("_source_excludes"));
+    match params.get("_source") {
+        Some("false") => documents::SourceChoice::None,
+        Some(fields) if fields != "true" => documents::SourceChoice::Fields { includes: fields.split(',').map(str::to_owned).collect(), excludes: Vec::new() },
+        _ if includes.is_some() || excludes.is_some() => {
+            documents::SourceChoice::Fields { includes: includes.unwrap_or_default(), excludes: excludes.unwrap_or_default() }
+        }
+        _ => body,
+    }
+}
+
+/// Where a search looks.
+fn selection(app: &App, budget: &Budget, index: Option<&str>, lenient: bool) -> Result<LogSelection, EsError> {
+    Ok(LogSelection::new(matchers(app, budget, index, lenient)?, Nanos::MIN, Nanos::MAX))
+}
+
+/// Carries a search out and writes its answer.
+fn searched(app: &App, budget: &Budget, index: Option<&str>, search: &Search, lenient: bool, plain_total: bool) -> Result<Value, EsError> {
+    let began = app.rooms.clock.monotonic();
+    let found = documents::search(&*app.rooms.logs, &selection(app, budget, index, lenient)?, search, budget)?;
+    let mut out = found.json(NAMELESS);
+    let took = u64::try_from(app.rooms.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
+    out.insert("took".into(), took.into());
+    out.insert("timed_out".into(), false.into());
+    out.insert("_shards".into(), json!({"total": 1, "successful": 1, "skipped": 0, "failed": 0}));
+    if plain_total && let Some(hits) = out.get_mut("hits") {
+        hits["total"] = found.total.into();
+    }
+    Ok(Value::Object(out))
+}
+
+/// `GET|POST /_search` and `/{index}/_search`.
+pub(super) async fn search(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Good, EsError> {
+    let params = Params::of(&request);
+    let body = parsed(&body(request).await?)?;
+    let search = read(&context(&app, &params), &body, &params)?;
+    let (lenient, plain) = (params.is_on("ignore_unavailable"), params.is_on("rest_total_hits_as_int"));
+    run(&app, None, move |app, budget| Ok(Good(searched(app, budget, index.as_ref().map(|i| i.0.as_str()), &search, lenient, plain)?))).await
+}
+
+/// `GET|POST /_count` and `/{index}/_count`.
+pub(super) async fn count(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Good, EsError> {
+    let params = Params::of(&request);
+    let body = parsed(&body(request).await?)?;
+    let filter = filter(&context(&app, &params), &body, &params)?;
+    let lenient = params.is_on("ignore_unavailable");
+    run(&app, None, move |app, budget| {
+        let selection = selection(app, budget, index.as_ref().map(|i| i.0.as_str()), lenient)?;
+        let count = documents::count(&*app.rooms.logs, &selection, &filter, budget)?;
+        Ok(Good(json!({"count": count, "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0}})))
+    })
+    .await
+}
+
+/// The condition of a body that holds nothing else.
+fn filter(context: &Context, body: &Value, params: &Params) -> Result<Filter, EsError> {
+    if let Some(q) = params.get("q").filter(|q| !q.trim().is_empty()) {
+        return Ok(lucene::parse(q, context)?);
+    }
+    match body {
+        Value::Null => Ok(Filter::All),
+        Value::Object(members) => match members.iter().find(|(name, _)| *name != "query") {
+            Some((name, _)) => Err(EsError::new(StatusCode::BAD_REQUEST, "parsing_exception", format!("request does not support [{name}]"))),
+            None => members.get("query").map_or(Ok(Filter::All), |query| Ok(dsl(query, context)?)),
+        },
+        _ => Err(EsError::new(StatusCode::BAD_REQUEST, "parsing_exception", "expected the body to be an object")),
+    }
+}
+
+/// The condition of a request that must have one.
+pub(super) fn demanded(app: &App, body: &Value) -> Result<Filter, EsError> {
+    match body.get("query") {
+        Some(query) => Ok(dsl(query, &Context::new(Nanos::from_millis(app.now().millis())))?),
+        None => Err(EsError::new(StatusCode::BAD_REQUEST, "action_request_validation_exception", "Validation Failed: 1: query is missing;")),
+    }
+}
+
+/// `GET|POST /_msearch`: pairs of lines, a header and a search. One that fails fails alone.
+pub(super) async fn msearch(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Good, EsError> {
+    let params = Params::of(&request);
+    let began = app.rooms.clock.monotonic();
+    let body = body(request).await?;
+    let mut lines = body.trim_ascii_end().split(|b| *b == b'\n');
+    let mut asked: Vec<(Value, Value)> = Vec::new();
+    while let Some(header) = lines.next() {
+        let search = lines.next().ok_or_else(|| EsError::bad("a header has no search behind it"))?;
+        if asked.len() >= SEARCHES_MAX {
+            return Err(EsError::bad(format!("more than {SEARCHES_MAX} searches")));
+        }
+        asked.push((parsed(header)?, parsed(search)?));
+    }
+    if asked.is_empty() {
+        return Err(EsError::new(StatusCode::BAD_REQUEST, "action_request_validation_exception", "Validation Failed: 1: no requests added;"));
+    }
+    run(&app, None, move |app, budget| {
+        let mut responses = Vec::new();
+        for (header, body) in &asked {
+            budget.check()?;
+            let index = match header.get("index") {
+                Some(Value::String(one)) => Some(one.clone()),
+                Some(Value::Array(several)) => Some(several.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")),
+                _ => index.as_ref().map(|i| i.0.clone()),
+            };
+            let lenient = header.get("ignore_unavailable").is_some_and(|v| v == true || v == "true");
+            let plain = params.is_on("rest_total_hits_as_int");
+            let one = read(&context(app, &params), body, &Params(Vec::new())).and_then(|s| searched(app, budget, index.as_deref(), &s, lenient, plain));
+            responses.push(match one {
+                Ok(mut found) => {
+                    found["status"] = 200.into();
+                    found
+                }
+                Err(error) => error.json(),
+            });
+        }
+        let took = u64::try_from(app.rooms.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
+        Ok(Good(json!({"took": took, "responses": responses})))
+    })
+    .await
+}
+
+/// `GET /{index}/_doc/{id}`.
+pub(super) async fn document(State(app): State<Arc<App>>, Path((index, id)): Path<(String, String)>) -> Result<Response, EsError> {
+    run(&app, None, move |app, budget| {
+        let context = Context::new(Nanos::from_millis(app.now().millis()));
+        let search = Search::read(&json!({"query": {"ids": {"values": [id]}}, "size": 1}), &context)?;
+        let found = documents::search(&*app.rooms.logs, &selection(app, budget, Some(&index), false)?, &search, budget)?;
+        Ok(match found.hits.first() {
+            Some(hit) => {
+                let source = hit.source.clone().unwrap_or_default();
+                answer(StatusCode::OK, &json!({"_index": index, "_id": id, "_version": 1, "found": true, "_source": source}))
+            }
+            None => answer(StatusCode::NOT_FOUND, &json!({"_index": index, "_id": id, "found": false})),
+        })
+    })
+    .await
+}

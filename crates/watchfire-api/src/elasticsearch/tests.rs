@@ -1,0 +1,188 @@
+//! Tests of the Elasticsearch face over the test house: bulk requests, searches, what clients ask before.
+
+use std::io::Write;
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::{Method, Request};
+use serde_json::json;
+use watchfire_model::write::WriteError;
+
+use crate::auth::Rights;
+use crate::server::Level;
+use crate::testing::{Answered, Faces};
+
+async fn ask(faces: &Faces, method: &Method, path: &str, body: impl Into<Body>) -> Answered {
+    let vendor = "application/vnd.elasticsearch+json; compatible-with=8";
+    let request = Request::builder().method(method).uri(format!("/elasticsearch{path}")).header("content-type", vendor).header("accept", vendor);
+    let answer = faces.send(request.body(body.into()).unwrap()).await;
+    assert_eq!(answer.header("x-elastic-product"), "Elasticsearch", "{method} {path}");
+    answer
+}
+
+/// Twenty documents, a second apart.
+async fn faces_with_documents() -> Faces {
+    let faces = Faces::new();
+    let mut body = String::new();
+    for i in 0..20 {
+        let document = json!({
+            "@timestamp": format!("2025-12-30T10:14:{:02}.000Z", i), "component": "recording", "level": "ERROR", "message": format!("connection failed {i}"),
+            "response_time": 900 + i * 10, "status": 500
+        });
+        body.push_str(&format!("{}\n\n{document}\n", json!({"create": {"_index": if i < 15 { "vms-1" } else { "vms-2" }}})));
+    }
+    let answer = ask(&faces, &Method::PUT, "/_bulk", body).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["errors"].clone()), (200, json!(false)));
+    assert_eq!(answer.json()["items"].as_array().unwrap().len(), 20);
+    faces
+}
+
+async fn total(faces: &Faces, path: &str) -> u64 {
+    let answer = ask(faces, &Method::GET, path, "").await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.json()["hits"]["total"]["value"].as_u64().unwrap()
+}
+
+fn q(query: &str) -> String {
+    format!("/_search?q={}", url::form_urlencoded::byte_serialize(query.as_bytes()).collect::<String>())
+}
+
+#[tokio::test]
+async fn searches_by_query_string_find_what_was_acknowledged() {
+    let faces = faces_with_documents().await;
+    for (query, expected) in [
+        ("component:recording AND level:ERROR AND @timestamp:[now-1h TO now]", 20),
+        (r#"message:"connection failed" AND component:recording"#, 20),
+        ("component:recording AND response_time:>1000", 9),
+        ("status:>=500 AND @timestamp:[now-15m TO now]", 20),
+        ("component:auth AND (event:failed_login OR event:unauthorized_access)", 0),
+        ("", 20),
+    ] {
+        assert_eq!(total(&faces, &q(query)).await, expected, "{query}");
+    }
+    let page = ask(&faces, &Method::GET, "/_search?size=2&from=1&sort=response_time:desc&_source=message", "").await.json();
+    assert_eq!(page["hits"]["hits"][0]["_source"], json!({"message": "connection failed 18"}));
+    assert_eq!((page["hits"]["hits"].as_array().unwrap().len(), &page["hits"]["hits"][0]["_index"]), (2, &json!("vms-2")));
+    let plain = ask(&faces, &Method::GET, "/_search?rest_total_hits_as_int=true&size=0", "").await.json();
+    assert_eq!(plain["hits"]["total"], 20);
+    let wrong = ask(&faces, &Method::GET, &q("a AND (b"), "").await;
+    assert_eq!((wrong.status.as_u16(), wrong.json()["error"]["type"].as_str()), (400, Some("query_shard_exception")));
+}
+
+#[tokio::test]
+async fn searches_by_body_and_in_some_indices() {
+    let faces = faces_with_documents().await;
+    assert_eq!(total(&faces, "/vms-1/_search").await, 15);
+    assert_eq!(total(&faces, "/vms-1,vms-2/_search").await, 20);
+    assert_eq!(total(&faces, "/vms-*,-vms-2/_search").await, 15);
+    assert_eq!(total(&faces, "/lo*/_search").await, 0);
+    assert_eq!(total(&faces, "/nothing/_search?ignore_unavailable=true").await, 0);
+    let missing = ask(&faces, &Method::POST, "/nothing/_search", "{}").await;
+    assert_eq!((missing.status.as_u16(), missing.json()["error"]["type"].as_str()), (404, Some("index_not_found_exception")));
+    let body = json!({
+        "query": {"bool": {"filter": [{"range": {"response_time": {"gte": 1000}}}, {"term": {"component": "recording"}}]}},
+        "aggs": {"per": {"date_histogram": {"field": "@timestamp", "fixed_interval": "10s"}}}, "size": 1, "sort": [{"@timestamp": "desc"}]
+    });
+    let found = ask(&faces, &Method::POST, "/vms-*/_search", body.to_string()).await.json();
+    assert_eq!((&found["hits"]["total"]["value"], &found["timed_out"]), (&json!(10), &json!(false)));
+    assert_eq!(found["aggregations"]["per"]["buckets"][0]["doc_count"], 10);
+    assert_eq!(found["hits"]["hits"][0]["_source"]["response_time"], 1090);
+    let count = ask(&faces, &Method::POST, "/vms-2/_count", json!({"query": {"match_all": {}}}).to_string()).await.json();
+    assert_eq!(count["count"], 5);
+    assert_eq!(ask(&faces, &Method::GET, "/_count?q=status:500", "").await.json()["count"], 20);
+    assert_eq!(ask(&faces, &Method::POST, "/_count", r#"{"size": 1}"#).await.status, 400);
+    assert_eq!(ask(&faces, &Method::POST, "/_search", "{").await.json()["error"]["type"], "parsing_exception");
+}
+
+#[tokio::test]
+async fn several_searches_at_once_fail_alone() {
+    let faces = faces_with_documents().await;
+    let body = "{\"index\":\"vms-1\"}\n{\"size\":0}\n\n{\"query\":{\"query_string\":{\"query\":\"status:500\"}}}\n{\"index\":[\"nothing\"]}\n{}\n{}\n{\"query\":{\"made_up\":{}}}\n";
+    let answer = ask(&faces, &Method::POST, "/_msearch?max_concurrent_shard_requests=5", body).await.json();
+    let responses = answer["responses"].as_array().unwrap();
+    assert_eq!(responses.iter().map(|r| r["status"].as_u64().unwrap()).collect::<Vec<_>>(), [200, 200, 404, 400]);
+    assert_eq!((&responses[0]["hits"]["total"]["value"], &responses[1]["hits"]["total"]["value"]), (&json!(15), &json!(20)));
+    assert_eq!(ask(&faces, &Method::POST, "/_msearch", "").await.status, 400);
+}
+
+#[tokio::test]
+async fn results_of_bulk_requests() {
+    let faces = Faces::new();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"{\"index\":{\"_id\":\"mine\"}}\n{\"a\":1}\n{\"create\":{}}\nnonsense\n{\"index\":{}}\n{\"a\":2}\n").unwrap();
+    let request = Request::post("/elasticsearch/filebeat-1/_bulk").header("content-type", "application/x-ndjson").header("content-encoding", "gzip");
+    let answer = faces.send(request.body(Body::from(gzip.finish().unwrap())).unwrap()).await.json();
+    assert_eq!(answer["errors"], true);
+    let items = answer["items"].as_array().unwrap();
+    assert_eq!((&items[0]["index"]["_id"], &items[0]["index"]["status"], &items[0]["index"]["_index"]), (&json!("mine"), &json!(201), &json!("filebeat-1")));
+    assert_eq!((&items[1]["create"]["status"], &items[1]["create"]["error"]["type"]), (&json!(400), &json!("document_parsing_exception")));
+    let id = items[2]["index"]["_id"].as_str().unwrap();
+    let found = ask(&faces, &Method::GET, &format!("/filebeat-1/_doc/{id}"), "").await.json();
+    assert_eq!((&found["found"], &found["_source"]["a"]), (&json!(true), &json!(2)));
+    let brief = ask(&faces, &Method::POST, "/_bulk?filter_path=errors,items.*.error,items.*.status", "{\"create\":{\"_index\":\"a\"}}\n{}\n").await.json();
+    assert_eq!(brief["items"], json!([{"create": {"status": 201}}]));
+    let malformed = ask(&faces, &Method::POST, "/_bulk", "nonsense\n").await;
+    assert_eq!((malformed.status.as_u16(), malformed.json()["error"]["type"].as_str()), (400, Some("illegal_argument_exception")));
+    faces.house.held().write_error = Some(|| WriteError::Busy("x".to_owned()));
+    assert_eq!(ask(&faces, &Method::POST, "/_bulk", "{\"create\":{\"_index\":\"a\"}}\n{}\n").await.status, 429);
+    faces.house.held().rights = Some(Rights::of(Level::Read));
+    let forbidden = ask(&faces, &Method::POST, "/_bulk", "").await;
+    assert_eq!((forbidden.status.as_u16(), forbidden.json()["error"]["type"].as_str()), (403, Some("security_exception")));
+}
+
+#[tokio::test]
+async fn single_documents() {
+    let faces = Faces::new();
+    let made = ask(&faces, &Method::POST, "/app/_doc", "{\n \"a\": 1\n}").await;
+    assert_eq!((made.status.as_u16(), made.json()["result"].as_str()), (201, Some("created")));
+    assert_eq!(ask(&faces, &Method::PUT, "/app/_doc/7", r#"{"b": 2}"#).await.json()["_id"], "7");
+    let found = ask(&faces, &Method::GET, "/app/_doc/7", "").await.json();
+    assert_eq!((&found["found"], &found["_source"]["b"]), (&json!(true), &json!(2)));
+    assert_eq!(ask(&faces, &Method::GET, "/app/_doc/8", "").await.status, 404);
+    assert_eq!(ask(&faces, &Method::POST, "/app/_doc", "[]").await.status, 400);
+}
+
+#[tokio::test]
+async fn indices_and_their_fields() {
+    let faces = faces_with_documents().await;
+    assert_eq!(ask(&faces, &Method::HEAD, "/vms-1", "").await.status, 200);
+    assert_eq!(ask(&faces, &Method::HEAD, "/nothing", "").await.status, 404);
+    let mapping = ask(&faces, &Method::GET, "/vms-1/_mapping", "").await.json();
+    let properties = &mapping["vms-1"]["mappings"]["properties"];
+    assert_eq!(
+        (&properties["@timestamp"]["type"], &properties["status"]["type"], &properties["message"]["type"]),
+        (&json!("date"), &json!("long"), &json!("text"))
+    );
+    assert!(ask(&faces, &Method::GET, "/_cat/indices", "").await.text().starts_with("green open vms-1 vms-1 1 0 15 0 "));
+    assert_eq!(ask(&faces, &Method::GET, "/_cat/indices?format=json", "").await.json()[1]["docs.count"], "5");
+    let deleted = ask(&faces, &Method::POST, "/vms-1/_delete_by_query", json!({"query": {"range": {"response_time": {"lt": 950}}}}).to_string()).await.json();
+    assert_eq!(deleted["deleted"], 5);
+    assert_eq!(ask(&faces, &Method::POST, "/vms-1/_delete_by_query", "{}").await.status, 400);
+    assert_eq!(ask(&faces, &Method::DELETE, "/vms-2", "").await.json()["acknowledged"], true);
+    assert_eq!(ask(&faces, &Method::DELETE, "/vms-2", "").await.status, 404);
+    assert_eq!(ask(&faces, &Method::DELETE, "/vms-*", "").await.status, 400);
+    assert_eq!(total(&faces, "/_search").await, 10);
+}
+
+#[tokio::test]
+async fn what_senders_ask_before() {
+    let faces = Faces::new();
+    let root = ask(&faces, &Method::GET, "", "").await.json();
+    assert!(root["version"]["number"].as_str().unwrap().starts_with("8."));
+    assert_eq!(ask(&faces, &Method::HEAD, "/", "").await.status, 200);
+    assert_eq!(ask(&faces, &Method::GET, "/_license?human=false", "").await.json()["license"]["status"], "active");
+    assert_eq!(ask(&faces, &Method::GET, "/_cluster/health", "").await.json()["status"], "green");
+    for path in ["/_index_template/filebeat-8.19", "/_ilm/policy/filebeat", "/_ingest/pipeline/x", "/_data_stream/filebeat-8.19", "/_xpack", "/_nodes/http"] {
+        assert_eq!(ask(&faces, &Method::GET, path, "").await.status, 200, "{path}");
+        assert_eq!(ask(&faces, &Method::HEAD, path, "").await.status, 200, "{path}");
+    }
+    for path in ["/_index_template/filebeat-8.19", "/_ilm/policy/filebeat", "/_ingest/pipeline/x", "/_template/x", "/new-index"] {
+        assert_eq!(ask(&faces, &Method::PUT, path, "{}").await.json()["acknowledged"], true, "{path}");
+    }
+    faces.house.held().storage.failure = Some("disk".to_owned());
+    assert_eq!(ask(&faces, &Method::GET, "/_cluster/health", "").await.json()["status"], "red");
+    let unknown = super::fallback(Request::get("/_made/_up").body(Body::empty()).unwrap()).await.into_response();
+    assert_eq!((unknown.status().as_u16(), unknown.headers()["x-elastic-product"].to_str().unwrap()), (404, "Elasticsearch"));
+    let paths: Vec<String> = super::port_routes().iter().map(|r| r.spec().path.clone()).collect();
+    assert!(paths.contains(&"/_bulk".to_owned()) && paths.contains(&"/".to_owned()));
+}
