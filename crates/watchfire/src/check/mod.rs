@@ -14,7 +14,7 @@ use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use self::site::Gathered;
 use crate::command_line::CheckFlags;
 use crate::rule_files;
-use crate::serve::{alertmanager, prometheus};
+use crate::serve::{alertmanager, logs, prometheus};
 use crate::settings::{self, Environment, FOREIGN, Flags, Foreign, ForeignFile};
 
 /// Runs the command.
@@ -35,7 +35,7 @@ pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding
         match settings::load(&wanted, environment) {
             Ok(loaded) => {
                 findings.extend(loaded.findings);
-                for foreign in loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager")) {
+                for foreign in loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail")) {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
                 let (configured, of_prometheus) = prometheus::read_all(&loaded.settings, environment);
@@ -103,6 +103,9 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     }
     // Promtail's file has scrape_configs too.
     let promtail = node.get("clients").is_some() || node.get("positions").is_some();
+    if (promtail && node.get("scrape_configs").is_some()) || file.starts_with("promtail") {
+        return logs::read_node(name, node, path, None).findings;
+    }
     if (node.get("scrape_configs").is_some() && !promtail) || FOREIGN[0].is_named(file) {
         let mut parsed = prometheus::read_node(name, node, path, None, &Environment::default());
         if let Some(config) = &parsed.config {

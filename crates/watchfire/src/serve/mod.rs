@@ -7,6 +7,7 @@ mod doctor;
 mod gateway;
 mod heartbeat;
 mod listen;
+pub(crate) mod logs;
 mod maintenance;
 mod own_alerts;
 pub(crate) mod prometheus;
@@ -200,6 +201,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         supervisor: supervisor.clone(),
         alerting: alerting.clone(),
         alertmanager: inside.clone(),
+        logs: logs::open(&gate, store.state(), &clock, &meter, &tasks),
     };
     let tokens = tokens::start(&settings.llm, &recorder, &tasks);
     let gateway = gateway::start(&gateway::Surroundings {

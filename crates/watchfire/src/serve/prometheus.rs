@@ -1,11 +1,13 @@
-//! The part of the configuration that is a `prometheus.yml`, and the rule files with it: read it, hand it to those who carry it out, and do so
-//! again on reload. All or nothing: an error leaves what runs as it is.
+//! The part of the configuration that is a `prometheus.yml`, and with it what else changes while we run (rules, the Alertmanager inside, log
+//! lines that are collected): read it, hand it to those who carry it out, and do so again on reload. All or nothing: an error leaves what runs
+//! as it is.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use watchfire_alert::rules::file::RuleFile;
 use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::logs::Collector;
 use watchfire_collect::scrape::Manager;
 use watchfire_collect::scrape::config::{Outside, Parsed, PrometheusConfig, parse, parse_node};
 use watchfire_forward::read::RemoteSource;
@@ -41,6 +43,7 @@ pub(crate) struct Configured {
     pub(crate) alertmanager: Arc<watchfire_alert::manager::config::Config>,
     pub(crate) prometheus: PrometheusConfig,
     pub(crate) rules: Vec<RuleFile>,
+    pub(crate) logs: watchfire_collect::logs::Collected,
 }
 
 /// Reads the configurations of Prometheus and Alertmanager that the settings name, and all rules; nothing when a finding is an error.
@@ -48,13 +51,15 @@ pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Optio
     let Parsed { config, mut findings } = read(settings, environment);
     let inside = super::alertmanager::read(settings);
     findings.extend(inside.findings);
-    let (Some(prometheus), Some(alertmanager)) = (config, inside.config) else { return (None, findings) };
+    let logs = super::logs::read(settings);
+    findings.extend(logs.findings);
+    let (Some(prometheus), Some(alertmanager), Some(logs)) = (config, inside.config, logs.config) else { return (None, findings) };
     let declared_in = settings.file.display().to_string();
     let wanted = rule_files::Wanted { packs: &settings.packs, slos: (&declared_in, &settings.slos) };
     let loaded = rule_files::load(&prometheus, settings.monitoring_dir.as_deref(), wanted);
     findings.extend(loaded.findings);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    ((!failed).then_some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules: loaded.files }), findings)
+    ((!failed).then_some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules: loaded.files, logs }), findings)
 }
 
 /// Reads one file.
@@ -87,6 +92,7 @@ pub(crate) struct CarriedOutBy {
     pub(crate) supervisor: Supervisor,
     pub(crate) alerting: Arc<Alerting>,
     pub(crate) alertmanager: Arc<watchfire_alert::manager::Manager>,
+    pub(crate) logs: Arc<Collector>,
 }
 impl CarriedOutBy {
     fn apply(&self, configured: &Configured) {
@@ -99,6 +105,7 @@ impl CarriedOutBy {
         }
         self.alertmanager.apply(configured.alertmanager.clone());
         self.alerting.apply(config, &configured.rules);
+        self.logs.apply(configured.logs.clone());
     }
 }
 

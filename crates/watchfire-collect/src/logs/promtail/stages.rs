@@ -464,10 +464,8 @@ impl Pipeline {
         if self.extracted.iter().any(|name| name == source) {
             return;
         }
-        let Some(at) = self.json_at else {
-            place.warn(&format!("no stage before this one extracts {source:?}, unless it is a label"));
-            return;
-        };
+        // Labels are there from the beginning; what is never there is for the doctor to say.
+        let Some(at) = self.json_at else { return };
         place.warn(&format!("the stage json does not extract {source:?}; it is read from the JSON of the line all the same"));
         let json = Json { expressions: vec![(source.to_owned(), JsonPath::name(source))], source: None, drop_malformed: false };
         self.stages.insert(at + 1, Stage::step(json));
