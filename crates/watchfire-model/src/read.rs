@@ -247,6 +247,12 @@ pub trait Source: Send + Sync {
         Ok(values.into_iter().collect())
     }
 
+    /// The values of one label, ascending, if they are so few and so near that nobody has to be waited for: then the question need
+    /// not leave the thread that it came to. `None` means that it has to be asked the other way.
+    fn label_values_at_once(&self, _name: &str, _selection: &Selection) -> Option<Vec<String>> {
+        None
+    }
+
     /// The exemplars of the selected series in the time range, ascending by time within each series.
     fn exemplars(&self, _selection: &Selection, _budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
         Ok(Vec::new())

@@ -257,6 +257,9 @@ impl Source for Store {
     fn label_values(&self, name: &str, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
         self.engine.label_values(name, selection, budget)
     }
+    fn label_values_at_once(&self, name: &str, selection: &Selection) -> Option<Vec<String>> {
+        self.engine.label_values_at_once(name, selection)
+    }
     fn exemplars(&self, selection: &Selection, budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
         self.engine.exemplars(selection, budget)
     }

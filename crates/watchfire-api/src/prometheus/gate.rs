@@ -72,6 +72,11 @@ impl QueryGate {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Counts a query that was answered where it came in.
+    pub(super) fn ran_at_once(&self) {
+        self.admitted.inc();
+    }
+
     async fn admit(&self) -> Result<Permit, ApiError> {
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) => slot,

@@ -126,6 +126,9 @@ impl Source for RemoteSource {
     fn label_values(&self, name: &str, selection: &Selection, budget: &Budget) -> Result<Vec<String>, ReadError> {
         self.parts.local.label_values(name, selection, budget)
     }
+    fn label_values_at_once(&self, name: &str, selection: &Selection) -> Option<Vec<String>> {
+        self.parts.local.label_values_at_once(name, selection)
+    }
     fn exemplars(&self, selection: &Selection, budget: &Budget) -> Result<Vec<SeriesExemplars>, ReadError> {
         self.parts.local.exemplars(selection, budget)
     }

@@ -13,12 +13,15 @@ use watchfire_model::read::{Budget, ReadError, Selection, Visitor};
 
 use super::{Engine, Shared};
 use crate::metrics::head::{Kept, Snapshot};
-use crate::metrics::postings;
+use crate::metrics::postings::{self, Index};
 use crate::metrics::segment::{BlockCache, Opened, Piece, Segment};
 use crate::metrics::select::Assembly;
 
 /// Between two looks at the budget, at most this many series are read.
 const SERIES_PER_CHECK: usize = 64;
+
+/// More values of a label than this, those of all segments counted, are not collected at once.
+const AT_ONCE_VALUES_MAX: usize = 4_096;
 
 /// A long series is charged while it is read, not when it is in memory already.
 const SAMPLES_PER_CHARGE: u64 = 16_384;
@@ -259,6 +262,30 @@ impl Engine {
         let mut values: Vec<String> = values.into_iter().collect();
         values.sort_unstable();
         Ok(values)
+    }
+
+    /// See `watchfire_model::read::Source`: without waiting for a lock, and only of indexes that are in memory.
+    pub(crate) fn label_values_at_once(&self, name: &str, selection: &Selection) -> Option<Vec<String>> {
+        if !selection.matchers.is_empty() {
+            return None;
+        }
+        let (start, end) = (selection.start.millis(), selection.end.millis());
+        let shared = self.shared.try_read().ok()?;
+        let mut values = HashSet::new();
+        let mut left = AT_ONCE_VALUES_MAX;
+        if shared.head.overlaps(start, end) {
+            left = left.checked_sub(shared.head.value_count(name))?;
+            postings::values(&shared.head, name, None, &mut values);
+        }
+        for segment in shared.segments.iter().filter(|s| s.overlaps(start, end)) {
+            let loaded = segment.loaded_at_once(self.moment())?;
+            left = left.checked_sub(loaded.labels.value_count(name))?;
+            postings::values(&loaded.labels, name, None, &mut values);
+        }
+        drop(shared);
+        let mut values: Vec<String> = values.into_iter().collect();
+        values.sort_unstable();
+        Some(values)
     }
 
     /// See `watchfire_model::read::Source`.

@@ -274,3 +274,22 @@ fn a_flush_that_fails_leaves_nothing_that_brings_deleted_samples_back() {
     }
     assert!(failed > 10, "{failed}");
 }
+
+#[test]
+fn label_values_at_once_are_all_or_none() {
+    let disk = SimulatedDisk::default();
+    let (engine, _) = filled(&disk);
+    let budget = Budget::unlimited(ManualClock::new(Timestamp(NOW)));
+    let whole = selection(i64::MIN, i64::MAX);
+    engine.read().segments.iter().for_each(|s| s.unload());
+    assert_eq!(engine.label_values_at_once("n", &whole), None, "the segments would have to be read");
+    let values = engine.label_values("n", &whole, &budget).unwrap();
+    assert_eq!(values, ["0", "1", "1000", "2"]);
+    assert_eq!(engine.label_values_at_once("n", &whole), Some(values));
+    assert_eq!(engine.label_values_at_once("none", &whole), Some(vec![]));
+    assert_eq!(engine.label_values_at_once("n", &Selection { matchers: vec![Matcher::equal("n", "1")], ..whole.clone() }), None);
+    let later = selection(NOW + HOUR, i64::MAX);
+    assert_eq!(engine.label_values_at_once("n", &later), Some(vec![]));
+    engine.delete_series(&of(1), i64::MIN, i64::MAX).unwrap();
+    assert_eq!(engine.label_values_at_once("n", &whole), None, "what is deleted has to be left out");
+}

@@ -114,6 +114,16 @@ impl Segment {
         }
     }
 
+    /// The index if it is in memory, nobody works on it, and nothing of it is deleted.
+    pub(crate) fn loaded_at_once(&self, now: u64) -> Option<Arc<Loaded>> {
+        let deleted = !self.tombstones.try_lock().ok()?.all.is_empty();
+        if deleted || self.damaged.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.used.store(now, Ordering::Relaxed);
+        self.loaded.try_lock().ok()?.clone()
+    }
+
     fn read_index(&self) -> Result<Loaded, SegmentError> {
         let file = self.disk.open(&self.path)?;
         let mut decompressor = Decompressor::new()?;
