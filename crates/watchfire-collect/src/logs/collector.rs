@@ -9,7 +9,7 @@ use watchfire_net::tasks::Tasks;
 
 use super::files::Files;
 use super::stages::Metrics;
-use super::{Surroundings, files, journal};
+use super::{Surroundings, containers, files, journal};
 
 /// How often metrics that stages make are stored.
 const METRICS_EVERY: Duration = Duration::from_secs(15);
@@ -21,6 +21,8 @@ pub struct Collected {
     pub files: Vec<files::Source>,
     /// Journals.
     pub journals: Vec<journal::Source>,
+    /// Containers.
+    pub containers: Vec<containers::Source>,
     /// The stages that make metrics.
     pub metrics: Vec<Arc<Metrics>>,
 }
@@ -29,6 +31,7 @@ impl Collected {
     pub fn add(&mut self, other: Collected) {
         self.files.extend(other.files);
         self.journals.extend(other.journals);
+        self.containers.extend(other.containers);
         self.metrics.extend(other.metrics);
     }
 }
@@ -56,7 +59,7 @@ impl Collector {
         if let Some(before) = before {
             before.send_replace(true);
         }
-        let Collected { files, journals, metrics } = collected;
+        let Collected { files, journals, containers, metrics } = collected;
         if !files.is_empty() {
             let (parts, turn) = (self.parts.clone(), Arc::clone(&self.turn));
             self.until("log_files", &cancelled, async move {
@@ -67,6 +70,10 @@ impl Collector {
         for source in journals {
             let name = format!("log_journal_{}", source.name);
             self.until(&name, &cancelled, journal::run(source, self.parts.clone()));
+        }
+        for source in containers {
+            let name = format!("log_containers_{}", source.name);
+            self.until(&name, &cancelled, containers::run(source, self.parts.clone()));
         }
         if !metrics.is_empty() {
             self.until("log_metrics", &cancelled, store_metrics(self.parts.clone(), metrics));

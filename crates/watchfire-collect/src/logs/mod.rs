@@ -2,9 +2,11 @@
 //! for each source and for each foreign configuration. It keeps no line and answers no question about them.
 
 mod collector;
+pub mod containers;
 mod entry;
 mod figures;
 pub mod files;
+mod hand_over;
 pub mod journal;
 pub mod promtail;
 pub mod stages;

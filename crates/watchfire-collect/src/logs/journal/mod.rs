@@ -11,15 +11,13 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 use watchfire_ingest::relabel::RelabelConfig;
-use watchfire_model::batch::Origin;
-use watchfire_model::state::{Change, Table};
+use watchfire_model::state::Change;
 use watchfire_net::backoff::Backoff;
 
+use super::hand_over::{LOG_CURSORS, hand_over};
 use super::stages::{Pipeline, Stage, Surroundings as Around};
 use super::{Delivery, Surroundings};
 
-/// How far journals were read: source → cursor.
-const LOG_CURSORS: Table = Table("log_cursors");
 /// The longest entry as JSON; a longer one is left out.
 const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of lines that go to the sink together.
@@ -135,7 +133,8 @@ async fn follow(source: &Source, parts: &Surroundings, output: impl AsyncRead + 
         if (quiet && cursor.is_some()) || delivery.bytes() >= DELIVERY_BYTES_MAX {
             // While stages hold lines, the cursor must not pass them.
             let keep = if pipeline.held().is_none() { cursor.take() } else { None };
-            deliver(source, parts, &mut delivery, keep).await;
+            let change = keep.map(|cursor| Change::Put(LOG_CURSORS, source.name.clone(), cursor.into_bytes()));
+            hand_over(parts, "journal", &mut delivery, change).await;
         }
     }
     any
@@ -157,36 +156,6 @@ async fn next(reader: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>) -
         if end.is_some() {
             return true;
         }
-    }
-}
-
-/// Hands lines over until they are taken, then keeps the cursor.
-async fn deliver(source: &Source, parts: &Surroundings, delivery: &mut Delivery, cursor: Option<String>) {
-    let batch = (!delivery.is_empty()).then(|| delivery.take(&Origin::new("journal")));
-    let mut backoff = Backoff::new(AGAIN.0, AGAIN.1, 7);
-    let change = cursor.map(|cursor| Change::Put(LOG_CURSORS, source.name.clone(), cursor.into_bytes()));
-    loop {
-        let (batch, change, parts) = (batch.clone(), change.clone(), parts.clone());
-        let work = move || {
-            if let Some(batch) = batch
-                && let Err(error) = parts.sink.write(batch)
-            {
-                parts.figures.refused.inc();
-                tracing::warn!(%error, "lines of the journal wait; they are handed over again");
-                return false;
-            }
-            if let Some(change) = change
-                && let Err(error) = parts.state.commit(&[change])
-            {
-                parts.figures.positions_failed.inc();
-                tracing::error!(%error, "the place in the journal cannot be kept");
-            }
-            true
-        };
-        if tokio::task::spawn_blocking(work).await.unwrap_or(true) {
-            return;
-        }
-        tokio::time::sleep(backoff.next_wait()).await;
     }
 }
 

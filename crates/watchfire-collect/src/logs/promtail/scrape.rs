@@ -8,16 +8,15 @@ use watchfire_model::document::Reader;
 use watchfire_model::labels::LabelsBuilder;
 
 use super::super::files::{Encoding, Glob, Group, Source};
-use super::super::{Collected, journal, stages};
+use super::super::{Collected, containers, journal, stages};
 use super::{positions_of_files, stages as pipelines};
 
 /// Sources of Promtail that are known by name and not read here.
-const UNSUPPORTED: [&str; 12] = [
+const UNSUPPORTED: [&str; 11] = [
     "azure_event_hubs",
     "cloudflare",
     "consul_sd_configs",
     "consulagent_sd_configs",
-    "docker_sd_configs",
     "file_sd_configs",
     "gcplog",
     "gelf",
@@ -60,6 +59,10 @@ pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_b
     if let Some(reader) = job.map("journal") {
         any = true;
         out.journals.push(read_journal(reader, &name, &rules, pipeline.stages.clone(), positions));
+    }
+    for (i, reader) in job.maps("docker_sd_configs").into_iter().enumerate() {
+        any = true;
+        out.containers.extend(read_docker(reader, format!("promtail/{name}/docker/{i}"), &rules, &pipeline.stages));
     }
     for key in PUSHED {
         if job.raw(key).is_some() {
@@ -134,4 +137,22 @@ fn read_journal(reader: Reader<'_>, job: &str, rules: &[RelabelConfig], stages: 
     };
     reader.finish();
     source
+}
+
+/// Containers of an engine behind a socket in the file system.
+fn read_docker(reader: Reader<'_>, name: String, rules: &[RelabelConfig], stages: &[stages::Stage]) -> Option<containers::Source> {
+    let host = reader.required_text("host");
+    let socket = host.strip_prefix("unix://").map(Into::into);
+    if socket.is_none() && !host.is_empty() {
+        reader.warning_at("host", "only unix:// sockets are read; nothing comes from there");
+    }
+    let mut filters = Vec::new();
+    for filter in reader.maps("filters") {
+        filters.push((filter.required_text("name"), filter.texts("values", false)));
+        filter.finish();
+    }
+    let refresh = Duration::from_millis(reader.duration_ms("refresh_interval").unwrap_or(60_000).max(1_000));
+    reader.allow(&["port", "host_networking_host", "match_first_network"]);
+    reader.finish();
+    Some(containers::Source { name, socket: socket?, filters, refresh, labels: BTreeMap::new(), relabel: rules.to_vec(), stages: stages.to_vec() })
 }

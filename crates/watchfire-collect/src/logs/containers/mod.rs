@@ -1,0 +1,212 @@
+//! Reads what containers write, through the socket of Docker or Podman: containers are listed now and then, the logs of each are followed.
+//! Only questions are asked; nothing is changed. Lines carry the engine's times, so one that is read twice is the same entry.
+
+mod frames;
+mod list;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use tokio::task::{AbortHandle, JoinSet};
+use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
+use watchfire_model::labels::LabelsBuilder;
+use watchfire_model::logs::Nanos;
+use watchfire_model::state::Change;
+use watchfire_net::backoff::Backoff;
+use watchfire_net::unix::{self, UnixError};
+
+use self::frames::{Frames, Line};
+use self::list::Container;
+use super::hand_over::{LOG_CURSORS, hand_over};
+use super::stages::{Pipeline, Stage, Surroundings as Around};
+use super::{Delivery, Entry, Surroundings};
+
+/// The most containers whose logs are followed at once.
+pub const CONTAINERS_MAX: usize = 1_000;
+/// The largest list of containers.
+const LIST_BYTES_MAX: usize = 16 << 20;
+/// How long the engine may take for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of lines that go to the sink together.
+const DELIVERY_BYTES_MAX: usize = 1 << 20;
+/// How long lines wait for others.
+const GATHER: Duration = Duration::from_millis(500);
+/// Pauses after a failure.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The label that tells which of its outputs a container used.
+const STREAM_LABEL: &str = "__meta_docker_container_log_stream";
+
+/// Containers that are read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Names the source among all; places are kept under it.
+    pub name: String,
+    /// The engine's socket.
+    pub socket: PathBuf,
+    /// What the engine is asked to leave out: name → values.
+    pub filters: Vec<(String, Vec<String>)>,
+    /// How often containers are listed.
+    pub refresh: Duration,
+    /// Labels of all lines.
+    pub labels: BTreeMap<String, String>,
+    /// Rules over what is known of a container, `__meta_docker_…`.
+    pub relabel: Vec<RelabelConfig>,
+    /// The stages.
+    pub stages: Vec<Stage>,
+}
+
+/// Reads containers until the future is dropped.
+pub async fn run(source: Source, parts: Surroundings) {
+    let mut followed: HashMap<String, AbortHandle> = HashMap::new();
+    let mut all = JoinSet::new();
+    let mut told = false;
+    loop {
+        match containers(&source).await {
+            Ok(found) => {
+                told = false;
+                followed.retain(|_, handle| !handle.is_finished());
+                for container in found {
+                    if followed.contains_key(&container.id) {
+                        continue;
+                    }
+                    if followed.len() >= CONTAINERS_MAX {
+                        parts.figures.left_out.inc();
+                        continue;
+                    }
+                    let id = container.id.clone();
+                    followed.insert(id, all.spawn(follow(source.clone(), container, parts.clone())));
+                }
+            }
+            Err(error) => {
+                parts.figures.failed.inc();
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(source = source.name, %error, "containers cannot be listed; it is tried again");
+                }
+            }
+        }
+        while all.try_join_next().is_some() {}
+        tokio::time::sleep(source.refresh).await;
+    }
+}
+
+fn question(path: &str) -> Result<Request<Bytes>, UnixError> {
+    Request::get(path).body(Bytes::new()).map_err(|error| UnixError::Exchange(error.to_string()))
+}
+
+async fn ask(source: &Source, path: &str) -> Result<serde_json::Value, UnixError> {
+    let (status, body) = unix::exchange(&source.socket, question(path)?, TIMEOUT, LIST_BYTES_MAX).await?;
+    if !status.is_success() {
+        return Err(UnixError::Exchange(format!("the engine answers {status}")));
+    }
+    serde_json::from_slice(&body).map_err(|error| UnixError::Exchange(format!("the engine's answer is no JSON: {error}")))
+}
+
+async fn containers(source: &Source) -> Result<Vec<Container>, UnixError> {
+    let filters: serde_json::Map<String, serde_json::Value> = source.filters.iter().map(|(name, values)| (name.clone(), values.as_slice().into())).collect();
+    let filters = watchfire_template::query_escape(&serde_json::Value::Object(filters).to_string());
+    let answer = ask(source, &format!("/containers/json?filters={filters}")).await?;
+    Ok(answer.as_array().map(|all| all.iter().filter_map(Container::read).collect()).unwrap_or_default())
+}
+
+/// The labels of one stream of a container, after the rules.
+fn labels(source: &Source, container: &Container, stream: &str) -> Option<BTreeMap<String, String>> {
+    let mut builder = LabelsBuilder::new();
+    for (name, value) in source.labels.iter().chain(&container.labels) {
+        builder.set(name, value);
+    }
+    builder.set(STREAM_LABEL, stream);
+    (relabel::apply(&source.relabel, &mut builder) == Verdict::Keep)
+        .then(|| builder.pairs().filter(|(name, _)| !name.starts_with("__")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect())
+}
+
+/// Reads the log of one container until the container ends.
+async fn follow(source: Source, container: Container, parts: Surroundings) {
+    let streams = [labels(&source, &container, "stdout"), labels(&source, &container, "stderr")];
+    if streams.iter().all(Option::is_none) {
+        return;
+    }
+    let key = format!("{}\n{}", source.name, container.id);
+    let mut backoff = Backoff::new(AGAIN.0, AGAIN.1, parts.clock.now().millis().unsigned_abs());
+    loop {
+        match read(&source, &container, &streams, &key, &parts).await {
+            // The engine ends the log when the container ends; the next list tells whether it was started again.
+            Ok(()) => return,
+            Err(error) => {
+                parts.figures.failed.inc();
+                tracing::warn!(container = container.name, %error, "the log of a container cannot be read; it is tried again");
+            }
+        }
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
+}
+
+async fn read(
+    source: &Source,
+    container: &Container,
+    streams: &[Option<BTreeMap<String, String>>; 2],
+    key: &str,
+    parts: &Surroundings,
+) -> Result<(), UnixError> {
+    let about = ask(source, &format!("/containers/{}/json", container.id)).await?;
+    let terminal = about.pointer("/Config/Tty").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let kept = parts.state.get(LOG_CURSORS, key).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<i64>().ok());
+    let since = kept.map_or(String::new(), |at| format!("&since={}.{:09}", at.div_euclid(1_000_000_000), at.rem_euclid(1_000_000_000)));
+    let path = format!("/containers/{}/logs?follow=1&stdout=1&stderr=1&timestamps=1{since}", container.id);
+    let mut pieces = unix::open(&source.socket, question(&path)?, TIMEOUT).await?;
+    if !pieces.status.is_success() {
+        return Err(UnixError::Exchange(format!("the engine answers {}", pieces.status)));
+    }
+    let mut frames = Frames::new(terminal);
+    let mut pipelines = [Pipeline::new(&source.stages), Pipeline::new(&source.stages)];
+    let mut delivery = Delivery::default();
+    let (mut cursor, mut place) = (None, 0);
+    loop {
+        let got = tokio::time::timeout(GATHER, pieces.next()).await;
+        let around = Around { now: parts.clock.now(), monotonic: parts.clock.monotonic(), figures: &parts.figures };
+        let (mut out, mut lines) = (Vec::new(), Vec::new());
+        let mut result = None;
+        let quiet = got.is_err();
+        match got {
+            Ok(Ok(Some(piece))) => frames.take(&piece, &mut lines),
+            Ok(Ok(None)) => result = Some(Ok(())),
+            Ok(Err(error)) => result = Some(Err(error)),
+            Err(_) => {}
+        }
+        if result.is_some() {
+            frames.end(&mut lines);
+        }
+        for Line { stream, time, text, shortened } in lines {
+            // Some engines know whole seconds only.
+            if kept.is_some_and(|kept| time.is_some_and(|time| time < kept)) {
+                continue;
+            }
+            parts.figures.lines.inc();
+            parts.figures.bytes.add(text.len() as u64);
+            if shortened {
+                parts.figures.shortened.inc();
+            }
+            let Some(labels) = &streams[stream] else { continue };
+            let time = time.unwrap_or_else(|| Nanos::from_millis(around.now.millis()).0);
+            cursor = cursor.max(Some(time));
+            place += 1;
+            pipelines[stream].process(Entry::new(Nanos(time), text, labels, place), &around, &mut out);
+        }
+        pipelines.iter_mut().for_each(|pipeline| pipeline.flush(result.is_some(), &around, &mut out));
+        out.into_iter().for_each(|entry| delivery.add(entry));
+        if quiet || result.is_some() || delivery.bytes() >= DELIVERY_BYTES_MAX {
+            let complete = pipelines.iter().all(|pipeline| pipeline.held().is_none());
+            let change = cursor.take_if(|_| complete).map(|at| Change::Put(LOG_CURSORS, key.to_owned(), at.to_string().into_bytes()));
+            if change.is_some() || !delivery.is_empty() {
+                hand_over(parts, "containers", &mut delivery, change).await;
+            }
+        }
+        if let Some(result) = result {
+            return result;
+        }
+    }
+}
