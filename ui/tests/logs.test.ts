@@ -55,6 +55,10 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.goBack();
     await rows(page).first().waitFor();
     expect(await box(page).inputValue()).toBe('{service_name=~".+"}');
+    await box(page).fill("");
+    await box(page).press("Enter");
+    await until("what shows most", () => box(page).inputValue(), (it) => it === '{service_name=~".+"}');
+    await rows(page).first().waitFor();
   });
 
   test("range, order and number of lines are asked for", async () => {
