@@ -115,11 +115,11 @@ test("a condition is added where it belongs, in each language", () => {
 
 test("the address keeps a question, and nothing that is usual", () => {
   const of = (search: string) => questionOf(new URLSearchParams(search));
-  for (const search of ["", "?expr=%7Ba%3D%22b%22%7D", "?expr=x&lang=kql&range=6h&dir=forward&limit=5000", "?from=1000&to=2000"]) {
+  for (const search of ["", "?expr=%7Ba%3D%22b%22%7D", "?expr=x&lang=lucene&range=6h&dir=forward&limit=5000", "?from=1000&to=2000"]) {
     expect(addressOf(of(search)), search).toBe(`/logs${search}`);
   }
   expect(of("?from=2026-01-02T03:04:05Z&to=2026-01-02T04:00:00Z").fixed).toEqual({ from: 1_767_323_045_000, to: 1_767_326_400_000 });
-  expect(addressOf(of("?from=2000&to=1000&limit=7&lang=sql&dir=up&range=9y"))).toBe("/logs");
+  expect(addressOf(of("?from=2000&to=1000&limit=7&lang=kql&dir=up&range=9y"))).toBe("/logs");
   expect(rangeOf(of("?range=15m"), 1_000_000_000)).toEqual({ start: "999100000000000", end: "1000001000000000" });
   expect(rangeOf(of("?from=1000&to=2000"))).toEqual({ start: "1000000000", end: "2000000000" });
 });

@@ -18,10 +18,11 @@ export interface Question {
 }
 
 export { PRESETS };
-export const LANGUAGES: readonly { name: Language; words: string }[] = [
+/** `q` of Elasticsearch's interface is Lucene. KQL has no way in yet: asked there, it would be answered as what it is not. */
+export const LANGUAGES: readonly { name: Language; words: string; missing?: boolean }[] = [
   { name: "logql", words: "LogQL" },
   { name: "lucene", words: "Lucene" },
-  { name: "kql", words: "KQL" },
+  { name: "kql", words: "KQL (not answered by this server)", missing: true },
 ];
 export const LIMITS = [100, 500, 1000, 5000] as const;
 const LIMIT = 500;
@@ -32,7 +33,7 @@ export function questionOf(params: URLSearchParams): Question {
   const limit = Number(params.get("limit"));
   return {
     text: params.get("expr") ?? undefined,
-    language: LANGUAGES.find((it) => it.name === params.get("lang"))?.name ?? "logql",
+    language: LANGUAGES.find((it) => it.name === params.get("lang") && !it.missing)?.name ?? "logql",
     preset: presetOf(params.get("range")),
     fixed: from !== undefined && to !== undefined && from < to ? { from, to } : undefined,
     direction: params.get("dir") === "forward" ? "forward" : "backward",
