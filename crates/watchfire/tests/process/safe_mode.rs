@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
 use watchfire_model::labels;
@@ -12,7 +12,7 @@ use watchfire_model::time::{Clock, SystemClock, Timestamp};
 use watchfire_model::write::Sink;
 use watchfire_store::{Options, Store};
 
-use crate::server::{BINARY, Server, free_port, request, until, wait_ms};
+use crate::server::{BINARY, Peer, Server, free_port, request, until, wait_ms};
 
 /// So many series take much more memory than the program may have.
 const PARTS: u32 = 20;
@@ -46,9 +46,9 @@ impl Cage {
     }
 
     /// Starts the program within.
-    fn start(&self, data: &Path, port: u16) -> Child {
+    fn start(&self, data: &Path, port: u16) -> Peer {
         let log = fs::OpenOptions::new().create(true).append(true).open(data.with_extension("log")).unwrap();
-        Command::new("sh")
+        let child = Command::new("sh")
             .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""])
             .arg(&self.0)
             .args([BINARY, "serve", "--memory-limit", "64MB", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
@@ -59,7 +59,8 @@ impl Cage {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .unwrap()
+            .unwrap();
+        Peer(child)
     }
 }
 impl Drop for Cage {
@@ -107,7 +108,7 @@ fn r10_a_log_that_kills_its_reader_is_read_in_safe_mode() {
             if request(address, "GET", "/health", &[], b"").is_ok_and(|a| a.status == 200) {
                 break true;
             }
-            if child.try_wait().unwrap().is_some() {
+            if child.0.try_wait().unwrap().is_some() {
                 break false;
             }
             wait_ms(50);
@@ -130,8 +131,8 @@ fn r10_a_log_that_kills_its_reader_is_read_in_safe_mode() {
     assert!(samples < u64::from(SERIES) * 2 + 100_000, "{samples}");
     let counted = ask(&format!("/api/v1/query?query=count(crowd%7Bpart%3D%227%22%7D)&time={}", now / 1000));
     assert_eq!(counted["data"]["result"][0]["value"][1], SERIES_PER_PART.to_string(), "{counted}");
-    crate::server::signal(survivor.0.id(), "TERM");
-    assert!(survivor.0.wait().unwrap().success());
+    crate::server::signal(survivor.0.0.id(), "TERM");
+    assert!(survivor.0.0.wait().unwrap().success());
 
     // With enough memory all of it is there, each sample once.
     let server = Server::start(&data, &["--memory-limit", "1GB"], &[ALONE]);
