@@ -4,6 +4,7 @@
 
 mod logs;
 mod promql;
+mod pushes;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
@@ -34,6 +35,11 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("remote_read", remote_read),
     ("otlp_protobuf", otlp_protobuf),
     ("otlp_json", otlp_json),
+    ("otlp_logs_protobuf", pushes::otlp_protobuf),
+    ("otlp_logs_json", pushes::otlp_json),
+    ("loki_protobuf", pushes::loki_protobuf),
+    ("loki_json", pushes::loki_json),
+    ("elasticsearch_bulk", pushes::elasticsearch_bulk),
     ("tsdb_chunk", tsdb_chunk),
     ("log_record", log_record),
     ("head_chunk", head_chunk),

@@ -21,4 +21,5 @@ pub mod relabel;
 pub mod remote_read;
 pub mod remote_write;
 pub mod statsd;
+pub mod syslog;
 pub mod tsdb;

@@ -4,7 +4,7 @@ use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::write::{LogsWritten, Reason, WriteError, Written};
 
 /// The kinds of origins that are counted apart.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 20] = [
     "scrape",
     "remote_write",
     "record",
@@ -22,6 +22,8 @@ const KINDS: [&str; 18] = [
     "syslog",
     "gelf",
     "lines",
+    "files",
+    "journal",
     "other",
 ];
 /// Why a sink turns away a whole batch.

@@ -96,11 +96,11 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
     Ok(Bound { main, address, more, grpc, gateway })
 }
 
-/// Takes the sockets of StatsD, when an address is set: datagrams and connections.
-pub(crate) fn bind_statsd(settings: &Settings) -> Result<Option<(UdpSocket, TcpListener)>> {
-    let Some(address) = settings.statsd_listen else { return Ok(None) };
+/// Takes the sockets of StatsD or syslog, when an address is set: datagrams and connections.
+pub(crate) fn bind_lines(address: Option<SocketAddr>, what: &str) -> Result<Option<(UdpSocket, TcpListener)>> {
+    let Some(address) = address else { return Ok(None) };
     let sockets = bind_datagrams(address).and_then(|datagrams| Ok((datagrams, take(address)?)));
-    sockets.map(Some).context("cannot start: no StatsD")
+    sockets.map(Some).with_context(|| format!("cannot start: no {what}"))
 }
 
 /// Takes an address beside the main one.

@@ -137,7 +137,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let tasks = Tasks::new(&meter);
     let mut signals = Signals::new()?;
     let bound = listen::bind(&settings)?;
-    let statsd = listen::bind_statsd(&settings)?;
+    let statsd = listen::bind_lines(settings.statsd_listen, "StatsD")?;
+    let syslog = listen::bind_lines(settings.syslog_listen, "syslog")?;
     let store = Arc::new(open_store(&settings, &clock, &meter)?);
     let replay = store.stats().replay;
     tracing::info!(
@@ -270,6 +271,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
     protocols.start(statsd, &tasks);
+    protocols.start_syslog(syslog, &tasks);
     supervision::start(supervisor, &app, &tasks);
     tasks.spawn("own_alerts", own_alerts::run(watched, inside.clone(), clock.clone()));
     if settings.heartbeat.url.is_some() {

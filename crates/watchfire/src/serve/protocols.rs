@@ -16,6 +16,7 @@ use watchfire_ingest::loki::Loki;
 use watchfire_ingest::otlp::{self, Otlp};
 use watchfire_ingest::pushgateway::Pushgateway;
 use watchfire_ingest::statsd::{self, Statsd};
+use watchfire_ingest::syslog::{self, Syslog};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -32,7 +33,8 @@ pub(crate) struct Protocols {
     pub(crate) influx: Arc<Influx>,
     pub(crate) loki: Arc<Loki>,
     pub(crate) elasticsearch: Arc<Elasticsearch>,
-    statsd: Arc<Lines>,
+    statsd: Arc<Lines<Statsd>>,
+    syslog: Arc<Lines<Syslog>>,
     /// What our own settings say about the translation of OTLP metrics.
     own: otlp::Settings,
     /// How often pushed groups are stored again: as often as targets are scraped.
@@ -49,7 +51,7 @@ impl Protocols {
             ..otlp::Settings::default()
         };
         let server = &settings.server;
-        let trusted = server.trusted_networks.iter().filter_map(|text| text.parse().ok()).collect();
+        let trusted: Vec<Network> = server.trusted_networks.iter().filter_map(|text| text.parse().ok()).collect();
         let statsd = Statsd::new(gate.clone(), clock.clone(), meter);
         Ok(Protocols {
             otlp: Arc::new(Otlp::new(gate.clone(), clock.clone(), meter, own.clone())),
@@ -57,7 +59,8 @@ impl Protocols {
             influx: Arc::new(Influx::new(gate.clone(), clock.clone(), meter)),
             loki: Arc::new(Loki::new(gate.clone(), meter)),
             elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), meter)),
-            statsd: Arc::new(Lines { statsd, trusted, anybody: server.insecure_no_auth }),
+            syslog: Arc::new(Lines { lines: Syslog::new(gate.clone(), clock.clone(), meter), trusted: trusted.clone(), anybody: server.insecure_no_auth }),
+            statsd: Arc::new(Lines { lines: statsd, trusted, anybody: server.insecure_no_auth }),
             own,
             repeat_ms: AtomicU64::new(60_000),
         })
@@ -92,7 +95,7 @@ impl Protocols {
             loop {
                 ticks.tick().await;
                 let receiver = receiver.clone();
-                match tokio::task::spawn_blocking(move || receiver.statsd.flush()).await {
+                match tokio::task::spawn_blocking(move || receiver.lines.flush()).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => tracing::warn!(%error, "StatsD metrics were not stored; the next try holds them too"),
                     Err(error) => tracing::error!(%error, "storing StatsD metrics panicked"),
@@ -100,22 +103,65 @@ impl Protocols {
             }
         });
     }
+
+    /// Takes what comes by the sockets of syslog, and stores it at a short interval.
+    pub(crate) fn start_syslog(self: &Arc<Protocols>, sockets: Option<(UdpSocket, TcpListener)>, tasks: &Tasks) {
+        let Some((datagrams, listener)) = sockets else { return };
+        tasks.spawn("syslog_udp", lines::receive(datagrams, self.syslog.clone()));
+        tasks.spawn("syslog_tcp", lines::accept(listener, self.syslog.clone(), tasks.clone()));
+        let receiver = self.syslog.clone();
+        tasks.spawn("syslog", async move {
+            let mut ticks = tokio::time::interval(syslog::INTERVAL);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let receiver = receiver.clone();
+                match tokio::task::spawn_blocking(move || receiver.lines.flush()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%error, "syslog was not stored; the next try holds it too"),
+                    Err(error) => tracing::error!(%error, "storing syslog panicked"),
+                }
+            }
+        });
+    }
 }
 
-/// StatsD has no proof of who sends: this machine may, and trusted networks.
-struct Lines {
-    statsd: Statsd,
+/// What takes lines.
+trait TakeLines: Send + Sync + 'static {
+    fn take(&self, lines: &[u8]);
+    fn dropped(&self, lines: u64);
+}
+impl TakeLines for Statsd {
+    fn take(&self, lines: &[u8]) {
+        Statsd::take(self, lines);
+    }
+    fn dropped(&self, lines: u64) {
+        Statsd::dropped(self, lines);
+    }
+}
+impl TakeLines for Syslog {
+    fn take(&self, lines: &[u8]) {
+        Syslog::take(self, lines);
+    }
+    fn dropped(&self, lines: u64) {
+        Syslog::dropped(self, lines);
+    }
+}
+
+/// Neither StatsD nor syslog has a proof of who sends: this machine may, and trusted networks.
+struct Lines<T> {
+    lines: T,
     trusted: Vec<Network>,
     anybody: bool,
 }
-impl Receiver for Lines {
+impl<T: TakeLines> Receiver for Lines<T> {
     fn allows(&self, peer: IpAddr) -> bool {
         self.anybody || peer.is_loopback() || self.trusted.iter().any(|network| network.contains(peer))
     }
     fn take(&self, lines: &[u8]) {
-        self.statsd.take(lines);
+        self.lines.take(lines);
     }
     fn dropped(&self, lines: u64) {
-        self.statsd.dropped(lines);
+        self.lines.dropped(lines);
     }
 }

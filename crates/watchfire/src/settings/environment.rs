@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 93] = [
+const KEYS: [(&str, bool); 94] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -45,6 +45,7 @@ const KEYS: [(&str, bool); 93] = [
     ("otlp.grpc_listen", false),
     ("otlp.http_listen", false),
     ("statsd.listen", false),
+    ("syslog.listen", false),
     ("forward.buffer_max", false),
     ("gpu.poll_interval_seconds", false),
     ("gpu.stats_history_minutes", false),

@@ -60,8 +60,9 @@ pub(crate) struct Settings {
     pub(crate) rules: RuleSettings,
     pub(crate) ingest: IngestSettings,
     pub(crate) otlp: OtlpSettings,
-    /// `statsd.listen`: without it, there is no StatsD.
+    /// `statsd.listen`, `syslog.listen`: without them, there is neither.
     pub(crate) statsd_listen: Option<SocketAddr>,
+    pub(crate) syslog_listen: Option<SocketAddr>,
     pub(crate) forward: ForwardSettings,
     pub(crate) gpu: GpuSettings,
     pub(crate) llm: LlmSettings,
@@ -237,6 +238,7 @@ impl Settings {
             ("ingest", format!("{:?}", self.ingest)),
             ("otlp", format!("{:?}", self.otlp)),
             ("statsd", format!("{:?}", self.statsd_listen)),
+            ("syslog", format!("{:?}", self.syslog_listen)),
             ("forward", format!("{:?}", self.forward)),
             ("gpu", format!("{:?}", self.gpu)),
             ("llm", format!("{:?}", self.llm)),
@@ -319,7 +321,8 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         rules: RuleSettings::read(section("rules")),
         ingest: read_ingest(section("ingest")),
         otlp: read_otlp(section("otlp")),
-        statsd_listen: read_statsd(section("statsd")),
+        statsd_listen: read_lines(section("statsd")),
+        syslog_listen: read_lines(section("syslog")),
         forward: read_forward(section("forward")),
         gpu: read_gpu(section("gpu")),
         llm: LlmSettings::read(section("llm"), base),
@@ -488,10 +491,10 @@ fn read_query(query: Reader<'_>) -> QuerySettings {
     settings
 }
 
-fn read_statsd(statsd: Reader<'_>) -> Option<SocketAddr> {
-    let listen = statsd.text("listen");
-    let address = listen.and_then(|text| parse_listen(&text).map_err(|e| statsd.error_at("listen", e)).ok());
-    statsd.finish();
+fn read_lines(lines: Reader<'_>) -> Option<SocketAddr> {
+    let listen = lines.text("listen");
+    let address = listen.and_then(|text| parse_listen(&text).map_err(|e| lines.error_at("listen", e)).ok());
+    lines.finish();
     address
 }
 
