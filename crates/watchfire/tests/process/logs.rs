@@ -3,13 +3,14 @@
 use std::process::Command;
 
 use serde_json::json;
+use watchfire_model::time::{Clock, SystemClock};
 
 use crate::python::python;
 use crate::server::{BINARY, Server, escape, request};
 
 /// Nanoseconds since 1970.
 fn now() -> u128 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
+    SystemClock::new().now().millis() as u128 * 1_000_000
 }
 
 fn started() -> (tempfile::TempDir, Server) {
