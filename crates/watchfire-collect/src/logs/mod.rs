@@ -5,6 +5,7 @@ mod collector;
 pub mod containers;
 mod entry;
 mod figures;
+pub mod filebeat;
 pub mod files;
 mod hand_over;
 pub mod journal;

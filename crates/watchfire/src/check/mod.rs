@@ -35,7 +35,7 @@ pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding
         match settings::load(&wanted, environment) {
             Ok(loaded) => {
                 findings.extend(loaded.findings);
-                for foreign in loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail")) {
+                for foreign in loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat")) {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
                 let (configured, of_prometheus) = prometheus::read_all(&loaded.settings, environment);
@@ -104,7 +104,11 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     // Promtail's file has scrape_configs too.
     let promtail = node.get("clients").is_some() || node.get("positions").is_some();
     if (promtail && node.get("scrape_configs").is_some()) || file.starts_with("promtail") {
-        return logs::read_node(name, node, path, None).findings;
+        return logs::read_node("promtail", name, node, path, None, &Environment::default()).findings;
+    }
+    let filebeat = node.entries().unwrap_or(&[]).iter().any(|(key, _)| key.text.starts_with("filebeat"));
+    if filebeat || file.starts_with("filebeat") {
+        return logs::read_node("filebeat", name, node, path, None, &Environment::default()).findings;
     }
     if (node.get("scrape_configs").is_some() && !promtail) || FOREIGN[0].is_named(file) {
         let mut parsed = prometheus::read_node(name, node, path, None, &Environment::default());

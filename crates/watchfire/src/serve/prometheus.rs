@@ -51,7 +51,7 @@ pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Optio
     let Parsed { config, mut findings } = read(settings, environment);
     let inside = super::alertmanager::read(settings);
     findings.extend(inside.findings);
-    let logs = super::logs::read(settings);
+    let logs = super::logs::read(settings, environment);
     findings.extend(logs.findings);
     let (Some(prometheus), Some(alertmanager), Some(logs)) = (config, inside.config, logs.config) else { return (None, findings) };
     let declared_in = settings.file.display().to_string();

@@ -34,7 +34,7 @@ pub(crate) const FOREIGN: [ForeignKind; 10] = [
     ForeignKind { key: "loki", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("loki") },
     ForeignKind { key: "promtail", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("promtail") },
     ForeignKind { key: "alloy", carried_out: false, matches: |n| n.ends_with(".alloy") },
-    ForeignKind { key: "filebeat", carried_out: false, matches: |n| matches!(n, "filebeat.yml" | "filebeat.yaml") },
+    ForeignKind { key: "filebeat", carried_out: true, matches: |n| matches!(n, "filebeat.yml" | "filebeat.yaml") },
     ForeignKind { key: "grafana", carried_out: false, matches: |n| n == "grafana.ini" },
     ForeignKind { key: "pyroscope", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("pyroscope") },
 ];

@@ -63,6 +63,8 @@ pub struct Group {
     pub paths: Vec<Glob>,
     /// Which of them are not meant.
     pub excludes: Vec<Glob>,
+    /// The same as expressions over paths.
+    pub exclude_patterns: Vec<regex::Regex>,
     /// The labels of their lines.
     pub labels: BTreeMap<String, String>,
     /// Files that did not change for so long are not begun.

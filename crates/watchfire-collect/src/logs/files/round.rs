@@ -307,7 +307,11 @@ impl Files {
         for source in 0..self.sources.len() {
             for group in 0..self.sources[source].groups.len() {
                 let wanted = &self.sources[source].groups[group];
-                let meant = |path: &PathBuf| !is_foreign(path) && !wanted.excludes.iter().any(|glob| glob.matches(path));
+                let meant = |path: &PathBuf| {
+                    !is_foreign(path)
+                        && !wanted.excludes.iter().any(|glob| glob.matches(path))
+                        && !wanted.exclude_patterns.iter().any(|p| p.is_match(&path.to_string_lossy()))
+                };
                 let paths: Vec<PathBuf> = wanted.paths.iter().flat_map(Glob::files).filter(meant).collect();
                 paths.into_iter().for_each(|path| self.found(source, group, path));
             }

@@ -1,0 +1,150 @@
+//! Filebeat's file as people write it, and the events that come of it.
+
+use serde_json::Value;
+
+use super::*;
+use crate::logs::stages::tests::run;
+
+fn parsed(text: &str) -> Parsed {
+    let environment = |name: &str| (name == "LOGS").then(|| "/env".to_owned());
+    parse("filebeat.yml", text, &Outside { environment: &environment, host: "edge" })
+}
+
+fn said(text: &str) -> Vec<String> {
+    parsed(text).findings.iter().map(ToString::to_string).collect()
+}
+
+const VMS: &str = r#"
+filebeat.inputs:
+  - type: log
+    enabled: true
+    paths: [/var/log/vms/recording-engine/*.log]
+    fields:
+      component: recording
+      environment: production
+    multiline:
+      pattern: '^\d{4}-\d{2}-\d{2}'
+      negate: true
+      match: after
+  - type: log
+    paths: [/var/log/vms/api/*.log]
+    fields:
+      component: api
+    json:
+      keys_under_root: true
+      add_error_key: true
+  - type: log
+    paths: [/var/log/nginx/access.log]
+    fields:
+      component: nginx
+output.logstash:
+  hosts: ["logstash:5044"]
+processors:
+  - add_host_metadata:
+      when.not.contains.tags: forwarded
+  - add_cloud_metadata: ~
+  - add_docker_metadata: ~
+"#;
+
+fn events(input: usize, lines: &[&str]) -> Vec<Value> {
+    let config = parsed(VMS).config.unwrap();
+    run(&config.files[input].stages, lines).iter().map(|entry| serde_json::from_str(&entry.line).unwrap()).collect()
+}
+
+#[test]
+fn vms_33_recording_events_begin_with_a_date() {
+    let found = events(0, &["2024-05-06 ERROR camera 7", "  at x", "2024-05-07 ok"]);
+    assert_eq!(found.iter().map(|e| e["message"].as_str().unwrap()).collect::<Vec<_>>(), ["2024-05-06 ERROR camera 7\n  at x", "2024-05-07 ok"]);
+    assert_eq!((found[0]["fields"]["component"].as_str(), found[0]["fields"]["environment"].as_str()), (Some("recording"), Some("production")));
+    let config = parsed(VMS).config.unwrap();
+    assert_eq!(config.files[0].groups[0].paths[0].text(), "/var/log/vms/recording-engine/*.log");
+    let entry = run(&config.files[0].stages, &["2024-05-06 x"]).remove(0);
+    assert_eq!((entry.labels["component"].as_str(), entry.labels["environment"].as_str()), ("recording", "production"));
+}
+
+#[test]
+fn vms_34_api_events_are_json_at_the_top() {
+    let found = events(1, &[r#"{"level":"ERROR","status":502,"response_time":30,"message":"bad"}"#, "no json"]);
+    assert_eq!((found[0]["status"].as_i64(), found[0]["message"].as_str(), found[0]["fields"]["component"].as_str()), (Some(502), Some("bad"), Some("api")));
+    assert_eq!((found[1]["message"].as_str(), found[1]["error"]["type"].as_str()), (Some("no json"), Some("json")));
+}
+
+#[test]
+fn vms_35_the_access_log_has_its_component() {
+    assert_eq!(parsed(VMS).config.unwrap().files[2].groups[0].paths[0].text(), "/var/log/nginx/access.log");
+    assert_eq!(events(2, &["GET /"])[0]["fields"]["component"].as_str(), Some("nginx"));
+}
+
+#[test]
+fn vms_36_events_have_the_host_and_go_to_ourselves() {
+    assert_eq!(events(2, &["GET /"])[0]["host"]["hostname"].as_str(), Some("edge"));
+    let said = said(VMS);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(said[0].contains("add_cloud_metadata finds nothing") && said[1].contains("add_docker_metadata finds nothing"), "{said:#?}");
+}
+
+#[test]
+fn processors_and_conditions() {
+    let text = "filebeat.inputs: [{type: filestream, id: a, paths: ['${LOGS}/*.log', '${NONE:/default}/x'], parsers: [{ndjson: {target: ''}}]}]\n\
+                processors:\n\
+                - drop_event.when.regexp.message: ^debug\n\
+                - add_fields: {target: '', fields: {team: x}}\n\
+                - add_tags: {tags: [t], when: {or: [{equals: {status: 500}}, {range: {status: {gte: 600}}}]}}\n\
+                - rename: {fields: [{from: a.b, to: c}]}\n\
+                - drop_fields: {fields: [log, input]}\n";
+    let parsed = parsed(text);
+    assert_eq!(parsed.findings, []);
+    let source = &parsed.config.unwrap().files[0];
+    assert_eq!(source.groups[0].paths.iter().map(|g| g.text()).collect::<Vec<_>>(), ["/env/*.log", "/default/x"]);
+    let found = run(&source.stages, &[r#"{"message":"debug x"}"#, r#"{"message":"m","status":500,"a":{"b":1}}"#, r#"{"message":"n","status":1}"#]);
+    let lines: Vec<&str> = found.iter().map(|e| e.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"{"message":"m","status":500,"a":{},"host":{"name":"edge"},"team":"x","tags":["t"],"c":1}"#,
+            r#"{"message":"n","status":1,"host":{"name":"edge"},"team":"x"}"#,
+        ]
+    );
+}
+
+#[test]
+fn lines_of_containers() {
+    let text = "filebeat.inputs: [{type: container, stream: stdout, paths: [/c/*.log], exclude_lines: [^#]}]\n";
+    let source = parsed(text).config.unwrap().files.remove(0);
+    let lines = [
+        r#"{"log":"a ","stream":"stdout","time":"1970-01-01T00:00:01Z"}"#,
+        r#"{"log":"b\n","stream":"stdout","time":"1970-01-01T00:00:01Z"}"#,
+        "1970-01-01T00:00:02Z stderr F no",
+        "1970-01-01T00:00:03Z stdout F # no",
+        "1970-01-01T00:00:04Z stdout F yes",
+    ];
+    let found = run(&source.stages, &lines);
+    let shown: Vec<(i64, Value)> = found.iter().map(|e| (e.time.0, serde_json::from_str::<Value>(&e.line).unwrap()["message"].clone())).collect();
+    assert_eq!(shown, [(1_000_000_000, "a b".into()), (4_000_000_000, "yes".into())]);
+}
+
+#[test]
+fn what_is_not_understood_is_said_with_its_place() {
+    let input = |more: &str| format!("filebeat.inputs:\n- type: log\n  paths: [/a]\n{more}");
+    assert_eq!(said(&input("  pahts: x\n")), ["filebeat.yml:4:3: warning: unknown key \"pahts\" in filebeat.inputs[0]; did you mean \"paths\"?"]);
+    assert_eq!(
+        said(&input("processors: [{dissct: {}}]\n")),
+        ["filebeat.yml:4:15: error: processors[0]: unknown processor \"dissct\"; did you mean \"dissect\"?"]
+    );
+    assert_eq!(
+        said(&input("output.kafka: {hosts: ['k:9092']}\n")),
+        ["filebeat.yml:4:15: warning: output.kafka: lines are kept here; sending them on to k:9092 is not carried out yet"]
+    );
+    assert_eq!(said("filebeat.inputs: [{type: kafka}]\n").len(), 1);
+}
+
+/// The block of the documents, where it is at hand.
+#[test]
+fn the_documents_file_loads() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/catalogue/config_snippets/004_582_filebeat.yml");
+    let Ok(text) = std::fs::read_to_string(root) else {
+        eprintln!("SKIPPED: the documents' filebeat.yml is not at hand");
+        return;
+    };
+    assert_eq!(parsed(&text).config.unwrap().files.len(), 3);
+}
