@@ -262,17 +262,20 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     expect(await rows(page).count()).toBe(0);
   });
 
-  test("Lucene goes to Elasticsearch's interface with the range; without one the page says so", async () => {
+  test("Lucene and KQL go to Elasticsearch's interface with the range; without one the page says so", async () => {
     const { page } = await at("/logs", new Logging(lines(50)).handler);
     await rows(page).first().waitFor();
     await page.getByLabel("Language").selectOption("lucene");
-    await until("everything", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => /^\(\*\) AND @timestamp:\["\d{4}-.*Z" TO "\d{4}-.*Z"\]$/.test(it ?? ""));
+    await until("everything", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => /^\(\*\) AND @timestamp:\["\d{4}-.*Z" TO "\d{4}-.*Z"\}$/.test(it ?? ""));
     await rows(page).first().waitFor();
     await rows(page).first().click();
     await page.getByRole("button", { name: "Only container.name equal to backend" }).click();
     await until("the question", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => it?.startsWith('(container.name:"backend") AND ') === true);
     expect(await page.getByRole("button", { name: "Live" }).isDisabled()).toBe(true);
-    expect(await page.getByRole("option", { name: "KQL (not answered by this server)" }).isDisabled()).toBe(true);
+    expect(asked("/elasticsearch/_search").at(-1)?.params.get("language")).toBe("lucene");
+    await page.getByLabel("Language").selectOption("kql");
+    await until("KQL", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => it?.startsWith('@timestamp >= "') === true);
+    expect(asked("/elasticsearch/_search").at(-1)?.params.get("language")).toBe("kql");
     mock.handlers.unshift(({ path }) => (path === "/elasticsearch/_search" ? { status: 404, body: { message: "nothing here" } } : undefined));
     await page.getByRole("button", { name: "Run" }).click();
     await page.getByText("LogQL works without it.").waitFor();

@@ -5,13 +5,14 @@ import { isRecord, request } from "./request";
 
 export interface SearchAsk {
   q: string;
+  language: "lucene" | "kql";
   size: number;
   direction: Direction;
 }
 
-export async function search({ q, size, direction }: SearchAsk, signal?: AbortSignal): Promise<Entry[]> {
+export async function search({ q, language, size, direction }: SearchAsk, signal?: AbortSignal): Promise<Entry[]> {
   const sort = `@timestamp:${direction === "backward" ? "desc" : "asc"}`;
-  return parseHits(await request("/elasticsearch/_search", { params: { q, size, sort }, signal }));
+  return parseHits(await request("/elasticsearch/_search", { params: { q, language, size, sort }, signal }));
 }
 
 const MESSAGES = ["message", "log", "line", "body", "msg"];
@@ -26,7 +27,7 @@ export function parseHits(body: unknown): Entry[] {
     const name = MESSAGES.find((it) => typeof source[it] === "string");
     const line = name === undefined ? JSON.stringify(source) : String(source[name]);
     const fields = Object.fromEntries(flat(source).filter(([key]) => key !== name && key !== "@timestamp"));
-    return [{ id: newId(), ns, ms: Math.trunc(Number(ns) / 1e6), line, labels: {}, metadata: fields, parsed: {}, merged: false }];
+    return [{ id: newId(), ns, ms: Math.trunc(Number(ns) / 1e6), line, labels: {}, metadata: fields, parsed: {}, merged: false, key: textIn(hit, "_id") ?? undefined }];
   });
 }
 

@@ -14,6 +14,8 @@ export interface Entry {
   parsed: LabelSet;
   /** Its labels, metadata and parsed fields came as one set. */
   merged: boolean;
+  /** What tells it from others, where it has a name of its own. */
+  key?: string | undefined;
 }
 export type Direction = "backward" | "forward";
 
@@ -88,6 +90,7 @@ export function nsOf(ms: number): string {
 
 /** Lines of one time, stream and text are one line. */
 export function keyOf(entry: Entry): string {
+  if (entry.key !== undefined) return entry.key;
   return `${entry.ns}\n${JSON.stringify(entry.merged ? "" : entry.labels)}\n${entry.line}`;
 }
 

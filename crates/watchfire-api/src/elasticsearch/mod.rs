@@ -80,6 +80,7 @@ fn reading() -> Vec<Route<Arc<App>>> {
         Route::new(&ASKED, "/_search", Level::Read, search::search)
             .summary("A search by query string (q) or by the query DSL")
             .query_parameter("q", "A Lucene query string")
+            .query_parameter("language", "kql if q is that")
             .query_parameter("size", "Hits at most, 10 by default")
             .query_parameter("sort", "field:desc, …"),
         Route::new(&ASKED, "/{index}/_search", Level::Read, search::search).summary("The same in some indices"),

@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use watchfire_model::logs::{LogSelection, Nanos};
 use watchfire_model::read::Budget;
 use watchfire_query::documents::{self, Context, Filter, Request as Search, query as dsl};
-use watchfire_query::lucene;
+use watchfire_query::lucene::{self, Language};
 
 use super::answer::{EsError, Good, answer};
 use super::indices::{NAMELESS, matchers};
@@ -57,11 +57,20 @@ pub(super) fn parsed(body: &[u8]) -> Result<Value, EsError> {
     serde_json::from_slice(body).map_err(|e| EsError::new(StatusCode::BAD_REQUEST, "parsing_exception", format!("cannot read the body as JSON: {e}")))
 }
 
+/// What `q` is written in: Lucene unless it is said. Elasticsearch itself knows no other; the page asks in KQL, too.
+fn language(params: &Params) -> Result<Language, EsError> {
+    match params.get("language") {
+        None | Some("lucene") => Ok(Language::Lucene),
+        Some("kql" | "kuery") => Ok(Language::Kql),
+        Some(other) => Err(EsError::bad(format!("cannot read q as [{other}]: lucene or kql"))),
+    }
+}
+
 /// The search of a body, with what the address says instead.
 fn read(context: &Context, body: &Value, params: &Params) -> Result<Search, EsError> {
     let mut search = Search::read(body, context)?;
     if let Some(q) = params.get("q").filter(|q| !q.trim().is_empty()) {
-        search.filter = lucene::parse(q, context)?;
+        search.filter = lucene::parse_as(language(params)?, q, context)?;
     }
     let number =
         |name: &str| params.get(name).map(|t| t.parse::<usize>().map_err(|_| EsError::bad(format!("Failed to parse int parameter [{name}] with value [{t}]"))));
@@ -143,7 +152,7 @@ pub(super) async fn count(State(app): State<Arc<App>>, index: Option<Path<String
 /// The condition of a body that holds nothing else.
 fn filter(context: &Context, body: &Value, params: &Params) -> Result<Filter, EsError> {
     if let Some(q) = params.get("q").filter(|q| !q.trim().is_empty()) {
-        return Ok(lucene::parse(q, context)?);
+        return Ok(lucene::parse_as(language(params)?, q, context)?);
     }
     match body {
         Value::Null => Ok(Filter::All),

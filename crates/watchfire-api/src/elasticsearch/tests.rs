@@ -48,6 +48,20 @@ fn q(query: &str) -> String {
 }
 
 #[tokio::test]
+async fn searches_in_kql_are_asked_for_by_the_parameter_language() {
+    let faces = faces_with_documents().await;
+    let times = r#"@timestamp >= "2025-12-30T10:14:05.000000000Z" and @timestamp < "2025-12-30T10:14:10.000000000Z""#;
+    for (query, expected) in [(times.to_owned(), 5), (format!("(level: error and not message: *7) and {times}"), 4), ("response_time > 1000".to_owned(), 9)] {
+        assert_eq!(total(&faces, &format!("{}&language=kql", q(&query))).await, expected, "{query}");
+    }
+    // The same range in Lucene, its end left out.
+    let lucene = r#"(level:ERROR) AND @timestamp:["2025-12-30T10:14:05.000000000Z" TO "2025-12-30T10:14:10.000000000Z"}"#;
+    assert_eq!(total(&faces, &format!("{}&language=lucene", q(lucene))).await, 5);
+    let refused = ask(&faces, &Method::GET, &format!("{}&language=sql", q("a")), "").await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+}
+
+#[tokio::test]
 async fn searches_by_query_string_find_what_was_acknowledged() {
     let faces = faces_with_documents().await;
     for (query, expected) in [

@@ -8,19 +8,19 @@ export const CHARS_MAX = 64 * 1024 * 1024;
 
 /** The next page of an answer, behind what is there. What both have at the seam comes once. */
 export function continued(entries: readonly Entry[], page: readonly Entry[]): Entry[] {
-  const seam = entries.at(-1)?.ns;
-  if (seam === undefined) return [...page];
+  const seam = entries.at(-1)?.ms;
   const known = new Set<string>();
-  for (let at = entries.length - 1; at >= 0 && entries[at]?.ns === seam; at -= 1) known.add(keyOf(entries[at] as Entry));
-  return [...entries, ...page.filter((it) => it.ns !== seam || !known.has(keyOf(it)))];
+  for (let at = entries.length - 1; at >= 0 && entries[at]?.ms === seam; at -= 1) known.add(keyOf(entries[at] as Entry));
+  return [...entries, ...page.filter((it) => it.ms !== seam || !known.has(keyOf(it)))];
 }
 
-/** Where the next page begins or ends. A time that fills a whole page by itself cannot be paged through and is stepped over. */
-export function nextRange<T extends { start: string; end: string }>(range: T, entries: readonly Entry[], direction: Direction, stuck: boolean): T {
+/** Where the next page begins or ends, to the unit of time in which lines tell theirs. A time that fills a whole page by itself cannot be
+    paged through and is stepped over. */
+export function nextRange<T extends { start: string; end: string }>(range: T, entries: readonly Entry[], direction: Direction, stuck: boolean, unit = 1): T {
   const last = entries.at(-1)?.ns;
   if (last === undefined) return range;
-  if (direction === "forward") return { ...range, start: stuck ? nsPlus(last, 1) : last };
-  return { ...range, end: stuck ? last : nsPlus(last, 1) };
+  if (direction === "forward") return { ...range, start: stuck ? nsPlus(last, unit) : last };
+  return { ...range, end: stuck ? last : nsPlus(last, unit) };
 }
 
 /** Lines that came in now, at their end of what is there. Late ones are put where their time is. */

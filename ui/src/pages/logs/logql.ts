@@ -106,8 +106,8 @@ export function firstQuestion(labels: readonly string[]): string | undefined {
 export function timed(text: string, language: "lucene" | "kql", start: string, end: string): string {
   const asked = text.trim() === "" ? "*" : text.trim();
   if (language === "kql") {
-    const times = `@timestamp >= "${start}" and @timestamp <= "${end}"`;
+    const times = `@timestamp >= "${start}" and @timestamp < "${end}"`;
     return asked === "*" ? times : `(${asked}) and ${times}`;
   }
-  return `(${asked}) AND @timestamp:["${start}" TO "${end}"]`;
+  return `(${asked}) AND @timestamp:["${start}" TO "${end}"}`;
 }

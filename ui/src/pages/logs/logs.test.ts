@@ -109,17 +109,17 @@ test("a condition is added where it belongs, in each language", () => {
   expect(firstQuestion(["filename", "job"])).toBe('{job=~".+"}');
   expect(firstQuestion([])).toBeUndefined();
   expect(countsBy('{a="b"}', "c", 60, 5)).toBe('topk(5, sum by (c) (count_over_time({a="b"} | c!="" [60s])))');
-  expect(timed("", "lucene", "S", "E")).toBe('(*) AND @timestamp:["S" TO "E"]');
-  expect(timed("a: 1", "kql", "S", "E")).toBe('(a: 1) and @timestamp >= "S" and @timestamp <= "E"');
+  expect(timed("", "lucene", "S", "E")).toBe('(*) AND @timestamp:["S" TO "E"}');
+  expect(timed("a: 1", "kql", "S", "E")).toBe('(a: 1) and @timestamp >= "S" and @timestamp < "E"');
 });
 
 test("the address keeps a question, and nothing that is usual", () => {
   const of = (search: string) => questionOf(new URLSearchParams(search));
-  for (const search of ["", "?expr=%7Ba%3D%22b%22%7D", "?expr=x&lang=lucene&range=6h&dir=forward&limit=5000", "?from=1000&to=2000"]) {
+  for (const search of ["", "?expr=%7Ba%3D%22b%22%7D", "?expr=x&lang=kql&range=6h&dir=forward&limit=5000", "?from=1000&to=2000"]) {
     expect(addressOf(of(search)), search).toBe(`/logs${search}`);
   }
   expect(of("?from=2026-01-02T03:04:05Z&to=2026-01-02T04:00:00Z").fixed).toEqual({ from: 1_767_323_045_000, to: 1_767_326_400_000 });
-  expect(addressOf(of("?from=2000&to=1000&limit=7&lang=kql&dir=up&range=9y"))).toBe("/logs");
+  expect(addressOf(of("?from=2000&to=1000&limit=7&lang=sql&dir=up&range=9y"))).toBe("/logs");
   expect(rangeOf(of("?range=15m"), 1_000_000_000)).toEqual({ start: "999100000000000", end: "1000001000000000" });
   expect(rangeOf(of("?from=1000&to=2000"))).toEqual({ start: "1000000000", end: "2000000000" });
 });
@@ -138,6 +138,9 @@ test("pages join without doubles; a time that fills a page is stepped over", () 
   const first = [entry(30, "c"), entry(20, "b"), entry(20, "b2")];
   const page = [entry(20, "b"), entry(20, "b2"), entry(20, "b3"), entry(10, "a")];
   expect(texts(continued(first, page))).toBe("cbb2b3a");
+  // Of documents only milliseconds are told: what is behind them may be in any part of the last one.
+  const ms = nextRange({ start: "0", end: "9" }, [entry("1767089700123000000", "a")], "backward", false, 1_000_000);
+  expect(ms.end).toBe("1767089700124000000");
   expect(nextRange({ start: "0", end: "99" }, first, "backward", false)).toEqual({ start: "0", end: "21" });
   expect(nextRange({ start: "0", end: "99" }, first, "backward", true)).toEqual({ start: "0", end: "20" });
   expect(nextRange({ start: "0", end: "99" }, [entry(5, "a")], "forward", false)).toEqual({ start: "5", end: "99" });
@@ -203,8 +206,8 @@ test("Loki's answers become lines in the order of time, or numbers", () => {
 });
 
 test("documents become lines with their fields", () => {
-  const hit = (source: object): unknown => ({ hits: { hits: [{ _source: source }] } });
-  expect(parseHits(hit({ "@timestamp": "2025-12-30T10:15:00Z", message: "m", log: { level: "warn", n: 1 } }))).toMatchObject([{ ns: "1767089700000000000", line: "m", metadata: { "log.level": "warn", "log.n": "1" } }]);
+  const hit = (source: object): unknown => ({ hits: { hits: [{ _id: "id", _source: source }] } });
+  expect(parseHits(hit({ "@timestamp": "2025-12-30T10:15:00Z", message: "m", log: { level: "warn", n: 1 } }))).toMatchObject([{ key: "id", ns: "1767089700000000000", line: "m", metadata: { "log.level": "warn", "log.n": "1" } }]);
   expect(parseHits(hit({ "@timestamp": "2025-12-30T10:15:00Z", a: 1 }))[0]?.line).toBe('{"@timestamp":"2025-12-30T10:15:00Z","a":1}');
   expect(parseHits(hit({ message: "without a time" }))).toEqual([]);
   expect(parseHits("nonsense")).toEqual([]);

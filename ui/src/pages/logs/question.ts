@@ -18,11 +18,10 @@ export interface Question {
 }
 
 export { PRESETS };
-/** `q` of Elasticsearch's interface is Lucene. KQL has no way in yet: asked there, it would be answered as what it is not. */
-export const LANGUAGES: readonly { name: Language; words: string; missing?: boolean }[] = [
+export const LANGUAGES: readonly { name: Language; words: string }[] = [
   { name: "logql", words: "LogQL" },
   { name: "lucene", words: "Lucene" },
-  { name: "kql", words: "KQL (not answered by this server)", missing: true },
+  { name: "kql", words: "KQL" },
 ];
 export const LIMITS = [100, 500, 1000, 5000] as const;
 const LIMIT = 500;
@@ -33,7 +32,7 @@ export function questionOf(params: URLSearchParams): Question {
   const limit = Number(params.get("limit"));
   return {
     text: params.get("expr") ?? undefined,
-    language: LANGUAGES.find((it) => it.name === params.get("lang") && !it.missing)?.name ?? "logql",
+    language: LANGUAGES.find((it) => it.name === params.get("lang"))?.name ?? "logql",
     preset: presetOf(params.get("range")),
     fixed: from !== undefined && to !== undefined && from < to ? { from, to } : undefined,
     direction: params.get("dir") === "forward" ? "forward" : "backward",

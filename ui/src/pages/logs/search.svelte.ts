@@ -26,6 +26,8 @@ const PAGE_LINES_MIN = 1000;
 /** Live lines are shown in batches: a screen takes no more. */
 const BATCH_MS = 250;
 const WAITING_MAX = 20_000;
+/** Documents tell their time to the millisecond. */
+const DOCUMENT_NS = 1_000_000;
 
 export class Search {
   state = $state<State>("asking");
@@ -106,7 +108,7 @@ export class Search {
     const { text, language } = this.ask;
     if (language !== "logql") {
       const q = timed(text, language, isoOf(range.start), isoOf(range.end));
-      return searchDocuments({ q, size: limit, direction: this.#direction }, this.#abort.signal);
+      return searchDocuments({ q, language, size: limit, direction: this.#direction }, this.#abort.signal);
     }
     const answer = await logRange(text, { ...range, limit, direction: this.#direction }, this.#abort.signal);
     return answer.type === "lines" ? answer.entries : [];
@@ -119,7 +121,7 @@ export class Search {
     this.moreProblem = "";
     const limit = Math.max(this.ask.limit, PAGE_LINES_MIN);
     try {
-      const page = await this.#page(nextRange(this.ask.range, this.entries, this.#direction, this.#stuck), limit);
+      const page = await this.#page(nextRange(this.ask.range, this.entries, this.#direction, this.#stuck, this.ask.language === "logql" ? 1 : DOCUMENT_NS), limit);
       if (this.#abort.signal.aborted) return;
       const before = this.entries.length;
       const next = continued(this.entries, page);
