@@ -65,7 +65,7 @@ fn hit(call: &str, fault: &str, at: u64) -> Result<bool, String> {
     let said = String::from_utf8_lossy(&output.stdout);
     let acknowledged = said.lines().filter(|line| line.starts_with("ack ")).count() as u64;
     if traced.contains("INJECTED") || traced.contains("killed by SIGKILL") {
-        let account = Account { acknowledged, required: acknowledged, state_required: acknowledged, highest: acknowledged };
+        let account = Account::exact(acknowledged);
         return verify(&data, account).map(|_| true);
     }
     if output.status.success() { Ok(false) } else { Err(format!("a run that nothing was done to: {said}")) }

@@ -38,7 +38,7 @@ fn kill_loop(kills: u64, random: &mut Random) -> Result<u64, String> {
         // Half of the time the next writer is the first to see what the crash left.
         let last = round + 1 == kills || (round + 1) % KILLS_PER_DIRECTORY == 0;
         if last || random.below(2) == 0 {
-            let account = Account { acknowledged, required: acknowledged, state_required: acknowledged, highest: acknowledged };
+            let account = Account::exact(acknowledged);
             verify(dir.path(), account).map_err(|e| format!("kill {round}: {e}"))?;
         }
     }

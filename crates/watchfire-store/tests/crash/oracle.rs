@@ -131,7 +131,7 @@ pub(crate) fn commit_state(store: &Store, n: u64) -> Result<(), String> {
 }
 
 /// What a writer has said about a directory.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Account {
     /// So many batches were acknowledged.
     pub(crate) acknowledged: u64,
@@ -141,6 +141,30 @@ pub(crate) struct Account {
     pub(crate) state_required: u64,
     /// So many were acknowledged at some time, by this or an earlier writer; a power cut may have taken the last of them.
     pub(crate) highest: u64,
+    /// From this one on, batches may have been written again after a deletion had removed samples of them.
+    pub(crate) again_from: u64,
+}
+impl Account {
+    /// The same where every writer went on where the one before had ended.
+    pub(crate) fn exact(acknowledged: u64) -> Account {
+        Account { acknowledged, required: acknowledged, state_required: acknowledged, highest: acknowledged, again_from: u64::MAX }
+    }
+    /// Notes that the next writer begins with this batch, although more may be there.
+    pub(crate) fn begin_with(&mut self, n: u64) {
+        self.acknowledged = n;
+        if n < first_kept(self.highest) {
+            self.again_from = self.again_from.min(n);
+        }
+    }
+    /// Notes that a writer went on to this batch. Where it came by the last deletion that there was, that has removed again what was written again.
+    pub(crate) fn heard(&mut self, acknowledged: u64) {
+        let last = acknowledged.saturating_sub(1) / DELETE_EVERY * DELETE_EVERY;
+        if last >= self.acknowledged && last >= self.highest / DELETE_EVERY * DELETE_EVERY {
+            self.again_from = u64::MAX;
+        }
+        self.acknowledged = acknowledged;
+        self.highest = self.highest.max(acknowledged);
+    }
 }
 
 pub(crate) type Everything = BTreeMap<Labels, BTreeMap<i64, Value>>;
@@ -180,8 +204,10 @@ pub(crate) fn verify(dir: &Path, account: Account) -> Result<u64, String> {
         return Err(format!("{stored} batches are stored: {account:?}"));
     }
     let heard_of = account.highest.max(account.acknowledged);
-    compare(found, stored, first_kept(stored.saturating_sub(1)), first_kept(heard_of))?;
-    logs::compare(found_logs, stored, account.required, first_kept(stored.saturating_sub(1)), first_kept(heard_of))?;
+    let (gone, perhaps) = (first_kept(stored.saturating_sub(1)), first_kept(heard_of));
+    let (gone, perhaps) = (gone.min(account.again_from), perhaps.max(gone));
+    compare(found, stored, gone, perhaps)?;
+    logs::compare(found_logs, stored, account.required, gone, perhaps)?;
     Ok(stored)
 }
 

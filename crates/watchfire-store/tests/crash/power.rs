@@ -31,13 +31,13 @@ impl From<Unavailable> for Failed {
 /// Cuts and verifies; returns the numbers of batches that were acknowledged and that were seen lost, or the first fault.
 fn cut_loop(cuts: u64, random: &mut Random) -> Result<(u64, u64), Failed> {
     let mut disk = Ext4::make()?;
-    let mut account = Account::default();
+    let mut account = Account::exact(0);
     let (mut total, mut lost) = (0, 0);
     for round in 0..cuts {
         if round > 0 && round % CUTS_PER_IMAGE == 0 {
             drop(disk);
             disk = Ext4::make()?;
-            total += std::mem::take(&mut account).acknowledged;
+            total += std::mem::replace(&mut account, Account::exact(0)).acknowledged;
         }
         let fault = |what: String| Failed::Fault(format!("cut {round}: {what}"));
         let mode = if random.below(2) == 0 { "strict" } else { "asked" };
@@ -64,8 +64,7 @@ fn cut_loop(cuts: u64, random: &mut Random) -> Result<(u64, u64), Failed> {
             return Err(fault("the writer panicked when its disk was gone".into()));
         }
         disk.mount_again()?;
-        account.acknowledged = heard.acknowledged;
-        account.highest = account.highest.max(heard.acknowledged);
+        account.heard(heard.acknowledged);
         // What was found once is on the disk and stays there.
         account.required = account.required.max(before);
         let last = round + 1 == cuts || (round + 1) % CUTS_PER_IMAGE == 0;
@@ -75,7 +74,7 @@ fn cut_loop(cuts: u64, random: &mut Random) -> Result<(u64, u64), Failed> {
             lost += heard.acknowledged.saturating_sub(account.required);
         }
         // The next writer writes again what is not certain, batches or state.
-        account.acknowledged = account.required.min(heard_before);
+        account.begin_with(account.required.min(heard_before));
     }
     Ok((total + account.acknowledged, lost))
 }
