@@ -16,6 +16,7 @@ mod ints;
 mod logs;
 mod metrics;
 mod options;
+mod segment_file;
 mod small_file;
 mod state;
 mod stats;

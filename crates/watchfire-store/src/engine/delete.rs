@@ -14,8 +14,9 @@ use super::{Engine, metrics_dir, tiers_dir};
 use crate::error::OpenError;
 use crate::file::{Disk, read_all, write_whole};
 use crate::metrics::postings;
-use crate::metrics::segment::{self, Segment};
+use crate::metrics::segment::Segment;
 use crate::metrics::tombstones::{self, Tombstone};
+use crate::segment_file;
 use crate::small_file::FileError;
 use crate::stats::Deletion;
 
@@ -134,7 +135,7 @@ impl Engine {
         }
         let mut files: HashSet<u64> = HashSet::new();
         for dir in [metrics_dir(&self.options.dir), tiers_dir(&self.options.dir)] {
-            files.extend(self.disk.list(&dir)?.iter().filter_map(|e| segment::id_of(&e.name)));
+            files.extend(self.disk.list(&dir)?.iter().filter_map(|e| segment_file::id_of(&e.name)));
         }
         let mut all = self.tombstones();
         let left: Vec<_> = all.iter().filter(|t| t.segments.iter().any(|id| files.contains(id))).cloned().collect();

@@ -14,7 +14,8 @@ use crate::logs::segment::LogSegment;
 use crate::metrics::compact::{self, DAY_MS, Merged, Place};
 use crate::metrics::head::Frozen;
 use crate::metrics::record;
-use crate::metrics::segment::{self, Segment, SegmentError};
+use crate::metrics::segment::Segment;
+use crate::segment_file::{self, SegmentError};
 use crate::wal::{Position, SIGNAL_METRICS};
 
 /// More segments of one day than this are merged although the day goes on.
@@ -165,7 +166,7 @@ impl Engine {
     }
 
     pub(super) fn open_segment(&self, dir: &Path, id: u64) -> io::Result<Arc<Segment>> {
-        match Segment::open(self.disk.clone(), &segment::path_of(dir, id), id) {
+        match Segment::open(self.disk.clone(), &segment_file::path_of(dir, id), id) {
             Ok(segment) => Ok(Arc::new(segment)),
             Err(SegmentError::Io(error)) => Err(error),
             Err(error) => Err(io::Error::other(error)),

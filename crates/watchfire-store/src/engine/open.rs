@@ -20,8 +20,9 @@ use crate::exemplars::{Dropped, Exemplars};
 use crate::file::{Disk, read_all, write_whole};
 use crate::logs::recent::Recent;
 use crate::metrics::compact::Place;
-use crate::metrics::segment::{self, Blocks, Segment, SegmentError};
+use crate::metrics::segment::{Blocks, Segment};
 use crate::options::Options;
+use crate::segment_file::{self, SegmentError};
 use crate::stats::Replay;
 use crate::wal::{self, ReplayReport, Wal};
 
@@ -301,7 +302,7 @@ fn find_segments(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Found, OpenError> {
     let mut found = Found { segments: Vec::new(), damaged: Vec::new(), unfinished: Vec::new(), next: 1 };
     for entry in disk.list(dir).map_err(OpenError::io("list", dir))? {
         let path = dir.join(&entry.name);
-        let Some(id) = segment::id_of(&entry.name) else {
+        let Some(id) = segment_file::id_of(&entry.name) else {
             if entry.name.ends_with(".tmp") {
                 found.unfinished.push(entry.name);
             }
@@ -310,7 +311,7 @@ fn find_segments(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Found, OpenError> {
         found.next = found.next.max(id.saturating_add(1));
         match Segment::open(disk.clone(), &path, id) {
             Ok(segment) => found.segments.push(Arc::new(segment)),
-            Err(SegmentError::Newer(version)) => return Err(OpenError::Newer { path, found: version, known: segment::MAJOR }),
+            Err(SegmentError::Newer { found, known }) => return Err(OpenError::Newer { path, found, known }),
             Err(SegmentError::Damaged(what)) => {
                 tracing::error!(file = %path.display(), what, "a segment cannot be read");
                 found.damaged.push(entry.name);

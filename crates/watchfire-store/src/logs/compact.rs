@@ -11,10 +11,11 @@ use zstd::bulk::Decompressor;
 use super::block::Row;
 use super::head::{Sealed, StreamRows, seal};
 use super::piece::Piece;
-use super::segment::{self, Index, LogSegment, Origin, SegmentWriter, Stored};
+use super::segment::{Index, LogSegment, Origin, SegmentWriter, Stored};
 use super::unpack::Head;
 use crate::file::Disk;
 use crate::options::LogOptions;
+use crate::segment_file;
 
 /// Blocks that hold less than this share of a full one on average are packed anew.
 const SMALL_SHARE: u64 = 2;
@@ -76,7 +77,7 @@ pub(crate) fn rewrite(place: &mut Place<'_>, inputs: &[Arc<LogSegment>], gone: O
                 replaces: inputs.iter().flat_map(|s| s.footer.origin.replaces.iter().copied().chain([s.id])).collect(),
                 parts: Vec::new(),
             };
-            writer.finish(origin, &segment::path_of(place.dir, id))?;
+            writer.finish(origin, &segment_file::path_of(place.dir, id))?;
             return Ok((Rewritten::Into(id), went));
         }
     };

@@ -11,9 +11,10 @@ use watchfire_model::windows::Window;
 
 use super::head::{Frozen, SealedChunk, decode_xor, read_histograms};
 use super::histogram;
-use super::segment::{self, BlockCache, Opened, Origin, Segment, SegmentWriter, Tier};
+use super::segment::{BlockCache, Opened, Origin, Segment, SegmentWriter, Tier};
 use super::select::Assembly;
 use crate::file::Disk;
+use crate::segment_file;
 
 /// The length of a time window.
 const WINDOW_MS: i64 = 4 * 3_600_000;
@@ -80,7 +81,7 @@ impl<'a> Place<'a> {
         let Some((last, others)) = ids.split_last() else { return Ok(()) };
         for ids in [others, std::slice::from_ref(last)].into_iter().filter(|ids| !ids.is_empty()) {
             for id in ids {
-                self.disk.rename(&segment::temporary_path_of(self.dir, *id), &segment::path_of(self.dir, *id))?;
+                self.disk.rename(&segment_file::temporary_path_of(self.dir, *id), &segment_file::path_of(self.dir, *id))?;
             }
             self.disk.sync_dir(self.dir)?;
         }
@@ -90,7 +91,7 @@ impl<'a> Place<'a> {
     /// Removes those of some segments that have no name yet.
     pub(crate) fn remove_unnamed(&self, ids: impl Iterator<Item = u64>) -> io::Result<()> {
         for id in ids {
-            let path = segment::temporary_path_of(self.dir, id);
+            let path = segment_file::temporary_path_of(self.dir, id);
             if self.disk.exists(&path)? {
                 self.disk.remove(&path)?;
             }
@@ -103,7 +104,7 @@ impl<'a> Place<'a> {
     /// when it is gone for good; until then they are as good as the log.
     pub(crate) fn withdraw(&self, ids: std::ops::Range<u64>) -> io::Result<()> {
         for (at, id) in ids.rev().enumerate() {
-            let path = segment::path_of(self.dir, id);
+            let path = segment_file::path_of(self.dir, id);
             if self.disk.exists(&path)? {
                 self.disk.remove(&path)?;
             }

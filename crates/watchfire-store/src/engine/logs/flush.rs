@@ -8,7 +8,8 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use crate::engine::{Engine, logs_dir};
 use crate::file::Disk;
 use crate::logs::head::{Sealed, seal};
-use crate::logs::segment::{self, LogSegment, Origin, SegmentError, SegmentWriter};
+use crate::logs::segment::{LogSegment, Origin, SegmentWriter};
+use crate::segment_file::{self, SegmentError};
 
 /// What files of a flush are called whose last one is not there yet.
 pub(super) const PART: &str = "part";
@@ -25,7 +26,7 @@ pub(super) fn name_parts(disk: &dyn Disk, dir: &Path, ids: &[u64]) -> io::Result
     if ids.is_empty() {
         return Ok(());
     }
-    let names = |id: &u64| (segment::path_of(dir, *id).with_extension(PART), segment::path_of(dir, *id));
+    let names = |id: &u64| (segment_file::path_of(dir, *id).with_extension(PART), segment_file::path_of(dir, *id));
     for (part, path) in ids.iter().map(names) {
         // Where a file can have but one name, renaming is atomic.
         if !disk.exists(&path)? && disk.link(&part, &path).is_err() {
@@ -107,7 +108,7 @@ impl Engine {
                 writer.abandon();
                 return Err(error);
             }
-            let path = segment::path_of(&dir, id);
+            let path = segment_file::path_of(&dir, id);
             let path = if part { path.with_extension(PART) } else { path };
             writer.finish(Origin { order, log_before: position, replaces: Vec::new(), parts }, &path)?;
             written.push((id, path));
@@ -119,7 +120,7 @@ impl Engine {
             result = write(last, ids, position, false);
         }
         if let Err(error) = result {
-            self.withdraw_logs(&segment::path_of(&dir, order + parts.len() as u64), &written);
+            self.withdraw_logs(&segment_file::path_of(&dir, order + parts.len() as u64), &written);
             return Err(error);
         }
         let named = self.name_parts(&written).inspect_err(|error| {
@@ -156,7 +157,7 @@ impl Engine {
     }
 
     pub(in crate::engine) fn open_log_segment(&self, id: u64) -> io::Result<Arc<LogSegment>> {
-        let path = segment::path_of(&logs_dir(&self.options.dir), id);
+        let path = segment_file::path_of(&logs_dir(&self.options.dir), id);
         match LogSegment::open(self.disk.clone(), &path, id) {
             Ok(segment) => Ok(Arc::new(segment)),
             Err(SegmentError::Io(error)) => Err(error),

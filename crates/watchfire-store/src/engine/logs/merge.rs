@@ -12,7 +12,8 @@ use crate::engine::{Engine, logs_dir, millis};
 use crate::logs::block::Row;
 use crate::logs::compact::{Gone, Place, Rewritten, rewrite};
 use crate::logs::head::DAY_NS;
-use crate::logs::segment::{LogSegment, path_of};
+use crate::logs::segment::LogSegment;
+use crate::segment_file::path_of;
 
 /// Segments of about one size are merged when there are so many of them in a row, and not more at once.
 const ROW_MIN: usize = 8;

@@ -9,7 +9,8 @@ use crate::engine::Counters;
 use crate::engine::flush::move_to_quarantine;
 use crate::error::OpenError;
 use crate::file::Disk;
-use crate::logs::segment::{self, LogSegment, SegmentError};
+use crate::logs::segment::LogSegment;
+use crate::segment_file::{self, SegmentError};
 
 /// What stands in the directory.
 pub(in crate::engine) struct Found {
@@ -27,11 +28,11 @@ pub(in crate::engine) fn find(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Found,
         let path = dir.join(&entry.name);
         if let Some(id) = part_of(&entry.name) {
             found.parts.push(id);
-        } else if let Some(id) = segment::id_of(&entry.name) {
+        } else if let Some(id) = segment_file::id_of(&entry.name) {
             found.next = found.next.max(id.saturating_add(1));
             match LogSegment::open(disk.clone(), &path, id) {
                 Ok(segment) => found.segments.push(Arc::new(segment)),
-                Err(SegmentError::Newer(version)) => return Err(OpenError::Newer { path, found: version, known: segment::MAJOR }),
+                Err(SegmentError::Newer { found, known }) => return Err(OpenError::Newer { path, found, known }),
                 Err(SegmentError::Damaged(what)) => {
                     tracing::error!(file = %path.display(), what, "a segment of logs cannot be read");
                     found.damaged.push(entry.name);
@@ -60,13 +61,13 @@ pub(in crate::engine) fn tidy(
     let claimed: Vec<u64> = segments.iter().flat_map(|s| s.footer.origin.parts.iter().copied()).collect();
     let (parts, unclaimed): (Vec<u64>, Vec<u64>) = found.parts.iter().partition(|id| claimed.contains(id));
     for id in unclaimed {
-        let part = segment::path_of(dir, id).with_extension(PART);
+        let part = segment_file::path_of(dir, id).with_extension(PART);
         disk.remove(&part).map_err(OpenError::io("remove", &part))?;
     }
     name_parts(&**disk, dir, &parts).map_err(OpenError::io("complete a flush in", dir))?;
     let named: Vec<u64> = parts.into_iter().filter(|id| segments.iter().all(|s| s.id != *id)).collect();
     for id in named {
-        let path = segment::path_of(dir, id);
+        let path = segment_file::path_of(dir, id);
         match LogSegment::open(disk.clone(), &path, id) {
             Ok(segment) => segments.push(Arc::new(segment)),
             Err(error) => {

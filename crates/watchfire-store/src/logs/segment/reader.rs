@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
-use super::{INDEX_BYTES_MAX, SegmentError};
+use zstd::bulk::Decompressor;
+
+use super::FORMAT;
+use super::footer::Footer;
 use crate::encoding::Input;
 use crate::file::{Disk, File};
 use crate::logs::block::Info;
 use crate::logs::head::StreamRows;
 use crate::metrics::segment::LabelIndex;
+use crate::segment_file::{Ends, HEADER_BYTES, SegmentError};
 
 /// A finished segment. The file of a doomed segment vanishes when its last user lets go.
 pub(crate) struct LogSegment {
@@ -61,20 +64,7 @@ impl Index {
 impl LogSegment {
     pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path, id: u64) -> Result<LogSegment, SegmentError> {
         let file = disk.open(path)?;
-        let bytes = file.len()?;
-        let footer_end = bytes.checked_sub(TAIL_BYTES as u64).filter(|end| *end >= HEADER_BYTES as u64).ok_or(SegmentError::Damaged("length"))?;
-        let (mut head, mut tail) = ([0; HEADER_BYTES], [0; TAIL_BYTES]);
-        file.read_exact_at(&mut head, 0)?;
-        file.read_exact_at(&mut tail, footer_end)?;
-        let tail = Tail::decode(&tail, &head)?;
-        if tail.offset.checked_add(u64::from(tail.len)) != Some(footer_end) {
-            return Err(SegmentError::Damaged("footer place"));
-        }
-        let mut footer = vec![0; tail.len as usize];
-        file.read_exact_at(&mut footer, tail.offset)?;
-        if crc32fast::hash(&footer) != tail.crc {
-            return Err(SegmentError::Damaged("footer"));
-        }
+        let Ends { bytes, footer, .. } = FORMAT.read_ends(&*file)?;
         let footer = Footer::decode(&footer).ok_or(SegmentError::Damaged("footer"))?;
         Ok(LogSegment {
             disk,
@@ -118,8 +108,9 @@ impl LogSegment {
 
     fn read_index(&self) -> Result<Index, SegmentError> {
         let file = self.disk.open(&self.path)?;
-        let labels = read_section(&*file, self.footer.labels)?;
-        let raw = read_section(&*file, self.footer.index)?;
+        let mut decompressor = Decompressor::new()?;
+        let labels = self.footer.labels.read(&*file, &mut decompressor)?;
+        let raw = self.footer.index.read(&*file, &mut decompressor)?;
         let memory = labels.len() + 3 * raw.len();
         let labels = LabelIndex::new(labels).ok_or(SegmentError::Damaged("label index"))?;
         let blocks = decode_index(&mut Input::new(&raw), labels.len()).ok_or(SegmentError::Damaged("block index"))?;
@@ -180,17 +171,4 @@ pub(super) fn decode_index(input: &mut Input<'_>, streams: usize) -> Option<Vec<
         blocks.push(Stored { offset: at, info, streams: of_block });
     }
     Some(blocks)
-}
-
-fn read_section(file: &dyn File, section: Section) -> Result<Vec<u8>, SegmentError> {
-    if section.raw > INDEX_BYTES_MAX || file.len()? < section.offset.saturating_add(u64::from(section.stored)) {
-        return Err(SegmentError::Damaged("section"));
-    }
-    let mut stored = vec![0; section.stored as usize];
-    file.read_exact_at(&mut stored, section.offset)?;
-    if crc32fast::hash(&stored) != section.crc {
-        return Err(SegmentError::Damaged("checksum"));
-    }
-    let raw = zstd::bulk::decompress(&stored, section.raw as usize).map_err(|_| SegmentError::Damaged("compression"))?;
-    if raw.len() == section.raw as usize { Ok(raw) } else { Err(SegmentError::Damaged("length")) }
 }

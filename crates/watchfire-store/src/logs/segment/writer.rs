@@ -8,13 +8,14 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
 
-use super::footer::{Footer, NAMES_MAX, Origin, Section, Tail, header};
-use super::path_of;
+use super::footer::{Footer, NAMES_MAX, Origin};
+use super::{FORMAT, MAJOR};
 use crate::encoding::{put_signed, put_varint};
 use crate::file::{Disk, File};
 use crate::logs::block::Info;
 use crate::logs::head::StreamRows;
 use crate::metrics::segment::LabelIndex;
+use crate::segment_file::{Section, remove_unfinished, temporary_path_of};
 
 /// The level for the index, which is written once and is mostly text.
 const INDEX_LEVEL: i32 = 3;
@@ -37,19 +38,15 @@ pub(crate) struct SegmentWriter<'a> {
 
 impl<'a> SegmentWriter<'a> {
     pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, id: u64) -> io::Result<SegmentWriter<'a>> {
-        let temporary = path_of(dir, id).with_extension("seg.tmp");
+        let temporary = temporary_path_of(dir, id);
         let file = disk.create(&temporary)?;
-        let header = header();
-        if let Err(error) = file.write_all_at(&header, 0) {
-            remove(disk, &temporary);
-            return Err(error);
-        }
+        let offset = FORMAT.write_header(&*file, MAJOR).inspect_err(|_| remove_unfinished(disk, &temporary))?;
         Ok(SegmentWriter {
             disk,
             dir,
             temporary,
             file,
-            offset: header.len() as u64,
+            offset,
             streams: HashMap::new(),
             blocks: Vec::new(),
             names: Some(BTreeMap::new()),
@@ -105,11 +102,7 @@ impl<'a> SegmentWriter<'a> {
 
     fn section(&mut self, raw: &[u8]) -> io::Result<Section> {
         let stored = zstd::bulk::compress(raw, INDEX_LEVEL)?;
-        let length = |len: usize| u32::try_from(len).map_err(io::Error::other);
-        let section = Section { offset: self.offset, stored: length(stored.len())?, raw: length(raw.len())?, crc: crc32fast::hash(&stored) };
-        self.file.write_all_at(&stored, self.offset)?;
-        self.offset += stored.len() as u64;
-        Ok(section)
+        Section::write(&*self.file, &mut self.offset, &stored, raw.len())
     }
 
     /// Completes the file and gives it its name. A failure leaves no file behind.
@@ -134,9 +127,7 @@ impl<'a> SegmentWriter<'a> {
         self.footer.streams = labels.len() as u64;
         self.footer.names = self.names.take().map(|names| names.into_iter().collect());
         let footer = self.footer.encode();
-        let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer) };
-        self.file.write_all_at(&footer, self.offset)?;
-        self.file.write_all_at(&tail.encode(), self.offset + footer.len() as u64)?;
+        FORMAT.write_end(&*self.file, self.offset, &footer, MAJOR)?;
         self.file.sync()?;
         self.disk.rename(&self.temporary, path)?;
         self.named = Some(path.to_owned());
@@ -145,7 +136,7 @@ impl<'a> SegmentWriter<'a> {
 
     /// Gives up: removes what was written.
     pub(crate) fn abandon(self) {
-        remove(self.disk, self.named.as_ref().unwrap_or(&self.temporary));
+        remove_unfinished(self.disk, self.named.as_ref().unwrap_or(&self.temporary));
     }
 }
 
@@ -166,10 +157,4 @@ fn encode_index(blocks: &[(Info, Vec<StreamRows<u32>>)], numbers: &[u32]) -> Vec
         }
     }
     out
-}
-
-fn remove(disk: &dyn Disk, path: &Path) {
-    if let Err(error) = disk.remove(path) {
-        tracing::warn!(%error, file = %path.display(), "cannot remove an unfinished segment");
-    }
 }

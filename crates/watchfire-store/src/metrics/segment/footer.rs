@@ -1,34 +1,7 @@
-//! The two ends of a segment: sixteen bytes at the front, footer and tail at the back.
+//! The footer of a segment: what is known of it without reading its index. Its frame is `segment_file`'s.
 
-use super::{MAGIC, MAGIC_END, MAJOR, MINOR, SegmentError};
 use crate::encoding::{Input, put_signed, put_varint};
-use crate::wal::SIGNAL_METRICS;
-
-pub(super) const HEADER_BYTES: usize = 16;
-pub(super) const TAIL_BYTES: usize = 32;
-/// No footer is larger.
-pub(super) const FOOTER_BYTES_MAX: u32 = 1 << 20;
-
-/// A compressed part of the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Section {
-    pub(super) offset: u64,
-    pub(super) stored: u32,
-    pub(super) raw: u32,
-    pub(super) crc: u32,
-}
-
-impl Section {
-    fn encode(self, out: &mut Vec<u8>) {
-        put_varint(out, self.offset);
-        put_varint(out, u64::from(self.stored));
-        put_varint(out, u64::from(self.raw));
-        out.extend_from_slice(&self.crc.to_le_bytes());
-    }
-    fn decode(input: &mut Input<'_>) -> Option<Section> {
-        Some(Section { offset: input.varint()?, stored: u32::try_from(input.varint()?).ok()?, raw: u32::try_from(input.varint()?).ok()?, crc: input.u32()? })
-    }
-}
+use crate::segment_file::Section;
 
 /// Where a segment's content comes from; what makes a crash between two steps harmless.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,58 +93,5 @@ impl Footer {
             runs: Section::decode(&mut input)?,
             tier: Tier::decode(&mut input)?,
         })
-    }
-}
-
-/// The bytes at the front of a segment of a major version.
-pub(super) fn header(major: u16) -> [u8; HEADER_BYTES] {
-    let mut out = [0; HEADER_BYTES];
-    out[..8].copy_from_slice(&MAGIC);
-    out[8..10].copy_from_slice(&major.to_le_bytes());
-    out[10..12].copy_from_slice(&MINOR.to_le_bytes());
-    out[12] = SIGNAL_METRICS;
-    out
-}
-
-/// Where the footer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tail {
-    pub(super) offset: u64,
-    pub(super) len: u32,
-    pub(super) crc: u32,
-    /// The major version of the file.
-    pub(super) major: u16,
-}
-
-impl Tail {
-    pub(super) fn encode(self) -> [u8; TAIL_BYTES] {
-        let mut out = [0; TAIL_BYTES];
-        out[..8].copy_from_slice(&self.offset.to_le_bytes());
-        out[8..12].copy_from_slice(&self.len.to_le_bytes());
-        out[12..16].copy_from_slice(&self.crc.to_le_bytes());
-        out[16..18].copy_from_slice(&self.major.to_le_bytes());
-        out[18..20].copy_from_slice(&MINOR.to_le_bytes());
-        out[24..].copy_from_slice(&MAGIC_END);
-        out
-    }
-    /// Reads a tail; both ends must name the same version before a newer one is believed.
-    pub(super) fn decode(tail: &[u8; TAIL_BYTES], head: &[u8; HEADER_BYTES]) -> Result<Tail, SegmentError> {
-        let damaged = SegmentError::Damaged;
-        let mut input = Input::new(tail);
-        let read = (|| Some((input.u64()?, input.u32()?, input.u32()?, input.u16()?)))();
-        let (offset, len, crc, major) = read.ok_or(damaged("tail"))?;
-        if tail[24..] != MAGIC_END || head[..8] != MAGIC {
-            return Err(damaged("magic bytes"));
-        }
-        if u16::from_le_bytes([head[8], head[9]]) != major {
-            return Err(damaged("version"));
-        }
-        if major > MAJOR {
-            return Err(SegmentError::Newer(major));
-        }
-        if len > FOOTER_BYTES_MAX {
-            return Err(damaged("footer length"));
-        }
-        Ok(Tail { offset, len, crc, major })
     }
 }

@@ -13,8 +13,8 @@ mod values;
 mod windows;
 mod writer;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use crate::segment_file::Format;
+use crate::wal::SIGNAL_METRICS;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use chunk::Piece;
@@ -30,40 +30,8 @@ pub(crate) const MAJOR: u16 = 3;
 const MAJOR_HISTOGRAMS: u16 = 2;
 /// The version of segments without native histograms, which older programs read.
 const MAJOR_FLOATS: u16 = 1;
-/// Raised when readers of the same major version may see something new that they can ignore.
-pub(crate) const MINOR: u16 = 0;
-/// The first bytes of every segment.
-const MAGIC: [u8; 8] = *b"WATCHSEG";
-/// The last bytes of every segment.
-const MAGIC_END: [u8; 8] = *b"WATCHEND";
-/// The name of a segment ends so; a file under construction has `.tmp` behind it.
-const SUFFIX: &str = ".seg";
-
-/// Why a segment cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SegmentError {
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("damaged {0}")]
-    Damaged(&'static str),
-    #[error("format version {0} is newer than {MAJOR}")]
-    Newer(u16),
-}
-
-/// The path of a segment.
-pub(crate) fn path_of(dir: &Path, id: u64) -> PathBuf {
-    dir.join(format!("{id:08}{SUFFIX}"))
-}
-
-/// The path of a segment that has no name yet.
-pub(crate) fn temporary_path_of(dir: &Path, id: u64) -> PathBuf {
-    path_of(dir, id).with_extension("seg.tmp")
-}
-
-/// The number in the name of a segment.
-pub(crate) fn id_of(name: &str) -> Option<u64> {
-    name.strip_suffix(SUFFIX)?.parse().ok()
-}
+/// How they are told from other files.
+const FORMAT: Format = Format { magic: *b"WATCHSEG", magic_end: *b"WATCHEND", major: MAJOR, minor: 0, signal: SIGNAL_METRICS, footer_bytes_max: 1 << 20 };
 
 /// Reads bytes as a block, for the fuzzer.
 #[cfg(feature = "fuzzing")]

@@ -9,15 +9,14 @@ use zstd::bulk::Decompressor;
 
 use super::blocks::{Blocks, Key};
 use super::chunk::{ChunkDecoder, Piece};
-use super::footer::{Footer, HEADER_BYTES, Section, TAIL_BYTES, Tail};
+use super::footer::Footer;
 use super::index::{LabelIndex, Run, RunIndex};
 use super::opened::{Opened, without};
-use super::{MAJOR_HISTOGRAMS, SegmentError};
+use super::{FORMAT, MAJOR_HISTOGRAMS};
 use crate::file::{Disk, File};
 use crate::metrics::tombstones::{Deleted, Tombstone};
+use crate::segment_file::{Ends, Section, SegmentError};
 
-/// No block or index is larger when unpacked.
-const RAW_BYTES_MAX: u32 = 1 << 30;
 /// Unpacked blocks that a merge keeps: enough for every time window of a month, since series come in the order of blocks.
 const MERGE_BLOCK_BYTES: usize = 8 << 20;
 
@@ -58,20 +57,7 @@ pub(crate) struct Loaded {
 impl Segment {
     pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path, id: u64) -> Result<Segment, SegmentError> {
         let file = disk.open(path)?;
-        let bytes = file.len()?;
-        let footer_end = bytes.checked_sub(TAIL_BYTES as u64).filter(|end| *end >= HEADER_BYTES as u64).ok_or(SegmentError::Damaged("length"))?;
-        let (mut head, mut tail) = ([0; HEADER_BYTES], [0; TAIL_BYTES]);
-        file.read_exact_at(&mut head, 0)?;
-        file.read_exact_at(&mut tail, footer_end)?;
-        let tail = Tail::decode(&tail, &head)?;
-        if tail.offset.checked_add(u64::from(tail.len)) != Some(footer_end) {
-            return Err(SegmentError::Damaged("footer place"));
-        }
-        let mut footer = vec![0; tail.len as usize];
-        file.read_exact_at(&mut footer, tail.offset)?;
-        if crc32fast::hash(&footer) != tail.crc {
-            return Err(SegmentError::Damaged("footer"));
-        }
+        let Ends { bytes, major, footer } = FORMAT.read_ends(&*file)?;
         let footer = Footer::decode(&footer).ok_or(SegmentError::Damaged("footer"))?;
         Ok(Segment {
             disk,
@@ -79,7 +65,7 @@ impl Segment {
             id,
             bytes,
             footer,
-            has_histograms: tail.major == MAJOR_HISTOGRAMS,
+            has_histograms: major == MAJOR_HISTOGRAMS,
             loaded: Mutex::new(None),
             used: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
@@ -127,7 +113,7 @@ impl Segment {
     fn read_index(&self) -> Result<Loaded, SegmentError> {
         let file = self.disk.open(&self.path)?;
         let mut decompressor = Decompressor::new()?;
-        let mut read = |section: Section| read_section(&*file, &mut decompressor, section);
+        let mut read = |section: Section| section.read(&*file, &mut decompressor);
         let labels = LabelIndex::new(read(self.footer.labels)?).ok_or(SegmentError::Damaged("label index"))?;
         let runs = RunIndex::new(read(self.footer.runs)?).ok_or(SegmentError::Damaged("run index"))?;
         Ok(Loaded { file, labels, runs })
@@ -178,19 +164,6 @@ impl Drop for Segment {
     }
 }
 
-fn read_section(file: &dyn File, decompressor: &mut Decompressor<'_>, section: Section) -> Result<Vec<u8>, SegmentError> {
-    if section.raw > RAW_BYTES_MAX || file.len()? < section.offset.saturating_add(u64::from(section.stored)) {
-        return Err(SegmentError::Damaged("section"));
-    }
-    let mut stored = vec![0; section.stored as usize];
-    file.read_exact_at(&mut stored, section.offset)?;
-    if crc32fast::hash(&stored) != section.crc {
-        return Err(SegmentError::Damaged("checksum"));
-    }
-    let raw = decompressor.decompress(&stored, section.raw as usize).map_err(|_| SegmentError::Damaged("compression"))?;
-    if raw.len() == section.raw as usize { Ok(raw) } else { Err(SegmentError::Damaged("length")) }
-}
-
 /// Reads runs for one query, out of blocks that others may have unpacked already.
 pub(crate) struct BlockCache {
     blocks: Arc<Blocks>,
@@ -225,7 +198,7 @@ impl BlockCache {
                     Some(decompressor) => decompressor,
                     None => self.decompressor.insert(Decompressor::new()?),
                 };
-                let raw = match read_section(&*loaded.file, decompressor, section) {
+                let raw = match section.read(&*loaded.file, decompressor) {
                     Ok(raw) => Arc::new(raw),
                     Err(SegmentError::Io(error)) => return Err(error),
                     // An empty block in the cache saves the next reader the same work.

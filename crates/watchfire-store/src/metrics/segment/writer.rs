@@ -10,10 +10,11 @@ use watchfire_model::windows::Window;
 use zstd::bulk::Compressor;
 
 use super::chunk::{BlockBuilder, CHUNK_HISTOGRAMS_MAX, CHUNK_SAMPLES_MAX};
-use super::footer::{Footer, Origin, Section, Tail, Tier, header};
+use super::footer::{Footer, Origin, Tier};
 use super::index::{Block, LabelIndex, Run, RunIndex};
-use super::{MAJOR, MAJOR_FLOATS, MAJOR_HISTOGRAMS, path_of, temporary_path_of};
+use super::{FORMAT, MAJOR, MAJOR_FLOATS, MAJOR_HISTOGRAMS};
 use crate::file::{Disk, File};
+use crate::segment_file::{Section, path_of, remove_unfinished, temporary_path_of};
 
 /// A block is closed when its raw content reaches this size.
 const BLOCK_BYTES: usize = 32 << 10;
@@ -47,18 +48,14 @@ impl<'a> SegmentWriter<'a> {
     pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, id: u64, series: &'a [Labels]) -> io::Result<SegmentWriter<'a>> {
         let temporary = temporary_path_of(dir, id);
         let file = disk.create(&temporary)?;
-        let header = header(MAJOR_FLOATS);
-        if let Err(error) = file.write_all_at(&header, 0) {
-            remove(disk, &temporary);
-            return Err(error);
-        }
+        let offset = FORMAT.write_header(&*file, MAJOR_FLOATS).inspect_err(|_| remove_unfinished(disk, &temporary))?;
         Ok(SegmentWriter {
             disk,
             dir,
             id,
             temporary,
             file,
-            offset: header.len() as u64,
+            offset,
             series,
             builder: BlockBuilder::default(),
             compressor: Compressor::new(BLOCK_LEVEL)?,
@@ -115,7 +112,7 @@ impl<'a> SegmentWriter<'a> {
     fn need_major(&mut self, major: u16) -> io::Result<()> {
         if self.major < major {
             self.major = major;
-            self.file.write_all_at(&header(major), 0)?;
+            FORMAT.write_header(&*self.file, major)?;
         }
         Ok(())
     }
@@ -150,15 +147,7 @@ impl<'a> SegmentWriter<'a> {
     fn append(&mut self, bytes: Option<&[u8]>) -> io::Result<Section> {
         let raw = bytes.unwrap_or(&self.builder.raw);
         let stored = self.compressor.compress(raw)?;
-        let section = Section {
-            offset: self.offset,
-            stored: u32::try_from(stored.len()).map_err(io::Error::other)?,
-            raw: u32::try_from(raw.len()).map_err(io::Error::other)?,
-            crc: crc32fast::hash(&stored),
-        };
-        self.file.write_all_at(&stored, self.offset)?;
-        self.offset += stored.len() as u64;
-        Ok(section)
+        Section::write(&*self.file, &mut self.offset, &stored, raw.len())
     }
 
     /// Whether no sample was added.
@@ -198,9 +187,7 @@ impl<'a> SegmentWriter<'a> {
         self.footer.runs = self.append(Some(&runs))?;
         self.footer.series = series.len() as u64;
         let footer = self.footer.encode();
-        let tail = Tail { offset: self.offset, len: footer.len() as u32, crc: crc32fast::hash(&footer), major: self.major };
-        self.file.write_all_at(&footer, self.offset)?;
-        self.file.write_all_at(&tail.encode(), self.offset + footer.len() as u64)?;
+        FORMAT.write_end(&*self.file, self.offset, &footer, self.major)?;
         self.file.sync()
     }
 
@@ -232,12 +219,6 @@ impl<'a> SegmentWriter<'a> {
     /// Gives up: removes what was written.
     pub(crate) fn abandon(self) {
         let path = if self.named { path_of(self.dir, self.id) } else { self.temporary };
-        remove(self.disk, &path);
-    }
-}
-
-fn remove(disk: &dyn Disk, path: &Path) {
-    if let Err(error) = disk.remove(path) {
-        tracing::warn!(%error, file = %path.display(), "cannot remove an unfinished segment");
+        remove_unfinished(self.disk, &path);
     }
 }
