@@ -458,3 +458,21 @@ fn readers_see_each_entry_once_while_it_moves() {
         }
     });
 }
+
+/// What a segment tells of its names has a limit, whatever senders call them.
+#[test]
+fn long_names_of_metadata_do_not_make_a_footer_that_nobody_believes() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let open = || Engine::open(Arc::new(disk.clone()), options(&clock)).expect("an engine");
+    let engine = open();
+    let names = |n: i64| (0..10).map(|i| (format!("{:a<1024}", format!("n{n}_{i}_")), "x".to_owned())).collect::<Vec<_>>();
+    let entries = (0..409).map(|n| LogEntry { time: Nanos(NOW * MS + n), line: "x".into(), metadata: Labels::from_pairs(names(n)) }).collect();
+    assert_eq!(engine.write(&logs(vec![(labels!("app" => "a"), entries)])).unwrap().logs.stored, 409);
+    engine.flush().expect("room");
+    drop(engine);
+    let engine = open();
+    assert_eq!((select(&engine, &whole(LogOrder::Any)).len(), engine.stats().quarantined), (409, 0));
+    let one = LogSelection { matchers: vec![Matcher::equal(&names(7)[3].0, "x")], ..whole(LogOrder::Any) };
+    assert_eq!(select(&engine, &one).len(), 1);
+}

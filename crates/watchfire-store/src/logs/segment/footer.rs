@@ -5,6 +5,8 @@ use crate::segment_file::Section;
 
 /// With more names of structured metadata than this, a segment does not tell them.
 pub(super) const NAMES_MAX: usize = 4_096;
+/// Nor with more bytes of them: a footer has its limit.
+pub(super) const NAMES_BYTES_MAX: usize = 1 << 20;
 
 /// Where a segment's content comes from; what makes a crash between two steps harmless.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
 
-use super::footer::{Footer, NAMES_MAX, Origin};
+use super::footer::{Footer, NAMES_BYTES_MAX, NAMES_MAX, Origin};
 use super::{FORMAT, MAJOR};
 use crate::encoding::{put_signed, put_varint};
 use crate::file::{Disk, File};
@@ -69,7 +69,7 @@ impl<'a> SegmentWriter<'a> {
                 }
             }
         }
-        if known.len() > NAMES_MAX {
+        if known.len() > NAMES_MAX || known.keys().map(String::len).sum::<usize>() > NAMES_BYTES_MAX {
             self.names = None;
         }
     }
