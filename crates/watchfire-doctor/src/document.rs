@@ -81,6 +81,19 @@ pub(crate) fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
     node.get(key)?.text()
 }
 
+/// The host of a URL, with its port, and nothing else of it: user, path and query may be secrets. Nothing where it cannot be told
+/// for sure which part is the host.
+pub(crate) fn host_of_url(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at_checked(end)?;
+    let host = authority.rsplit('@').next()?;
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    // A sign for users behind the host means that the split went through a password.
+    let sure = scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')) && !behind.contains('@');
+    (sure && !host.is_empty() && host.chars().all(is_host)).then_some(host)
+}
+
 /// At most so many names, for a message.
 pub(crate) fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 4;

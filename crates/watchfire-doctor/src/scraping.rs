@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use watchfire_model::document::Node;
 use watchfire_pack::catalog::Catalogs;
 
-use crate::document::{Document, Kind, items, some_of, text};
+use crate::document::{Document, Kind, host_of_url, items, some_of, text};
 use crate::knowledge::Job;
 use crate::report::{Code, Diagnosis};
 
@@ -123,8 +123,9 @@ fn urls_as_targets(document: &Document, config: &Node, found: &mut Vec<Diagnosis
     }
     let name = text(config, "job_name").unwrap_or("a job");
     for target in targets(config).filter(|t| t.text().is_some_and(|t| t.contains("://"))) {
-        let url = target.text().unwrap_or_default();
-        let message = format!("the target {url} is taken for the host to scrape, and Prometheus refuses it");
+        // The place says which it is; a user, a path or a query may be a secret.
+        let host = target.text().and_then(host_of_url).map_or_else(String::new, |host| format!(" of {host}"));
+        let message = format!("the target is a URL{host}, which is taken for the host to scrape, and Prometheus refuses it");
         let suggestion = "move it with relabel_configs: __address__ to __param_target, __param_target to instance, and the exporter's address to __address__";
         found.push(document.say(target, Code::TargetIsUrl, name, message, Some(suggestion.to_owned())));
     }

@@ -185,7 +185,7 @@ fn c_71_alerts_that_reach_nobody() {
 fn c_88_urls_scraped_as_hosts() {
     let Some(text) = seed("000_658_blackbox_scrape.yml") else { return };
     let found = found(&[("scrape.yml", &text)]);
-    has(&found, Code::TargetIsUrl, &["blackbox-http-health", "http://backend:8000/api/system/health"]);
+    has(&found, Code::TargetIsUrl, &["blackbox-http-health", "backend:8000"]);
     let relabelled = format!("{text}  relabel_configs: [{{source_labels: [__address__], target_label: __param_target}}]\n");
     assert_eq!(lines(&super::site_tests::found(&[("scrape.yml", &relabelled)])), [""; 0]);
 }

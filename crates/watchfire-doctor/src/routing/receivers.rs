@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use watchfire_model::document::{Node, Value};
 
-use crate::document::{Document, Kind, items, text};
+use crate::document::{Document, Kind, host_of_url, items, text};
 use crate::report::{Code, Diagnosis};
 use crate::scraping::{scrape_configs, targets};
 
@@ -43,10 +43,20 @@ fn places(receiver: &Node) -> Vec<(String, String)> {
         .map(|(kind, item)| {
             let mut id = format!("{kind} ");
             write_down(item, &mut id);
-            let name = ["url", "channel", "to", "room_id", "chat_id", "service_key", "routing_key"].iter().find_map(|key| text(item, key)).unwrap_or(kind);
-            (id, name.to_owned())
+            (id, shown_place(kind, item))
         })
         .collect()
+}
+
+/// Keys of an integration that name a place and are no secret.
+const NAMING_KEYS: [&str; 4] = ["channel", "to", "chat_id", "room_id"];
+
+/// What a place is called. Findings are read by whoever may read, and keys and whole addresses of webhooks let tell or read
+/// things there, so the host has to do, and where there is none, the kind.
+fn shown_place(kind: &str, item: &Node) -> String {
+    let named = NAMING_KEYS.iter().find_map(|key| text(item, key)).filter(|name| !name.contains("://"));
+    let host = || PLACE_KEYS.iter().find_map(|key| host_of_url(text(item, key)?));
+    named.or_else(host).unwrap_or(kind).to_owned()
 }
 
 /// The settings of an integration without those that do not say where to.

@@ -61,10 +61,53 @@ fn alerts_that_nobody_is_told_of() {
 #[test]
 fn alerts_that_are_told_twice() {
     let twice = routes("  - {receiver: hook, match: {severity: critical}, continue: true}\n  - {receiver: hook2, match: {component: web}}\n");
-    has(&twice, Code::DeliveredTwice, &["Down", "line 4", "http://h:1/"]);
+    has(&twice, Code::DeliveredTwice, &["Down", "line 4", "h:1 of them"]);
     assert_eq!(twice.len(), 1, "{twice:#?}");
     assert_eq!(routes("  - {receiver: hook, match: {severity: critical}}\n  - {receiver: hook2, match: {component: web}}\n"), []);
     assert_eq!(routes("  - {receiver: hook, match: {severity: critical}, continue: true}\n  - {receiver: all, match: {component: web}}\n"), []);
+}
+
+/// Findings are read by whoever may read; what lets write or log in somewhere is not for them.
+#[test]
+fn no_finding_shows_a_secret() {
+    const KINDS: [(&str, &str, &str); 21] = [
+        ("webhook", "url: 'https://u:S3CRET@hooks.example/S3CRET?t=S3CRET'", "hooks.example"),
+        ("webhook", "url: 'https://u:S3CRET/x@hooks.example/'", "webhook"),
+        ("webhook", "url: S3CRET", "webhook"),
+        ("discord", "webhook_url: 'https://discord.example/api/webhooks/1/S3CRET'", "discord.example"),
+        ("msteams", "webhook_url: 'https://teams.example/S3CRET'", "teams.example"),
+        ("msteamsv2", "webhook_url: 'https://teams.example/S3CRET'", "teams.example"),
+        ("slack", "api_url: 'https://hooks.slack.example/S3CRET', channel: '#ops'", "#ops"),
+        ("slack", "api_url: 'https://hooks.slack.example/S3CRET'", "hooks.slack.example"),
+        ("slack", "app_token: S3CRET", "slack"),
+        ("email", "to: a@b, auth_password: S3CRET, auth_secret: S3CRET", "a@b"),
+        ("pagerduty", "routing_key: S3CRET", "pagerduty"),
+        ("pagerduty", "service_key: S3CRET, url: 'https://pd.example/S3CRET'", "pd.example"),
+        ("opsgenie", "api_key: S3CRET", "opsgenie"),
+        ("pushover", "user_key: S3CRET, token: S3CRET", "pushover"),
+        ("telegram", "bot_token: S3CRET, chat_id: -17", "-17"),
+        ("webex", "room_id: room, http_config: {authorization: {credentials: S3CRET}}", "room"),
+        ("victorops", "api_key: S3CRET, routing_key: S3CRET", "victorops"),
+        ("gotify", "url: 'http://gotify.example/', token: S3CRET", "gotify.example"),
+        ("ntfy", "topic: S3CRET, token: S3CRET", "ntfy"),
+        ("homeassistant", "webhook_url: 'http://home.example:8123/api/webhook/S3CRET'", "home.example:8123"),
+        ("mqtt", "broker: 'mqtt://u:S3CRET@broker.example:1883'", "broker.example:1883"),
+    ];
+    for (kind, item, shown) in KINDS {
+        let manager = format!(
+            "route:\n  receiver: a\n  routes: [{{receiver: a, continue: true}}, {{receiver: b}}]\nreceivers:\n- {{name: a, {kind}_configs: [{{{item}}}]}}\n- {{name: b, {kind}_configs: [{{{item}}}]}}\n"
+        );
+        let twice = with(&manager);
+        has(&twice, Code::DeliveredTwice, &[&format!("has told {shown} of them")]);
+        assert!(!format!("{twice:?}").contains("S3CRET"), "{twice:#?}");
+    }
+    for target in ["http://u:S3CRET@web:80/", "https://web/S3CRET", "http://web/?token=S3CRET", "http://u:S3CRET/x@web/"] {
+        let scraping = format!("scrape_configs: [{{job_name: web, static_configs: [{{targets: ['{target}']}}]}}]\n");
+        let manager = "route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://x:S3CRET@web/S3CRET'}]}]\n";
+        let found = found(&[("prometheus.yml", &scraping), ("rules.yml", RULES), ("alertmanager.yml", manager)]);
+        has(&found, Code::TargetIsUrl, &["web", "is a URL"]);
+        assert!(!format!("{found:?}").contains("S3CRET"), "{found:#?}");
+    }
 }
 
 #[test]
