@@ -83,6 +83,10 @@ impl TemplateText {
     pub(super) fn is_empty(&self) -> bool {
         self.source.is_empty()
     }
+    /// What the configuration says, before anything is carried out.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
     /// Whether the text depends on the notification.
     pub(super) fn is_template(&self) -> bool {
         self.parsed.is_some()
@@ -131,9 +135,14 @@ impl Writer {
     pub(super) fn new(notification: &Notification) -> Writer {
         Writer { data: notification.template_data() }
     }
-    /// The same where labels and annotations could say more than they should: `disarm` gets every text that templates see.
-    pub(super) fn disarmed(notification: &Notification, disarm: fn(&str) -> Option<String>) -> Writer {
-        Writer { data: map_texts(&notification.template_data(), disarm) }
+    /// The same where labels and annotations could say more than they should: `disarm` gets every text that templates see, with
+    /// nothing left in it that is taken out later and would put the parts of a call together.
+    pub(super) fn disarmed(notification: &Notification, disarm: impl Fn(&str) -> Option<String>) -> Writer {
+        let map = |text: &str| {
+            let cleaned = clean(text);
+            Some(disarm(&cleaned).unwrap_or(cleaned)).filter(|mapped| mapped != text)
+        };
+        Writer { data: map_texts(&notification.template_data(), &map) }
     }
     /// A text as it is.
     pub(super) fn text(&self, template: &TemplateText) -> Result<String, DeliveryError> {
@@ -161,12 +170,12 @@ impl Writer {
     }
 }
 
-fn map_texts(value: &Value, map: fn(&str) -> Option<String>) -> Value {
+fn map_texts(value: &Value, map: &dyn Fn(&str) -> Option<String>) -> Value {
     match value {
         Value::Text(text) => map(text).map_or_else(|| value.clone(), Value::text),
         Value::List(list) => Value::List(List { items: list.items.iter().map(|item| map_texts(item, map)).collect(), kind: list.kind }.into()),
         Value::Map(entries) => {
-            let mapped = entries.entries.iter().map(|(name, value)| (name.clone(), map_texts(value, map))).collect();
+            let mapped = entries.entries.iter().map(|(name, value)| (map(name).unwrap_or_else(|| name.clone()), map_texts(value, map))).collect();
             Value::Map(Map { entries: mapped, kind: entries.kind }.into())
         }
         Value::Record(record) => {
@@ -181,6 +190,12 @@ fn map_texts(value: &Value, map: fn(&str) -> Option<String>) -> Value {
 pub(super) fn clean(text: &str) -> String {
     let stays = |c: &char| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
     text.chars().filter(stays).collect()
+}
+
+/// Whether a text holds one of these words, in any case of its letters.
+pub(super) fn holds_any(text: &str, words: &[&str]) -> bool {
+    let lower = text.to_ascii_lowercase();
+    words.iter().any(|word| lower.contains(word))
 }
 
 /// At most so many characters; the last says that something was cut off.

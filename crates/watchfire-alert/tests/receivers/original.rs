@@ -1,5 +1,5 @@
 //! The same configuration and the same alerts in Debian's Alertmanager and in ours: what their places hear must be the same,
-//! apart from our own default texts, which the configuration replaces here. Skipped, and said so, where it is absent.
+//! apart from our own default texts, which the configuration replaces here, and from whom Discord may call. Skipped, and said so, where it is absent.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -103,7 +103,10 @@ fn normal(request: Request) -> (String, Json) {
         return (format!("{} {path}", request.method), json!(pairs));
     }
     let secret = request.header("authorization").unwrap_or_default().to_owned();
-    (format!("{} {} {secret}", request.method, request.path), request.json())
+    let mut body = request.json();
+    // Whom Discord may call is said by us only.
+    body.as_object_mut().map(|body| body.remove("allowed_mentions"));
+    (format!("{} {} {secret}", request.method, request.path), body)
 }
 
 fn percent_decoded(text: &str) -> String {

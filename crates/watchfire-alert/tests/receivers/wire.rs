@@ -186,7 +186,7 @@ async fn telegram_never_cuts_marks_apart() {
 async fn discord() {
     let integrations = "discord_configs: [{webhook_url: 'SINK/api/webhooks/1/x', username: w, content: '{{ .Status }}'}]";
     let message = |title: &str| format!("# {title}\n\n**HighCPU**\n\n- instance: a<b\n- severity: critical\n- summary: x & y\n\n");
-    let body = |title: &str, color: u32, status: &str, head: &str| json!({"content": status, "username": "w", "embeds": [{"title": title, "description": message(head), "color": color}]});
+    let body = |title: &str, color: u32, status: &str, head: &str| json!({"content": status, "allowed_mentions": {"parse": []}, "username": "w", "embeds": [{"title": title, "description": message(head), "color": color}]});
     check(integrations, false, "/api/webhooks/1/x", body("[FIRING:1] HighCPU (a<b critical)", 10_038_562, "firing", "Firing")).await;
     check(integrations, true, "/api/webhooks/1/x", body("[RESOLVED] HighCPU (a<b critical)", 3_066_993, "resolved", "Resolved")).await;
 }
@@ -238,17 +238,28 @@ async fn ntfy_and_gotify() {
 async fn r44_values_have_no_meaning_of_their_own() {
     let sink = Sink::start().await;
     let text = one(&format!(
-        "slack_configs: [{{api_url: '{0}/s', text: '<!here> {{{{ .CommonAnnotations.bad }}}}'}}]\ndiscord_configs: [{{webhook_url: '{0}/d', content: '@here {{{{ .CommonAnnotations.bad }}}}'}}]",
+        "slack_configs: [{{api_url: '{0}/s', text: '<!here> {{{{ .CommonAnnotations.bad }}}}'}}, {{api_url: '{0}/t', link_names: true, text: '{{{{ .CommonAnnotations.named }}}}'}}]\ndiscord_configs: [{{webhook_url: '{0}/d', content: '@here {{{{ .CommonAnnotations.bad }}}}'}}]",
         sink.url()
     ));
-    let bad = "<!channel> @everyone <@U1> \u{1b}[31m\u{202e}x\0";
-    for (_, outcome) in deliver(&text, &notification(vec![told(&[("alertname", "A")], &[("bad", bad)], false)])).await {
+    let bad = "<!channel> @everyone <@U1> \u{1b}[31m\u{202e}x\0 @ever\u{1b}yone @EVERY\u{202e}ONE @he\0re <\u{2066}!channel> <\u{7f}@U2>";
+    for (_, outcome) in deliver(&text, &notification(vec![told(&[("alertname", "A")], &[("bad", bad), ("named", "@everyone")], false)])).await {
         outcome.unwrap();
     }
     let mut requests = sink.take();
     requests.sort_by(|a, b| a.path.cmp(&b.path));
-    assert_eq!(requests[0].json()["content"], "@here <!channel> @\u{200b}everyone <@\u{200b}U1> [31mx");
-    assert_eq!(requests[1].json()["attachments"][0]["text"], "<!here> &lt;!channel> @everyone <@U1> [31mx");
+    assert_eq!(
+        requests[0].json()["content"],
+        "@here <!channel> @\u{200b}everyone <@\u{200b}U1> [31mx @\u{200b}everyone @\u{200b}EVERYONE @\u{200b}here <!channel> <@\u{200b}U2>"
+    );
+    assert_eq!(requests[0].json()["allowed_mentions"], json!({"parse": ["everyone"]}), "the configuration itself says @here");
+    assert_eq!(requests[1].json()["attachments"][0]["text"], "<!here> &lt;!channel> @everyone &lt;@U1> [31mx @everyone @EVERYONE @here &lt;!channel> &lt;@U2>");
+    assert_eq!(requests[2].json()["attachments"][0]["text"], "@\u{200b}everyone");
+    let parts = [("alertname", "A"), ("a", "@every"), ("b", "one")];
+    let joined = one(&format!("discord_configs: [{{webhook_url: '{}/d', content: '{{{{ .CommonLabels.a }}}}{{{{ .CommonLabels.b }}}}'}}]", sink.url()));
+    for (_, outcome) in deliver(&joined, &notification(vec![told(&parts, &[], false)])).await {
+        outcome.unwrap();
+    }
+    assert_eq!(sink.take()[0].json()["allowed_mentions"], json!({"parse": []}), "nobody is called by what values make together");
 }
 
 const VMS: &str = include_str!("vms.yml");

@@ -7,7 +7,7 @@ use watchfire_model::document::Reader;
 use watchfire_net::client::SecretSource;
 
 use super::exchange::{Call, Http, missing, read_secret_text, secret_url, send};
-use super::texts::{Writer, cut, put};
+use super::texts::{Writer, cut, holds_any, put};
 use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
 
@@ -51,8 +51,15 @@ fn make(reader: &Reader<'_>, making: &Making<'_>) -> Option<Arc<dyn Integration>
 
 /// A character of no width keeps Discord from reading a value as "call everybody" or as the name of a group or a person.
 fn disarm(value: &str) -> Option<String> {
-    let calls = ["@everyone", "@here", "<@"].iter().any(|call| value.contains(call));
-    calls.then(|| value.replace('@', "@\u{200b}"))
+    holds_any(value, &["@everyone", "@here", "<@"]).then(|| value.replace('@', "@\u{200b}"))
+}
+
+/// Whom a message may call: those that `content` of the configuration itself calls, whatever values put together.
+fn allowed(content: &str) -> Json {
+    let roles = content.contains("<@&");
+    let users = content.match_indices("<@").any(|(at, _)| content.get(at + 2..).is_some_and(|rest| !rest.starts_with('&')));
+    let kinds = [("everyone", holds_any(content, &["@everyone", "@here"])), ("roles", roles), ("users", users)];
+    json!({"parse": kinds.into_iter().filter(|(_, called)| *called).map(|(kind, _)| kind).collect::<Vec<_>>()})
 }
 
 impl Discord {
@@ -66,6 +73,7 @@ impl Discord {
         });
         let mut body = Map::new();
         body.insert("content".to_owned(), Json::from(cut(writer.text(&self.content)?, CONTENT_CHARS_MAX)));
+        body.insert("allowed_mentions".to_owned(), allowed(self.content.source()));
         body.insert("embeds".to_owned(), Json::from(vec![embed]));
         put(&mut body, "username", self.username.clone());
         put(&mut body, "avatar_url", self.avatar_url.clone());

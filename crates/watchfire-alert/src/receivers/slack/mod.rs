@@ -8,7 +8,7 @@ use watchfire_model::document::Reader;
 use watchfire_net::client::{Response, SecretSource};
 
 use super::exchange::{Call, Http, missing, plain_url, read_secret_text, secret_url, send, shown};
-use super::texts::{SecretText, Writer, cut, put};
+use super::texts::{SecretText, Writer, cut, holds_any, put};
 use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
 
@@ -155,14 +155,20 @@ fn read_action(item: Reader<'_>, making: &Making<'_>) -> Action {
     action
 }
 
-/// Slack reads `<!channel>` and its like as "call everybody" wherever it stands, also in what a label brought.
-fn disarm(value: &str) -> Option<String> {
-    value.contains("<!").then(|| value.replace("<!", "&lt;!"))
+/// Slack reads `<!channel>` and its like as "call everybody" and `<@U1>` as a call for one wherever they stand, also in what a
+/// label brought; with `link_names` plain names, too, which a character of no width prevents.
+fn disarm(value: &str, link_names: bool) -> Option<String> {
+    let marks = value.contains("<!") || value.contains("<@");
+    let names = link_names && value.contains('@');
+    (marks || names).then(|| {
+        let text = value.replace("<!", "&lt;!").replace("<@", "&lt;@");
+        if link_names && holds_any(&text, &["@channel", "@here", "@everyone", "@group"]) { text.replace('@', "@\u{200b}") } else { text }
+    })
 }
 
 impl Slack {
     fn body(&self, notification: &Notification) -> Result<Json, DeliveryError> {
-        let writer = Writer::disarmed(notification, disarm);
+        let writer = Writer::disarmed(notification, |value| disarm(value, self.link_names));
         let mut body = Map::new();
         for (key, text) in &self.message {
             put(&mut body, key, writer.text(text)?);
