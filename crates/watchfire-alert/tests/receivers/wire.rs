@@ -180,6 +180,13 @@ async fn telegram_never_cuts_marks_apart() {
         assert_eq!((body["parse_mode"].as_str(), body["text"].as_str().unwrap().chars().count()), (mode, chars));
         assert!(mode.is_some() || !body["text"].as_str().unwrap().contains('<'));
     }
+    // Marks of Markdown that are cut are refused as well.
+    for (length, mode, chars) in [(4094, Some("MarkdownV2"), 4096), (4095, None, 4096)] {
+        let long = "x".repeat(length);
+        let text = format!("telegram_configs: [{{bot_token: '7:tok', api_url: SINK, chat_id: 5, parse_mode: MarkdownV2, message: '*{long}*'}}]");
+        let body = sent(&text, false).await[0].json();
+        assert_eq!((body["parse_mode"].as_str(), body["text"].as_str().unwrap().chars().count()), (mode, chars));
+    }
 }
 
 #[tokio::test]

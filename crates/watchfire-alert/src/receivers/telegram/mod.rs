@@ -91,14 +91,13 @@ impl Telegram {
 
     /// The text and how it is to be read.
     fn message(&self, writer: &Writer) -> Result<(String, &'static str), DeliveryError> {
-        if self.parse_mode != "HTML" {
-            return Ok((cut(writer.text(&self.message)?, MESSAGE_CHARS_MAX), self.parse_mode));
-        }
-        let text = writer.html(&self.message)?;
-        if text.chars().count() <= MESSAGE_CHARS_MAX {
+        let html = self.parse_mode == "HTML";
+        let text = if html { writer.html(&self.message)? } else { writer.text(&self.message)? };
+        if text.chars().nth(MESSAGE_CHARS_MAX).is_none() {
             return Ok((text, self.parse_mode));
         }
-        Ok((cut(without_tags(&text), MESSAGE_CHARS_MAX), ""))
+        // Half a pair of marks makes Telegram refuse the message. Those of Markdown can be read as they stand.
+        Ok((cut(if html { without_tags(&text) } else { text }, MESSAGE_CHARS_MAX), ""))
     }
 
     async fn body(&self, notification: &Notification) -> Result<Json, DeliveryError> {
