@@ -1,55 +1,20 @@
 //! `watchfire logs`: asks a running server a LogQL query and prints lines, oldest first, or a table of numbers. It only talks HTTP, so
 //! it works against any server that answers like Loki.
 
-use std::process::ExitCode;
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use http::Method;
 use serde_json::Value;
 use watchfire_model::logs::Nanos;
-use watchfire_net::client::{Client, Credentials, Request};
-use watchfire_net::tls::ClientTls;
 
 use crate::command_line::LogsFlags;
 use crate::query::{series, table};
-use crate::remote::form_encode;
+use crate::remote::{Remote, form_encode, printable};
 use crate::settings::Environment;
 
 /// Runs the command.
-pub(crate) fn run(flags: &LogsFlags, environment: &Environment) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("watchfire: cannot start: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(ask(flags, environment)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("watchfire: {e:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn ask(flags: &LogsFlags, environment: &Environment) -> Result<()> {
-    let client = Client::new(ClientTls::default());
-    let given = flags.url != crate::command_line::DEFAULT_URL;
-    let base = environment.get("WATCHFIRE_URL").filter(|_| !given).unwrap_or(&flags.url).trim_end_matches('/').to_owned();
-    let expression = form_encode(&flags.expression);
-    let since = form_encode(&flags.since);
-    let url = format!("{base}/loki/api/v1/query_range?query={expression}&since={since}&limit={}", flags.limit);
-    let mut request = Request::get(url, Duration::from_secs(40));
-    if let Some(token) = environment.get("WATCHFIRE_TOKEN") {
-        request.credentials = Credentials::Header { scheme: "Bearer".into(), value: token.into() };
-    }
-    let response = client.send(request).await.with_context(|| format!("cannot ask {base}"))?;
-    if !response.status.is_success() {
-        // Errors of this interface are text, and no terminal is driven by them.
-        bail!("{}", printable(String::from_utf8_lossy(&response.body).trim()));
-    }
-    let answer: Value = serde_json::from_slice(&response.body).with_context(|| format!("{base} answered {} without JSON", response.status))?;
+pub(crate) fn run(flags: &LogsFlags, environment: &Environment) -> Result<()> {
+    let form = format!("query={}&since={}&limit={}", form_encode(&flags.expression), form_encode(&flags.since), flags.limit);
+    let answer = Remote::for_queries(&flags.url, environment)?.ask_json(Method::GET, &format!("/loki/api/v1/query_range?{form}"), &[])?;
     if flags.json {
         println!("{answer}");
         return Ok(());
@@ -60,11 +25,6 @@ async fn ask(flags: &LogsFlags, environment: &Environment) -> Result<()> {
         println!("{line}");
     }
     Ok(())
-}
-
-/// Text without what would drive a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// `time {labels} line`, oldest first.

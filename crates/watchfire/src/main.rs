@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         Some(Command::Demo(flags)) => demo::run(flags, &environment),
         Some(Command::Check(flags)) => check::run(flags, &environment),
         Some(Command::Doctor(flags)) => doctor::run(flags, &environment),
-        Some(Command::Query(flags)) => query::run(&flags, &environment),
-        Some(Command::Logs(flags)) => logs::run(&flags, &environment),
+        Some(Command::Query(flags)) => told(query::run(&flags, &environment)),
+        Some(Command::Logs(flags)) => told(logs::run(&flags, &environment)),
         Some(Command::Alert(AlertCommand::Try(flags))) => alert::run(flags, &environment),
         Some(Command::Backup(flags)) => backup::run(&flags, &environment),
         Some(Command::Restore(flags)) => backup::restore(&flags),
@@ -44,6 +44,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// The exit code of a command that prints what it found; errors are told.
+fn told(outcome: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("watchfire: {error:#}");
+    ExitCode::FAILURE
 }
 
 fn serve(flags: ServeFlags, environment: Environment) -> ExitCode {

@@ -1,59 +1,24 @@
 //! `watchfire query`: asks a running server and prints a table, with a sparkline of the last hour behind each series.
 //! It only talks HTTP, so it works against any server that answers like Prometheus.
 
-use std::process::ExitCode;
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use http::Method;
 use serde_json::Value;
 use watchfire_model::time::{Clock, SystemClock};
-use watchfire_net::client::{Client, Credentials, Request};
-use watchfire_net::tls::ClientTls;
 
 use crate::command_line::QueryFlags;
-use crate::remote::form_encode;
+use crate::remote::{Remote, form_encode, printable};
 use crate::settings::Environment;
 
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const SPARK_POINTS: f64 = 30.0;
 
 /// Runs the command.
-pub(crate) fn run(flags: &QueryFlags, environment: &Environment) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("watchfire: cannot start: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(ask(flags, environment)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("watchfire: {e:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn ask(flags: &QueryFlags, environment: &Environment) -> Result<()> {
-    let client = Client::new(ClientTls::default());
-    let base =
-        environment.get("WATCHFIRE_URL").filter(|_| flags.url == crate::command_line::DEFAULT_URL).unwrap_or(&flags.url).trim_end_matches('/').to_owned();
-    let token = environment.get("WATCHFIRE_TOKEN").map(str::to_owned);
-    let get = async |path: &str, form: String| -> Result<Value> {
-        let mut request = Request::get(format!("{base}{path}?{form}"), Duration::from_secs(40));
-        if let Some(token) = &token {
-            request.credentials = Credentials::Header { scheme: "Bearer".into(), value: token.as_str().into() };
-        }
-        let response = client.send(request).await.with_context(|| format!("cannot ask {base}"))?;
-        let answer: Value = serde_json::from_slice(&response.body).with_context(|| format!("{base} answered {} without JSON", response.status))?;
-        if answer["status"] != "success" {
-            bail!("{}", answer["error"].as_str().or(answer["error"]["message"].as_str()).unwrap_or("the server refused"));
-        }
-        Ok(answer)
-    };
+pub(crate) fn run(flags: &QueryFlags, environment: &Environment) -> Result<()> {
+    let remote = Remote::for_queries(&flags.url, environment)?;
+    let get = |path: &str, form: String| remote.ask_json(Method::GET, &format!("{path}?{form}"), &[]);
     let expression = form_encode(&flags.expression);
-    let answer = get("/api/v1/query", format!("query={expression}")).await?;
+    let answer = get("/api/v1/query", format!("query={expression}"))?;
     if flags.json {
         println!("{answer}");
         return Ok(());
@@ -62,7 +27,7 @@ async fn ask(flags: &QueryFlags, environment: &Environment) -> Result<()> {
     let step = 3600.0 / SPARK_POINTS;
     let range = if answer["data"]["resultType"] == "vector" {
         // Some instant expressions have no range form; the table is printed without sparks then.
-        get("/api/v1/query_range", format!("query={expression}&start={:.3}&end={now:.3}&step={step}", now - 3600.0)).await.unwrap_or(Value::Null)
+        get("/api/v1/query_range", format!("query={expression}&start={:.3}&end={now:.3}&step={step}", now - 3600.0)).unwrap_or(Value::Null)
     } else {
         Value::Null
     };
@@ -71,7 +36,7 @@ async fn ask(flags: &QueryFlags, environment: &Environment) -> Result<()> {
     }
     for note in ["warnings", "infos"] {
         for text in answer[note].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            eprintln!("{text}");
+            eprintln!("{}", printable(text));
         }
     }
     Ok(())
@@ -95,7 +60,7 @@ pub(crate) fn table(data: &Value, range: &Value) -> Vec<String> {
 /// `name{a="b"}`, without control characters: what comes from a server is not to drive a terminal.
 pub(crate) fn series(metric: &Value) -> String {
     let labels = metric.as_object().into_iter().flatten().map(|(k, v)| (k.as_str(), v.as_str().unwrap_or("")));
-    watchfire_model::labels::Labels::from_pairs(labels).to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    printable(&watchfire_model::labels::Labels::from_pairs(labels).to_string())
 }
 
 fn values(row: &Value) -> String {

@@ -17,6 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How often a request is sent again when the server is busy.
 const TRIES: u32 = 60;
+/// How long a query may take, and it is sent once: a server that gave up on it would do so again.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A server.
 pub(crate) struct Remote {
@@ -24,6 +26,8 @@ pub(crate) struct Remote {
     client: Client,
     base: String,
     token: Option<String>,
+    timeout: Duration,
+    tries: u32,
 }
 impl Remote {
     /// The server at an address; the one of the environment where nobody says another.
@@ -31,7 +35,12 @@ impl Remote {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
         let base = environment.get("WATCHFIRE_URL").filter(|_| url == crate::command_line::DEFAULT_URL).unwrap_or(url);
         let token = environment.get("WATCHFIRE_TOKEN").map(str::to_owned);
-        Ok(Remote { runtime, client: Client::new(ClientTls::default()), base: base.trim_end_matches('/').to_owned(), token })
+        let base = base.trim_end_matches('/').to_owned();
+        Ok(Remote { runtime, client: Client::new(ClientTls::default()), base, token, timeout: TIMEOUT, tries: TRIES })
+    }
+    /// The same for somebody who waits before a terminal.
+    pub(crate) fn for_queries(url: &str, environment: &Environment) -> Result<Remote> {
+        Ok(Remote { timeout: QUERY_TIMEOUT, tries: 1, ..Remote::new(url, environment)? })
     }
 
     /// Sends a request and gives the answer's body. A busy server is asked again.
@@ -41,7 +50,7 @@ impl Remote {
         loop {
             tries += 1;
             let response = self.runtime.block_on(self.send(method.clone(), &url, body)).with_context(|| format!("cannot ask {}", self.base))?;
-            if response.status == http::StatusCode::SERVICE_UNAVAILABLE && tries < TRIES {
+            if response.status == http::StatusCode::SERVICE_UNAVAILABLE && tries < self.tries {
                 self.runtime.block_on(tokio::time::sleep(Duration::from_secs(1)));
                 continue;
             }
@@ -49,8 +58,11 @@ impl Remote {
                 return Ok(response.body.to_vec());
             }
             let told = serde_json::from_slice::<Value>(&response.body).unwrap_or(Value::Null);
-            let reason = told["error"]["message"].as_str().or(told["error"].as_str()).unwrap_or("no reason was given");
-            bail!("{} answered {}: {reason}", self.base, response.status);
+            let text = String::from_utf8_lossy(&response.body);
+            // Loki says it in plain text.
+            let plain = Some(text.trim()).filter(|text| told.is_null() && !text.is_empty());
+            let reason = told["error"]["message"].as_str().or(told["error"].as_str()).or(plain).unwrap_or("no reason was given");
+            bail!("{} answered {}: {}", self.base, response.status, printable(reason));
         }
     }
     /// The same for an answer in JSON.
@@ -59,7 +71,7 @@ impl Remote {
         serde_json::from_slice(&answer).with_context(|| format!("{} answered without JSON", self.base))
     }
     async fn send(&self, method: Method, url: &str, body: &[u8]) -> Result<Response> {
-        let mut request = Request::get(url, TIMEOUT);
+        let mut request = Request::get(url, self.timeout);
         request.method = method;
         request.body = body.to_vec().into();
         request.limits = Limits { compressed: ANSWER_BYTES_MAX, decompressed: ANSWER_BYTES_MAX };
@@ -68,6 +80,11 @@ impl Remote {
         }
         Ok(self.client.send(request).await?)
     }
+}
+
+/// What a server says, without what would drive a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Percent-encodes a query parameter.
