@@ -63,6 +63,24 @@ impl Hasher for Fnv64 {
     }
 }
 
+/// So many pairs are searched through for an equal name when one is added; more are sorted, because searching takes the square of their number.
+const SEARCHED_MAX: usize = 32;
+
+/// A set of pairs whose names may repeat.
+fn sorted_once(mut pairs: Vec<(&str, &str)>) -> Labels {
+    // The order is stable, so the last of those with one name is the one that was set last.
+    pairs.sort_by_key(|(name, _)| *name);
+    let mut set: Vec<(&str, &str)> = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        match set.last_mut() {
+            Some(last) if last.0 == pair.0 => *last = pair,
+            _ => set.push(pair),
+        }
+    }
+    set.retain(|(_, value)| !value.is_empty());
+    Labels::from_sorted(&set)
+}
+
 /// What a thread's packing buffer may keep.
 const SCRATCH_BYTES_MAX: usize = 16 << 10;
 thread_local! {
@@ -118,10 +136,12 @@ impl Labels {
     /// Builds a set from pairs in any order. Of two pairs with one name the last wins; an empty value removes the label.
     pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
         let mut builder = LabelsBuilder::new();
-        for (name, value) in pairs {
+        let mut pairs = pairs.into_iter();
+        for (name, value) in pairs.by_ref().take(SEARCHED_MAX) {
             builder.set(name.as_ref(), value.as_ref());
         }
-        builder.build()
+        let more: Vec<(N, V)> = pairs.collect();
+        if more.is_empty() { builder.build() } else { sorted_once(builder.pairs().chain(more.iter().map(|(n, v)| (n.as_ref(), v.as_ref()))).collect()) }
     }
 
     /// Builds a set from pairs that are already strictly ascending by name and have no empty value; falls back to sorting.
@@ -453,6 +473,14 @@ mod tests {
     }
 
     #[test]
+    fn a_set_of_very_many_pairs_is_made_by_sorting() {
+        // Searching for each name would compare ten thousand million names.
+        let pairs: Vec<(String, String)> = (0..150_000).map(|i| (format!("n{}", i % 140_000), i.to_string())).collect();
+        let set = Labels::from_pairs(pairs.iter().map(|(n, v)| (n, v)));
+        assert_eq!((set.len(), set.get("n7"), set.get("n139999")), (140_000, Some("140007"), Some("139999")));
+    }
+
+    #[test]
     fn display_quotes_what_needs_quotes() {
         assert_eq!(labels!("__name__" => "up", "job" => "a\"b").to_string(), r#"up{job="a\"b"}"#);
         assert_eq!(labels!("__name__" => "http.dur", "a.b" => "x").to_string(), r#"{"http.dur", "a.b"="x"}"#);
@@ -467,6 +495,15 @@ mod tests {
             prop_assert_eq!(&back, &set);
             prop_assert_eq!(back.hash_value(), set.hash_value());
             for (n, v) in set.iter() { prop_assert_eq!(back.get(n), Some(v)); }
+        }
+
+        #[test]
+        fn many_pairs_make_the_set_that_few_would(pairs in proptest::collection::vec(("[a-e]{0,2}", "[xy]{0,1}"), 0..120)) {
+            let mut builder = LabelsBuilder::new();
+            for (name, value) in &pairs {
+                builder.set(name, value);
+            }
+            prop_assert_eq!(Labels::from_pairs(pairs.iter().map(|(n, v)| (n, v))), builder.build());
         }
 
         #[test]
