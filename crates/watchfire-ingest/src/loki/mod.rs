@@ -16,7 +16,10 @@ use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::write::{LogsWritten, Reason, Sink, WriteError, Written};
 
 use crate::gate::Gate;
+use crate::label_bytes::LABELS_MAX;
 use crate::protobuf::WireError;
+
+use selector::SelectorError;
 
 /// The most entries of one request.
 pub const ENTRIES_MAX: usize = 1 << 20;
@@ -70,8 +73,9 @@ impl Decoded {
         Decoded { batch: Batch::new(origin), refused: Written::default(), entries: 0 }
     }
 
-    fn count(&mut self, more: usize) -> Result<(), DecodeError> {
-        self.entries += more;
+    /// Counts an entry before it is read.
+    fn count(&mut self) -> Result<(), DecodeError> {
+        self.entries += 1;
         if self.entries > ENTRIES_MAX { Err(DecodeError::TooMany) } else { Ok(()) }
     }
 
@@ -86,13 +90,24 @@ impl Decoded {
     fn stream_of_text(&mut self, labels: &str, entries: Vec<LogEntry>) {
         match selector::labels(labels) {
             Ok(labels) => self.stream(labels, entries),
-            Err(error) => self.refuse(&format!("error parsing labels '{}' with error: {error}", shortened(labels)), entries.len()),
+            Err(error @ SelectorError::Many) => self.refuse(Reason::LabelCount, entries.len(), || error.to_string()),
+            Err(error) => {
+                self.refuse(Reason::InvalidLabels, entries.len(), || format!("error parsing labels '{}' with error: {error}", shortened(labels)));
+            }
         }
     }
 
-    fn refuse(&mut self, words: &str, entries: usize) {
-        self.refused.logs.reject(Reason::InvalidLabels, entries as u64);
-        self.refused.example.get_or_insert_with(|| format!("{}: {words}", Reason::InvalidLabels));
+    /// Refuses an entry for so many names of structured metadata, before a set is made of them.
+    fn too_much_metadata(&mut self, names: usize) {
+        self.refuse(Reason::MetadataSize, 1, || format!("structured metadata of {names} names, more than {LABELS_MAX}"));
+    }
+
+    fn refuse(&mut self, reason: Reason, entries: usize, words: impl FnOnce() -> String) {
+        if entries == 0 {
+            return;
+        }
+        self.refused.logs.reject(reason, entries as u64);
+        self.refused.example.get_or_insert_with(|| format!("{reason}: {}", words()));
     }
 }
 

@@ -3,13 +3,12 @@
 //! PushRequest { 1: Stream* }, Stream { 1: labels, 2: Entry*, 3: hash }, Entry { 1: Timestamp, 2: line, 3: structured metadata* },
 //! Timestamp { 1: seconds, 2: nanoseconds }, a pair of metadata { 1: name, 2: value }.
 
-use std::sync::Arc;
-
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos};
 
 use super::{DecodeError, Decoded};
+use crate::label_bytes::LABELS_MAX;
 use crate::protobuf::{Message, Value, WireError, text};
 
 /// Reads a request.
@@ -29,8 +28,10 @@ fn stream(bytes: &[u8], decoded: &mut Decoded) -> Result<(), DecodeError> {
         match field? {
             (1, Value::Bytes(bytes)) => labels = text(bytes)?,
             (2, Value::Bytes(bytes)) => {
-                decoded.count(1)?;
-                entries.push(entry(bytes)?);
+                decoded.count()?;
+                if let Some(entry) = entry(bytes, decoded)? {
+                    entries.push(entry);
+                }
             }
             _ => {}
         }
@@ -39,19 +40,29 @@ fn stream(bytes: &[u8], decoded: &mut Decoded) -> Result<(), DecodeError> {
     Ok(())
 }
 
-fn entry(bytes: &[u8]) -> Result<LogEntry, WireError> {
-    let (mut time, mut line, mut pairs) = (Nanos(0), Arc::from(""), Vec::new());
+/// An entry; none when it has more structured metadata than is read.
+fn entry(bytes: &[u8], decoded: &mut Decoded) -> Result<Option<LogEntry>, WireError> {
+    let (mut time, mut line, mut pairs) = (Nanos(0), &[][..], Vec::new());
+    let mut metadata = 0usize;
     for field in Message::new(bytes) {
         match field? {
             (1, Value::Bytes(bytes)) => time = timestamp(bytes)?,
-            // A line that is no text is kept as far as it is one: nobody else has it.
-            (2, Value::Bytes(bytes)) => line = String::from_utf8_lossy(bytes).into(),
-            (3, Value::Bytes(bytes)) => pairs.push(pair(bytes)?),
+            (2, Value::Bytes(bytes)) => line = bytes,
+            (3, Value::Bytes(bytes)) => {
+                metadata += 1;
+                if metadata <= LABELS_MAX {
+                    pairs.push(pair(bytes)?);
+                }
+            }
             _ => {}
         }
     }
-    let metadata = if pairs.is_empty() { Labels::empty() } else { Labels::from_pairs(pairs) };
-    Ok(LogEntry { time, line, metadata })
+    if metadata > LABELS_MAX {
+        decoded.too_much_metadata(metadata);
+        return Ok(None);
+    }
+    // A line that is no text is kept as far as it is one: nobody else has it.
+    Ok(Some(LogEntry { time, line: String::from_utf8_lossy(line).into(), metadata: Labels::from_pairs(pairs) }))
 }
 
 fn timestamp(bytes: &[u8]) -> Result<Nanos, WireError> {

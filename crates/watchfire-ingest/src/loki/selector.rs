@@ -5,8 +5,7 @@ use std::str::CharIndices;
 
 use watchfire_model::labels::Labels;
 
-/// The most labels that are read.
-const LABELS_MAX: usize = 1_024;
+use crate::label_bytes::LABELS_MAX;
 
 /// Why a text names no stream.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +34,7 @@ pub(crate) fn labels(text: &str) -> Result<Labels, SelectorError> {
         reader.expect('=', "an equals sign")?;
         let value = reader.value()?;
         if pairs.iter().any(|(known, _)| *known == name) {
-            return Err(SelectorError::Twice(name));
+            return Err(SelectorError::Twice(super::shortened(&name).to_owned()));
         }
         if pairs.len() >= LABELS_MAX {
             return Err(SelectorError::Many);

@@ -132,6 +132,43 @@ fn a_stream_that_cannot_be_is_refused_alone() {
     assert!(matches!(loki.push(Format::Json, b"{", Origin::new("loki/a")), Err(PushError::Malformed(_))));
 }
 
+/// `count` pairs as an object of JSON.
+fn object(count: usize) -> String {
+    let pairs: Vec<String> = (0..count).map(|i| format!("\"n{i}\":\"\"")).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+#[test]
+fn labels_and_structured_metadata_are_counted_before_a_set_is_made_of_them() {
+    let check = |format: Format, body: &[u8], streams: usize, refused: &[(Reason, u64)]| {
+        let decoded = decode(format, body, Origin::new("loki")).unwrap();
+        assert_eq!((decoded.batch.logs.iter().map(|s| s.entries.len()).sum::<usize>(), &*decoded.refused.logs.rejected), (streams, refused));
+        assert!(decoded.refused.example.unwrap_or_default().len() < 300);
+    };
+    let (most, more) = (object(LABELS_MAX), object(LABELS_MAX + 1));
+    // Names count whose values are empty, and would be no labels.
+    let metadata = |m: &str| format!(r#"{{"streams":[{{"stream":{{"a":"b"}},"values":[["1","x",{m}],["2","y"]]}}]}}"#);
+    check(Format::Json, metadata(&most).as_bytes(), 2, &[]);
+    check(Format::Json, metadata(&more).as_bytes(), 1, &[(Reason::MetadataSize, 1)]);
+    let stream = |s: &str| format!(r#"{{"streams":[{{"values":[["1","x"],["2","y"]],"stream":{s}}},{{"stream":{{"a":"b"}},"values":[["1","x"]]}}]}}"#);
+    check(Format::Json, stream(&most).as_bytes(), 3, &[]);
+    check(Format::Json, stream(&more).as_bytes(), 1, &[(Reason::LabelCount, 2)]);
+    let names: Vec<String> = (0..=LABELS_MAX).map(|i| format!("n{i}")).collect();
+    let pairs: Vec<(&str, &str)> = names.iter().map(|n| (n.as_str(), "")).collect();
+    check(Format::Protobuf, &request(&[(r#"{a="b"}"#, &[(1, "x", &pairs[1..])])]), 1, &[]);
+    check(Format::Protobuf, &request(&[(r#"{a="b"}"#, &[(1, "x", &pairs), (2, "y", &[])])]), 1, &[(Reason::MetadataSize, 1)]);
+    let text = |count: usize| format!("{{{}}}", names[..count].iter().map(|n| format!("{n}=\"v\"")).collect::<Vec<_>>().join(","));
+    check(Format::Protobuf, &request(&[(&text(LABELS_MAX), &[(1, "x", &[])])]), 1, &[]);
+    check(Format::Protobuf, &request(&[(&text(LABELS_MAX + 1), &[(1, "x", &[])])]), 0, &[(Reason::LabelCount, 1)]);
+}
+
+#[test]
+fn entries_are_counted_while_they_are_read() {
+    // What stands behind the last entry that is allowed is not looked at.
+    let body = format!("{{\"streams\":[{{\"values\":[{}nonsense", "[1,\"\"],".repeat(ENTRIES_MAX + 1));
+    assert!(matches!(decode(Format::Json, body.as_bytes(), Origin::new("x")), Err(DecodeError::TooMany)));
+}
+
 proptest! {
     #[test]
     fn any_labels_survive_their_text(pairs in proptest::collection::btree_map("[a-z_][a-z0-9_]{0,8}", ".{1,12}", 0..6)) {
