@@ -65,13 +65,13 @@ fn bytes_of(labels: &[(String, String)]) -> usize {
 }
 
 /// Refuses labels by what they would be made of, before anything is copied: what a resource says once is meant by each of
-/// its points.
-fn check_size(count: usize, bytes: usize) -> Result<(), Problem> {
+/// its points or records.
+pub(super) fn check_size(count: usize, bytes: usize) -> Result<(), (Reason, String)> {
     if count > LABELS_MAX {
-        return Err(Problem::Refused(Reason::LabelCount, format!("{count} labels, more than {LABELS_MAX}")));
+        return Err((Reason::LabelCount, format!("{count} labels, more than {LABELS_MAX}")));
     }
     if bytes > LABEL_BYTES_MAX {
-        return Err(Problem::Refused(Reason::LabelBytes, TooManyBytes::Series(bytes).to_string()));
+        return Err((Reason::LabelBytes, TooManyBytes::Series(bytes).to_string()));
     }
     Ok(())
 }

@@ -10,10 +10,11 @@ use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::write::{LogsWritten, Reason, Sink, Written};
 
+use super::labels::check_size;
 use super::value::{as_text, pair};
-use super::{DecodeError, Format, Otlp, OtlpError, json};
-use crate::label_bytes::{LabelBytes, TooManyBytes};
-use crate::protobuf::{Message, Value, Writer, text};
+use super::{DecodeError, Format, Otlp, OtlpError, answer, json};
+use crate::label_bytes::{LABELS_MAX, LabelBytes, TooManyBytes};
+use crate::protobuf::{Message, Value, text};
 
 /// Attributes of the resource that are labels of the stream.
 const STREAM: [&str; 18] = [
@@ -37,9 +38,12 @@ const STREAM: [&str; 18] = [
     "container.name",
 ];
 /// A batch goes to the gate when it holds so many entries.
-const BATCH_ENTRIES: usize = 20_000;
+pub(super) const BATCH_ENTRIES: usize = 20_000;
 /// A batch goes to the gate when its lines have so many bytes.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// What a pair takes in memory beside its texts: at least a digit for the length of each.
+const PAIR_BYTES: usize = 2;
 
 /// What became of a request.
 #[derive(Clone, Debug, Default)]
@@ -53,46 +57,20 @@ pub struct ReceivedLogs {
 impl ReceivedLogs {
     /// The answer: an `ExportLogsServiceResponse`, which is empty when everything was kept.
     pub fn answer(&self, format: Format) -> Vec<u8> {
-        let rejected = self.logs.rejected_total();
-        match (format, rejected) {
-            (Format::Protobuf, 0) => Vec::new(),
-            (Format::Json, 0) => b"{}".to_vec(),
-            (Format::Protobuf, rejected) => {
-                let mut out = Writer::new();
-                out.message(1, |partial| {
-                    partial.uint(1, rejected);
-                    partial.text(2, &self.message());
-                });
-                out.into_bytes()
-            }
-            (Format::Json, rejected) => {
-                let partial = serde_json::json!({"rejectedLogRecords": rejected.to_string(), "errorMessage": self.message()});
-                serde_json::json!({"partialSuccess": partial}).to_string().into_bytes()
-            }
-        }
+        answer::partial(format, "rejectedLogRecords", self.logs.rejected_total(), || self.message())
     }
 
     /// What was refused, in words.
     pub fn message(&self) -> String {
-        let reasons: Vec<String> = self.logs.rejected.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
-        let example = self.example.as_deref().map(|e| format!("; for example {e}")).unwrap_or_default();
         let rejected = self.logs.rejected_total();
-        let total = rejected + self.logs.stored + self.logs.duplicates;
-        format!("{rejected} of {total} log records were refused ({}){example}", reasons.join(", "))
+        answer::message(rejected, rejected + self.logs.stored + self.logs.duplicates, "log records", &self.logs.rejected, self.example.as_deref())
     }
 }
 
 impl Otlp {
     /// Takes logs. Records that cannot be kept are counted; the others are stored when this returns.
     pub fn logs(&self, body: &[u8], format: Format, origin: Origin) -> Result<ReceivedLogs, OtlpError> {
-        let transcoded;
-        let message = match format {
-            Format::Protobuf => body,
-            Format::Json => {
-                transcoded = json::transcode(body, &json::LOGS_REQUEST).map_err(DecodeError::Json)?;
-                &transcoded
-            }
-        };
+        let message = format.protobuf(body, &json::LOGS_REQUEST)?;
         let mut reading = Reading {
             sink: &*self.gate,
             now: Nanos::from_millis(self.clock.now().millis()),
@@ -104,17 +82,48 @@ impl Otlp {
             written: Written::default(),
             refused: Written::default(),
         };
-        let outcome = reading.run(message);
+        reading.run(&message)?;
+        // What is refused counts once it is certain that the request will not come again.
         self.gate.book_refused(&origin, &reading.refused);
-        let mut all = std::mem::take(&mut reading.written);
+        let mut all = reading.written;
         all.add(reading.refused);
-        outcome?;
         Ok(ReceivedLogs { logs: all.logs, example: all.example })
+    }
+}
+
+/// Attributes as they came: a key and the bytes of its value. Empty ones count like others.
+#[derive(Default)]
+struct Attributes<'a> {
+    /// As many as are looked at.
+    pairs: Vec<(&'a str, &'a [u8])>,
+    count: usize,
+    bytes: usize,
+}
+impl<'a> Attributes<'a> {
+    fn read(&mut self, bytes: &'a [u8]) -> Result<(), DecodeError> {
+        let (key, value) = pair(bytes)?;
+        self.count += 1;
+        self.bytes += key.len() + value.len();
+        if self.count <= LABELS_MAX {
+            self.pairs.push((key, value));
+        }
+        Ok(())
+    }
+    /// Names and values of metadata.
+    fn named(&self) -> Result<Pairs<'a>, DecodeError> {
+        self.pairs.iter().map(|(key, value)| Ok((label_name(key), as_text(value)?))).collect()
     }
 }
 
 /// Names and values of metadata.
 type Pairs<'a> = Vec<(String, Cow<'a, str>)>;
+
+/// What all records of a resource or a scope share. It is read once and copied by nobody but the records.
+struct Shared<'a> {
+    pairs: Pairs<'a>,
+    count: usize,
+    bytes: usize,
+}
 
 struct Reading<'a> {
     sink: &'a dyn Sink,
@@ -141,20 +150,32 @@ impl Reading<'_> {
 
     /// ResourceLogs { 1: Resource { 1: attribute* }, 2: ScopeLogs* }.
     fn resource(&mut self, bytes: &[u8]) -> Result<(), OtlpError> {
-        let (mut stream, mut shared) = (Vec::new(), Pairs::new());
+        let mut attributes = Attributes::default();
         for field in Message::new(bytes) {
             let (1, Value::Bytes(resource)) = field.map_err(DecodeError::Wire)? else { continue };
             for field in Message::new(resource) {
                 let (1, Value::Bytes(attribute)) = field.map_err(DecodeError::Wire)? else { continue };
-                let (key, value) = pair(attribute).map_err(DecodeError::Wire)?;
-                let (name, value) = (label_name(key), as_text(value)?);
-                if STREAM.contains(&key) { stream.push((name, value)) } else { shared.push((name, value)) }
+                attributes.read(attribute)?;
             }
+        }
+        if let Err((reason, words)) = fits(attributes.count, attributes.bytes) {
+            for field in Message::new(bytes) {
+                if let (2, Value::Bytes(scope)) = field.map_err(DecodeError::Wire)? {
+                    self.refuse(reason, records(scope)?, &words);
+                }
+            }
+            return Ok(());
+        }
+        let count = attributes.count;
+        let (mut stream, mut pairs) = (Pairs::new(), Pairs::new());
+        for ((key, _), named) in attributes.pairs.iter().zip(attributes.named()?) {
+            if STREAM.contains(key) { stream.push(named) } else { pairs.push(named) }
         }
         if !stream.iter().any(|(name, value)| name == "service_name" && !value.is_empty()) {
             stream.push(("service_name".to_owned(), Cow::Borrowed("unknown_service")));
         }
         let stream = Labels::from_pairs(stream);
+        let shared = Shared { count, bytes: size(&pairs) + stream.packed().len(), pairs };
         for field in Message::new(bytes) {
             if let (2, Value::Bytes(scope)) = field.map_err(DecodeError::Wire)? {
                 self.scope(scope, &stream, &shared)?;
@@ -164,66 +185,67 @@ impl Reading<'_> {
     }
 
     /// ScopeLogs { 1: Scope { 1: name, 2: version, 3: attribute* }, 2: LogRecord* }.
-    fn scope(&mut self, bytes: &[u8], stream: &Labels, resource: &Pairs<'_>) -> Result<(), OtlpError> {
-        let mut shared = resource.clone();
+    fn scope(&mut self, bytes: &[u8], stream: &Labels, resource: &Shared<'_>) -> Result<(), OtlpError> {
+        let (mut name, mut version, mut attributes) = (None, None, Attributes::default());
         for field in Message::new(bytes) {
             let (1, Value::Bytes(scope)) = field.map_err(DecodeError::Wire)? else { continue };
             for field in Message::new(scope) {
                 match field.map_err(DecodeError::Wire)? {
-                    (1, Value::Bytes(name)) => shared.push(("scope_name".to_owned(), text(name).map_err(DecodeError::Wire)?.into())),
-                    (2, Value::Bytes(version)) => shared.push(("scope_version".to_owned(), text(version).map_err(DecodeError::Wire)?.into())),
-                    (3, Value::Bytes(attribute)) => shared.push(attribute_pair(attribute)?),
+                    (1, Value::Bytes(text)) => name = Some(text),
+                    (2, Value::Bytes(text)) => version = Some(text),
+                    (3, Value::Bytes(attribute)) => attributes.read(attribute)?,
                     _ => {}
                 }
             }
         }
-        let shared_bytes = size(&shared) + stream.packed().len();
+        if let Err((reason, words)) = fits(resource.count + attributes.count, resource.bytes + attributes.bytes) {
+            self.refuse(reason, records(bytes)?, &words);
+            return Ok(());
+        }
+        let mut pairs = Pairs::new();
+        for (label, bytes) in [("scope_name", name), ("scope_version", version)] {
+            if let Some(bytes) = bytes {
+                pairs.push((label.to_owned(), text(bytes).map_err(DecodeError::Wire)?.into()));
+            }
+        }
+        pairs.extend(attributes.named()?);
+        let shared = [resource, &Shared { count: attributes.count, bytes: size(&pairs), pairs }];
         for field in Message::new(bytes) {
             if let (2, Value::Bytes(record)) = field.map_err(DecodeError::Wire)? {
-                self.record(record, stream, &shared, shared_bytes)?;
+                self.record(record, stream, shared)?;
             }
         }
         Ok(())
     }
 
-    /// LogRecord { 1: time, 2: severity number, 3: severity text, 5: body, 6: attribute*, 9: trace id, 10: span id, 11: observed time,
-    /// 12: event name }.
-    fn record(&mut self, bytes: &[u8], stream: &Labels, shared: &Pairs<'_>, shared_bytes: usize) -> Result<(), OtlpError> {
-        let (mut time, mut observed, mut line, mut own) = (0u64, 0u64, Cow::Borrowed(""), Pairs::new());
-        for field in Message::new(bytes) {
-            match field.map_err(DecodeError::Wire)? {
-                (1, Value::Fixed64(nanos)) => time = nanos,
-                (11, Value::Fixed64(nanos)) => observed = nanos,
-                (2, Value::Varint(number)) if number > 0 => own.push(("severity_number".to_owned(), number.to_string().into())),
-                (3, Value::Bytes(severity)) => own.push(("severity_text".to_owned(), text(severity).map_err(DecodeError::Wire)?.into())),
-                (5, Value::Bytes(body)) => line = as_text(body)?,
-                (6, Value::Bytes(attribute)) => own.push(attribute_pair(attribute)?),
-                (9, Value::Bytes(id)) if id.iter().any(|b| *b != 0) => own.push(("trace_id".to_owned(), hex(id).into())),
-                (10, Value::Bytes(id)) if id.iter().any(|b| *b != 0) => own.push(("span_id".to_owned(), hex(id).into())),
-                (12, Value::Bytes(event)) => own.push(("event_name".to_owned(), text(event).map_err(DecodeError::Wire)?.into())),
-                _ => {}
-            }
+    /// Takes a record. What stands once and is meant by every record is counted before it is copied.
+    fn record(&mut self, bytes: &[u8], stream: &Labels, shared: [&Shared<'_>; 2]) -> Result<(), OtlpError> {
+        let record = Record::read(bytes)?;
+        let (count, bytes) = shared.iter().fold((0, 0), |(count, bytes), part| (count + part.count, bytes + part.bytes));
+        if let Err((reason, words)) = fits(count + record.attributes.count, bytes + record.attributes.bytes) {
+            self.refuse(reason, 1, &words);
+            return Ok(());
         }
-        // What stands once and is meant by every record is counted before it is copied.
-        let bytes = shared_bytes + size(&own);
-        match self.labels.take(bytes) {
-            Ok(()) => {}
-            Err(error) => {
-                self.refuse(if matches!(error, TooManyBytes::Series(_)) { Reason::MetadataSize } else { Reason::LabelBytes }, &error);
-                return Ok(());
-            }
+        let own = record.metadata()?;
+        let bytes = bytes + size(&own);
+        if let Err(error) = self.labels.take(bytes) {
+            self.refuse(if matches!(error, TooManyBytes::Series(_)) { Reason::MetadataSize } else { Reason::LabelBytes }, 1, &error.to_string());
+            return Ok(());
         }
-        // The record's own attribute counts where the resource has one of the same name.
-        let metadata =
-            Labels::from_pairs(shared.iter().filter(|(name, _)| !own.iter().any(|(o, _)| o == name)).chain(&own).map(|(n, v)| (n.as_str(), v.as_ref())));
-        let time = [time, observed].into_iter().find(|t| *t > 0).map_or(self.now, |t| Nanos(i64::try_from(t).unwrap_or(i64::MAX)));
+        // Of several attributes of one name the innermost counts, which comes last.
+        let pairs = shared.iter().flat_map(|part| &part.pairs).chain(&own);
+        let metadata = Labels::from_pairs(pairs.map(|(name, value)| (name.as_str(), value.as_ref())));
+        let time = [record.time, record.observed].into_iter().find(|t| *t > 0).map_or(self.now, |t| Nanos(i64::try_from(t).unwrap_or(i64::MAX)));
+        let line = as_text(record.body)?;
         self.bytes += line.len() + bytes;
         self.add(stream, LogEntry { time, line: Arc::from(line), metadata })
     }
 
-    fn refuse(&mut self, reason: Reason, error: &TooManyBytes) {
-        self.refused.logs.reject(reason, 1);
-        self.refused.example.get_or_insert_with(|| format!("{reason}: {error}"));
+    fn refuse(&mut self, reason: Reason, records: u64, words: &str) {
+        if records > 0 {
+            self.refused.logs.reject(reason, records);
+            self.refused.example.get_or_insert_with(|| format!("{reason}: {words}"));
+        }
     }
 
     fn add(&mut self, stream: &Labels, entry: LogEntry) -> Result<(), OtlpError> {
@@ -256,13 +278,76 @@ impl Reading<'_> {
     }
 }
 
-fn attribute_pair(bytes: &[u8]) -> Result<(String, Cow<'_, str>), DecodeError> {
-    let (key, value) = pair(bytes)?;
-    Ok((label_name(key), as_text(value)?))
+/// A record. Of a field that stands there twice the last counts.
+#[derive(Default)]
+struct Record<'a> {
+    time: u64,
+    observed: u64,
+    severity_number: u64,
+    severity_text: Option<&'a [u8]>,
+    body: &'a [u8],
+    attributes: Attributes<'a>,
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    event_name: Option<&'a [u8]>,
+}
+impl<'a> Record<'a> {
+    /// LogRecord { 1: time, 2: severity number, 3: severity text, 5: body, 6: attribute*, 9: trace id, 10: span id, 11: observed time,
+    /// 12: event name }.
+    fn read(bytes: &'a [u8]) -> Result<Record<'a>, DecodeError> {
+        let mut record = Record::default();
+        for field in Message::new(bytes) {
+            match field? {
+                (1, Value::Fixed64(nanos)) => record.time = nanos,
+                (11, Value::Fixed64(nanos)) => record.observed = nanos,
+                (2, Value::Varint(number)) => record.severity_number = number,
+                (3, Value::Bytes(severity)) => record.severity_text = Some(severity),
+                (5, Value::Bytes(body)) => record.body = body,
+                (6, Value::Bytes(attribute)) => record.attributes.read(attribute)?,
+                (9, Value::Bytes(id)) => record.trace_id = id,
+                (10, Value::Bytes(id)) => record.span_id = id,
+                (12, Value::Bytes(event)) => record.event_name = Some(event),
+                _ => {}
+            }
+        }
+        Ok(record)
+    }
+
+    /// The structured metadata that is its own.
+    fn metadata(&self) -> Result<Pairs<'a>, DecodeError> {
+        let mut own = Pairs::new();
+        if self.severity_number > 0 {
+            own.push(("severity_number".to_owned(), self.severity_number.to_string().into()));
+        }
+        if let Some(severity) = self.severity_text {
+            own.push(("severity_text".to_owned(), text(severity)?.into()));
+        }
+        own.extend(self.attributes.named()?);
+        for (name, id) in [("trace_id", self.trace_id), ("span_id", self.span_id)] {
+            if id.iter().any(|b| *b != 0) {
+                own.push((name.to_owned(), hex(id).into()));
+            }
+        }
+        if let Some(event) = self.event_name {
+            own.push(("event_name".to_owned(), text(event)?.into()));
+        }
+        Ok(own)
+    }
 }
 
+/// How many records a scope has.
+fn records(scope: &[u8]) -> Result<u64, DecodeError> {
+    Message::new(scope).try_fold(0, |count, field| Ok(count + u64::from(matches!(field?, (2, Value::Bytes(_))))))
+}
+
+/// Refuses metadata by what it would be made of. For entries it is their structured metadata that is too much, whatever it has too much of.
+fn fits(count: usize, bytes: usize) -> Result<(), (Reason, String)> {
+    check_size(count, bytes).map_err(|(_, words)| (Reason::MetadataSize, words))
+}
+
+/// Names and values take room even where they are empty.
 fn size(pairs: &Pairs<'_>) -> usize {
-    pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+    pairs.iter().map(|(name, value)| name.len() + value.len() + PAIR_BYTES).sum()
 }
 
 /// A name as queries can write it: other characters become underscores.

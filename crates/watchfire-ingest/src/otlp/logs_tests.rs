@@ -1,24 +1,31 @@
 //! Requests of OTLP logs and the entries that come of them, in both formats; refusals; bounds; garbage.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use watchfire_model::batch::Batch;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{LogsWritten, Reason, Sink};
 
+use super::logs::BATCH_ENTRIES;
 use super::*;
-use crate::gate::Limits;
+use crate::gate::{Limits, LogLimits};
+use crate::label_bytes::LABELS_MAX;
 use crate::protobuf::Writer;
 
 const NOW: Timestamp = Timestamp(1_767_089_700_000);
 const T: u64 = 1_767_089_700_000_000_000;
 
-/// Keeps entries as text.
+/// Keeps entries as text and counts batches, or is busy.
 #[derive(Default)]
-struct Kept(Mutex<Vec<String>>);
+struct Kept(Mutex<Vec<String>>, AtomicUsize, AtomicBool);
 impl Sink for Kept {
     fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+        if self.2.load(Ordering::Relaxed) {
+            return Err(WriteError::Busy("test".to_owned()));
+        }
+        self.1.fetch_add(1, Ordering::Relaxed);
         let mut logs = LogsWritten::default();
         for stream in batch.logs {
             for entry in &stream.entries {
@@ -31,9 +38,13 @@ impl Sink for Kept {
 }
 
 fn house() -> (Otlp, Arc<Kept>) {
+    house_counting(&Meter::new())
+}
+fn house_counting(meter: &Meter) -> (Otlp, Arc<Kept>) {
     let (kept, clock) = (Arc::new(Kept::default()), ManualClock::new(NOW));
-    let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), &Meter::new(), Limits::default()));
-    (Otlp::new(gate, clock, &Meter::new(), Settings::default()), kept)
+    let limits = Limits { logs: LogLimits { metadata_max: LABELS_MAX, ..LogLimits::default() }, ..Limits::default() };
+    let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), meter, limits));
+    (Otlp::new(gate, clock, meter, Settings::default()), kept)
 }
 
 fn json_request(records: &str) -> String {
@@ -112,6 +123,59 @@ fn attributes_of_a_resource_are_bounded_before_they_are_copied() {
     let (otlp, _) = house();
     let one = otlp.logs(&request(300 << 10, 2), Format::Protobuf, Origin::new("otlp/a")).unwrap();
     assert_eq!((one.logs.stored, one.logs.rejected), (0, vec![(Reason::MetadataSize, 2)]));
+}
+
+/// A request with so many empty attributes of resource, scope and record, and so many records.
+fn empty_attributes(resource: usize, scope: usize, record: usize, records: usize) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.message(1, |resource_logs| {
+        resource_logs.message(1, |it| (0..resource).for_each(|_| it.always_bytes(1, b"")));
+        resource_logs.message(2, |scope_logs| {
+            scope_logs.message(1, |it| (0..scope).for_each(|_| it.always_bytes(3, b"")));
+            for _ in 0..records {
+                scope_logs.message(2, |it| {
+                    it.message(5, |body| body.text(1, "l"));
+                    (0..record).for_each(|_| it.always_bytes(6, b""));
+                });
+            }
+        });
+    });
+    out.into_bytes()
+}
+
+#[test]
+fn attributes_are_counted_before_they_are_joined_even_when_they_are_empty() {
+    let check = |resource: usize, scope: usize, record: usize, fits: bool| {
+        let (otlp, _) = house();
+        let got = otlp.logs(&empty_attributes(resource, scope, record, 3), Format::Protobuf, Origin::new("otlp/a")).unwrap();
+        assert_eq!((got.logs.stored, got.logs.rejected), if fits { (3, vec![]) } else { (0, vec![(Reason::MetadataSize, 3)]) }, "{resource} {scope} {record}");
+        assert!(fits || got.example.unwrap().contains("257 labels, more than 256"));
+    };
+    for (resource, scope, record) in [(256, 0, 0), (0, 256, 0), (0, 0, 256), (100, 100, 56)] {
+        check(resource, scope, record, true);
+        check(resource + usize::from(resource > 0), scope + usize::from(resource == 0 && scope > 0), record + usize::from(resource + scope == 0), false);
+    }
+    // What is empty takes room in a batch all the same.
+    let (otlp, kept) = house();
+    assert_eq!(otlp.logs(&empty_attributes(256, 0, 0, BATCH_ENTRIES - 1), Format::Protobuf, Origin::new("otlp/a")).unwrap().logs.stored, 19_999);
+    assert_eq!(kept.1.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn refusals_of_a_request_that_comes_again_count_once() {
+    let meter = Meter::new();
+    let (otlp, kept) = house_counting(&meter);
+    let rejected = || {
+        let family = meter.gather().into_iter().find(|f| &*f.name == "watchfire_ingest_log_entries_rejected_total").unwrap();
+        family.points.iter().map(|(_, v)| *v as u64).sum::<u64>()
+    };
+    let body = [empty_attributes(257, 0, 0, 2), empty_attributes(0, 0, 0, 1)].concat();
+    let send = || otlp.logs(&body, Format::Protobuf, Origin::new("otlp/a"));
+    kept.2.store(true, Ordering::Relaxed);
+    assert!(matches!(send(), Err(OtlpError::Later(_))));
+    assert_eq!(rejected(), 0);
+    kept.2.store(false, Ordering::Relaxed);
+    assert_eq!((send().unwrap().logs.stored, rejected()), (1, 2));
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 //! as Prometheus 3 does. Deltas become sums, exponential histograms become native ones. Input is already decompressed;
 //! sockets, paths and gRPC's framing are the business of the face.
 
+mod answer;
 mod delta;
 mod json;
 mod labels;
@@ -18,6 +19,7 @@ mod tests;
 mod translate;
 mod value;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use watchfire_model::batch::Origin;
@@ -26,9 +28,10 @@ use watchfire_model::time::SharedClock;
 use watchfire_model::write::{WriteError, Written};
 
 use crate::gate::Gate;
-use crate::protobuf::{WireError, Writer};
+use crate::protobuf::WireError;
 use crate::remote_write::created::Created;
 
+pub use answer::status;
 pub use logs::ReceivedLogs;
 pub use settings::{Promoted, Settings, TranslationStrategy};
 
@@ -42,6 +45,15 @@ pub enum Format {
     Protobuf,
     /// `application/json`.
     Json,
+}
+impl Format {
+    /// A request as protobuf, which is the one form that is read.
+    fn protobuf<'a>(self, body: &'a [u8], schema: &'static json::Schema) -> Result<Cow<'a, [u8]>, DecodeError> {
+        match self {
+            Format::Protobuf => Ok(Cow::Borrowed(body)),
+            Format::Json => Ok(Cow::Owned(json::transcode(body, schema)?)),
+        }
+    }
 }
 
 /// Why a request cannot be read.
@@ -86,42 +98,12 @@ pub struct Received {
 impl Received {
     /// The answer: an `ExportMetricsServiceResponse`, which is empty when everything was kept.
     pub fn answer(&self, format: Format) -> Vec<u8> {
-        match (format, self.rejected) {
-            (Format::Protobuf, 0) => Vec::new(),
-            (Format::Json, 0) => b"{}".to_vec(),
-            (Format::Protobuf, rejected) => {
-                let mut out = Writer::new();
-                out.message(1, |partial| {
-                    partial.uint(1, rejected);
-                    partial.text(2, &self.message());
-                });
-                out.into_bytes()
-            }
-            (Format::Json, rejected) => {
-                let partial = serde_json::json!({"rejectedDataPoints": rejected.to_string(), "errorMessage": self.message()});
-                serde_json::json!({"partialSuccess": partial}).to_string().into_bytes()
-            }
-        }
+        answer::partial(format, "rejectedDataPoints", self.rejected, || self.message())
     }
 
     /// What was refused, in words.
     pub fn message(&self) -> String {
-        let reasons: Vec<String> = self.written.rejected.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
-        let example = self.written.example.as_deref().map(|e| format!("; for example {e}")).unwrap_or_default();
-        format!("{} of {} data points were refused ({}){example}", self.rejected, self.points, reasons.join(", "))
-    }
-}
-
-/// A `google.rpc.Status`: what a request that was not taken is answered with. The code is one of gRPC's.
-pub fn status(format: Format, code: u16, message: &str) -> Vec<u8> {
-    match format {
-        Format::Protobuf => {
-            let mut out = Writer::new();
-            out.uint(1, code.into());
-            out.text(2, message);
-            out.into_bytes()
-        }
-        Format::Json => serde_json::json!({"code": code, "message": message}).to_string().into_bytes(),
+        answer::message(self.rejected, self.points, "data points", &self.written.rejected, self.written.example.as_deref())
     }
 }
 
@@ -159,27 +141,21 @@ impl Otlp {
 
     /// Takes a request. Points that cannot be kept are counted; the others are stored when this returns.
     pub fn metrics(&self, body: &[u8], format: Format, origin: Origin) -> Result<Received, OtlpError> {
-        let transcoded;
-        let message = match format {
-            Format::Protobuf => body,
-            Format::Json => {
-                transcoded = json::transcode(body, &json::METRICS_REQUEST).map_err(DecodeError::Json)?;
-                &transcoded
-            }
-        };
+        let message = format.protobuf(body, &json::METRICS_REQUEST)?;
         let settings = Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner));
         let around = Surroundings { settings: &settings, sums: &self.sums, created: &self.created, sink: &*self.gate, now: self.clock.monotonic() };
         let mut translation = Translation::new(around, origin.clone());
-        let outcome = translation.run(message);
-        self.gate.book_refused(&origin, &translation.refused);
+        let outcome = translation.run(&message);
         self.points.add(translation.points);
         let rejected = translation.points_lost + translation.refused.rejected_total();
-        self.rejected.add(rejected);
-        let Translation { points, refused, mut written, deltas, .. } = translation;
+        let Translation { refused, points, mut written, deltas, .. } = translation;
         // What is not stored is taken back before anybody counts.
         drop(deltas);
         self.delta_series.set(self.sums.lock().unwrap_or_else(PoisonError::into_inner).len() as f64);
+        // What is refused counts once it is certain that the request will not come again.
         outcome?;
+        self.gate.book_refused(&origin, &refused);
+        self.rejected.add(rejected);
         written.add(refused);
         Ok(Received { points, rejected, written })
     }

@@ -41,6 +41,11 @@ pub(super) enum Problem {
     /// This point is not taken.
     Refused(Reason, String),
 }
+impl From<(Reason, String)> for Problem {
+    fn from((reason, words): (Reason, String)) -> Problem {
+        Problem::Refused(reason, words)
+    }
+}
 impl From<DecodeError> for Problem {
     fn from(error: DecodeError) -> Problem {
         Problem::Malformed(error)

@@ -12,7 +12,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 #[cfg(test)]
 pub(crate) use schema::ANY_VALUE;
-use schema::{Field, Kind, Schema};
+pub(crate) use schema::Schema;
+use schema::{Field, Kind};
 pub(crate) use schema::{LOGS_REQUEST, METRICS_REQUEST};
 
 /// Reads a JSON text as a message and writes it in protobuf.

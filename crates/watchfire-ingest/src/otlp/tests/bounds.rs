@@ -29,10 +29,13 @@ impl Sink for Measuring {
 
 /// A receiver in front of it, whose gate lets long labels in.
 fn receiver(settings: Settings) -> (Arc<Measuring>, Otlp) {
-    let (sink, clock, meter) = (Arc::new(Measuring::default()), ManualClock::new(NOW), Meter::new());
+    receiver_counting(settings, &Meter::new())
+}
+fn receiver_counting(settings: Settings, meter: &Meter) -> (Arc<Measuring>, Otlp) {
+    let (sink, clock) = (Arc::new(Measuring::default()), ManualClock::new(NOW));
     let limits = Limits { value_bytes_max: usize::MAX, ..Limits::default() };
-    let gate = Arc::new(Gate::new(sink.clone(), clock.clone(), &meter, limits));
-    (sink, Otlp::new(gate, clock, &meter, settings))
+    let gate = Arc::new(Gate::new(sink.clone(), clock.clone(), meter, limits));
+    (sink, Otlp::new(gate, clock, meter, settings))
 }
 fn send(otlp: &Otlp, json: &str) -> Result<Received, OtlpError> {
     otlp.metrics(json.as_bytes(), Format::Json, Origin::new("otlp/test"))
@@ -91,4 +94,20 @@ fn deltas_that_the_store_did_not_take_can_be_sent_again() {
     let received = send(&otlp, &request("", &metric)).unwrap();
     assert_eq!((received.rejected, received.written.stored), (0, 2));
     assert_eq!(stored(&sink.memory), ["n_total 10 5", "n_total 20 7"]);
+}
+
+#[test]
+fn refusals_of_a_request_that_comes_again_count_once() {
+    let meter = Meter::new();
+    let (sink, otlp) = receiver_counting(Settings::default(), &meter);
+    let sum = |name: &str| meter.gather().iter().find(|f| *f.name == *name).unwrap().points.iter().map(|(_, v)| *v as u64).sum::<u64>();
+    let counts = || ["watchfire_ingest_samples_rejected_total", "watchfire_otlp_points_rejected_total"].map(sum);
+    let nameless = r#"{"name":"","gauge":{"dataPoints":[{"timeUnixNano":T+0,"asInt":1}]}}"#;
+    let body = request("", &format!("{nameless},{GAUGE}"));
+    sink.busy.store(true, Ordering::Relaxed);
+    assert!(matches!(send(&otlp, &body), Err(OtlpError::Later(_))));
+    assert_eq!(counts(), [0, 0]);
+    sink.busy.store(false, Ordering::Relaxed);
+    assert_eq!(send(&otlp, &body).unwrap().rejected, 1);
+    assert_eq!(counts(), [1, 1]);
 }
