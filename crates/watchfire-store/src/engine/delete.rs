@@ -135,6 +135,8 @@ impl Engine {
         }
         let mut files: HashSet<u64> = HashSet::new();
         for dir in [metrics_dir(&self.options.dir), tiers_dir(&self.options.dir)] {
+            // A file must be gone for good before what is deleted of it is forgotten: a power cut could bring it back.
+            self.disk.sync_dir(&dir)?;
             files.extend(self.disk.list(&dir)?.iter().filter_map(|e| segment_file::id_of(&e.name)));
         }
         let mut all = self.tombstones();

@@ -8,6 +8,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use watchfire_model::batch::Metadata;
 
+use super::flushed::Flushed;
 use super::write::Writer;
 use super::{Engine, logs_dir, metrics_dir, millis, quarantine_dir, wal_dir};
 use crate::logs::segment::LogSegment;
@@ -202,11 +203,17 @@ impl Engine {
 
     pub(super) fn merge_these(&self, next: &mut u64, inputs: &[Arc<Segment>]) -> io::Result<bool> {
         let dir = metrics_dir(&self.options.dir);
+        let deleted = inputs.iter().any(|s| s.has_deleted());
         let merged = match compact::merge(&mut Place::new(&*self.disk, &dir, next), inputs, self.moment())? {
             Merged::Unreadable => return Ok(false),
             Merged::Nothing => None,
             Merged::Into(id) => Some(self.open_or_withdraw(&dir, id)?),
         };
+        if merged.is_none() || deleted {
+            // What is left out would come back with the log when no footer speaks of it.
+            let log_before = inputs.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0);
+            self.keep_flushed(Flushed { log_before, ..Flushed::default() })?;
+        }
         {
             let mut shared = self.modify();
             shared.segments.retain(|s| !inputs.iter().any(|i| i.id == s.id));

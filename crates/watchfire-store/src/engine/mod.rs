@@ -5,6 +5,7 @@ mod delete;
 mod duties;
 mod exemplars;
 mod flush;
+mod flushed;
 mod judge;
 mod logs;
 mod offline;
@@ -37,6 +38,7 @@ use crate::options::Options;
 use crate::stats::{Offline, Replay};
 
 use duties::Schedule;
+use flushed::Flushed;
 pub use logs::LogFilter;
 use logs::SharedLogs;
 use starts::Starts;
@@ -88,6 +90,8 @@ pub(crate) struct Engine {
     pub(crate) holds_unknown: AtomicBool,
     /// The content of log files before this number is in segments.
     flushed_before: AtomicU64,
+    /// What the file of that name says. Locked after everything else.
+    flushed: Mutex<Flushed>,
     /// One snapshot at a time.
     snapshots: Mutex<()>,
     /// Locked after everything else.

@@ -9,6 +9,7 @@ use super::delete::load_tombstones;
 use super::duties::free_bytes_min;
 use super::exemplars::load_exemplars;
 use super::flush::{move_to_quarantine, sort};
+use super::flushed::{self, Flushed};
 use super::logs::{LogWriter, RestoreLogs};
 use super::offline;
 use super::replay::{Bound, Restore};
@@ -55,6 +56,7 @@ impl Engine {
         // Nothing is changed before all versions are known to be ours.
         wal::check_versions(&*disk, &logs)?;
         offline::check_versions(&*disk, &options.dir)?;
+        flushed::check_version(&*disk, &options.dir)?;
         let found = (find_segments(&disk, &metrics)?, find_segments(&disk, &tiers)?, super::logs::find(&disk, &log_segments)?);
         write_layout(&*disk, &options.dir)?;
         let starts = Starts::begin(disk.clone(), &options.dir);
@@ -109,15 +111,19 @@ impl Opening {
         let (segments, next_segment) = tidy(&*disk, &options.dir, &metrics, found, &counters)?;
         let (tiers, next_tier) = tidy(&*disk, &options.dir, &tiers, found_tiers, &counters)?;
         let (log_segments, next_logs) = super::logs::tidy(&disk, &options.dir, &log_segments, found_logs, &counters)?;
-        let logs_before = log_segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or((0, 0));
-        let log_before = segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0);
+        let (kept, lost_flushed) = flushed::load(&*disk, &options.dir)?;
+        let told = Flushed {
+            log_before: segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0),
+            logs_before: log_segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or((0, 0)),
+        };
+        let Flushed { log_before, logs_before } = kept.max(told);
         let (tombstones, lost_tombstones) = load_tombstones(&*disk, &options.dir, segments.iter().chain(&tiers))?;
         // A tombstone must never meet a later segment of the same number.
         let mut next_segment =
             tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment.max(next_tier).max(next_logs), u64::max);
         let mut ring = Exemplars::new(options.exemplars_max, options.exemplars_bytes_max);
         let lost_exemplars = load_exemplars(&*disk, &options.dir, &mut ring)?;
-        counters.quarantined.add(u64::from(lost_tombstones) + u64::from(lost_exemplars));
+        counters.quarantined.add([lost_tombstones, lost_exemplars, lost_flushed].into_iter().map(u64::from).sum());
         let mut shared = Shared { segments, tiers, logs: SharedLogs { segments: log_segments, ..SharedLogs::default() }, ..Shared::default() };
         let mut recent = Recent::new(options.logs.recent_max);
         let into = Into { shared: &mut shared, ring: &mut ring, recent: &mut recent, next_segment: &mut next_segment };
@@ -153,6 +159,7 @@ impl Opening {
             holds: Mutex::default(),
             holds_unknown: AtomicBool::new(holds_unknown),
             flushed_before: AtomicU64::new(log_before),
+            flushed: Mutex::new(kept),
             snapshots: Mutex::default(),
             exemplars: Mutex::new(ring),
             tombstones: Mutex::new(tombstones),

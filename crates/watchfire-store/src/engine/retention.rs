@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flushed::Flushed;
 use super::logs::to_millis;
 use super::{Engine, Shared, millis};
+use crate::file::is_full;
 use crate::logs::segment::LogSegment;
 use crate::metrics::segment::Segment;
 use crate::options::Options;
@@ -121,6 +123,13 @@ impl AnySegment {
             AnySegment::Logs(segment) => (to_millis(segment.footer.min), to_millis(segment.footer.max)),
         }
     }
+    /// What its footer tells of the log.
+    fn flushed(&self) -> Flushed {
+        match self {
+            AnySegment::Metrics(segment) => Flushed { log_before: segment.footer.origin.log_before, ..Flushed::default() },
+            AnySegment::Logs(segment) => Flushed { logs_before: segment.footer.origin.log_before, ..Flushed::default() },
+        }
+    }
     fn doom(&self) {
         match self {
             AnySegment::Metrics(segment) => segment.doom(),
@@ -213,8 +222,26 @@ impl Engine {
         }
     }
 
+    /// Sees to it that what a segment's footer tells of the log is known without it. A full disk is no reason to keep it: what comes
+    /// back with the log then is removed again.
+    fn may_vanish(&self, segment: &AnySegment) -> bool {
+        let told = segment.flushed();
+        let others = self.read().all_segments().filter(|s| s.path() != segment.path()).map(|s| s.flushed()).fold(Flushed::default(), Flushed::max);
+        if others.max(told) == others {
+            return true;
+        }
+        let kept = self.keep_flushed(told);
+        if let Err(error) = &kept {
+            tracing::error!(%error, file = %segment.path().display(), "cannot keep what a segment tells of the log");
+        }
+        kept.map_or_else(|error| is_full(&error), |()| true)
+    }
+
     /// Removes a segment; returns whether it was still there.
     fn remove(&self, segment: &AnySegment, reason: &'static str) -> bool {
+        if !self.may_vanish(segment) {
+            return false;
+        }
         let there = {
             let mut shared = self.modify();
             let before = shared.all_segments().count();

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use watchfire_model::labels::Labels;
 
 use super::flush::sort;
+use crate::engine::flushed::Flushed;
 use crate::engine::{Engine, logs_dir, millis};
 use crate::logs::block::Row;
 use crate::logs::compact::{Gone, Place, Rewritten, rewrite};
@@ -53,6 +54,11 @@ impl Engine {
 
     /// Writes segments anew; returns how many were replaced and how many entries went.
     pub(super) fn rewrite_logs(&self, next: &mut u64, inputs: &[Arc<LogSegment>], gone: Option<&Gone<'_>>) -> io::Result<(usize, u64)> {
+        if gone.is_some() {
+            // Should the new segment be lost, the log must not bring back what goes.
+            let logs_before = inputs.iter().map(|s| s.footer.origin.log_before).max().unwrap_or_default();
+            self.keep_flushed(Flushed { logs_before, ..Flushed::default() })?;
+        }
         let dir = logs_dir(&self.options.dir);
         let mut place = Place { disk: &*self.disk, dir: &dir, next, options: &self.options.logs, moment: self.moment() };
         let (new, went) = match rewrite(&mut place, inputs, gone)? {

@@ -293,3 +293,21 @@ fn label_values_at_once_are_all_or_none() {
     engine.delete_series(&of(1), i64::MIN, i64::MAX).unwrap();
     assert_eq!(engine.label_values_at_once("n", &whole), None, "what is deleted has to be left out");
 }
+
+#[test]
+fn what_an_empty_merge_left_out_does_not_come_back_with_a_log_that_is_held() {
+    let disk = SimulatedDisk::default();
+    let held = |disk: &SimulatedDisk| {
+        let clock = ManualClock::new(Timestamp(NOW));
+        Engine::open_with(Arc::new(disk.clone()), options(&clock), true).expect("an engine")
+    };
+    let engine = held(&disk);
+    engine.write(&batch(&[(series(1), NOW, 1.0)])).unwrap();
+    engine.delete_series(&of(1), i64::MIN, i64::MAX).unwrap();
+    assert_eq!(engine.clean_tombstones().unwrap(), 1);
+    assert!(everything(&engine).is_empty() && engine.stats().segments == 0);
+    drop(engine);
+    for seed in 0..10 {
+        assert!(everything(&held(&disk.cut_power(&mut Random(seed)))).is_empty(), "seed {seed}");
+    }
+}

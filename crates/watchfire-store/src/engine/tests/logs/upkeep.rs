@@ -111,3 +111,46 @@ fn rules_keep_streams_shorter_and_longer() {
         assert_eq!(left().len(), expected, "after {hours} hours: {:?}", left());
     }
 }
+
+/// Entries in two segments, of which the older one in time knows most of the log, which nobody drops.
+fn held(disk: &SimulatedDisk, size_max: Option<u64>) -> Engine {
+    let clock = ManualClock::new(Timestamp(NOW));
+    Engine::open_with(Arc::new(disk.clone()), Options { logs: small(), size_max, ..options(&clock) }, true).expect("an engine")
+}
+
+fn two_segments(engine: &Engine) {
+    for (app, time) in [("new", NOW), ("old", NOW - 30 * HOUR)] {
+        engine.write(&logs(vec![(labels!("app" => app), vec![entry(time * MS, "a line", &[])])])).unwrap();
+        engine.flush_logs().unwrap();
+    }
+}
+
+#[test]
+fn what_retention_by_size_removed_does_not_come_back_with_the_log() {
+    let disk = SimulatedDisk::default();
+    two_segments(&held(&disk, None));
+    let bytes: u64 = disk.files().values().map(|bytes| bytes.len() as u64).sum();
+    let engine = held(&disk, Some(bytes - 300));
+    assert_eq!(engine.cleanup().files.len(), 1);
+    let left = all(&engine);
+    assert!(left.len() == 1 && left[0].0.contains("new"), "{left:?}");
+    drop(engine);
+    assert_eq!(all(&held(&disk.copy(), None)), left);
+    // Without the file the footers count: what is there is there once, what was removed may be seen again.
+    disk.put(Path::new("/data/flushed"), b"damaged".to_vec());
+    let engine = held(&disk, None);
+    assert_eq!((engine.stats().quarantined, all(&engine).len()), (1, 2));
+}
+
+#[test]
+fn what_is_deleted_does_not_come_back_when_the_segment_without_it_is_lost() {
+    let disk = SimulatedDisk::default();
+    let engine = held(&disk, None);
+    two_segments(&engine);
+    assert_eq!(engine.delete_logs(&[matchers(&[("app", "old")])], i64::MIN, i64::MAX, None).unwrap().entries, 1);
+    drop(engine);
+    let newest = disk.files().keys().filter(|path| path.starts_with("/data/logs")).max().cloned().expect("a segment");
+    disk.put(&newest, b"damaged".to_vec());
+    let left = all(&held(&disk, None));
+    assert!(left.iter().all(|(labels, ..)| labels.contains("new")), "{left:?}");
+}
