@@ -14,7 +14,7 @@ use super::super::{Delivery, Surroundings};
 use super::find::successor;
 use super::position::{self, Id, LOG_FILES, Position};
 use super::reading::{Reading, is_foreign};
-use super::tail::{Hands, Stamps, Tail};
+use super::tail::{Copied, Hands, Stamps, Tail};
 use super::{CHUNK_BYTES, DELIVERY_BYTES_MAX, FILES_MAX, Glob, LINGER, SCAN_EVERY, Source};
 
 /// The shortest pause between two rounds that found something.
@@ -178,15 +178,22 @@ impl Files {
     /// A copy of a file that is read itself has nothing new, until that one is emptied or gone.
     fn follows_its_original(&mut self, tail: &mut Tail) -> bool {
         let Some(original) = tail.copy_of else { return false };
-        let size = tail.size().unwrap_or(u64::MAX);
-        if let Some(original) = self.tails.get(&(tail.source, original)) {
-            tail.start_at(original.read_to.min(size));
-            return true;
+        let path_label = self.sources[tail.source].path_label.as_deref();
+        if let Some(original) = self.tails.get_mut(&(tail.source, original)) {
+            match original.is_still_in(tail) {
+                Copied::Up(to) => tail.start_at(to),
+                Copied::Unclear => {}
+                Copied::Differs => tail.go_alone(path_label),
+            }
+            return tail.copy_of.is_some();
         }
-        if let Some(known) = self.known.get(&(tail.source, original)) {
-            tail.start_at(known.offset.min(size));
+        match self.known.get(&(tail.source, original)) {
+            Some(known) if known.goes_on_in(&mut tail.reading) => {
+                tail.start_at(known.offset);
+                tail.copy_of = None;
+            }
+            _ => tail.go_alone(path_label),
         }
-        tail.copy_of = None;
         false
     }
 
@@ -194,14 +201,22 @@ impl Files {
     fn emptied(&mut self, tail: &mut Tail) {
         self.parts.figures.truncated.inc();
         let old = tail.position.clone();
-        let copy = self.tails.values_mut().find(|other| other.source == tail.source && other.copy_of == Some(tail.id));
-        match copy {
-            Some(copy) => {
-                let size = copy.size().unwrap_or(u64::MAX);
-                copy.start_at(old.offset.min(size));
-                copy.copy_of = None;
+        let path_label = self.sources[tail.source].path_label.as_deref();
+        let mut goes_on: Option<Id> = None;
+        for copy in self.tails.values_mut().filter(|other| other.source == tail.source && other.copy_of == Some(tail.id)) {
+            match goes_on {
+                _ if old.offset > 0 && !old.goes_on_in(&mut copy.reading) => copy.go_alone(path_label),
+                // One copy is enough.
+                Some(first) => copy.copy_of = Some(first),
+                None => {
+                    copy.start_at(old.offset);
+                    copy.copy_of = None;
+                    goes_on = Some(copy.id);
+                }
             }
-            None => self.follow(tail.source, tail.group, &old, None),
+        }
+        if goes_on.is_none() {
+            self.follow(tail.source, tail.group, &old, None);
         }
         tail.begin_anew();
     }
@@ -373,19 +388,22 @@ impl Files {
         let compressed = reading.is_compressed();
         let mut position = Position { path: path.clone(), shown: path.clone(), ..Position::default() };
         match self.known.remove(&key) {
-            Some(known) if known.is_of(&mut reading) && (compressed || known.offset <= size) => position = Position { path, done: None, ..known },
-            Some(old) => {
-                // Another file has the inode now, or this one was emptied while nobody looked.
-                self.parts.figures.truncated.inc();
-                self.follow(source, group, &old, None);
+            Some(known) if known.is_of(&mut reading) && known.before_matches(&mut reading) && (compressed || known.offset <= size) => {
+                position = Position { path, done: None, ..known }
             }
-            None => {
+            other => {
+                let fresh = other.is_none();
+                if let Some(old) = other {
+                    // Another file has the inode now, or this one was emptied while nobody looked.
+                    self.parts.figures.truncated.inc();
+                    self.follow(source, group, &old, None);
+                }
                 if let Some((original, known)) = self.original_of(source, &path, &mut reading) {
                     copy_of = Some(original);
                     position = Position { path, shown: known.shown.clone(), done: None, ..known };
-                } else if let Some(offset) = self.sources[source].foreign_positions.get(&path).filter(|offset| **offset <= size && !compressed) {
+                } else if let Some(offset) = self.sources[source].foreign_positions.get(&path).filter(|offset| fresh && **offset <= size && !compressed) {
                     position.offset = *offset;
-                } else if self.sources[source].groups[group].from_end && !compressed && !self.scanned_before {
+                } else if fresh && self.sources[source].groups[group].from_end && !compressed && !self.scanned_before {
                     position.offset = size;
                 }
             }

@@ -35,6 +35,17 @@ struct Next {
     prints: (Print, Print),
 }
 
+/// What a file is that was taken for a copy of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copied {
+    /// The same, up to this place.
+    Up(u64),
+    /// That cannot be told now.
+    Unclear,
+    /// Another file.
+    Differs,
+}
+
 /// A file that is being read.
 pub(super) struct Tail {
     pub(super) id: Id,
@@ -129,7 +140,45 @@ impl Tail {
     pub(super) fn was_emptied(&mut self, size: u64) -> bool {
         let changed = self.about().and_then(|about| about.modified().ok());
         let fresh = std::mem::replace(&mut self.changed, changed) != changed || size != self.read_to;
-        size < self.read_to || (fresh && !self.position.is_of(&mut self.reading))
+        size < self.read_to || (fresh && !(self.position.is_of(&mut self.reading) && self.position.before_matches(&mut self.reading)))
+    }
+
+    /// Up to where another file, which was taken for a copy of this one, has the same bytes as far as this one was read.
+    pub(super) fn is_still_in(&mut self, copy: &mut Tail) -> Copied {
+        // In this order: whoever copies writes less than there is.
+        let (copied, size) = (copy.size(), self.size());
+        if size.is_some_and(|size| size < self.read_to) {
+            // It was emptied meanwhile; what becomes of its copies is seen when it is looked at.
+            return Copied::Unclear;
+        }
+        let place = self.read_to.min(copied.unwrap_or(u64::MAX));
+        if place != copy.read_to {
+            let prints = if place == self.read_to { self.prints } else { self.position.prints_at(place, &mut self.reading) };
+            let here = Position { offset: place, head: prints.0, before: prints.1, ..Position::default() };
+            if !here.goes_on_in(&mut copy.reading) {
+                return if self.is_unchanged() { Copied::Differs } else { Copied::Unclear };
+            }
+        }
+        // Bytes that the original does not have are none of it.
+        let longer = size.zip(copied).is_some_and(|(size, copied)| copied > size) && self.is_unchanged();
+        if longer { Copied::Differs } else { Copied::Up(place) }
+    }
+
+    /// Whether the file still has what was read of it.
+    fn is_unchanged(&mut self) -> bool {
+        let here = Position { offset: self.read_to, head: self.prints.0, before: self.prints.1, ..Position::default() };
+        self.size().is_none_or(|size| size >= self.read_to) && here.is_of(&mut self.reading) && here.before_matches(&mut self.reading)
+    }
+
+    /// It is no copy of anything after all: what follows was read nowhere else.
+    pub(super) fn go_alone(&mut self, path_label: Option<&str>) {
+        self.copy_of = None;
+        self.position.shown.clone_from(&self.position.path);
+        self.position.spans.clear();
+        self.dirty = true;
+        if let Some(name) = path_label {
+            self.labels.insert(name.to_owned(), self.position.shown.to_string_lossy().into_owned());
+        }
     }
 
     /// Begins with the first byte again.

@@ -352,6 +352,66 @@ fn blocks_survive_a_kill_whole() {
     assert_eq!(w.lines(), ["A1\n x", "A2\n y"]);
 }
 
+#[test]
+fn a_file_that_only_begins_like_another_is_read_by_itself() {
+    for both_grow in [true, false] {
+        let w = World::new("*.log");
+        w.append("a.log", w.long("begin"));
+        let mut files = w.start();
+        w.rounds(&mut files, 3);
+        fs::copy(w.path("a.log"), w.path("b.log")).unwrap();
+        w.rounds(&mut files, 20);
+        if both_grow {
+            w.append("a.log", "only in a\nlater in a\n");
+        }
+        w.append("b.log", "only in b\nlater in b\n");
+        w.rounds(&mut files, 20);
+        w.append("b.log", "end of b\n");
+        w.rounds(&mut files, 20);
+        let of_b = format!("{{filename=\"{}\"}}", w.path("b.log").display());
+        let found: Vec<String> = w.sink.entries.lock().unwrap().iter().filter(|e| e.0 == of_b).map(|e| e.2.clone()).collect();
+        assert_eq!(found, ["only in b", "later in b", "end of b"], "both grow: {both_grow}");
+        assert_eq!(w.lines().len(), if both_grow { 6 } else { 4 });
+    }
+}
+
+#[test]
+fn a_copy_under_the_inode_of_a_file_that_is_gone_is_read_once() {
+    let w = World::new("a.log*");
+    w.append("a.log", w.long("one"));
+    w.append("a.log.1", w.long("other"));
+    w.rounds(&mut w.start(), 3);
+    // As if the file system gave the inode out again.
+    fs::copy(w.path("a.log"), w.path("a.log.1")).unwrap();
+    fs::write(w.path("a.log"), "").unwrap();
+    w.append("a.log", "two\n");
+    w.rounds(&mut w.start(), 20);
+    let mut found = w.short();
+    found.sort();
+    assert_eq!(found, ["one …", "other …", "two"]);
+}
+
+#[test]
+fn a_file_written_anew_with_the_same_first_bytes_is_read_from_its_begin() {
+    for while_read in [true, false] {
+        let w = World::new("*.log");
+        let header = format!("{}\n", "h".repeat(1_100));
+        w.append("a.log", header.clone() + &w.long("one") + "end of one\n");
+        let mut files = w.start();
+        w.rounds(&mut files, 3);
+        fs::write(w.path("a.log"), header + &w.long("two") + "end of two\n" + &w.long("three")).unwrap();
+        if !while_read {
+            files = w.start();
+        }
+        w.rounds(&mut files, 5);
+        assert_eq!(
+            w.short().iter().filter(|line| !line.starts_with('h')).collect::<Vec<_>>(),
+            ["one …", "end of one", "two …", "end of two", "three …"],
+            "{while_read}"
+        );
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Append(u8),
