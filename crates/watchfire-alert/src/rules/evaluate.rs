@@ -199,6 +199,7 @@ fn note(rule: &RuleAtWork, error: Option<RuleError>, at: Timestamp, duration: Du
     if text.is_some() && text != progress.last_error && !closed {
         tracing::warn!(file = &*group.file, group = group.name, rule = rule.rule.name, error = text, "a rule failed");
     }
+    progress.failing_since = error.map(|_| progress.failing_since.unwrap_or(at));
     progress.health = health;
     progress.last_error = text;
 }

@@ -93,6 +93,8 @@ impl Health {
 pub(super) struct Progress {
     pub(super) health: Health,
     pub(super) last_error: Option<String>,
+    /// Since when every evaluation failed.
+    pub(super) failing_since: Option<Timestamp>,
     pub(super) last_evaluation: Option<Timestamp>,
     pub(super) duration: Duration,
     pub(super) alerts: AlertBook,

@@ -43,6 +43,8 @@ pub struct RuleView {
     pub health: Health,
     /// Why it failed.
     pub last_error: Option<String>,
+    /// Since when every evaluation failed; nothing after one that went well.
+    pub failing_since: Option<Timestamp>,
     /// How long it took.
     pub duration: Duration,
     /// When it was.
@@ -96,6 +98,7 @@ fn rule_view(at_work: &RuleAtWork) -> RuleView {
         labels: rule.labels.clone(),
         health: progress.health,
         last_error: progress.last_error.clone(),
+        failing_since: progress.failing_since,
         duration: progress.duration,
         last_evaluation: progress.last_evaluation,
         kind: rule.kind.clone(),

@@ -116,6 +116,20 @@ struct State {
     outside: Option<bool>,
 }
 
+/// Which way alerts take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Nobody knows yet whether there is an Alertmanager outside.
+    Unknown,
+    /// To the Alertmanager inside.
+    Inside,
+    /// To Alertmanagers outside.
+    Outside {
+        /// Whether the last request of every one of them failed.
+        failing: bool,
+    },
+}
+
 /// Tells Alertmanagers. Cheap to clone.
 #[derive(Clone)]
 pub struct Sender {
@@ -186,6 +200,16 @@ impl Sender {
         let _within = self.runtime.enter();
         self.tasks.spawn("alert_sender", queue.clone().run(post));
         queue
+    }
+
+    /// Which way alerts take at this moment, and whether anybody takes them there.
+    pub fn way(&self) -> Way {
+        let state = lock(&self.state);
+        match state.outside {
+            None => Way::Unknown,
+            Some(false) => Way::Inside,
+            Some(true) => Way::Outside { failing: state.queues.iter().filter(|queue| !queue.is_replaced()).all(|queue| queue.is_failing()) },
+        }
     }
 
     /// The addresses of all Alertmanagers.

@@ -56,6 +56,14 @@ impl Queue {
     pub(super) fn url(&self) -> String {
         self.target().url
     }
+    /// Whether an address stands for us.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.target().replaced
+    }
+    /// Whether the last request was not taken.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }

@@ -175,3 +175,19 @@ async fn a_name_that_stands_for_us_is_no_failure() {
     until(|| figure(&meter, "watchfire_notifications_dropped_total{reason=\"inside\"}") == 1.0).await;
     assert_eq!(figure(&meter, "watchfire_notifications_dropped_total{reason=\"failed\"}"), 0.0);
 }
+
+#[tokio::test]
+async fn the_way_is_known_with_whether_anybody_takes_alerts_there() {
+    let meter = Meter::new();
+    let sender = sender(&meter);
+    assert_eq!(sender.way(), Way::Unknown);
+    sender.set_targets(vec![Target { replaced: true, ..target("http://127.0.0.1:1/api/v2/alerts") }]);
+    assert_eq!(sender.way(), Way::Inside);
+    let ((refusing, _refused), (good, _received)) = (server(500).await, server(200).await);
+    sender.set_targets(vec![target(&refusing), Target { replaced: true, ..target("http://127.0.0.1:1/api/v2/alerts") }]);
+    assert_eq!(sender.way(), Way::Outside { failing: false }, "nothing was tried yet");
+    sender.notify(vec![alert("A")]);
+    until(|| sender.way() == Way::Outside { failing: true }).await;
+    sender.set_targets(vec![target(&refusing), target(&good)]);
+    assert_eq!(sender.way(), Way::Outside { failing: false }, "one of them may take alerts");
+}

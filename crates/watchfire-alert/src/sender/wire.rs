@@ -13,7 +13,7 @@ struct Posted<'a> {
     annotations: BTreeMap<&'a str, &'a str>,
     ends_at: String,
     starts_at: String,
-    #[serde(rename = "generatorURL")]
+    #[serde(rename = "generatorURL", skip_serializing_if = "str::is_empty")]
     generator_url: &'a str,
     labels: BTreeMap<&'a str, &'a str>,
 }

@@ -21,6 +21,7 @@ fn rule(name: &str, kind: RuleKind) -> RuleView {
         labels: Vec::new(),
         health: Health::Unknown,
         last_error: None,
+        failing_since: None,
         duration: Duration::ZERO,
         last_evaluation: None,
         kind,

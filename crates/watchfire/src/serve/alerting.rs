@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use watchfire_alert::rules::file::RuleFile;
-use watchfire_alert::rules::{Asker, Common, GroupView, Limits, Manager, Restore, Surroundings};
+use watchfire_alert::rules::{Asker, Common, GroupView, Limits, Manager, Notify, Restore, Surroundings};
 use watchfire_alert::sender::{self, Sender};
 use watchfire_collect::scrape::Aliases;
 use watchfire_collect::scrape::config::PrometheusConfig;
@@ -105,6 +105,14 @@ impl Alerting {
     /// What is shown of groups.
     pub(crate) fn groups(&self) -> Vec<GroupView> {
         self.rules.groups()
+    }
+    /// Which way alerts take at this moment.
+    pub(super) fn way(&self) -> sender::Way {
+        self.sender.way()
+    }
+    /// Who takes alerts: with external labels and relabelled, those outside or the one inside.
+    pub(super) fn notify(&self) -> Arc<dyn Notify> {
+        Arc::new(self.sender.clone())
     }
     /// The addresses of Alertmanagers outside.
     pub(crate) fn alertmanagers(&self) -> Vec<String> {

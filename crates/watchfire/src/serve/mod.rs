@@ -247,7 +247,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         store: store.clone(),
         query_source: remote,
         query_memory,
-        alerting,
+        alerting: alerting.clone(),
         alertmanager: inside.clone(),
         doctor: Arc::new(doctor),
         gate: gate.clone(),
@@ -273,7 +273,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     protocols.start(statsd, &tasks);
     protocols.start_syslog(syslog, &tasks);
     supervision::start(supervisor, &app, &tasks);
-    tasks.spawn("own_alerts", own_alerts::run(watched, inside.clone(), clock.clone()));
+    tasks.spawn("own_alerts", own_alerts::run(watched, alerting.notify(), clock.clone()));
     if settings.heartbeat.url.is_some() {
         tasks.spawn("heartbeat", beating);
     }

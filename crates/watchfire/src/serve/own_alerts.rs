@@ -1,15 +1,15 @@
 //! What we know ourselves and somebody should be told of: services that do not get well, a disk that is nearly full, a hot GPU,
 //! jobs among the dead letters.
-//! It turns what other rooms say into alerts for the Alertmanager inside; it watches nothing itself and routes nothing.
+//! It turns what other rooms say into alerts that go the way of those of rules; it watches nothing itself and routes nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_alert::manager::Manager;
-use watchfire_alert::manager::alert::NewAlert;
+use watchfire_alert::rules::{Notify, OutgoingAlert};
 use watchfire_collect::gpu::GpuMonitor;
+use watchfire_model::labels::Labels;
 use watchfire_model::live::{GpuSample, GpuView, ServiceStatus};
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_pipeline::queue::Queues;
@@ -50,7 +50,7 @@ struct Condition {
 type Key = (&'static str, String);
 
 /// Looks again and again, for ever.
-pub(super) async fn run(watched: Watched, manager: Arc<Manager>, clock: SharedClock) {
+pub(super) async fn run(watched: Watched, notify: Arc<dyn Notify>, clock: SharedClock) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut since: BTreeMap<Key, (Timestamp, Condition)> = BTreeMap::new();
@@ -68,10 +68,10 @@ pub(super) async fn run(watched: Watched, manager: Arc<Manager>, clock: SharedCl
         if alerts.is_empty() {
             continue;
         }
-        let manager = manager.clone();
-        let taken = tokio::task::spawn_blocking(move || manager.take(alerts)).await;
-        if !taken.is_ok_and(|taken| taken.refused.is_empty()) {
-            tracing::error!("our own alerts were not all taken");
+        // The Alertmanager inside stores what it takes, which may block.
+        let notify = notify.clone();
+        if tokio::task::spawn_blocking(move || notify.notify(alerts)).await.is_err() {
+            tracing::error!("taking our own alerts panicked");
         }
     }
 }
@@ -123,7 +123,7 @@ fn dead_letters(queue: &str, depths: Depths) -> Vec<Condition> {
 }
 
 /// Alerts for what is found, and the ends of what was.
-fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition)>, instance: &str, now: Timestamp) -> Vec<NewAlert> {
+fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition)>, instance: &str, now: Timestamp) -> Vec<OutgoingAlert> {
     let mut told = Vec::new();
     let mut lasting = BTreeMap::new();
     for condition in found {
@@ -140,28 +140,29 @@ fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition
                 now
             }
         };
-        told.push(alert(&condition, instance, begun, now.plus_ms(HOLDS_MS)));
+        told.push(alert(&condition, instance, begun, now.plus_ms(HOLDS_MS), false));
         lasting.insert(key, (begun, condition));
     }
     for (begun, condition) in std::mem::replace(since, lasting).into_values() {
-        told.push(alert(&condition, instance, begun, now));
+        told.push(alert(&condition, instance, begun, now, true));
     }
     told
 }
 
-fn alert(condition: &Condition, instance: &str, starts_at: Timestamp, ends_at: Timestamp) -> NewAlert {
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    NewAlert {
-        labels: vec![
-            pair("alertname", condition.alert),
-            pair("severity", condition.severity),
-            pair("job", "watchfire"),
-            pair("instance", instance),
-            pair(condition.about.0, &condition.about.1),
-        ],
-        annotations: vec![pair("summary", &condition.summary)],
-        starts_at: Some(starts_at),
-        ends_at: Some(ends_at),
+fn alert(condition: &Condition, instance: &str, starts_at: Timestamp, ends_at: Timestamp, resolved: bool) -> OutgoingAlert {
+    let labels = [
+        ("alertname", condition.alert),
+        ("severity", condition.severity),
+        ("job", "watchfire"),
+        ("instance", instance),
+        (condition.about.0, &condition.about.1),
+    ];
+    OutgoingAlert {
+        labels: Labels::from_pairs(labels),
+        annotations: Labels::from_pairs([("summary", condition.summary.as_str())]),
+        starts_at,
+        ends_at,
+        resolved,
         generator_url: String::new(),
     }
 }
@@ -232,8 +233,8 @@ mod tests {
         let mut since = BTreeMap::new();
         for now in [1_000, 16_000, 31_000] {
             let told = alerts(vec![heartbeat()], &mut since, "pi", Timestamp(now));
-            let shown: Vec<_> = told.iter().map(|a| (a.labels[0].1.as_str(), a.starts_at.unwrap().0, a.ends_at.unwrap().0)).collect();
-            assert_eq!(shown, [("Heartbeat", 1_000, now + HOLDS_MS)]);
+            let shown: Vec<_> = told.iter().map(|a| (a.labels.get("alertname"), a.starts_at.0, a.ends_at.0)).collect();
+            assert_eq!(shown, [(Some("Heartbeat"), 1_000, now + HOLDS_MS)]);
         }
     }
 
@@ -244,8 +245,9 @@ mod tests {
         let first = alerts(hot(), &mut since, "pi", Timestamp(1_000));
         let second = alerts(hot(), &mut since, "pi", Timestamp(16_000));
         let third = alerts(Vec::new(), &mut since, "pi", Timestamp(31_000));
-        let times = |all: &[NewAlert]| all.iter().map(|a| (a.starts_at.unwrap().0, a.ends_at.unwrap().0)).collect::<Vec<_>>();
-        assert_eq!((times(&first), times(&second), times(&third)), (vec![(1_000, 91_000)], vec![(1_000, 106_000)], vec![(1_000, 31_000)]));
+        let times = |all: &[OutgoingAlert]| all.iter().map(|a| (a.starts_at.0, a.ends_at.0, a.resolved)).collect::<Vec<_>>();
+        let expected = (vec![(1_000, 91_000, false)], vec![(1_000, 106_000, false)], vec![(1_000, 31_000, true)]);
+        assert_eq!((times(&first), times(&second), times(&third)), expected);
         assert!(alerts(Vec::new(), &mut since, "pi", Timestamp(46_000)).is_empty());
     }
 }

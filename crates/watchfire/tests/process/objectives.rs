@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::server::{Server, signal, until};
 
-/// The first lines of what is asked of a port.
+/// What is asked of a port: first lines, and the bodies behind them.
 fn listener() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -16,14 +16,25 @@ fn listener() -> (u16, Arc<Mutex<Vec<String>>>) {
     let noted = heard.clone();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut request = [0; 4096];
-            let Ok(read) = stream.read(&mut request) else { continue };
-            let line = String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned();
-            noted.lock().unwrap().push(line);
+            let mut request = String::new();
+            let mut piece = [0; 4096];
+            while !is_whole(&request)
+                && let Ok(read @ 1..) = stream.read(&mut piece)
+            {
+                request.push_str(&String::from_utf8_lossy(&piece[..read]));
+            }
+            let (head, body) = request.split_once("\r\n\r\n").unwrap_or_default();
+            noted.lock().unwrap().push(format!("{}{body}", head.lines().next().unwrap_or_default()));
             drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
         }
     });
     (port, heard)
+}
+
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()).next();
+    body.len() >= length.unwrap_or(0)
 }
 
 fn names(server: &Server) -> Vec<String> {
@@ -64,13 +75,46 @@ fn objectives_and_packs_change_with_a_reload() {
 fn r60_somebody_outside_hears_the_heart() {
     let dir = tempfile::tempdir().unwrap();
     let (port, heard) = listener();
-    let config = format!("heartbeat: {{url: 'http://127.0.0.1:{port}/canary', alert: true}}\n");
+    let manager = format!("alertmanager:\n  route: {{receiver: a}}\n  receivers: [{{name: a, webhook_configs: [{{url: 'http://127.0.0.1:{port}/hook'}}]}}]\n");
+    let config = format!("heartbeat: {{url: 'http://127.0.0.1:{port}/canary', alert: true}}\n{manager}");
     let server = start(dir.path(), &config);
-    until("the heartbeat", || heard.lock().unwrap().clone(), |lines| lines.first().is_some_and(|l| l == "GET /canary HTTP/1.1"));
+    until("the heartbeat", || heard.lock().unwrap().clone(), |lines| lines.iter().any(|l| l == "GET /canary HTTP/1.1"));
     let alert = || server.json("/api/v2/alerts?filter=alertname%3DHeartbeat")[0]["labels"]["severity"].clone();
     until("the alert", alert, |severity| severity == "none");
     until("the figure", || server.get("/metrics").unwrap().text(), |text| text.contains("watchfire_heartbeat_sent_total 1"));
     assert!(!server.log().contains("canary"), "{}", server.log());
+}
+
+/// Alerts of our own go the way of those of rules, with the external labels.
+#[test]
+fn r60_our_own_alerts_reach_an_alertmanager_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (port, heard) = listener();
+    let mon = dir.path().join("mon");
+    std::fs::create_dir(&mon).unwrap();
+    let alerting = |port| {
+        format!(
+            "global: {{external_labels: {{site: home}}}}\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]}}\nscrape_configs: []\n"
+        )
+    };
+    std::fs::write(mon.join("prometheus.yml"), alerting(port)).unwrap();
+    let own = dir.path().join("w.yml");
+    std::fs::write(&own, "heartbeat: {alert: true}\n").unwrap();
+    let arguments = ["--config", own.to_str().unwrap(), "--monitoring-dir", mon.to_str().unwrap()];
+    let server = Server::start(&dir.path().join("data"), &arguments, &[]);
+    until(
+        "the alert outside",
+        || heard.lock().unwrap().clone(),
+        |lines| {
+            lines.iter().any(|l| l.starts_with("POST /api/v2/alerts HTTP/1.1") && l.contains("\"alertname\":\"Heartbeat\"") && l.contains("\"site\":\"home\""))
+        },
+    );
+    assert_eq!(server.json("/api/v2/alerts"), serde_json::json!([]), "it went outside instead");
+    until(
+        "the figure",
+        || server.get("/metrics").unwrap().text(),
+        |text| text.contains(&format!("watchfire_notifications_sent_total{{alertmanager=\"http://127.0.0.1:{port}/api/v2/alerts\"}} 1")),
+    );
 }
 
 #[test]

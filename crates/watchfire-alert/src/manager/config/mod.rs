@@ -87,6 +87,17 @@ pub fn parse_node(file: &str, root: &Node, surroundings: &Surroundings<'_>) -> P
 }
 
 impl Config {
+    /// Whether any route leads to a receiver that somebody hears.
+    pub fn tells_somebody(&self) -> bool {
+        let mut routes = vec![&self.route];
+        while let Some(route) = routes.pop() {
+            if self.receiver(&route.receiver).is_some_and(|receiver| !receiver.integrations.is_empty()) {
+                return true;
+            }
+            routes.extend(&route.routes);
+        }
+        false
+    }
     /// What runs when nothing is configured: alerts are grouped and shown, and nobody is told.
     pub fn unconfigured(clock: SharedClock) -> Config {
         let receiver = "default";

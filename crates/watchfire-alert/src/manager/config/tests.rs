@@ -216,3 +216,13 @@ fn vms_25_to_28_routes_of_the_video_system() {
     assert_eq!(config.global.smtp.smarthost.as_deref(), Some("smtp.gmail.com:587"));
     assert!(config.global.smtp.require_tls && config.global.smtp.auth_password.is_some());
 }
+
+#[test]
+fn somebody_is_told_only_by_a_route_to_an_integration() {
+    let tells = |text: &str| config(text).tells_somebody();
+    assert!(!tells("route: {receiver: a}\nreceivers: [{name: a}, {name: b, webhook_configs: [{url: 'http://localhost/'}]}]\n"));
+    assert!(tells(
+        "route: {receiver: a, routes: [{receiver: b, match: {x: y}}]}\nreceivers: [{name: a}, {name: b, webhook_configs: [{url: 'http://localhost/'}]}]\n"
+    ));
+    assert!(!tells("route: {receiver: a}\nreceivers: [{name: a, sns_configs: [{topic_arn: x, sigv4: {}}]}]\n"), "nobody delivers there");
+}

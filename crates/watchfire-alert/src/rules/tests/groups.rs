@@ -42,6 +42,8 @@ fn failures_are_told_in_prometheus_words() {
         stage.evaluate(&group, 0);
         let view = only_rule(&group);
         assert_eq!((view.health, view.last_error.as_deref()), (Health::Err, Some(expected)), "{rules}");
+        stage.evaluate(&group, 60_000);
+        assert_eq!(only_rule(&group).failing_since, Some(Timestamp(0)), "it has failed since the first time");
         assert!(stage.last("r", 0).is_empty() && stage.last("ALERTS", 0).is_empty());
     };
     check("  - record: r\n    expr: x\n    labels: {i: same}\n", 0, "vector contains metrics with the same labelset after applying rule labels");
