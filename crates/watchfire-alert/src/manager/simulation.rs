@@ -448,6 +448,58 @@ receivers: [{name: a, webhook_configs: [{url: 'http://a/'}]}]
     assert!(world.engine.dead_letters().iter().any(|l| l.reason == "busy"), "dead letters are durable");
 }
 
+/// An alert that has ended leaves its group, so nobody tells of the end again: one refusal must not be the last word.
+#[test]
+fn r60_the_end_of_an_alert_outlasts_a_refusal() {
+    let text = "
+route: {receiver: a, group_by: [instance], group_wait: 1s, group_interval: 1m, repeat_interval: 4h}
+receivers: [{name: a, webhook_configs: [{url: 'http://a/'}]}]
+";
+    let refuse = |world: &mut World, seconds: u64| {
+        let mut tries = Vec::new();
+        for second in 0..seconds {
+            world.clock.advance(Duration::from_secs(1));
+            for job in world.engine.step().jobs {
+                tries.push(second);
+                world.engine.done(&job.lane, Err(DeliveryError::Never("400".to_owned())));
+            }
+        }
+        tries
+    };
+    let told = |world: &World, name: &str| {
+        let all = world.told.get(&("a/0".to_owned(), format!("{{alertname={name:?}, instance=\"i\"}}")));
+        all.map(|told| told.iter().map(|(_, status)| *status).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let mut world = World::new(text);
+    world.say("A", "i", START, true);
+    world.pass(10);
+    world.say("A", "i", START, false);
+    let tries = refuse(&mut world, 200);
+    assert!((3..=4).contains(&tries.len()) && tries.windows(2).all(|w| w[1] - w[0] == 60), "{tries:?}");
+    assert_eq!(world.engine.dead_letters().len(), 0);
+    world.restart();
+    world.pass(310);
+    assert_eq!(told(&world, "A"), ["firing", "resolved"]);
+    // What fires after it does not wait for it: it has one more try, and then it is listed.
+    world.say("B", "i", world.clock.now(), true);
+    world.pass(70);
+    world.say("B", "i", START, false);
+    let tries = refuse(&mut world, 70);
+    assert!(!tries.is_empty());
+    world.say("C", "i", world.clock.now(), true);
+    let tries = refuse(&mut world, 2);
+    assert_eq!(tries, [0, 1], "B's end, and C in the next step");
+    assert!(world.engine.dead_letters().iter().any(|letter| letter.alerts.iter().any(|labels| labels.values().any(|value| value == "B"))));
+    // After a day nobody tries any more.
+    let mut world = World::new(text);
+    world.say("A", "i", START, true);
+    world.pass(10);
+    world.say("A", "i", START, false);
+    let tries = refuse(&mut world, 90_000);
+    assert!((1_430..=1_441).contains(&tries.len()), "{}", tries.len());
+    assert_eq!(world.engine.dead_letters().len(), 1);
+}
+
 #[test]
 fn silences_inhibition_and_intervals_keep_quiet() {
     let text = "

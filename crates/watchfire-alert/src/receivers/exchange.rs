@@ -22,6 +22,9 @@ use crate::manager::notification::Notification;
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How much of an answer stands in a message.
 const SHOWN_CHARS_MAX: usize = 200;
+/// Statuses beside 5xx after which another try may succeed: the other side is busy, or a key, a permission or an address has to be
+/// put right there or here, which somebody does within the day. Whatever else is refused is about the message itself.
+const LATER: [u16; 5] = [401, 403, 404, 408, 429];
 /// Redirects of one request.
 const REDIRECTS_MAX: usize = 3;
 /// Shorter secrets are not searched for in messages: they would blacken everything.
@@ -71,8 +74,6 @@ pub(super) struct Call {
     pub(super) secret_headers: Vec<(String, Secret)>,
     /// What must not stand in a message about it.
     pub(super) hidden: Vec<Secret>,
-    /// Statuses beside 408, 429 and 5xx after which another try may succeed.
-    pub(super) later: &'static [u16],
 }
 impl Call {
     /// JSON for an address that is no secret.
@@ -85,7 +86,6 @@ impl Call {
             headers: Vec::new(),
             secret_headers: Vec::new(),
             hidden: Vec::new(),
-            later: &[],
         }
     }
     /// JSON for an address that is the secret itself.
@@ -130,7 +130,7 @@ pub(super) async fn send(outside: &Outside, http: &Http, call: Call) -> Result<R
             continue;
         }
         let reason = hide(hidden, format!("it answered {status}: {}", shown(&answer.body)).trim_end_matches([' ', ':']));
-        if status.is_server_error() || matches!(status.as_u16(), 408 | 429) || call.later.contains(&status.as_u16()) {
+        if status.is_server_error() || LATER.contains(&status.as_u16()) {
             let after = answer.header("retry-after").and_then(|value| retry_after(value, outside.clock.now())).or_else(|| after_in_body(&answer.body));
             return Err(DeliveryError::Later { reason, after });
         }

@@ -67,6 +67,15 @@ pub(super) struct Parcel {
     pub(super) content: Option<Arc<Content>>,
     /// When its tries end, on the monotonic clock.
     pub(super) until: Duration,
+    /// How long its group waits after it was told of.
+    pub(super) interval: Duration,
+}
+
+impl Parcel {
+    /// Whether it tells of an end. Its alert has left the group, so no later turn of that tells of it again.
+    fn tells_an_end(&self) -> bool {
+        self.content.as_ref().is_some_and(|content| content.alerts.iter().any(|told| told.resolved))
+    }
 }
 
 /// What was delivered last.
@@ -102,6 +111,8 @@ pub(super) struct Lane {
     pub(super) delivered: Option<Entry>,
     pub(super) queue: VecDeque<Parcel>,
     in_flight: bool,
+    /// Whether the first in it was refused and waits for the group's next turn.
+    refused: bool,
     next: Duration,
     attempts: u32,
     backoff: Backoff,
@@ -110,7 +121,7 @@ impl Lane {
     pub(super) fn new(key: &LaneKey) -> Lane {
         let seed = Sha256::digest(key.stored().as_bytes()).iter().take(8).fold(0u64, |seed, byte| (seed << 8) | u64::from(*byte));
         let backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
-        Lane { delivered: None, queue: VecDeque::new(), in_flight: false, next: Duration::ZERO, attempts: 0, backoff }
+        Lane { delivered: None, queue: VecDeque::new(), in_flight: false, refused: false, next: Duration::ZERO, attempts: 0, backoff }
     }
     /// What the integration was told last, or will be.
     pub(super) fn last(&self) -> Option<&Sets> {
@@ -170,6 +181,13 @@ impl Lanes {
             lane.next = at;
         }
         self.runner(key).due.insert((at, key.clone()));
+    }
+    /// Makes the first of a lane due before its time.
+    fn hurry(&mut self, key: &Arc<LaneKey>, at: Duration) {
+        if let Some(next) = self.all.get(key).map(|lane| lane.next) {
+            self.runner(key).due.remove(&(next, key.clone()));
+            self.schedule(key, at);
+        }
     }
     /// One more parcel needs a content.
     pub(super) fn hold_content(&mut self, sequence: u64) {
@@ -252,10 +270,12 @@ impl Engine {
         };
         let replaced = if lane.queue.len() >= QUEUE_MAX { lane.queue.pop_back() } else { None };
         let was_empty = lane.queue.is_empty();
+        let refused = lane.refused && !lane.in_flight;
         let (sets, content) = match &replaced {
             Some(replaced) => self.with_ends_of(replaced, sets, content, changes),
             None => (sets, content),
         };
+        let interval = Duration::from_millis(route.group_interval_ms);
         let repeat_ms = i64::try_from(route.repeat_interval_ms).unwrap_or(i64::MAX);
         let record = ParcelRecord {
             lane: (*key).clone(),
@@ -268,7 +288,7 @@ impl Engine {
         };
         changes.push(Change::Put(NOTIFICATION_QUEUE, format!("{sequence:016x}"), encode(record.clone())));
         if let Some(lane) = self.lanes.all.get_mut(&key) {
-            lane.queue.push_back(Parcel { sequence, record, sets, content: content.clone(), until: monotonic + TRIED_MAX });
+            lane.queue.push_back(Parcel { sequence, record, sets, content: content.clone(), until: monotonic + TRIED_MAX, interval });
         }
         if let Some(content) = content {
             self.lanes.hold_content(content.sequence);
@@ -279,6 +299,9 @@ impl Engine {
         }
         if was_empty {
             self.settle(&key, changes);
+        } else if refused {
+            // What was refused has one more try, and holds up what came after it no longer.
+            self.lanes.hurry(&key, monotonic);
         }
     }
 
@@ -393,6 +416,7 @@ impl Engine {
         let mut changes = Vec::new();
         let Some(lane) = self.lanes.all.get_mut(key) else { return };
         lane.in_flight = false;
+        lane.refused = false;
         lane.attempts = lane.attempts.saturating_add(1);
         self.meters.tried(&key.kind, &outcome);
         match outcome {
@@ -414,6 +438,17 @@ impl Engine {
             }
             Err(DeliveryError::Never(reason)) => {
                 tracing::error!(receiver = key.receiver, integration = key.kind, group = key.group, %reason, "a notification was refused");
+                let alone = lane.queue.len() == 1;
+                if let Some(first) = lane.queue.front()
+                    && alone
+                    && first.tells_an_end()
+                    && monotonic + first.interval <= first.until
+                {
+                    let at = monotonic + first.interval;
+                    lane.refused = true;
+                    self.lanes.schedule(key, at);
+                    return;
+                }
                 self.give_up(key, &reason, &mut changes);
             }
         }

@@ -18,6 +18,8 @@ use crate::manager::record::{
 
 /// What is tried at least, however long ago it was decided.
 const TRIED_MIN: Duration = Duration::from_secs(600);
+/// How long a refused end waits whose group has gone with the last process: as long as groups do by default.
+const INTERVAL_LOADED: Duration = Duration::from_secs(300);
 
 impl Engine {
     pub(super) fn load(&mut self) -> Result<(), StateError> {
@@ -60,7 +62,7 @@ impl Engine {
                 self.lanes.hold_content(content.sequence);
             }
             let (key, lane) = self.lanes.lane(&record.lane.clone());
-            lane.queue.push_back(Parcel { sequence, record, sets, content, until: monotonic + left });
+            lane.queue.push_back(Parcel { sequence, record, sets, content, until: monotonic + left, interval: INTERVAL_LOADED });
             if lane.queue.len() == 1 {
                 self.lanes.schedule(&key, monotonic);
             }

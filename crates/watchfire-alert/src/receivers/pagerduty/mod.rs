@@ -198,7 +198,7 @@ impl Integration for Pagerduty {
                 Key::Service(key) => {
                     let key = key.write("the service key", &writer).await?;
                     // Version 1 says 403 when there are too many events.
-                    Call { hidden: vec![key.clone()], later: &[403], ..Call::json(URL_V1, &self.event_v1(key.expose(), notification, &writer)?) }
+                    Call { hidden: vec![key.clone()], ..Call::json(URL_V1, &self.event_v1(key.expose(), notification, &writer)?) }
                 }
                 Key::Routing(key) => {
                     let key = key.write("the routing key", &writer).await?;

@@ -114,7 +114,6 @@ impl Integration for Pushover {
                 headers: Vec::new(),
                 secret_headers: Vec::new(),
                 hidden: vec![token, user],
-                later: &[],
             };
             send(outside, &self.http, call).await.map(drop)
         })
