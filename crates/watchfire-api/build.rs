@@ -2,7 +2,7 @@
 //! It never runs the page's own build, so that the server compiles without Node.
 
 use std::path::Path;
-use std::{fs, io};
+use std::{env, fs, io};
 
 const PLACEHOLDER: &str = r#"<!doctype html>
 <html lang="en">
@@ -17,7 +17,9 @@ interfaces: <a href="/api/system/health">/api/system/health</a>, <a href="/metri
 "#;
 
 fn main() -> io::Result<()> {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/dist");
+    // Asked when it runs: the compiled script may come from another checkout that shares the target directory.
+    let here = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("cargo did not set CARGO_MANIFEST_DIR"))?;
+    let dist = Path::new(&here).join("../../ui/dist");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={}", dist.display());
     let index = dist.join("index.html");

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs");
+    // Asked when it runs: the compiled script may come from another checkout that shares the target directory.
+    let here = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("cargo did not set CARGO_MANIFEST_DIR"))?;
+    let packs = Path::new(&here).join("../../packs");
     println!("cargo:rerun-if-changed={}", packs.display());
+    if entries(&packs)?.is_empty() {
+        return Err(io::Error::other(format!("there are no packs in {}", packs.display())));
+    }
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
     fs::write(Path::new(&out).join("builtin.rs"), list(&packs, "catalog", "CatalogFile")?)?;
     fs::write(Path::new(&out).join("rules.rs"), list(&packs, "rules", "RuleText")?)?;
