@@ -1,34 +1,24 @@
 // The DLQ monitor in a real Chromium against a scripted server that remembers what was done to it. Not the real queues (real.test.ts).
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { healthy } from "./answers.ts";
-import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
+import { chromiumIsThere, until } from "./browser.ts";
 import { DeadLetters } from "./deadLetters.ts";
 import { type Handler, Mock } from "./mock.ts";
-
-const READER: Handler = ({ path }) =>
-  path === "/api/auth/session" ? { body: { authenticated: true, user: "rita", level: "read", auth_enabled: true, insecure: false } } : undefined;
+import { session, site } from "./site.ts";
 
 describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
-  let browser: Browser;
-  let mock: Mock;
+  const here = site();
   let letters: DeadLetters;
 
-  beforeAll(async () => {
-    browser = await open();
-  });
-  afterAll(async () => browser?.close());
-  afterEach(async () => mock?.stop());
-
-  async function at(path: string, ...handlers: Handler[]) {
+  function at(path: string, ...handlers: Handler[]) {
     letters = new DeadLetters();
-    mock = await Mock.start(...handlers, letters.handler, ...healthy);
-    return watched(browser, mock.url + path);
+    return here.at(path, ...handlers, letters.handler);
   }
 
   type Page = Awaited<ReturnType<typeof at>>["page"];
   const queue = (page: Page, name: string) => page.locator(`[data-queue="${name}"]`);
   const unfold = (page: Page, name: string) => queue(page, name).locator("summary").first().click();
-  const asked = (path: string) => mock.asked.filter((it) => it.path === path).length;
+  const asked = (path: string) => here.mock.asked.filter((it) => it.path === path).length;
 
   test("dlq_16_the_monitor_is_reached_by_settings", async () => {
     const { page } = await at("/");
@@ -125,10 +115,10 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
 
   test("dlq_15_the_monitor_reloads_every_30_seconds", async () => {
     letters = new DeadLetters();
-    mock = await Mock.start(letters.handler, ...healthy);
-    const page = await browser.context.newPage();
+    here.mock = await Mock.start(letters.handler, ...healthy);
+    const page = await here.browser.context.newPage();
     await page.clock.install();
-    await page.goto(`${mock.url}/settings/dlq`);
+    await page.goto(`${here.mock.url}/settings/dlq`);
     await unfold(page, "dlq:analysis_queue");
     await queue(page, "dlq:analysis_queue").getByRole("listitem").waitFor();
     const stats = asked("/api/dlq/stats");
@@ -210,7 +200,7 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
   });
 
   test("who may only read is offered nothing that changes something", async () => {
-    const { page } = await at("/settings/dlq", READER);
+    const { page } = await at("/settings/dlq", session("read"));
     await unfold(page, "dlq:detection_queue");
     await queue(page, "dlq:detection_queue").getByText("1–20 of 45").waitFor();
     for (const name of [/requeue/i, /clear/i, /undo/i]) expect(await page.getByRole("button", { name }).count()).toBe(0);

@@ -1,8 +1,8 @@
 // The log-in page in a real Chromium: shown on 401, wrong and right credentials, log-out. Not the server's protection.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { healthy } from "./answers.ts";
-import { type Browser, chromiumIsThere, open, watched } from "./browser.ts";
-import { type Handler, Mock } from "./mock.ts";
+import { describe, expect, test } from "vitest";
+import { chromiumIsThere } from "./browser.ts";
+import { type Handler } from "./mock.ts";
+import { site } from "./site.ts";
 
 const REFUSED = { status: 401, body: { error: { code: "unauthorized", message: "log in first" } } };
 
@@ -23,21 +23,10 @@ const guarded: Handler = ({ method, path, body, cookie }) => {
 };
 
 describe.skipIf(!chromiumIsThere())("Log-in", () => {
-  let browser: Browser;
-  let mock: Mock;
-
-  beforeAll(async () => {
-    browser = await open();
-  });
-  afterAll(async () => browser?.close());
-  afterEach(async () => {
-    await browser.context.clearCookies();
-    await mock?.stop();
-  });
+  const here = site();
 
   test("a user logs in where they wanted to go, and out again", async () => {
-    mock = await Mock.start(guarded, ...healthy);
-    const { page, faults } = await watched(browser, `${mock.url}/query?expr=up`);
+    const { page, faults } = await here.at("/query?expr=up", guarded);
     await page.getByRole("heading", { name: "Log in" }).waitFor();
     await page.getByLabel("User", { exact: true }).fill("ada");
     await page.getByLabel("Password", { exact: true }).fill("wrong");
@@ -53,8 +42,7 @@ describe.skipIf(!chromiumIsThere())("Log-in", () => {
   });
 
   test("a token logs in as well", async () => {
-    mock = await Mock.start(guarded, ...healthy);
-    const { page } = await watched(browser, `${mock.url}/`);
+    const { page } = await here.at("/", guarded);
     await page.getByLabel("Token", { exact: true }).check();
     await page.getByRole("textbox", { name: "Token" }).or(page.locator("input[name=token]")).fill("t0ken");
     await page.getByRole("button", { name: "Log in" }).click();
@@ -63,8 +51,7 @@ describe.skipIf(!chromiumIsThere())("Log-in", () => {
 
   test("a session that ends while one looks leads to the log-in", async () => {
     let ended = false;
-    mock = await Mock.start((asked) => (ended && asked.path !== "/api/auth/session" ? REFUSED : undefined), ...healthy);
-    const { page } = await watched(browser, `${mock.url}/`);
+    const { page } = await here.at("/", (asked) => (ended && asked.path !== "/api/auth/session" ? REFUSED : undefined));
     await page.getByRole("heading", { name: "System Status" }).waitFor();
     ended = true;
     // Coming back to the page makes every panel ask again.

@@ -1,29 +1,19 @@
 // The page Logs in a real Chromium against a scripted server: lines, levels, facets, details, context, live lines, languages, long
 // lists, hostile lines. Not LogQL, and not the phone and the keyboard of all pages (pages.test.ts).
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { healthy } from "./answers.ts";
-import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
+import { chromiumIsThere, until } from "./browser.ts";
 import { lines, Logging, NASTY, type StubLine, tailOf } from "./logging.ts";
-import { type Handler, Mock } from "./mock.ts";
+import { site } from "./site.ts";
 
 describe.skipIf(!chromiumIsThere())("logs", () => {
-  let browser: Browser;
-  let mock: Mock;
+  const here = site();
 
-  beforeAll(async () => {
-    browser = await open();
-  });
-  afterAll(async () => browser?.close());
-  afterEach(async () => mock?.stop());
-
-  async function at(path: string, ...handlers: Handler[]) {
-    mock = await Mock.start(...handlers, ...healthy);
-    return watched(browser, mock.url + path);
-  }
+  const at = here.at.bind(here);
   type Page = Awaited<ReturnType<typeof at>>["page"];
   const rows = (page: Page) => page.locator("[data-line]");
   const box = (page: Page) => page.getByRole("textbox", { name: /query$/ });
-  const asked = (path: string) => mock.asked.filter((it) => it.path === path);
+  const asked = (path: string) => here.mock.asked.filter((it) => it.path === path);
   const lastQuery = () => asked("/loki/api/v1/query_range").map((it) => it.params.get("query") ?? "").filter((it) => it.startsWith("{")).at(-1);
 
   test("without a question the page asks for what there is, and shows lines, levels and counts", async () => {
@@ -147,24 +137,24 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.getByRole("button", { name: "Live" }).click();
     await page.getByText("lines come in live").waitFor();
     const now = Date.now();
-    mock.pushTail(tailOf(["ERROR one", "ERROR two"], now));
+    here.mock.pushTail(tailOf(["ERROR one", "ERROR two"], now));
     await until("the newest", () => rows(page).first().innerText(), (it) => it.includes("ERROR two"));
     await page.getByText("52 lines").waitFor();
     // Labels of the tail come as one set; those of the stream are told from the others.
     await rows(page).first().click();
     expect(await page.getByRole("region", { name: "Labels", exact: true }).innerText()).not.toMatch(/trace_id/);
     expect(await page.getByRole("region", { name: "Structured metadata" }).innerText()).toMatch(/trace_id/);
-    mock.cutTails();
+    here.mock.cutTails();
     await page.getByText("the connection was lost").waitFor();
-    await until("again", async () => mock.tailsAsked.length, (it) => it === 2);
-    expect(mock.tailsAsked[1]?.get("start")).toBe((BigInt(now) * 1_000_000n + 1n).toString());
+    await until("again", async () => here.mock.tailsAsked.length, (it) => it === 2);
+    expect(here.mock.tailsAsked[1]?.get("start")).toBe((BigInt(now) * 1_000_000n + 1n).toString());
     await page.getByText("lines come in live").waitFor();
-    mock.pushTail({ ...(tailOf(["ERROR one", "ERROR two", "ERROR three"], now) as object), dropped_entries: [{}, {}] });
+    here.mock.pushTail({ ...(tailOf(["ERROR one", "ERROR two", "ERROR three"], now) as object), dropped_entries: [{}, {}] });
     await until("the newest", () => rows(page).first().innerText(), (it) => it.includes("ERROR three"));
     await page.getByText("53 lines").waitFor();
     await page.getByText("2 that came too fast are missing").waitFor();
     await page.getByRole("button", { name: "Stop live" }).click();
-    await until("closed", async () => mock.tails, (it) => it === 0);
+    await until("closed", async () => here.mock.tails, (it) => it === 0);
   });
 
   test("who reads further down is left there by live lines", async () => {
@@ -176,7 +166,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await list.evaluate((it) => (it.scrollTop = 2400));
     const place = () => page.locator("[data-line]", { hasText: "line 390:" }).boundingBox();
     const before = await until("the line", place, (it) => it !== null);
-    mock.pushTail(tailOf(Array.from({ length: 40 }, (_, it) => `INFO new ${it}`)));
+    here.mock.pushTail(tailOf(Array.from({ length: 40 }, (_, it) => `INFO new ${it}`)));
     await page.getByText("540 lines").waitFor();
     await page.waitForTimeout(300);
     expect((await place())?.y).toBeCloseTo(before?.y ?? 0, 0);
@@ -276,7 +266,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.getByLabel("Language").selectOption("kql");
     await until("KQL", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => it?.startsWith('@timestamp >= "') === true);
     expect(asked("/elasticsearch/_search").at(-1)?.params.get("language")).toBe("kql");
-    mock.handlers.unshift(({ path }) => (path === "/elasticsearch/_search" ? { status: 404, body: { message: "nothing here" } } : undefined));
+    here.mock.handlers.unshift(({ path }) => (path === "/elasticsearch/_search" ? { status: 404, body: { message: "nothing here" } } : undefined));
     await page.getByRole("button", { name: "Run" }).click();
     await page.getByText("LogQL works without it.").waitFor();
     await page.getByLabel("Language").selectOption("logql");
@@ -288,7 +278,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.getByText("Saved searches").click();
     await page.getByLabel("Name of this search").fill("<b>atlas</b>");
     await page.getByRole("button", { name: "Save", exact: true }).click();
-    await page.goto(`${mock.url}/logs`);
+    await page.goto(`${here.mock.url}/logs`);
     await page.getByText("Saved searches (1)").click();
     await page.getByRole("link", { name: "<b>atlas</b>" }).click();
     await until("the address", async () => new URL(page.url()).search, (it) => it === "?expr=%7Bhost%3D%22atlas%22%7D&range=6h");
@@ -318,11 +308,11 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     const { page } = await at("/logs", new Logging([]).handler);
     await page.getByText("No logs in the last 1 hour.").waitFor();
     await page.getByText("/loki/api/v1/push").waitFor();
-    mock.handlers.length = 0;
-    mock.handlers.push(...healthy);
-    await page.goto(`${mock.url}/logs`);
+    here.mock.handlers.length = 0;
+    here.mock.handlers.push(...healthy);
+    await page.goto(`${here.mock.url}/logs`);
     await page.getByText("Cannot ask for logs.").waitFor();
-    await page.goto(`${mock.url}/logs?expr=%7Ba%3D%22b%22%7D`);
+    await page.goto(`${here.mock.url}/logs?expr=%7Ba%3D%22b%22%7D`);
     await page.getByText("This server has no").waitFor();
   });
 });

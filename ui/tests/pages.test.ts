@@ -1,36 +1,24 @@
 // The pages beside System Status and the query, in a real Chromium: what they show, what they say when there is nothing, what they
 // do, who is offered it; phone width, keyboard and policy of all of them. Not the flows of the DLQ monitor (dlq.test.ts), of
 // silences (alerts.test.ts) and of logs (logs.test.ts).
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Alerting } from "./alerting.ts";
 import { healthy, PREVIEW } from "./answers.ts";
-import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
+import { chromiumIsThere, open, until, watched } from "./browser.ts";
 import { DeadLetters } from "./deadLetters.ts";
 import { lines, Logging } from "./logging.ts";
 import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
+import { session, site } from "./site.ts";
 import { Supervision } from "./supervised.ts";
 
 const PAGES = ["/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/services", "/storage", "/settings", "/settings/dlq"] as const;
-const READER: Handler = ({ path }) =>
-  path === "/api/auth/session" ? { body: { authenticated: true, user: "rita", level: "read", auth_enabled: true, insecure: false } } : undefined;
-
 const everything = (): Handler[] => [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Logging(lines(200)).handler, ...pipeline];
 
 describe.skipIf(!chromiumIsThere())("pages", () => {
-  let browser: Browser;
-  let mock: Mock;
+  const here = site();
 
-  beforeAll(async () => {
-    browser = await open();
-  });
-  afterAll(async () => browser?.close());
-  afterEach(async () => mock?.stop());
-
-  async function at(path: string, ...handlers: Handler[]) {
-    mock = await Mock.start(...handlers, ...healthy);
-    return watched(browser, mock.url + path);
-  }
+  const at = here.at.bind(here);
   type Page = Awaited<ReturnType<typeof at>>["page"];
   const panel = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
 
@@ -69,7 +57,7 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
     await panel(page, "Stage latencies").getByLabel("Over time").selectOption("p99");
     await until(
       "the request",
-      async () => mock.asked.filter((it) => it.params.get("query")?.startsWith("histogram_quantile(0.99")).at(-1)?.params,
+      async () => here.mock.asked.filter((it) => it.params.get("query")?.startsWith("histogram_quantile(0.99")).at(-1)?.params,
       (it) => Number(it?.get("end")) - Number(it?.get("start")) === 21_600,
     );
   });
@@ -111,9 +99,9 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
     expect(await card("redis").getByRole("button", { name: "Restart…" }).count()).toBe(0);
     await card("rtdetr").getByText("History").click();
     await until("events", () => card("rtdetr").locator("ol li b").allInnerTexts(), (it) => it.join() === "healthy,restarting,unhealthy");
-    await page.goto(`${mock.url}/`);
-    mock.handlers.unshift(({ path }) => (path === "/api/system/services" ? { body: { services: [], timestamp: "" } } : undefined));
-    await page.goto(`${mock.url}/services`);
+    await page.goto(`${here.mock.url}/`);
+    here.mock.handlers.unshift(({ path }) => (path === "/api/system/services" ? { body: { services: [], timestamp: "" } } : undefined));
+    await page.goto(`${here.mock.url}/services`);
     await page.getByText("No service is supervised").waitFor();
     expect(await card("nemotron").innerText()).toMatch(/not configured/);
   });
@@ -130,10 +118,10 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
     await page.getByRole("dialog").getByRole("button", { name: "Restart" }).click();
     await until("restarting", () => card.locator(".state").innerText(), (it) => it === "restarting");
     expect(supervision.changes).toEqual(["POST /api/system/services/rtdetr/restart"]);
-    await until("the socket", async () => mock.listeners, (it) => it === 1);
+    await until("the socket", async () => here.mock.listeners, (it) => it === 1);
     const rtdetr = supervision.services.find((it) => it["name"] === "rtdetr");
     if (rtdetr) rtdetr["status"] = "failed";
-    mock.push({ type: "service_status", data: { service: "rtdetr", status: "failed", message: "gave up" } });
+    here.mock.push({ type: "service_status", data: { service: "rtdetr", status: "failed", message: "gave up" } });
     await until("failed", () => card.locator(".state").innerText(), (it) => it.startsWith("failed"), 8000);
   });
 
@@ -183,10 +171,10 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
   });
 
   test("who may only read is offered nothing that changes something", async () => {
-    const { page } = await at("/services", READER, new Supervision().handler);
+    const { page } = await at("/services", session("read"), new Supervision().handler);
     await page.locator("[data-service=clip]").waitFor();
     for (const name of ["Restart…", "Maintenance…", "End maintenance…"]) expect(await page.getByRole("button", { name }).count()).toBe(0);
-    await page.goto(`${mock.url}/storage`);
+    await page.goto(`${here.mock.url}/storage`);
     await panel(page, "Cleanup").getByText("3 files").waitFor();
     expect(await page.getByRole("button", { name: /Clean up/ }).count()).toBe(0);
   });
@@ -205,7 +193,7 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
     const seen = await at("/pipeline", ...everything());
     await seen.page.locator("canvas").nth(3).waitFor();
     for (const path of PAGES) {
-      await seen.page.goto(mock.url + path);
+      await seen.page.goto(here.mock.url + path);
       await seen.page.locator("h1").waitFor();
       await seen.page.waitForLoadState("networkidle");
     }

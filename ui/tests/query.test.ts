@@ -1,23 +1,12 @@
 // The query page in a real Chromium: answers, errors at their place, completion, the address. Not PromQL.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { healthy } from "./answers.ts";
-import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
-import { Mock } from "./mock.ts";
+import { describe, expect, test } from "vitest";
+import { chromiumIsThere, until } from "./browser.ts";
+import { site } from "./site.ts";
 
 describe.skipIf(!chromiumIsThere())("Query", () => {
-  let browser: Browser;
-  let mock: Mock;
+  const here = site();
 
-  beforeAll(async () => {
-    browser = await open();
-  });
-  afterAll(async () => browser?.close());
-  afterEach(async () => mock?.stop());
-
-  async function at(path: string) {
-    mock = await Mock.start(...healthy);
-    return (await watched(browser, mock.url + path)).page;
-  }
+  const at = async (path: string) => (await here.at(path)).page;
 
   test("a question from the first page is answered as table and chart, and is in the address", async () => {
     const page = await at("/");
@@ -28,7 +17,7 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     expect(new URL(page.url()).search).toBe("?expr=up");
     await page.getByRole("link", { name: "Last 6 hours" }).click();
     await until("range", async () => new URL(page.url()).search, (it) => it === "?expr=up&range=6h");
-    const range = await until("the request", async () => mock.asked.filter((it) => it.path === "/api/v1/query_range").at(-1), (it) => {
+    const range = await until("the request", async () => here.mock.asked.filter((it) => it.path === "/api/v1/query_range").at(-1), (it) => {
       return Number(it?.params.get("end")) - Number(it?.params.get("start")) === 21_600;
     });
     expect(range?.params.get("step")).toBe("120");
@@ -56,7 +45,7 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
   test("metric names are completed from the keyboard", async () => {
     const page = await at("/query");
     const input = page.getByRole("combobox", { name: "PromQL expression" });
-    await until("names", async () => mock.asked.some((it) => it.path.endsWith("/__name__/values")), (it) => it);
+    await until("names", async () => here.mock.asked.some((it) => it.path.endsWith("/__name__/values")), (it) => it);
     await input.pressSequentially("rate(node_lo");
     await until("offers", () => page.getByRole("option").allInnerTexts(), (it) => it.join() === "node_load1,node_load15,node_load5");
     await input.press("ArrowDown");

@@ -1,9 +1,10 @@
 // The System Status page in a real Chromium against the scripted server: the four GPU parts, live changes, the states of panels.
 // Not the look, and not the real server (real.test.ts).
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { GPU, healthy, NO_GPU } from "./answers.ts";
-import { type Browser, chromiumIsThere, open, until, watched, type Watched } from "./browser.ts";
+import { chromiumIsThere, open, until, watched, type Watched } from "./browser.ts";
 import { type Handler, Mock } from "./mock.ts";
+import { site } from "./site.ts";
 
 const answering =
   (path: string, reply: ReturnType<Handler>): Handler =>
@@ -11,19 +12,9 @@ const answering =
     asked.path === path ? reply : undefined;
 
 describe.skipIf(!chromiumIsThere())("System Status", () => {
-  let browser: Browser;
-  let mock: Mock;
+  const here = site();
 
-  beforeAll(async () => {
-    browser = await open();
-  });
-  afterAll(async () => browser?.close());
-  afterEach(async () => mock?.stop());
-
-  async function at(path: string, ...handlers: Handler[]): Promise<Watched> {
-    mock = await Mock.start(...handlers, ...healthy);
-    return watched(browser, mock.url + path);
-  }
+  const at = here.at.bind(here);
 
   function panel({ page }: Watched, name: string) {
     return page.getByRole("region", { name, exact: true }).and(page.locator("[data-state]"));
@@ -48,7 +39,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const seen = await at("/");
     const gauge = panel(seen, "GPU").getByRole("meter", { name: "GPU utilization" });
     const vram = panel(seen, "GPU").getByRole("meter", { name: "VRAM used" });
-    await until("the socket", async () => mock.listeners, (it) => it === 1);
+    await until("the socket", async () => here.mock.listeners, (it) => it === 1);
     const colors = new Set<string>();
     const cases: [number, number, string, string][] = [
       [20, 8192, "20%, working", "NORMAL"],
@@ -58,7 +49,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     ];
     for (const [utilization, used, words, pressure] of cases) {
       const sample = { ...GPU, gpu_utilization: utilization, memory_used: used };
-      mock.push({ type: "gpu_stats", data: sample, ...sample });
+      here.mock.push({ type: "gpu_stats", data: sample, ...sample });
       await until(words, () => gauge.getAttribute("aria-valuetext"), (it) => it === words);
       await until(pressure, () => vram.getAttribute("aria-valuetext"), (it) => it?.endsWith(`pressure ${pressure}`) === true);
       colors.add(await gauge.locator("path.value").evaluate((it) => getComputedStyle(it).stroke));
@@ -69,11 +60,11 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
   test("gpu_29_live_updates_in_both_shapes_change_the_gauge", async () => {
     const seen = await at("/");
     const gauge = panel(seen, "GPU").getByRole("meter", { name: "GPU utilization" });
-    await until("the socket", async () => mock.listeners, (it) => it === 1);
+    await until("the socket", async () => here.mock.listeners, (it) => it === 1);
     await until("live", () => seen.page.locator("[data-freshness]").innerText(), (it) => it === "live");
-    mock.push({ type: "gpu_stats", data: { ...GPU, gpu_utilization: 71 } });
+    here.mock.push({ type: "gpu_stats", data: { ...GPU, gpu_utilization: 71 } });
     await until("nested", () => gauge.getAttribute("aria-valuenow"), (it) => it === "71");
-    mock.push({ type: "gpu_stats", gpu_utilization: 12, memory_used: 1024, memory_total: 24_576 });
+    here.mock.push({ type: "gpu_stats", gpu_utilization: 12, memory_used: 1024, memory_total: 24_576 });
     await until("flat", () => gauge.getAttribute("aria-valuenow"), (it) => it === "12");
     expect(await panel(seen, "GPU").innerText()).toContain("not reported");
   });
@@ -96,22 +87,22 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const word = seen.page.locator("[data-freshness]");
     await until("live", () => word.innerText(), (it) => it === "live");
     utilization = 33;
-    mock.setLive(false);
+    here.mock.setLive(false);
     await until("reconnecting", () => word.innerText(), (it) => it.startsWith("reconnecting"));
     const gauge = panel(seen, "GPU").getByRole("meter", { name: "GPU utilization" });
     await until("polled", () => gauge.getAttribute("aria-valuenow"), (it) => it === "33");
-    mock.setLive(true);
+    here.mock.setLive(true);
     await until("live again", () => word.innerText(), (it) => it === "live");
   });
 
   test("a server that is gone leaves figures that are called old, and says since when", async () => {
-    mock = await Mock.start(...healthy);
-    const page = await browser.context.newPage();
+    here.mock = await Mock.start(...healthy);
+    const page = await here.browser.context.newPage();
     await page.clock.install();
-    await page.goto(mock.url);
+    await page.goto(here.mock.url);
     const gpu = page.getByRole("region", { name: "GPU", exact: true }).and(page.locator("[data-state]"));
     await gpu.getByRole("meter", { name: "GPU utilization" }).waitFor();
-    await mock.stop();
+    await here.mock.stop();
     await until(
       "stale",
       async () => {
@@ -133,8 +124,8 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     expect(await redis.innerText()).toMatch(/redis\s+not configured/);
     expect(await services.locator("[data-service=database]").innerText()).toMatch(/healthy/);
     expect(await panel(seen, "Queues").innerText()).toMatch(/detection\s+not configured\s+nothing reports hsi_detection_queue_depth/);
-    await until("the socket", async () => mock.listeners, (it) => it === 1);
-    mock.handlers.unshift(
+    await until("the socket", async () => here.mock.listeners, (it) => it === 1);
+    here.mock.handlers.unshift(
       answering("/api/system/health", {
         body: {
           status: "degraded",
@@ -143,7 +134,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
         },
       }),
     );
-    mock.push({ type: "service_status", data: { service: "rtdetr", status: "unhealthy", message: "Health check failed" } });
+    here.mock.push({ type: "service_status", data: { service: "rtdetr", status: "unhealthy", message: "Health check failed" } });
     await services.getByText("Health check failed").waitFor();
     await until("overall", () => services.innerText(), (it) => it.includes("degraded"));
   });
@@ -152,8 +143,8 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const seen = await at("/");
     const memory = panel(seen, "Memory").getByRole("meter", { name: "Memory used" });
     await memory.waitFor();
-    await until("the socket", async () => mock.listeners, (it) => it === 1);
-    mock.push({ type: "system_status", data: { health: "healthy", host: { load1: 7.77, memory_used_bytes: 20 * 2 ** 30 } } });
+    await until("the socket", async () => here.mock.listeners, (it) => it === 1);
+    here.mock.push({ type: "system_status", data: { health: "healthy", host: { load1: 7.77, memory_used_bytes: 20 * 2 ** 30 } } });
     await panel(seen, "Load").getByText("7.77").waitFor();
     expect(await memory.getAttribute("aria-valuetext")).toMatch(/^20.0 GiB of 31.2 GiB/);
   });
@@ -211,7 +202,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
   test("nothing leaves the origin and nothing breaks the policy", async () => {
     const seen = await at("/");
     await seen.page.locator("canvas").nth(6).waitFor();
-    await seen.page.goto(`${mock.url}/query?expr=up`);
+    await seen.page.goto(`${here.mock.url}/query?expr=up`);
     await seen.page.locator("canvas").waitFor();
     expect(seen.foreign).toEqual([]);
     expect(seen.faults).toEqual([]);
