@@ -1,10 +1,10 @@
 // The small parts of the query page. Not the page.
 import { expect, test } from "vitest";
+import { markedLine, positionOf } from "../../parts/position";
 import { addressOf, PRESETS, presetOf, stepFor } from "./ask";
 import { completed, suggestions, wordAt } from "./complete";
 import { heat, histogramWords } from "./heat";
 import { legendNames, seriesName } from "./labels";
-import { markedLine, positionOf } from "./position";
 
 test("steps are round and keep charts small", () => {
   expect(PRESETS.map((it) => stepFor(it.seconds))).toEqual([5, 15, 120, 300, 3600]);

@@ -1,13 +1,20 @@
-// Where in the expression a parse error is, out of the server's message ("1:8: parse error: …"). Not the parser.
+// Where in a query a parse error is, out of the server's message, and the rows that its field needs. Not the parser.
+const ROWS_MAX = 8;
 
+/** What a server says of a query, and the query. */
+export interface Problem {
+  message: string;
+  text: string;
+}
 export interface Position {
   /** Both count from 1. */
   line: number;
   column: number;
 }
 
-export function positionOf(message: string): Position | undefined {
-  const match = /(?:^|[\s"(])(\d{1,5}):(\d{1,5}):\s/.exec(message);
+/** Metrics are complained of as "1:8: parse error: …", logs as "parse error at line 1, col 8: …". */
+export function positionOf(message: string, of: "metrics" | "logs" = "metrics"): Position | undefined {
+  const match = (of === "logs" ? /line (\d+), col(?:umn)? (\d+)/ : /(?:^|[\s"(])(\d{1,5}):(\d{1,5}):\s/).exec(message);
   return match ? { line: Number(match[1]), column: Number(match[2]) } : undefined;
 }
 
@@ -18,4 +25,8 @@ export function markedLine(expr: string, { line, column }: Position): { before: 
   const characters = [...text];
   const index = column - 1;
   return { before: characters.slice(0, index).join(""), at: characters[index] ?? " ", after: characters.slice(index + 1).join("") };
+}
+
+export function rowsFor(text: string): number {
+  return Math.min(ROWS_MAX, text.split("\n").length);
 }
