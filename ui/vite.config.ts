@@ -22,7 +22,7 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         // What several pages need is one file: the first page names every file of the others, and each name is bytes that it sends.
-        codeSplitting: { groups: [{ name: "shared", test: /\/src\/(parts|pages|api\/(dlq|rules))\b/, minShareCount: 2 }], includeDependenciesRecursively: false },
+        codeSplitting: { groups: [{ name: "shared", test: /\/src\/(parts|pages|api\/(dlq|doctor|rules))\b/, minShareCount: 2 }], includeDependenciesRecursively: false },
       },
     },
   },

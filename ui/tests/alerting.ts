@@ -46,6 +46,8 @@ export class Alerting {
   ];
   groups: Fields[] = ruleGroups();
   findings: Fields[] = FINDINGS;
+  /** How many files the doctor could read. */
+  files = 6;
   dead: Fields[] = [
     {
       id: "d1",
@@ -82,7 +84,7 @@ export class Alerting {
       case "/api/v1/alertmanagers":
         return { body: { status: "success", data: { activeAlertmanagers: [], droppedAlertmanagers: [] } } };
       case "/api/system/doctor":
-        return { body: { checked_at: ago(0.2), files: 6, findings: this.findings } };
+        return { body: { checked_at: ago(0.2), files: this.files, findings: this.findings } };
     }
     const [, id] = /^\/api\/v2\/silence\/(.+)$/.exec(path) ?? [];
     const found = this.silences.find((it) => it["id"] === id);
@@ -267,5 +269,6 @@ export function quiet(): Alerting {
   found.dead.length = 0;
   found.groups = [];
   found.findings = [];
+  found.files = 0;
   return found;
 }

@@ -1,29 +1,18 @@
 // The pages Alerts, Rules and Doctor in a real Chromium against a scripted server that remembers silences: what they show, what they
 // say where there is nothing, who is offered what. Not the real server (realAlerts.test.ts).
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Alerting, EVIL, quiet } from "./alerting.ts";
-import { healthy } from "./answers.ts";
-import { type Browser, chromiumIsThere, open, until, watched } from "./browser.ts";
-import { type Handler, Mock } from "./mock.ts";
-
-const session = (level: string): Handler => ({ path }) =>
-  path === "/api/auth/session" ? { body: { authenticated: true, user: "rita", level, auth_enabled: true, insecure: false } } : undefined;
+import { chromiumIsThere, until } from "./browser.ts";
+import { type Handler } from "./mock.ts";
+import { session, site } from "./site.ts";
 
 describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
-  let browser: Browser;
-  let mock: Mock;
+  const here = site();
   let alerting: Alerting;
 
-  beforeAll(async () => {
-    browser = await open();
-  });
-  afterAll(async () => browser?.close());
-  afterEach(async () => mock?.stop());
-
-  async function at(path: string, ...handlers: Handler[]) {
+  function at(path: string, ...handlers: Handler[]) {
     alerting = new Alerting();
-    mock = await Mock.start(...handlers, alerting.handler, ...healthy);
-    return watched(browser, mock.url + path);
+    return here.at(path, ...handlers, alerting.handler);
   }
   type Page = Awaited<ReturnType<typeof at>>["page"];
   const alert = (page: Page, name: string) => page.locator(`[data-alert="${name}"]`);
@@ -176,7 +165,7 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     await history.locator("[data-track=QueueDeep] summary").click();
     expect(await history.locator("[data-track=QueueDeep] ol li").allInnerTexts()).toHaveLength(2);
     await page.getByRole("link", { name: "Last 1 hour" }).click();
-    await until("the range", async () => mock.asked.some((it) => it.params.get("query")?.includes("[15s]")), (it) => it);
+    await until("the range", async () => here.mock.asked.some((it) => it.params.get("query")?.includes("[15s]")), (it) => it);
     expect(new URL(page.url()).search).toBe("?range=1h");
   });
 
@@ -205,7 +194,7 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     expect(await rule("QueueDeep").locator("[data-finding]").innerText()).toBe("no catalog and no rule knows hsi_detection_queue_size");
     await page.getByRole("link", { name: /^errors 1/ }).click();
     await until("errors", () => page.locator("[data-rule]").count(), (it) => it === 1);
-    await page.goto(`${mock.url}/rules?order=slowest`);
+    await page.goto(`${here.mock.url}/rules?order=slowest`);
     await rule("ErrorBudget").waitFor();
     expect(await page.locator("[data-rule]").first().getAttribute("data-rule")).toBe("ErrorBudget");
     await rule("CameraOffline").getByRole("link", { name: "1 alert" }).click();
@@ -227,25 +216,51 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     expect(new URL(page.url()).search).toBe("?code=unknown-metric&q=worker");
     alerting.findings = [];
     await page.getByRole("button", { name: "Reload" }).click();
-    await page.getByText("Nothing found.").waitFor();
+    await page.getByText("Looked at 6 files and the machine.").waitFor();
     expect(faults).toEqual([]);
   });
 
+  test("files that could not be read are told as errors, and not as nothing found", async () => {
+    const { page } = await at("/doctor");
+    await page.locator("[data-code]").first().waitFor();
+    alerting.findings = [{ severity: "error", code: "", file: "/etc/prometheus/rules/broken.yml", line: 3, column: 5, subject: "groups", message: "a list is expected" }];
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByText("1 finding in 6 files; 1 error: what such a file says beyond it was not looked at").waitFor();
+    expect(await page.locator("[data-code]").innerText()).toMatch(/^error\s+groups\s+\/etc\/prometheus\/rules\/broken\.yml:3:5/);
+    alerting.files = 0;
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByText("No file was looked at.").waitFor();
+    await page.locator("[data-code]").waitFor();
+  });
+
+  test("two rules of one name in a file have their own findings", async () => {
+    const { page } = await at("/rules");
+    await page.locator("[data-rule]").first().waitFor();
+    const file = "/etc/prometheus/rules/twice.yml";
+    const rule = (query: string) => ({ type: "alerting", name: "DiskFull", query, health: "ok", state: "inactive", alerts: [] });
+    alerting.groups = [{ name: "disks", file, interval: 60, limit: 0, rules: [rule("disk_used_percent > 80"), rule("disk_used_percnt > 90")] }];
+    alerting.findings = [{ severity: "warning", code: "unknown-metric", file, line: 9, column: 15, subject: "DiskFull", message: "no catalog and no rule knows disk_used_percnt" }];
+    await page.getByRole("button", { name: "Reload" }).click();
+    const found = () => page.locator("[data-rule=DiskFull]").evaluateAll((all) => all.map((it) => it.querySelectorAll("[data-finding]").length));
+    await until("the second's", found, (it) => it.join() === "0,1");
+  });
+
   test("where there is nothing, the reason stands", async () => {
-    mock = await Mock.start(quiet().handler, ...healthy);
-    const { page } = await watched(browser, `${mock.url}/alerts`);
+    const { page } = await here.at("/alerts", quiet().handler);
     await page.getByText("No alerting rule is loaded, and no other sender has sent one").waitFor();
     await page.getByText("No silence is set.").waitFor();
     await page.getByRole("region", { name: "Deliveries" }).getByText("Nobody was told of anything in the last 24 hours.").waitFor();
     await page.getByRole("region", { name: "History" }).getByText("No alert of a rule fired in the last 24 hours.").waitFor();
-    await page.goto(`${mock.url}/rules`);
+    await page.goto(`${here.mock.url}/rules`);
     await page.getByText("No rule is loaded.").waitFor();
-    await page.goto(`${mock.url}/doctor`);
-    await page.getByText("Nothing found.").waitFor();
-    mock.handlers.unshift(({ path }) => (path === "/api/v1/rules" ? { status: 503, body: { status: "error", errorType: "unavailable", error: "shutting down" } } : undefined));
-    await page.goto(`${mock.url}/rules`);
+    await page.goto(`${here.mock.url}/doctor`);
+    // Files that could not be read are not counted either: that nothing was found in them is not said.
+    await page.getByText("No file was looked at.").waitFor();
+    expect(await page.getByText("Nothing found.", { exact: true }).count()).toBe(0);
+    here.mock.handlers.unshift(({ path }) => (path === "/api/v1/rules" ? { status: 503, body: { status: "error", errorType: "unavailable", error: "shutting down" } } : undefined));
+    await page.goto(`${here.mock.url}/rules`);
     await page.getByRole("alert").getByText("shutting down").waitFor();
-    await page.goto(`${mock.url}/alerts`);
+    await page.goto(`${here.mock.url}/alerts`);
     await page.getByRole("alert").getByText("shutting down").waitFor();
   });
 

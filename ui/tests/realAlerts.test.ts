@@ -68,6 +68,12 @@ describe.skipIf(!BINARY || !chromiumIsThere())("alerts on the real server", () =
     await until("pending", () => page.locator("[data-alert=NotYet]").getAttribute("data-kinds"), (it) => it === "pending", 30_000);
     await page.getByText("given up: nobody was told.").waitFor({ timeout: 60_000 });
     await page.getByRole("region", { name: "Deliveries" }).locator("[data-dead]").getByText("400").waitFor();
+    // The counters begin with the first try: what they were worth when they appeared counts.
+    const told = async () => {
+      await page.getByRole("button", { name: "Reload" }).click();
+      return page.getByRole("region", { name: "Deliveries" }).getByRole("row", { name: /^webhook/ }).getByRole("cell").allInnerTexts();
+    };
+    await until("counted", told, (it) => it.join() === "1,0,1", 60_000);
     await page.getByRole("region", { name: "History" }).locator("[data-track=AlwaysOn]").waitFor({ timeout: 90_000 });
 
     await alert.getByRole("button", { name: "Silence…" }).click();

@@ -5,9 +5,9 @@ import { queryVector, type VectorItem } from "../../api/prometheus";
 export const HOURS = 24;
 /** How much a counter grew. One that appeared within the time was nothing before, so its first value counts as well. */
 function grown(metric: string, by: string): string {
-  const increase = `sum by (${by}) (increase(${metric}[${HOURS}h]))`;
-  const first = `sum by (${by}) (first_over_time(${metric}[${HOURS}h]) unless ${metric} offset ${HOURS}h)`;
-  return `${increase} + ${first} or ${increase}`;
+  const first = `first_over_time(${metric}[${HOURS}h]) unless ${metric} offset ${HOURS}h`;
+  // Both parts of a series have its labels; another label keeps them apart until they are added.
+  return `sum by (${by}) (increase(${metric}[${HOURS}h]) or label_replace(${first}, "part", "first", "", ""))`;
 }
 const TRIES = grown("alertmanager_notifications_total", "integration");
 const FAILED = grown("alertmanager_notifications_failed_total", "integration, reason");
@@ -34,21 +34,19 @@ export function deliveryRows(tries: readonly VectorItem[], failed: readonly Vect
     .sort((a, b) => a.integration.localeCompare(b.integration));
 }
 
+/** What each kind of receiver was told in that time. */
+export async function tries(signal: AbortSignal): Promise<DeliveryRow[]> {
+  return deliveryRows(...(await Promise.all([queryVector(TRIES, signal), queryVector(FAILED, signal)])));
+}
+
 export interface Deliveries {
   dead: { total: number; letters: DeadNotification[] };
   receivers: string[];
-  rows: DeliveryRow[];
   /** Decided, and not delivered yet; undefined when nobody reports it. */
   waiting: number | undefined;
 }
 
 export async function deliveries(signal: AbortSignal): Promise<Deliveries> {
-  const [dead, receivers, tries, failed, waiting] = await Promise.all([
-    deadNotifications(signal),
-    receiverNames(signal),
-    queryVector(TRIES, signal),
-    queryVector(FAILED, signal),
-    queryVector(WAITING, signal),
-  ]);
-  return { dead, receivers, rows: deliveryRows(tries, failed), waiting: waiting[0]?.value };
+  const [dead, receivers, waiting] = await Promise.all([deadNotifications(signal), receiverNames(signal), queryVector(WAITING, signal)]);
+  return { dead, receivers, waiting: waiting[0]?.value };
 }

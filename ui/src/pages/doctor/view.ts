@@ -2,6 +2,9 @@
 import type { Finding } from "../../api/doctor";
 import { hasWords } from "../../parts/words";
 
+/** Files change seldom, and there is a button. */
+export const DOCTOR_MS = 600_000;
+
 export interface FileFindings {
   file: string;
   findings: Finding[];

@@ -1,5 +1,4 @@
 // Which rules are shown and in which order, how many are in which state, and when a group is in trouble. Not the drawing.
-import type { Finding } from "../../api/doctor";
 import type { Rule, RuleGroup } from "../../api/rules";
 import type { Tone } from "../../panels/services/states";
 import { hasWords } from "../../parts/words";
@@ -45,20 +44,4 @@ export function groupTrouble(group: RuleGroup, nowMs: number): string | undefine
   if (evaluationSeconds !== null && evaluationSeconds > intervalSeconds) return "takes longer than its interval, so turns are left out";
   const late = lastEvaluation === null ? 0 : nowMs - Date.parse(lastEvaluation) - (evaluationSeconds ?? 0) * 1000;
   return late > LATE_INTERVALS * intervalSeconds * 1000 ? "has not been evaluated for several intervals" : undefined;
-}
-
-/** What the doctor found in rules, by file and name. */
-export type Findings = ReadonlyMap<string, readonly Finding[]>;
-
-export function findingsOf(found: Findings, group: RuleGroup, rule: Rule): readonly Finding[] {
-  return found.get(`${group.file}\n${rule.name}`) ?? [];
-}
-
-export function byRule(findings: readonly Finding[]): Findings {
-  const found = new Map<string, Finding[]>();
-  for (const it of findings) {
-    const key = `${it.file}\n${it.subject}`;
-    found.set(key, [...(found.get(key) ?? []), it]);
-  }
-  return found;
 }
