@@ -95,14 +95,13 @@ impl LogLimits {
     }
 
     fn admission(&self, origin: &mut Locked<'_>, labels: &Labels, from: &Origin) -> Result<(), (Reason, String)> {
+        // Labels that make no stream may be wrong where the stream is known, and what is known of a stream may be less than these labels.
+        self.check_labels(labels)?;
         let hash = self.stream_hash(labels);
         match origin.look(hash) {
             Admission::Known => return Ok(()),
-            Admission::New => self.check_labels(labels)?,
-            Admission::Full => {
-                self.check_labels(labels)?;
-                return Err((Reason::StreamLimit, format!("more than {} streams from {}", self.streams_per_origin_max, from.0)));
-            }
+            Admission::New => {}
+            Admission::Full => return Err((Reason::StreamLimit, format!("more than {} streams from {}", self.streams_per_origin_max, from.0))),
         }
         origin.admit(hash);
         Ok(())

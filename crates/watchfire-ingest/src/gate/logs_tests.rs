@@ -124,6 +124,27 @@ fn one_origin_fills_its_own_allowance_of_streams_only() {
 }
 
 #[test]
+fn verdicts_do_not_depend_on_what_came_before() {
+    let limits = || LogLimits { labels_max: 3, value_bytes_max: 5, moved_labels: vec!["trace_id".to_owned(), "x_*".to_owned()], ..LogLimits::default() };
+    let good = [named("app", "x"), named("trace_id", "1")];
+    let bad = [
+        (named("app", "x").with("trace_id", "too long"), Reason::LabelValueLength),
+        (Labels::from_pairs([("app", "x"), ("x_1", "1"), ("x_2", "1"), ("x_3", "1")]), Reason::LabelCount),
+        (Labels::empty(), Reason::InvalidLabels),
+    ];
+    for (labels, reason) in bad {
+        for before in [&[][..], &good] {
+            let bench = bench(limits());
+            for (at, labels) in before.iter().enumerate() {
+                assert_eq!(bench.gate.write(batch(vec![(labels.clone(), vec![entry(0, &at.to_string())])])).unwrap().logs.stored, 1);
+            }
+            let written = bench.gate.write(batch(vec![(labels.clone(), vec![entry(0, "bad")])])).unwrap();
+            assert_eq!(written.logs.rejected, [(reason, 1)], "{labels} after {before:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_turned_away_or_comes_again_is_counted_as_such() {
     let bench = bench(LogLimits::default());
     let one = || batch(vec![(named("app", "x"), vec![entry(0, "a"), entry(0, "b")])]);
