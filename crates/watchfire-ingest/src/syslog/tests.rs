@@ -1,5 +1,7 @@
 //! Tests of syslog: lines in their forms, the bound of what waits, storing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::prelude::*;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::LogsWritten;
@@ -48,9 +50,12 @@ fn lines_of_rfc_3164_and_what_calls_itself_so() {
 struct Kept {
     lines: Mutex<Vec<String>>,
     closed: Mutex<bool>,
+    /// The entries of the largest batch, taken or not.
+    largest: AtomicUsize,
 }
 impl Sink for Kept {
     fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+        self.largest.fetch_max(batch.logs.iter().map(|s| s.entries.len()).sum(), Ordering::Relaxed);
         if *self.closed.lock().unwrap() {
             return Err(WriteError::Busy("test".to_owned()));
         }
@@ -83,6 +88,51 @@ fn what_cannot_be_stored_waits_in_order_and_within_bounds() {
     assert_eq!(kept.lines.lock().unwrap().len(), 3 + ENTRIES_MAX);
     let sum = |name: &str| meter.gather().iter().find(|f| *f.name == *name).unwrap().points.iter().map(|(_, v)| *v as u64).sum::<u64>();
     assert_eq!((sum("watchfire_syslog_lines_dropped_total"), sum("watchfire_ingest_log_entries_rejected_total")), (3, 3));
+}
+
+/// The entries and bytes that wait.
+fn waits(syslog: &Syslog) -> (usize, usize) {
+    let waiting = syslog.waiting();
+    (waiting.entries, waiting.bytes)
+}
+
+#[test]
+fn labels_count_among_what_waits() {
+    let (syslog, kept, _) = receiver();
+    let host = "h".repeat(1_000);
+    (0..30_000).for_each(|i| syslog.take(format!("<13>1 - {host}{i} - - - - x").as_bytes()));
+    let fits = BYTES_MAX / 1_000;
+    syslog.flush().unwrap();
+    let stored = std::mem::take(&mut *kept.lines.lock().unwrap()).len();
+    assert!((fits / 2..=fits).contains(&stored), "{stored}");
+    // The room is there again, and the labels of a stream that is known take none.
+    let same: Vec<u8> = format!("<13>1 - {host} - - - - x\n").into_bytes().repeat(30_000);
+    syslog.take(&same);
+    syslog.flush().unwrap();
+    assert_eq!(kept.lines.lock().unwrap().len(), 30_000);
+    assert_eq!(waits(&syslog), (0, 0));
+}
+
+#[test]
+fn an_attempt_to_store_copies_one_batch_however_much_waits() {
+    let (syslog, kept, _) = receiver();
+    let lines = |from: usize, to: usize| (from..to).map(|i| format!("<13>1 - h{} - - - - {i}\n", i % 3)).collect::<String>();
+    *kept.closed.lock().unwrap() = true;
+    syslog.take(lines(0, 20_000).as_bytes());
+    for _ in 0..3 {
+        assert!(syslog.flush().is_err());
+    }
+    syslog.take(lines(20_000, 30_000).as_bytes());
+    assert!(syslog.flush().is_err());
+    assert_eq!(kept.largest.load(Ordering::Relaxed), BATCH_ENTRIES);
+    *kept.closed.lock().unwrap() = false;
+    syslog.flush().unwrap();
+    let stored: Vec<usize> = kept.lines.lock().unwrap().iter().map(|l| l.parse().unwrap()).collect();
+    assert_eq!(stored.len(), 30_000);
+    for stream in 0..3 {
+        assert!(stored.iter().filter(|i| *i % 3 == stream).is_sorted(), "the lines of a stream keep their order");
+    }
+    assert_eq!(waits(&syslog), (0, 0));
 }
 
 proptest! {
