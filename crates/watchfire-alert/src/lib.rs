@@ -3,6 +3,7 @@
 //! answers no HTTP route of ours.
 
 pub mod manager;
+pub mod own;
 pub mod receivers;
 pub mod rules;
 pub mod sender;

@@ -9,7 +9,7 @@ use watchfire_pack::catalog::Catalogs;
 use crate::document::{Document, Kind};
 use crate::knowledge::{Knowledge, Live};
 use crate::report::Diagnosis;
-use crate::routing::alerts::OnTheWay;
+use crate::routing::alerts::{Alert, OnTheWay};
 use crate::{agents, compose, dashboard, routing, rules, scraping};
 
 /// The files of one site.
@@ -43,10 +43,11 @@ impl Site {
             knowledge = knowledge.with_live(live);
         }
         let mut found = Vec::new();
-        let (alerts, records) = rules::alone(&all, &knowledge, &OnTheWay::of(&self.documents), &mut found);
+        let way = OnTheWay::of(&self.documents);
+        let (alerts, records) = rules::alone(&all, &knowledge, &way, &mut found);
         crate::beside::check(&alerts, &routing::inhibitions(&self.documents), &mut found);
         crate::beside::records(&records, &mut found);
-        let alerts: Vec<_> = alerts.into_iter().map(|known| known.alert).collect();
+        let alerts: Vec<_> = alerts.into_iter().map(|known| known.alert).chain(Alert::all_own(&way)).collect();
         let names: Vec<&str> = self.rules.iter().filter(|f| !f.groups.is_empty()).map(|f| &*f.name).collect();
         for document in &self.documents {
             match document.kind() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use watchfire_alert::own::{self, OwnAlert};
 use watchfire_alert::rules::file::Rule;
 use watchfire_model::document::Node;
 use watchfire_model::matcher::{MatchOp, Matcher};
@@ -23,10 +24,12 @@ pub(crate) enum Value {
     Missing,
 }
 
-/// An alert that a rule can raise.
+/// An alert that a rule can raise, or Watchfire by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Alert {
     pub(crate) name: String,
+    /// Whether no rule raises it. Such alerts make routes alive, but nobody has written them, so nothing is said about them.
+    pub(crate) own: bool,
     values: BTreeMap<String, Value>,
     /// What labels that are not named are.
     others: Value,
@@ -35,26 +38,58 @@ pub(crate) struct Alert {
 /// What is added to alerts on their way out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OnTheWay {
-    external: BTreeMap<String, String>,
+    /// Labels that are added.
+    external: BTreeMap<String, Value>,
     /// Whether anything else may happen to labels.
     open: bool,
 }
 impl OnTheWay {
-    /// What the configurations say; without one, anything may happen.
+    /// What the configurations say; without one, anything may happen. Where a site has several, an alert may pass any of them.
     pub(crate) fn of(documents: &[Document]) -> OnTheWay {
-        let mut way = OnTheWay { open: true, ..OnTheWay::default() };
-        for document in documents.iter().filter(|d| d.kind() == Kind::Prometheus) {
-            way.open = document.node.get("alerting").is_some_and(|a| a.get("alert_relabel_configs").is_some());
+        let of_prometheus = || documents.iter().filter(|d| d.kind() == Kind::Prometheus);
+        let open =
+            of_prometheus().next().is_none() || of_prometheus().any(|d| d.node.get("alerting").is_some_and(|a| a.get("alert_relabel_configs").is_some()));
+        // Files that only list jobs send no alerts.
+        let sends = |d: &&Document| ["global", "alerting", "rule_files"].iter().any(|key| d.node.get(key).is_some());
+        let senders = of_prometheus().filter(sends).count();
+        let mut seen: BTreeMap<&str, (usize, BTreeSet<String>)> = BTreeMap::new();
+        for document in of_prometheus().filter(sends) {
             let labels = document.node.get("global").and_then(|g| g.get("external_labels")).and_then(Node::entries).unwrap_or(&[]);
-            way.external.extend(labels.iter().filter_map(|(key, value)| Some((key.text.to_string(), value.text()?.to_owned()))));
+            for (key, value) in labels {
+                let (times, values) = seen.entry(&key.text).or_default();
+                *times += 1;
+                values.extend(value.text().map(str::to_owned));
+            }
         }
-        way
+        let external = seen.into_iter().map(|(label, (times, values))| {
+            let value = if times == senders { Value::OneOf(values) } else { Value::Perhaps };
+            (label.to_owned(), value)
+        });
+        OnTheWay { external: external.collect(), open }
     }
+
+    /// What becomes of the labels of an alert, and what labels are that it does not name.
+    fn finish(&self, name: &str, own: bool, mut values: BTreeMap<String, Value>, exact: bool) -> Alert {
+        for (label, value) in &self.external {
+            if values.get(label).is_none_or(|v| *v == Value::Missing) {
+                values.insert(label.clone(), value.clone());
+            }
+        }
+        if self.open {
+            // Relabelling may replace anything but is hardly ever used for the name.
+            values.values_mut().filter(|v| **v == Value::Missing).for_each(|v| *v = Value::Perhaps);
+        }
+        let others = if self.open || !exact { Value::Perhaps } else { Value::Missing };
+        Alert { name: name.to_owned(), own, values, others }
+    }
+}
+
+fn one(value: &str) -> Value {
+    Value::OneOf(BTreeSet::from([value.to_owned()]))
 }
 
 impl Alert {
     pub(crate) fn new(rule: &Rule, shape: &Shape, knowledge: &Knowledge, way: &OnTheWay) -> Alert {
-        let one = |value: &str| Value::OneOf(BTreeSet::from([value.to_owned()]));
         let mut values: BTreeMap<String, Value> = BTreeMap::new();
         for name in &shape.labels.always {
             values.insert(name.clone(), Value::Any);
@@ -79,17 +114,15 @@ impl Alert {
             values.insert(name.clone(), value);
         }
         values.insert("alertname".to_owned(), one(&rule.name));
-        for (name, value) in &way.external {
-            if values.get(name).is_none_or(|v| *v == Value::Missing) {
-                values.insert(name.clone(), one(value));
-            }
-        }
-        if way.open {
-            // Relabelling may replace anything but is hardly ever used for the name.
-            values.values_mut().filter(|v| **v == Value::Missing).for_each(|v| *v = Value::Perhaps);
-        }
-        let others = if way.open || !shape.labels.exact { Value::Perhaps } else { Value::Missing };
-        Alert { name: rule.name.clone(), values, others }
+        way.finish(&rule.name, false, values, shape.labels.exact)
+    }
+
+    /// Those that Watchfire raises by itself.
+    pub(crate) fn all_own(way: &OnTheWay) -> impl Iterator<Item = Alert> {
+        own::ALL.iter().map(|OwnAlert { name, severity, about }| {
+            let known = [("alertname", one(name)), ("severity", one(severity)), ("job", one(own::JOB)), ("instance", Value::Any), (about, Value::Any)];
+            way.finish(name, true, known.into_iter().map(|(label, value)| (label.to_owned(), value)).collect(), true)
+        })
     }
 
     pub(crate) fn value(&self, label: &str) -> &Value {

@@ -66,11 +66,13 @@ pub(super) fn check(document: &Document, alerts: &[Alert], found: &mut Vec<Diagn
 
 fn never_equal(document: &Document, node: &Node, subject: &str, alerts: &[Alert], found: &mut Vec<Diagnosis>) {
     let rule = Inhibition::read(node);
-    let sources: Vec<&Alert> = alerts.iter().filter(|a| rule.source.iter().all(|m| a.may(m))).collect();
-    // Where the targets have no names, the rule is meant for whichever alerts happen to fit.
-    let named = rule.target.iter().any(|m| m.name == "alertname");
+    let names = |matchers: &[Matcher]| matchers.iter().any(|m| m.name == "alertname");
+    // Where the targets have no names, the rule is meant for whichever alerts happen to fit; our own count where names are.
+    let named = names(&rule.target);
+    let from_named = names(&rule.source);
+    let sources: Vec<&Alert> = alerts.iter().filter(|a| (from_named || !a.own) && rule.source.iter().all(|m| a.may(m))).collect();
     let mut apart: Apart<'_> = BTreeMap::new();
-    for target in alerts.iter().filter(|a| rule.target.iter().all(|m| a.must(m))) {
+    for target in alerts.iter().filter(|a| (named || !a.own) && rule.target.iter().all(|m| a.must(m))) {
         let others = || sources.iter().filter(|s| !std::ptr::eq(**s, target));
         if others().any(|source| rule.difference(source, target).is_none()) {
             if !named {

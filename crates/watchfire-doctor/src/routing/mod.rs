@@ -11,6 +11,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 use watchfire_alert::manager::config::matcher::parse_matchers;
+use watchfire_alert::own;
 use watchfire_model::document::{Node, nearest};
 use watchfire_model::matcher::{MatchOp, Matcher};
 
@@ -23,7 +24,8 @@ pub(crate) use inhibition::{Inhibition, inhibitions};
 /// Everything there is to say about one `alertmanager.yml`.
 pub(crate) fn check(document: &Document, sites: &[Document], alerts: &[Alert], found: &mut Vec<Diagnosis>) {
     receivers::watched(document, sites, found);
-    if alerts.is_empty() {
+    // Without rules at hand, nobody knows what alerts there are beside our own.
+    if alerts.iter().all(|alert| alert.own) {
         return;
     }
     if let Some(root) = document.node.get("route") {
@@ -61,12 +63,13 @@ fn unmet<'a>(matchers: &Matchers<'a>, alerts: &[Alert]) -> Option<(Option<&'a No
         return Some((None, format!("no alert of the rules has {all} together"), None));
     };
     let mut values: BTreeMap<&str, ()> = BTreeMap::new();
-    for alert in alerts {
+    for alert in alerts.iter().filter(|alert| !alert.own) {
         if let Value::OneOf(known) = alert.value(&matcher.name) {
             values.extend(known.iter().map(|v| (v.as_str(), ())));
         }
     }
-    let suggestion = match nearest(&matcher.value, values.keys().copied()) {
+    let own_names = own::ALL.iter().map(|alert| alert.name).filter(|_| matcher.name == "alertname");
+    let suggestion = match nearest(&matcher.value, values.keys().copied().chain(own_names)) {
         Some(near) => Some(format!("did you mean {near:?}?")),
         None if values.is_empty() => Some(format!("set the label {} in the rules", matcher.name)),
         None => Some(format!("{} is {}", matcher.name, some_of(values.keys().copied()))),

@@ -51,6 +51,52 @@ fn external_labels_are_labels_of_alerts() {
     assert_eq!(found.len(), 1, "{found:#?}");
 }
 
+/// Where several configurations send alerts, an alert may come from any of them.
+#[test]
+fn labels_of_several_configurations() {
+    let manager = |site: &str| format!("route: {{receiver: all, routes: [{{match: {{{site}}}}}]}}\nreceivers: [{{name: all, email_configs: [{{to: a@b}}]}}]\n");
+    let dead = |labels: [&str; 2], site: &str| {
+        let configuration = |labels: &str| format!("global: {{external_labels: {{{labels}}}}}\n{SCRAPING}");
+        let [first, second] = labels.map(configuration);
+        let all = found(&[("a.yml", first.as_str()), ("b.yml", second.as_str()), ("rules.yml", RULES), ("alertmanager.yml", manager(site).as_str())]);
+        all.iter().any(|d| d.code == Code::RouteNeverMatches)
+    };
+    for site in ["site: north", "site: south"] {
+        assert!(!dead(["site: north", "site: south"], site), "{site}");
+    }
+    assert!(dead(["site: north", "site: south"], "site: west"));
+    assert!(!dead(["site: north", "zone: x"], "site: ''"), "the second adds none");
+    // The second relabels nothing, but the first does.
+    let relabels = format!("alerting: {{alert_relabel_configs: [{{target_label: team, replacement: db}}]}}\n{SCRAPING}");
+    let all = found(&[("a.yml", &relabels), ("b.yml", SCRAPING), ("rules.yml", RULES), ("alertmanager.yml", &manager("team: db"))]);
+    assert!(!all.iter().any(|d| d.code == Code::RouteNeverMatches), "{all:#?}");
+}
+
+/// No rule file defines them, and their routes stand in the documentation.
+#[test]
+fn alerts_of_our_own_take_routes_and_start_inhibition() {
+    for alive in [
+        "match: {alertname: Heartbeat}",
+        "matchers: [alertname=\"ServiceFailed\", job=watchfire, service=~\".+\"]",
+        "match: {alertname: DiskNearlyFull, severity: critical}",
+        "match_re: {alertname: 'Gpu.*', gpu: '.+'}",
+        "match: {severity: none}",
+        "match: {severity: error}",
+        "match: {queue_name: 'dlq:frames'}",
+    ] {
+        assert_eq!(routes(&format!("  - {{receiver: hook, {alive}}}\n")), [], "{alive}");
+    }
+    has(&routes("  - {receiver: hook, match: {alertname: GpuHot, severity: critical}}\n"), Code::RouteNeverMatches, &["together"]);
+    has(&routes("  - {receiver: hook, match: {alertname: Heartbeat, service: x}}\n"), Code::RouteNeverMatches, &["together"]);
+    let misspelt = routes("  - {receiver: hook, match: {alertname: HeartBeat}}\n");
+    assert_eq!(misspelt[0].suggestion.as_deref(), Some("did you mean \"Heartbeat\"?"), "{misspelt:#?}");
+    assert_eq!(inhibit("{source_match: {alertname: ServiceFailed}, target_match: {severity: warning}, equal: [instance]}"), []);
+    let apart = inhibit("{source_match: {alertname: ServiceFailed}, target_match: {alertname: Slow}, equal: [instance]}");
+    has(&apart, Code::InhibitionNeverMatches, &["ServiceFailed never silences Slow", "no label instance"]);
+    // They make no inhibition of others look possible.
+    has(&inhibit("{source_match: {severity: critical}, target_match: {alertname: Slow}, equal: [instance]}"), Code::InhibitionNeverMatches, &["Down", "Slow"]);
+}
+
 #[test]
 fn alerts_that_nobody_is_told_of() {
     let found = routes("  - {receiver: none, match: {severity: warning}}\n");

@@ -63,7 +63,7 @@ pub(super) fn check(document: &Document, root: &Node, alerts: &[Alert], found: &
     let receivers = read(document);
     let mut silent: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut twice: BTreeMap<(usize, usize), Twice<'_, '_>> = BTreeMap::new();
-    for alert in alerts {
+    for alert in alerts.iter().filter(|alert| !alert.own) {
         let mut ends = Vec::new();
         if tree.ends(alert, &mut ends) != Some(true) {
             continue;

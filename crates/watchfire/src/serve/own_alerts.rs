@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_alert::own::{self, OwnAlert};
 use watchfire_alert::rules::{Notify, OutgoingAlert};
 use watchfire_collect::gpu::GpuMonitor;
 use watchfire_model::labels::Labels;
@@ -40,14 +41,13 @@ pub(super) struct Watched {
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Condition {
-    alert: &'static str,
-    severity: &'static str,
-    /// What is meant: a service, a path, a device; with the name of the label.
-    about: (&'static str, String),
+    alert: OwnAlert,
+    /// What is meant: which service, path or device.
+    about: String,
     summary: String,
 }
 /// What names a condition while it lasts.
-type Key = (&'static str, String);
+type Key = (OwnAlert, String);
 
 /// Looks again and again, for ever.
 pub(super) async fn run(watched: Watched, notify: Arc<dyn Notify>, clock: SharedClock) {
@@ -87,21 +87,21 @@ fn disk_used_percent(path: &std::path::Path) -> Option<f64> {
 fn conditions(services: &[ServiceStatus], (disk, used): (&str, Option<f64>), gpu: Option<&GpuSample>) -> Vec<Condition> {
     let mut found = Vec::new();
     for service in services {
-        let (alert, severity) = match service.status {
-            "unhealthy" => ("ServiceUnhealthy", "warning"),
-            "restart_failed" => ("ServiceRestartFailed", "error"),
-            "failed" => ("ServiceFailed", "critical"),
+        let alert = match service.status {
+            "unhealthy" => own::SERVICE_UNHEALTHY,
+            "restart_failed" => own::SERVICE_RESTART_FAILED,
+            "failed" => own::SERVICE_FAILED,
             _ => continue,
         };
-        found.push(Condition { alert, severity, about: ("service", service.name.clone()), summary: service.message.clone() });
+        found.push(Condition { alert, about: service.name.clone(), summary: service.message.clone() });
     }
     if let Some(used) = used.filter(|used| *used > DISK_PERCENT_MAX) {
         let summary = format!("the disk of {disk} is {used:.0} % full");
-        found.push(Condition { alert: "DiskNearlyFull", severity: "critical", about: ("path", disk.to_owned()), summary });
+        found.push(Condition { alert: own::DISK_NEARLY_FULL, about: disk.to_owned(), summary });
     }
     if let Some((gpu, celsius)) = gpu.and_then(|g| Some((g, g.temperature.filter(|t| *t > GPU_CELSIUS_MAX)?))) {
         let summary = format!("the GPU {} has {celsius:.0} °C", gpu.name);
-        found.push(Condition { alert: "GpuHot", severity: "warning", about: ("gpu", gpu.name.clone()), summary });
+        found.push(Condition { alert: own::GPU_HOT, about: gpu.name.clone(), summary });
     }
     found
 }
@@ -109,7 +109,7 @@ fn conditions(services: &[ServiceStatus], (disk, used): (&str, Option<f64>), gpu
 /// Nothing is wrong: whoever is told of it again and again knows that alerts arrive.
 fn heartbeat() -> Condition {
     let summary = "alerts reach you; when this one ends, they may not".to_owned();
-    Condition { alert: "Heartbeat", severity: "none", about: ("heartbeat", "watchfire".to_owned()), summary }
+    Condition { alert: own::HEARTBEAT, about: "watchfire".to_owned(), summary }
 }
 
 /// Jobs of a queue that nobody will work on until somebody looks.
@@ -117,7 +117,7 @@ fn dead_letters(queue: &str, depths: Depths) -> Vec<Condition> {
     let places = [(depths.dead, format!("dlq:{queue}"), "failed too often"), (depths.overflow, format!("dlq:overflow:{queue}"), "found no room")];
     let told = places.into_iter().filter(|(count, ..)| *count > 0).map(|(count, place, why)| {
         let summary = format!("{count} jobs of {queue} {why} and wait in {place}");
-        Condition { alert: "JobsInDeadLetters", severity: "warning", about: ("queue_name", place), summary }
+        Condition { alert: own::JOBS_IN_DEAD_LETTERS, about: place, summary }
     });
     told.collect()
 }
@@ -127,14 +127,14 @@ fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition
     let mut told = Vec::new();
     let mut lasting = BTreeMap::new();
     for condition in found {
-        let key = (condition.alert, condition.about.1.clone());
+        let key = (condition.alert, condition.about.clone());
         let begun = match since.remove(&key) {
             Some((begun, _)) => begun,
             None => {
                 // Services and GPUs are logged by those who watch them.
                 match condition.alert {
-                    "DiskNearlyFull" => tracing::error!(severity = "critical", path = condition.about.1, "{}", condition.summary),
-                    "JobsInDeadLetters" => tracing::warn!(queue_name = condition.about.1, "{}", condition.summary),
+                    own::DISK_NEARLY_FULL => tracing::error!(severity = "critical", path = condition.about, "{}", condition.summary),
+                    own::JOBS_IN_DEAD_LETTERS => tracing::warn!(queue_name = condition.about, "{}", condition.summary),
                     _ => {}
                 }
                 now
@@ -151,11 +151,11 @@ fn alerts(found: Vec<Condition>, since: &mut BTreeMap<Key, (Timestamp, Condition
 
 fn alert(condition: &Condition, instance: &str, starts_at: Timestamp, ends_at: Timestamp, resolved: bool) -> OutgoingAlert {
     let labels = [
-        ("alertname", condition.alert),
-        ("severity", condition.severity),
-        ("job", "watchfire"),
+        ("alertname", condition.alert.name),
+        ("severity", condition.alert.severity),
+        ("job", own::JOB),
         ("instance", instance),
-        (condition.about.0, &condition.about.1),
+        (condition.alert.about, &condition.about),
     ];
     OutgoingAlert {
         labels: Labels::from_pairs(labels),
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     fn named(found: &[Condition]) -> Vec<(&'static str, &'static str)> {
-        found.iter().map(|c| (c.alert, c.severity)).collect()
+        found.iter().map(|c| (c.alert.name, c.alert.severity)).collect()
     }
 
     fn of_service(status: &'static str) -> Vec<(&'static str, &'static str)> {
@@ -218,7 +218,7 @@ mod tests {
     fn dlq_10_jobs_in_the_dead_letters_are_a_warning() {
         let at = |dead, overflow| {
             let found = dead_letters("detection_queue", Depths { dead, overflow, ..Depths::default() });
-            found.into_iter().map(|c| (c.alert, c.severity, c.about.1, c.summary)).collect::<Vec<_>>()
+            found.into_iter().map(|c| (c.alert.name, c.alert.severity, c.about, c.summary)).collect::<Vec<_>>()
         };
         assert_eq!(at(0, 0), []);
         let told = |place: &str, summary: &str| ("JobsInDeadLetters", "warning", place.to_owned(), summary.to_owned());
