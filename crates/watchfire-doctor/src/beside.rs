@@ -8,6 +8,7 @@ use watchfire_alert::rules::file::{Place, Rule};
 use watchfire_model::number::format_short;
 use watchfire_query::promql::{BinaryOp, Node, NodeKind, VectorSelector};
 
+use crate::expression::selector_end;
 use crate::report::{Code, Diagnosis};
 use crate::routing::Inhibition;
 use crate::routing::alerts::Alert;
@@ -123,25 +124,22 @@ fn normal(node: &Node, text: &str) -> String {
         }
         _ => {}
     }
-    let mut selectors: Vec<(usize, usize, &VectorSelector)> = Vec::new();
+    let mut selectors: Vec<(&Node, &VectorSelector)> = Vec::new();
     node.walk(&mut |inner| match &inner.kind {
-        NodeKind::Vector(selector) => selectors.push((inner.start, inner.end, selector)),
-        NodeKind::Matrix(matrix) => selectors.push((inner.start, inner.end, &matrix.selector)),
+        NodeKind::Vector(selector) => selectors.push((inner, selector)),
+        NodeKind::Matrix(matrix) => selectors.push((inner, &matrix.selector)),
         _ => {}
     });
-    selectors.sort_by_key(|(start, ..)| *start);
+    selectors.sort_by_key(|(inner, _)| inner.start);
     let (mut out, mut at) = (String::new(), node.start);
     let plain = |out: &mut String, from: usize, to: usize| out.extend(stripped(from, to));
-    for (start, end, selector) in selectors {
-        plain(&mut out, at, start);
+    for (inner, selector) in selectors {
+        plain(&mut out, at, inner.start);
         let mut matchers: Vec<String> = selector.matchers.iter().map(|m| format!("{}{}{:?}", m.name, m.op.symbol(), m.value)).collect();
         matchers.sort();
         out.push_str(&format!("{{{}}}", matchers.join(",")));
-        // What follows the braces or the name: a range, an offset.
-        let own = text.get(start..end).unwrap_or("");
-        let named = selector.name.as_deref().filter(|name| own.starts_with(name)).map_or(0, str::len);
-        plain(&mut out, start + own.rfind('}').map_or(named, |brace| brace + 1), end);
-        at = end;
+        plain(&mut out, selector_end(inner, text), inner.end);
+        at = inner.end;
     }
     plain(&mut out, at, node.end);
     out

@@ -7,6 +7,7 @@ use watchfire_query::promql::{Binary, BinaryOp, Cardinality, Node, NodeKind};
 use super::infer::{Walk, strip};
 use super::labels::LabelSet;
 use super::shape::{Quantity, Shape};
+use super::span::selector_end;
 use super::units::{is_part_of, of_one_histogram, scaled_unit};
 use crate::report::Code;
 
@@ -41,7 +42,7 @@ impl Walk<'_> {
             BinaryOp::And | BinaryOp::Unless => Shape { labels: left.labels.clone(), chosen: true, ..left },
             BinaryOp::Or => {
                 let (least, most) = (left.least.min(right.least), left.most.max(right.most));
-                Shape { labels: left.labels.or(&right.labels), jobs: None, least, most, ..left }
+                Shape { labels: left.labels.or(&right.labels), jobs: None, least, most, chosen: left.chosen || right.chosen, ..left }
             }
             BinaryOp::Div if vectors == [true, true] => {
                 let part = self.part_chosen_by(&binary.lhs, &binary.rhs).is_some();
@@ -118,22 +119,18 @@ impl Walk<'_> {
     fn one_selector(&self, node: &Node) -> Option<OneSelector> {
         let mut found = Vec::new();
         node.walk(&mut |inner| match &inner.kind {
-            NodeKind::Vector(selector) => found.push(selector),
-            NodeKind::Matrix(matrix) => found.push(&matrix.selector),
+            NodeKind::Vector(selector) => found.push((inner, selector)),
+            NodeKind::Matrix(matrix) => found.push((inner, &matrix.selector)),
             _ => {}
         });
-        let [selector] = found.as_slice() else { return None };
+        let [(place, selector)] = found.as_slice() else { return None };
         let name = selector.name.clone()?;
         let others = selector.matchers.iter().filter(|m| m.name != "__name__");
         let mut matchers: Vec<_> = others.map(|m| (m.name.clone(), format!("{}{}", m.op.symbol(), m.value))).collect();
         matchers.sort();
-        let text = self.text(strip(node));
-        let from = text.find(&name)?;
-        let after = match text.find('}') {
-            Some(to) if to > from => to + 1,
-            _ => from + name.len(),
-        };
-        let around = format!("{}#{}", text.get(..from)?, text.get(after..)?);
+        let node = strip(node);
+        let behind = selector_end(place, self.text);
+        let around = format!("{}#{}", self.between(node.start, place.start), self.between(behind, node.end));
         Some(OneSelector { name, matchers, around })
     }
 

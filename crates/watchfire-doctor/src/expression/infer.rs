@@ -35,7 +35,7 @@ pub fn diagnose(expr: &Expr, knowledge: &Knowledge) -> (Shape, Vec<Problem>) {
 }
 
 pub(super) struct Walk<'a> {
-    text: &'a str,
+    pub(super) text: &'a str,
     pub(super) knowledge: &'a Knowledge,
     pub(super) problems: Vec<Problem>,
     /// Whose series are meant, where the other side of an operator says so.
@@ -83,7 +83,11 @@ impl Walk<'_> {
     }
     /// The text of a node, with blanks made equal.
     pub(super) fn text(&self, node: &Node) -> String {
-        let text = self.text.get(node.start..node.end).unwrap_or("");
+        self.between(node.start, node.end)
+    }
+    /// The text between two places, with blanks made equal.
+    pub(super) fn between(&self, start: usize, end: usize) -> String {
+        let text = self.text.get(start..end).unwrap_or("");
         text.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(").replace(" )", ")")
     }
 

@@ -6,6 +6,7 @@ mod infer;
 mod labels;
 mod selector;
 mod shape;
+mod span;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -14,3 +15,4 @@ pub use infer::{Problem, diagnose};
 pub use labels::LabelSet;
 pub use selector::VARIABLE;
 pub use shape::{Quantity, Shape};
+pub(crate) use span::selector_end;
