@@ -21,6 +21,7 @@ mod scraping;
 mod site;
 #[cfg(test)]
 mod site_tests;
+mod templates;
 mod texts;
 
 pub use document::{Document, Kind};

@@ -61,6 +61,9 @@ fn texts_speak_the_units_of_the_expression() {
         (format!("{p95} * 1000 > 1000"), "{{ $value }} seconds"),
         ("increase(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }} tokens per second"),
         ("increase(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }}/s"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }} tokens/hour."),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }} /minute, more than 0.5/minute"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "tokens / day: {{ $value }}"),
     ] {
         assert_eq!(of(&expr, text), [Code::UnitMismatch], "{expr}: {text}");
     }
@@ -75,6 +78,12 @@ fn texts_speak_the_units_of_the_expression() {
         ("rate(hsi_stage_duration_seconds_sum[5m]) / rate(hsi_stage_duration_seconds_count[5m]) > 5".to_owned(), "{{ $value }}s on average"),
         ("rate(inference_tokens_total[5m]) > 50".to_owned(), "{{ $value }} tokens per second"),
         ("increase(inference_tokens_total[1h]) > 50".to_owned(), "{{ $value }} tokens per hour"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "https://wiki.example/hour"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "https://wiki/{{ $labels.job }}/hourly and /day/shift"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "https://wiki/{{ $labels.job }}/hour"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "supper day, per daylight, runbook/day-shift"),
+        ("increase(inference_tokens_total[5m]) > 50".to_owned(), "https://wiki/{{ $value }}/status"),
+        ("rate(inference_tokens_total[5m]) > 50".to_owned(), "{{ range query \"up\" }}{{ .Labels.host }}{{ end }}"),
     ] {
         assert_eq!(of(&expr, text), [], "{expr}: {text}");
     }

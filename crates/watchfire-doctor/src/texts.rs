@@ -5,6 +5,7 @@ use watchfire_alert::rules::file::{Place, Rule, RuleFile, RuleKind};
 
 use crate::expression::{Quantity, Shape};
 use crate::report::{Code, Diagnosis};
+use crate::templates::{ACTION, Action, actions, asked_labels, without_actions};
 
 /// Everything there is to say about the annotations of a rule.
 pub(crate) fn check(file: &RuleFile, rule: &Rule, shape: &Shape, found: &mut Vec<Diagnosis>) {
@@ -17,7 +18,7 @@ pub(crate) fn check(file: &RuleFile, rule: &Rule, shape: &Shape, found: &mut Vec
         for (message, suggestion) in units(name, text, shape) {
             say(Code::UnitMismatch, message, Some(suggestion));
         }
-        for label in asked_labels(text).filter(|l| !shape.labels.may_have(l) && !rule.labels.iter().any(|(n, _)| n == l)) {
+        for label in asked_labels(text).into_iter().filter(|l| !shape.labels.may_have(l) && !rule.labels.iter().any(|(n, _)| n == l)) {
             let known: Vec<&str> = shape.labels.names().collect();
             let suggestion = if known.is_empty() { "keep it with by (…)".to_owned() } else { format!("the labels are {}", known.join(", ")) };
             say(Code::UnknownLabel, format!("{name} asks for the label {label}, which the result of the expression never has"), Some(suggestion));
@@ -28,11 +29,11 @@ pub(crate) fn check(file: &RuleFile, rule: &Rule, shape: &Shape, found: &mut Vec
 /// What is said in another unit: why, and what to do.
 fn units(name: &str, text: &str, shape: &Shape) -> Vec<(String, String)> {
     let mut said = Vec::new();
-    let lower = text.to_lowercase();
+    let plain = without_actions(text).to_lowercase();
     let values = values(text);
     if shape.quantity == Quantity::Rate {
         for (unit, factor) in [("hour", 3600), ("minute", 60), ("day", 86_400)] {
-            if lower.contains(&format!("/{unit}")) || lower.contains(&format!("per {unit}")) || lower.contains(&format!("/ {unit}")) {
+            if says_per(&plain, unit) {
                 let suggestion = format!("multiply by {factor} or use increase() over that time, threshold too");
                 said.push((format!("{name} says per {unit}, but the expression is per second"), suggestion));
             }
@@ -42,8 +43,11 @@ fn units(name: &str, text: &str, shape: &Shape) -> Vec<(String, String)> {
             said.push((message, "divide by the rate of the whole, or show it with humanize".to_owned()));
         }
     }
-    let per_second = |value: &Value<'_>| ["/s", "/ s", "per second", "per sec"].iter().any(|unit| value.after.trim_start().starts_with(unit));
-    let phrase = !values.is_empty() && lower.contains("per second");
+    let per_second = |value: &Value<'_>| {
+        let after = value.after.trim_start();
+        ["/s", "/ s", "/sec", "/second", "per second", "per sec"].iter().any(|unit| after.strip_prefix(unit).is_some_and(ends_word))
+    };
+    let phrase = !values.is_empty() && says_per(&plain, "second");
     if shape.quantity == Quantity::Increase && (phrase || values.iter().any(per_second)) {
         let message = format!("{name} says per second, but the expression is a number over its whole window");
         said.push((message, "use rate(), threshold too, or name the window".to_owned()));
@@ -99,25 +103,36 @@ impl Value<'_> {
 }
 
 fn values(text: &str) -> Vec<Value<'_>> {
-    let mut rest = text;
-    let mut found = Vec::new();
-    while let Some((_, begun)) = rest.split_once("{{") {
-        let Some((inside, after)) = begun.split_once("}}") else { break };
-        if inside.contains("$value") || inside.contains(".Value") {
-            found.push(Value { inside, after });
-        }
-        rest = after;
-    }
-    found
+    let shows = |inside: &str| inside.contains("$value") || inside.contains(".Value");
+    actions(text).filter(|action| shows(action.inside)).map(|Action { inside, after, .. }| Value { inside, after }).collect()
 }
 
-/// `$labels.name` and `.Labels.name` of a template.
-fn asked_labels(text: &str) -> impl Iterator<Item = &str> {
-    ["$labels.", ".Labels."].into_iter().flat_map(move |prefix| {
-        text.match_indices(prefix).filter_map(move |(at, _)| {
-            let rest = text.get(at + prefix.len()..)?;
-            let len = rest.len() - rest.trim_start_matches(|c: char| c == '_' || c.is_ascii_alphanumeric()).len();
-            rest.get(..len).filter(|name| !name.is_empty())
-        })
+/// Whether a text that has no actions any more speaks of something per unit. A part of an address is none.
+fn says_per(text: &str, unit: &str) -> bool {
+    text.match_indices(unit).any(|(at, _)| {
+        let (Some(before), Some(after)) = (text.get(..at), text.get(at + unit.len()..)) else { return false };
+        if !ends_word(after) {
+            return false;
+        }
+        if let Some(before) = before.strip_suffix("per ") {
+            return !before.ends_with(char::is_alphanumeric);
+        }
+        let Some(counted) = before.trim_end().strip_suffix('/') else { return false };
+        let word = counted.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let is_number = word.parse::<f64>().is_ok();
+        // What begins with a slash after a blank is a path, unless a number or a value stands before it, or blanks on both sides.
+        let apart = before.ends_with(char::is_whitespace);
+        let of_value = word.is_empty() && (apart || counted.trim_end().ends_with(|c: char| c.is_ascii_digit() || c == ACTION));
+        of_value || is_number || !(word.is_empty() || word.contains(['/', '.', ':']))
     })
+}
+
+/// Whether a word ends before this, and does not go on as an address does.
+fn ends_word(after: &str) -> bool {
+    let mut next = after.chars();
+    match next.next() {
+        None => true,
+        Some('.' | ':' | '?') => next.next().is_none_or(char::is_whitespace),
+        Some(c) => !c.is_alphanumeric() && !matches!(c, '/' | '-' | '_' | '=' | '#' | '&' | '%') && c != ACTION,
+    }
 }

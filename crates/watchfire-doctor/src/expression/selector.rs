@@ -17,6 +17,9 @@ use crate::report::Code;
 /// What stands for a dashboard's variable in texts and names: it may become anything.
 pub const VARIABLE: &str = "__variable__";
 
+/// Series that a scrape writes whatever happens.
+const ALWAYS_THERE: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped"];
+
 pub(super) fn is_variable(text: &str) -> bool {
     text.contains(VARIABLE)
 }
@@ -53,7 +56,8 @@ impl Walk<'_> {
     }
 
     fn undeclared(&mut self, node: &Node, name: &str, job: Option<&str>) -> Shape {
-        let mut shape = Shape::unknown();
+        // Series of alerts and of rules with a condition come and go, and who knows what those do that nobody declares.
+        let mut shape = Shape { chosen: !ALWAYS_THERE.contains(&name), ..Shape::unknown() };
         shape.jobs = job.map(|job| BTreeSet::from([job.to_owned()]));
         if self.knowledge.is_made_here(name) {
             if name == "up" {

@@ -175,10 +175,19 @@ fn constant_conditions() {
     finds("rate(orders_total[5m]) >= 0", Code::ConstantCondition, "always true");
     finds("up > 1", Code::ConstantCondition, "never");
     finds("sum(rate(orders_total{status=\"500\"}[5m])) / sum(rate(orders_total[5m])) > 1", Code::ConstantCondition, "never");
+    finds("sum(rate(orders_total{status=\"}\"}[5m])) / sum(rate(orders_total{}[5m])) > 1", Code::ConstantCondition, "never");
+    clean("sum(rate(orders_total{status=\"}\"}[5m])) / sum(rate(orders_total[5m] offset 1h)) > 1");
     clean("up == 0");
     clean("count(up == 0) > 0");
     clean("count(stock > 5) >= 1");
     finds("count(stock) > 0", Code::ConstantCondition, "always true");
+    // Nobody knows which of these there are.
+    clean("count(ALERTS{alertstate=\"firing\"}) > 0");
+    clean("count(ALERTS) >= 1");
+    clean("count(shop:busy) > 0");
+    clean("count(of_somebody_else) > 0");
+    clean("count(stock or shop:busy) > 0");
+    finds("count(up) > 0", Code::ConstantCondition, "always true");
     clean("resets(stock[1h]) > 2");
     clean("sum(rate(orders_total{status=\"500\"}[5m])) / sum(rate(orders_total[5m])) > 0.05");
     clean("(1 - sum(rate(orders_total{status=\"500\"}[5m])) / sum(rate(orders_total[5m]))) < 0.99");
