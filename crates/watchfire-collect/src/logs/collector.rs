@@ -27,6 +27,14 @@ pub struct Collected {
     pub metrics: Vec<Arc<Metrics>>,
 }
 impl Collected {
+    /// This name for a source, or one made of it when another source has it: positions of two must not be mixed.
+    pub fn free_name(&self, wanted: String) -> String {
+        let files = self.files.iter().map(|source| &source.name);
+        let all = files.chain(self.journals.iter().map(|source| &source.name)).chain(self.containers.iter().map(|source| &source.name));
+        let taken: std::collections::HashSet<&String> = all.collect();
+        let numbered = (2..).map(|n: usize| format!("{wanted} {n}"));
+        std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(wanted)
+    }
     /// Adds what another configuration says.
     pub fn add(&mut self, other: Collected) {
         self.files.extend(other.files);

@@ -70,7 +70,7 @@ pub(super) struct Common {
 }
 
 /// Reads one input.
-pub(super) fn read(input: Reader<'_>, number: usize, common: &Common, host: &str, out: &mut Collected) {
+pub(super) fn read(input: Reader<'_>, common: &Common, host: &str, out: &mut Collected) {
     let kind = match input.required_text("type").as_str() {
         "log" => "log",
         "filestream" => "filestream",
@@ -82,7 +82,9 @@ pub(super) fn read(input: Reader<'_>, number: usize, common: &Common, host: &str
         }
     };
     let enabled = input.bool("enabled").unwrap_or(true);
-    let name = input.text("id").unwrap_or_else(|| number.to_string());
+    let (group, paths) = read_group(&input);
+    // Without a name of its own an input is known by what it reads: its place among others may change.
+    let name = input.text("id").unwrap_or(paths);
     let mut stages = Vec::new();
     if kind == "container" {
         container(&input, &mut stages);
@@ -114,7 +116,6 @@ pub(super) fn read(input: Reader<'_>, number: usize, common: &Common, host: &str
     own.extend(common.processors.iter().cloned());
     let tags = common.tags.iter().cloned().chain(input.texts("tags", true)).collect();
     stages.push(Stage::step(Event { kind, host: common.host.clone(), fields, tags, json, processors: own }));
-    let group = read_group(&input);
     let encoding = input.text("encoding").map_or(Encoding::Utf8, |text| {
         Encoding::from_name(&text).unwrap_or_else(|| {
             input.warning_at("encoding", format!("lines in {text} are not read here; they are taken for UTF-8"));
@@ -127,7 +128,7 @@ pub(super) fn read(input: Reader<'_>, number: usize, common: &Common, host: &str
     input.finish();
     if enabled && !group.paths.is_empty() {
         out.files.push(Source {
-            name: format!("filebeat/{name}"),
+            name: out.free_name(format!("filebeat/{name}")),
             groups: vec![group],
             stages,
             encoding,
@@ -139,7 +140,8 @@ pub(super) fn read(input: Reader<'_>, number: usize, common: &Common, host: &str
     }
 }
 
-fn read_group(input: &Reader<'_>) -> Group {
+/// The files, and how the configuration writes them.
+fn read_group(input: &Reader<'_>) -> (Group, String) {
     let glob = |text: String| match Glob::new(&text) {
         Ok(glob) => Some(glob),
         Err(error) => {
@@ -158,14 +160,16 @@ fn read_group(input: &Reader<'_>) -> Group {
         patterns.extend(scanner.texts("exclude_files", true));
     }
     let exclude = patterns.iter().filter_map(|text| compile(text).map_err(|error| input.error_at("exclude_files", error)).ok());
-    Group {
+    let written = paths.join(",");
+    let group = Group {
         exclude_patterns: exclude.collect(),
         paths: paths.into_iter().filter_map(glob).collect(),
         labels: [("job".to_owned(), "filebeat".to_owned())].into(),
         ignore_older: input.duration_ms("ignore_older").filter(|ms| *ms > 0).map(Duration::from_millis),
         from_end: tail,
         ..Group::default()
-    }
+    };
+    (group, written)
 }
 
 fn container(reader: &Reader<'_>, stages: &mut Vec<Stage>) {

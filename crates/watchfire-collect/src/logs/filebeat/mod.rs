@@ -63,8 +63,8 @@ fn read(context: &Context, root: &Node, outside: &Outside<'_>) -> Collected {
         host: root.text("name").unwrap_or_else(|| outside.host.to_owned()),
     };
     if let Some(filebeat) = root.map("filebeat") {
-        for (i, input) in filebeat.maps("inputs").into_iter().enumerate() {
-            inputs::read(input, i, &common, outside.host, &mut collected);
+        for input in filebeat.maps("inputs") {
+            inputs::read(input, &common, outside.host, &mut collected);
         }
         for key in ["modules", "autodiscover", "config"] {
             if filebeat.raw(key).is_some() {

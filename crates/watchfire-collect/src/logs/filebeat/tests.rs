@@ -124,6 +124,20 @@ fn lines_of_containers() {
 }
 
 #[test]
+fn names_of_inputs_do_not_depend_on_their_order() {
+    let names = |inputs: &[&str]| -> Vec<String> {
+        let text = format!("filebeat.inputs: [{}]\n", inputs.join(", "));
+        let mut names: Vec<String> = parsed(&text).config.unwrap().files.iter().map(|source| source.name.clone()).collect();
+        names.sort();
+        names
+    };
+    let inputs = ["{type: log, paths: [/a/*.log, /b]}", "{type: log, id: own, paths: [/c]}", "{type: log, paths: [/d]}", "{type: log, paths: [/d]}"];
+    let expected = ["filebeat//a/*.log,/b", "filebeat//d", "filebeat//d 2", "filebeat/own"];
+    assert_eq!(names(&inputs), expected);
+    assert_eq!(names(&[inputs[2], inputs[1], inputs[3], inputs[0]]), expected);
+}
+
+#[test]
 fn what_is_not_understood_is_said_with_its_place() {
     let input = |more: &str| format!("filebeat.inputs:\n- type: log\n  paths: [/a]\n{more}");
     assert_eq!(said(&input("  pahts: x\n")), ["filebeat.yml:4:3: warning: unknown key \"pahts\" in filebeat.inputs[0]; did you mean \"paths\"?"]);

@@ -6,6 +6,7 @@
 
 mod find;
 mod glob;
+mod known;
 mod lines;
 mod position;
 mod reading;

@@ -138,9 +138,9 @@ fn key(source: &str, id: Id) -> String {
     format!("{source}\n{:x}:{:x}", id.device, id.inode)
 }
 
-/// The prefix of all keys of a source.
-pub(super) fn prefix(source: &str) -> String {
-    format!("{source}\n")
+/// The source in a key.
+pub(super) fn source_of(key: &str) -> Option<&str> {
+    Some(key.rsplit_once('\n')?.0)
 }
 
 /// The change that keeps a position.

@@ -1,18 +1,18 @@
 //! The rounds in which files are looked for and read. One round reads a portion of every file that has something new, hands the lines
 //! over together, and keeps the positions. While the sink takes nothing, nothing more is read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use watchfire_model::batch::{Batch, Origin};
-use watchfire_model::state::Change;
 use watchfire_net::backoff::Backoff;
 
 use super::super::stages::Surroundings as Around;
 use super::super::{Delivery, Surroundings};
 use super::find::successor;
-use super::position::{self, Id, LOG_FILES, Position};
+use super::known::{self, Known};
+use super::position::{self, Id, Position};
 use super::reading::{Reading, is_foreign};
 use super::tail::{Copied, Hands, Stamps, Tail};
 use super::{CHUNK_BYTES, DELIVERY_BYTES_MAX, FILES_MAX, Glob, LINGER, SCAN_EVERY, Source};
@@ -23,8 +23,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(250);
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
 /// How long a file rests that could not be read.
 const FAILURE_REST: Duration = Duration::from_secs(10);
-/// Positions of files that are gone are forgotten after so long.
-const FORGET_AFTER_MS: i64 = 7 * 86_400_000;
+/// How often positions of files that are gone are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 /// Pauses while the sink takes nothing.
 const REFUSED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -39,7 +39,7 @@ pub struct Files {
     /// Their positions, until they are kept.
     late: Vec<((usize, Id), Position)>,
     /// Positions of files that are not open.
-    known: HashMap<(usize, Id), Position>,
+    known: Known,
     stamps: Stamps,
     delivery: Delivery,
     /// What the sink did not take yet.
@@ -47,6 +47,7 @@ pub struct Files {
     backoff: Backoff,
     buffer: Vec<u8>,
     next_scan: Duration,
+    next_forget: Duration,
     scanned_before: bool,
     pause: Duration,
 }
@@ -54,19 +55,9 @@ pub struct Files {
 impl Files {
     /// Reads the positions of the sources. Nothing is opened yet.
     pub fn new(parts: Surroundings, sources: Vec<Source>) -> Files {
-        let mut known = HashMap::new();
-        let now = parts.clock.now().millis();
-        for (i, source) in sources.iter().enumerate() {
-            match parts.state.scan(LOG_FILES, &position::prefix(&source.name)) {
-                Ok(kept) => known.extend(kept.iter().filter_map(|(key, value)| position::read(key, value)).map(|(id, position)| ((i, id), position))),
-                Err(error) => tracing::error!(source = source.name, %error, "positions of log files cannot be read; the files are read from their begin"),
-            }
-        }
-        let old: Vec<(usize, Id)> = known.iter().filter(|(_, p)| now - p.kept > FORGET_AFTER_MS && !p.path.exists()).map(|(at, _)| *at).collect();
-        let changes: Vec<Change> = old.iter().map(|at| position::delete(&sources[at.0].name, at.1)).collect();
-        if !changes.is_empty() && parts.state.commit(&changes).is_ok() {
-            old.iter().for_each(|at| drop(known.remove(at)));
-        }
+        let (now, monotonic) = (parts.clock.now().millis(), parts.clock.monotonic());
+        let mut known = known::load(&*parts.state, &sources);
+        known::forget(&*parts.state, &sources, &mut known, now, |_| false);
         Files {
             parts,
             origin: Origin::new("files"),
@@ -81,6 +72,7 @@ impl Files {
             backoff: Backoff::new(REFUSED.0, REFUSED.1, now.unsigned_abs()),
             buffer: Vec::new(),
             next_scan: Duration::ZERO,
+            next_forget: monotonic.saturating_add(FORGET_EVERY),
             scanned_before: false,
             pause: BUSY_PAUSE,
         }
@@ -97,6 +89,11 @@ impl Files {
         if now >= self.next_scan {
             self.scan();
             self.next_scan = now + SCAN_EVERY;
+        }
+        if now >= self.next_forget {
+            let tails = &self.tails;
+            known::forget(&*self.parts.state, &self.sources, &mut self.known, self.parts.clock.now().millis(), |at| tails.contains_key(at));
+            self.next_forget = now + FORGET_EVERY;
         }
         self.buffer.resize(CHUNK_BYTES, 0);
         let (mut any, mut more) = (false, false);

@@ -81,6 +81,7 @@ struct World {
     clock: Arc<ManualClock>,
     meter: Meter,
     pattern: &'static str,
+    name: &'static str,
     stages: Vec<Stage>,
     foreign: BTreeMap<PathBuf, u64>,
 }
@@ -93,6 +94,7 @@ impl World {
             clock: ManualClock::new(Timestamp(1_700_000_000_000)),
             meter: Meter::new(),
             pattern,
+            name: "promtail/t",
             stages: Vec::new(),
             foreign: BTreeMap::new(),
         }
@@ -101,7 +103,7 @@ impl World {
     fn start(&self) -> Files {
         let group = Group { paths: vec![Glob::new(&self.path(self.pattern).display().to_string()).unwrap()], ..Group::default() };
         let source = Source {
-            name: "promtail/t".into(),
+            name: self.name.into(),
             groups: vec![group],
             stages: self.stages.clone(),
             encoding: Encoding::Utf8,
@@ -313,6 +315,29 @@ fn pis_24_positions_of_another_program_are_honoured() {
     w.rounds(&mut w.start(), 3);
     w.rounds(&mut w.start(), 3);
     assert_eq!(w.lines(), ["two"]);
+}
+
+#[test]
+fn a_source_under_another_name_goes_on_where_it_was() {
+    let mut w = World::new("*.log");
+    w.append("a.log", "one\n");
+    w.rounds(&mut w.start(), 3);
+    w.name = "promtail/another";
+    w.append("a.log", "two\n");
+    w.rounds(&mut w.start(), 3);
+    assert_eq!(w.lines(), ["one", "two"]);
+    let names = |w: &World| -> Vec<String> {
+        w.state.scan(position::LOG_FILES, "").unwrap().iter().map(|(key, _)| key.split('\n').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&w), ["promtail/another"]);
+    // Another collector's configuration has its own positions, and those of nobody go after a while.
+    w.name = "filebeat/a";
+    w.rounds(&mut w.start(), 3);
+    assert_eq!(w.lines(), ["one", "two", "one", "two"]);
+    w.clock.advance(Duration::from_secs(31 * 86_400));
+    w.rounds(&mut w.start(), 3);
+    assert_eq!(names(&w), ["filebeat/a"]);
+    assert_eq!(w.lines().len(), 4);
 }
 
 #[test]

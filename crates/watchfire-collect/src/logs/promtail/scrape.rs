@@ -42,10 +42,10 @@ pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_b
     };
     job.allow(&["decompression"]);
     let mut any = false;
-    for (i, targets) in job.maps("static_configs").into_iter().enumerate() {
+    for targets in job.maps("static_configs") {
         any = true;
         let source = Source {
-            name: format!("promtail/{name}/{i}"),
+            name: format!("promtail/{name}"),
             groups: Vec::new(),
             stages: pipeline.stages.clone(),
             encoding,
@@ -60,9 +60,12 @@ pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_b
         any = true;
         out.journals.push(read_journal(reader, &name, &rules, pipeline.stages.clone(), positions));
     }
-    for (i, reader) in job.maps("docker_sd_configs").into_iter().enumerate() {
+    for reader in job.maps("docker_sd_configs") {
         any = true;
-        out.containers.extend(read_docker(reader, format!("promtail/{name}/docker/{i}"), &rules, &pipeline.stages));
+        if let Some(mut source) = read_docker(reader, &rules, &pipeline.stages) {
+            source.name = out.free_name(format!("promtail/{name}/{}", source.socket.display()));
+            out.containers.push(source);
+        }
     }
     for key in PUSHED {
         if job.raw(key).is_some() {
@@ -112,6 +115,8 @@ fn read_static(targets: Reader<'_>, rules: &[RelabelConfig], mut source: Source,
         ..Group::default()
     };
     if kept && !group.paths.is_empty() {
+        // By what it reads, not by its place among others, which may change.
+        source.name = out.free_name(format!("{}/{path}", source.name));
         source.groups.push(group);
         out.files.push(source);
     }
@@ -140,7 +145,7 @@ fn read_journal(reader: Reader<'_>, job: &str, rules: &[RelabelConfig], stages: 
 }
 
 /// Containers of an engine behind a socket in the file system.
-fn read_docker(reader: Reader<'_>, name: String, rules: &[RelabelConfig], stages: &[stages::Stage]) -> Option<containers::Source> {
+fn read_docker(reader: Reader<'_>, rules: &[RelabelConfig], stages: &[stages::Stage]) -> Option<containers::Source> {
     let host = reader.required_text("host");
     let socket = host.strip_prefix("unix://").map(Into::into);
     if socket.is_none() && !host.is_empty() {
@@ -154,5 +159,13 @@ fn read_docker(reader: Reader<'_>, name: String, rules: &[RelabelConfig], stages
     let refresh = Duration::from_millis(reader.duration_ms("refresh_interval").unwrap_or(60_000).max(1_000));
     reader.allow(&["port", "host_networking_host", "match_first_network"]);
     reader.finish();
-    Some(containers::Source { name, socket: socket?, filters, refresh, labels: BTreeMap::new(), relabel: rules.to_vec(), stages: stages.to_vec() })
+    Some(containers::Source {
+        name: String::new(),
+        socket: socket?,
+        filters,
+        refresh,
+        labels: BTreeMap::new(),
+        relabel: rules.to_vec(),
+        stages: stages.to_vec(),
+    })
 }

@@ -47,6 +47,19 @@ scrape_configs:
 ";
 
 #[test]
+fn names_of_sources_do_not_depend_on_their_order() {
+    let names = |paths: &[&str]| -> Vec<String> {
+        let targets: Vec<String> = paths.iter().map(|path| format!("{{labels: {{__path__: {path}}}}}")).collect();
+        let text = format!("scrape_configs: [{{job_name: j, static_configs: [{}]}}]\n", targets.join(", "));
+        let mut names: Vec<String> = parsed(&text).config.unwrap().files.iter().map(|source| source.name.clone()).collect();
+        names.sort();
+        names
+    };
+    let expected = ["promtail/j//a", "promtail/j//b", "promtail/j//b 2"];
+    assert_eq!((names(&["/a", "/b", "/b"]), names(&["/b", "/a", "/b"])), (expected.map(str::to_owned).into(), expected.map(str::to_owned).into()));
+}
+
+#[test]
 fn pis_22_lines_of_pisovereign_get_level_target_and_their_time() {
     let Parsed { config, findings } = parsed(PISOVEREIGN);
     let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
