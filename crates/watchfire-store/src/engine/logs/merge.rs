@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use watchfire_model::labels::Labels;
 
 use super::flush::sort;
+use super::to_millis;
 use crate::engine::flushed::Flushed;
 use crate::engine::{Engine, logs_dir, millis};
 use crate::logs::block::Row;
@@ -28,6 +30,10 @@ const MERGED_STREAMS_MAX: u64 = 100_000;
 /// A day that is over takes up small late segments only when there are more of them than this.
 const LATE_SEGMENTS_MAX: usize = 6;
 const NANOS_PER_MILLI: i64 = 1_000_000;
+/// The most segments whose streams are looked at in one round of the rules: their indexes have to be read.
+const RULE_SEGMENTS_MAX: usize = 32;
+/// How long a segment rests that rules could do nothing with.
+const RULE_REST_MS: i64 = 3_600_000;
 
 impl Engine {
     /// Merges segments of one day, if that is worth it. Returns whether it did.
@@ -92,32 +98,60 @@ impl Engine {
         })
     }
 
-    /// Removes entries of streams that a rule keeps shorter than others, from one segment. A segment is looked at when the rule is
-    /// about all of it, so each is written anew once for each rule.
+    /// Removes entries of streams that are kept shorter than others, from one segment. A segment's streams are looked at when it is old
+    /// enough for the shortest time; then it is known when it is due.
     pub(in crate::engine) fn apply_log_rules(&self) -> io::Result<()> {
-        if self.options.logs.rules.is_empty() {
-            return Ok(());
-        }
+        let options = &self.options.logs;
+        let shortest = options.rules.iter().map(|rule| rule.keep).chain([options.retention]).flatten().min();
+        let Some(shortest) = shortest.filter(|_| !options.rules.is_empty()) else { return Ok(()) };
         let now = self.now();
-        let earliest = |labels: &Labels| {
-            let keep = self.options.logs.keep(labels)?;
-            Some(now.saturating_sub(millis(keep)).saturating_mul(NANOS_PER_MILLI))
-        };
+        let over = |segment: &LogSegment, keep: Duration| to_millis(segment.footer.max).saturating_add(millis(keep));
         let mut next = self.building();
         let segments = self.read().logs.segments.clone();
-        for segment in segments {
-            let Some(index) = segment.index(self.moment())? else { continue };
-            let goes = |labels: &Labels| earliest(labels).is_some_and(|earliest| segment.footer.max < earliest);
-            let any = (0..index.labels.len() as u32).filter_map(|number| Labels::unpack(index.labels.packed(number))).any(|labels| goes(&labels));
-            if any {
-                let gone = Gone { stream: &goes, entry: &|_: &Labels, _: Row<'_>| true };
-                let (_, went) = self.rewrite_logs(&mut next, std::slice::from_ref(&segment), Some(&gone))?;
-                tracing::info!(file = %segment.path.display(), entries = went, "rules of retention remove log entries");
-                return Ok(());
-            }
+        let due = |s: &&Arc<LogSegment>| over(s, shortest) < now && s.rules_due.load(Ordering::Relaxed) <= now;
+        let mut problem = None;
+        for segment in segments.iter().filter(due).take(RULE_SEGMENTS_MAX) {
+            let later = match self.apply_log_rules_to(segment, &mut next, now) {
+                Ok(RuleOutcome::Rewritten) => return problem.map_or(Ok(()), Err),
+                Ok(RuleOutcome::DueAt(at)) => at,
+                // The others must not wait for one that cannot be read.
+                Err(error) => {
+                    problem.get_or_insert(error);
+                    now.saturating_add(RULE_REST_MS)
+                }
+            };
+            segment.rules_due.store(later, Ordering::Relaxed);
         }
-        Ok(())
+        problem.map_or(Ok(()), Err)
     }
+
+    fn apply_log_rules_to(&self, segment: &Arc<LogSegment>, next: &mut u64, now: i64) -> io::Result<RuleOutcome> {
+        let rest = RuleOutcome::DueAt(now.saturating_add(RULE_REST_MS));
+        let Some(index) = segment.index(self.moment())? else { return Ok(rest) };
+        let over = |labels: &Labels| Some(to_millis(segment.footer.max).saturating_add(millis(self.options.logs.keep(labels)?)));
+        let all = (0..index.labels.len() as u32).filter_map(|number| Labels::unpack(index.labels.packed(number)));
+        let first = all.filter_map(|labels| over(&labels)).min().unwrap_or(i64::MAX);
+        drop(index);
+        if first >= now {
+            return Ok(RuleOutcome::DueAt(first.saturating_add(1)));
+        }
+        let goes = |labels: &Labels| over(labels).is_some_and(|over| over < now);
+        let gone = Gone { stream: &goes, entry: &|_: &Labels, _: Row<'_>| true };
+        let (replaced, went) = self.rewrite_logs(next, std::slice::from_ref(segment), Some(&gone))?;
+        if replaced == 0 {
+            return Ok(rest);
+        }
+        tracing::info!(file = %segment.path.display(), entries = went, "rules of retention remove log entries");
+        Ok(RuleOutcome::Rewritten)
+    }
+}
+
+/// What rules of retention have come to with a segment.
+enum RuleOutcome {
+    /// It was written anew.
+    Rewritten,
+    /// Nothing is to be done before this time, in milliseconds.
+    DueAt(i64),
 }
 
 /// Segments of one day, one behind the other, that should be one.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use zstd::bulk::Decompressor;
@@ -30,6 +30,8 @@ pub(crate) struct LogSegment {
     pub(crate) damaged: AtomicBool,
     /// A block of it cannot be read.
     pub(crate) lost_blocks: AtomicBool,
+    /// Before this time, in milliseconds, rules of retention have nothing to do here.
+    pub(crate) rules_due: AtomicI64,
     doomed: AtomicBool,
 }
 
@@ -76,6 +78,7 @@ impl LogSegment {
             used: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             lost_blocks: AtomicBool::new(false),
+            rules_due: AtomicI64::new(i64::MIN),
             doomed: AtomicBool::new(false),
         })
     }

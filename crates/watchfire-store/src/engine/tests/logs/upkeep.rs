@@ -112,6 +112,37 @@ fn rules_keep_streams_shorter_and_longer() {
     }
 }
 
+#[test]
+fn a_damaged_block_does_not_stop_the_rules_for_others() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let rules = vec![LogRetention { matchers: matchers(&[("app", "short")]), keep: Some(Duration::from_secs(86_400)) }];
+    let open = || Engine::open(Arc::new(disk.clone()), Options { logs: LogOptions { rules: rules.clone(), ..small() }, ..options(&clock) }).unwrap();
+    let engine = open();
+    for n in 0..3 {
+        engine.write(&logs(vec![(labels!("app" => "short", "n" => n.to_string().as_str()), vec![entry(NOW * MS + n, "line", &[])])])).unwrap();
+        engine.flush_logs().unwrap();
+    }
+    let index = engine.read().logs.segments[0].index(0).unwrap().unwrap();
+    let at = (index.blocks[0].offset + u64::from(index.blocks[0].info.filter.len)) as usize;
+    engine.close();
+    let (first, mut bytes) = disk.files().into_iter().find(|(path, _)| path.starts_with("/data/logs")).expect("a segment");
+    bytes[at..at + 8].fill(0xff);
+    disk.put(&first, bytes);
+    clock.advance(Duration::from_secs(2 * 86_400));
+    let engine = open();
+    let entries = || engine.read().logs.segments.iter().map(|s| s.footer.entries).sum::<u64>();
+    assert_eq!(entries(), 3);
+    for _ in 0..10 {
+        engine.apply_log_rules().unwrap();
+    }
+    assert_eq!((entries(), engine.stats().quarantined), (1, 0), "the damaged one stays until its time is over");
+    // What was looked at is known: nobody reads its index again before it is due.
+    engine.read().logs.segments.iter().for_each(|segment| segment.unload());
+    engine.apply_log_rules().unwrap();
+    assert_eq!(engine.read().logs.segments.iter().map(|segment| segment.index_memory()).sum::<usize>(), 0);
+}
+
 /// Entries in two segments, of which the older one in time knows most of the log, which nobody drops.
 fn held(disk: &SimulatedDisk, size_max: Option<u64>) -> Engine {
     let clock = ManualClock::new(Timestamp(NOW));
