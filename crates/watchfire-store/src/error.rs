@@ -29,6 +29,9 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// Whoever wanted it open does not any more.
+    #[error("opening was stopped")]
+    Stopped,
     /// The state file cannot be used.
     #[error("cannot open the state file: {0}")]
     State(String),

@@ -1,6 +1,8 @@
 //! What a store can be told. Not configuration parsing: the binary maps `watchfire.yml` to this.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use watchfire_model::labels::Labels;
@@ -153,6 +155,8 @@ pub struct Options {
     pub logs: LogOptions,
     /// Whether the store works through its duties in a thread of its own. Tests switch it off and call `Store::tick`.
     pub keeper: bool,
+    /// When this becomes true, opening gives up with [`OpenError::Stopped`](crate::OpenError::Stopped).
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Options {
@@ -182,6 +186,7 @@ impl Options {
             exemplars_bytes_max: 16 << 20,
             logs: LogOptions::default(),
             keeper: true,
+            stop: Arc::default(),
         }
     }
 }

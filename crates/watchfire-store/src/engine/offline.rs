@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use super::flush::move_to_quarantine;
 use super::logs::{Mark, RestoreLogs};
@@ -19,6 +20,8 @@ use crate::wal;
 
 /// How the name of a mark ends.
 const MARK: &str = ".mark";
+/// The file beside log files that came back which says what their log entries went into.
+const INTO: &str = "into";
 
 /// The directory of what is set aside.
 pub(super) fn offline_dir(dir: &Path) -> PathBuf {
@@ -119,6 +122,50 @@ pub(super) fn has_returned(disk: &dyn Disk, root: &Path) -> Result<bool, OpenErr
     Ok(!log_files(disk, &returned_dir(root))?.is_empty())
 }
 
+/// Whether the log entries of what has come back are in segments already, although the files are still there: what is flushed of the
+/// log reaches as far as the start that read them. Otherwise nothing must say so any more, because this start will flush, too.
+pub(super) fn entries_are_in(disk: &dyn Disk, root: &Path, logs_before: (u64, u64)) -> Result<bool, OpenError> {
+    let returned = returned_dir(root);
+    let path = returned.join(INTO);
+    if !disk.exists(&path).map_err(OpenError::io("look at", &path))? {
+        return Ok(false);
+    }
+    let bytes = disk.open(&path).and_then(|file| read_all(&*file)).map_err(OpenError::io("read", &path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let first = || text.lines().next()?.strip_prefix(INTO_PREFIX)?.parse::<u64>().ok();
+    // One that does not check out says nothing: rather twice than never.
+    let counts = first().filter(|first| into_text(*first) == text).is_some_and(|first| logs_before >= (first, 0));
+    if counts && has_returned(disk, root)? {
+        return Ok(true);
+    }
+    disk.remove(&path).and_then(|()| disk.sync_dir(&returned)).map_err(OpenError::io("remove", &path))?;
+    Ok(false)
+}
+
+/// Says that the log entries of what has come back are in memory, beside those of the log from a file on: whatever is flushed of that
+/// has them.
+pub(super) fn entries_go_into(disk: &dyn Disk, root: &Path, first: u64) -> Result<(), OpenError> {
+    let returned = returned_dir(root);
+    write_whole(disk, &returned, INTO, into_text(first).as_bytes()).map_err(OpenError::io("write", &returned.join(INTO)))
+}
+
+const INTO_PREFIX: &str = "watchfire log entries are in what is flushed from ";
+
+fn into_text(first: u64) -> String {
+    let line = format!("{INTO_PREFIX}{first}\n");
+    format!("{line}crc32 {:08x}\n", crc32fast::hash(line.as_bytes()))
+}
+
+/// How what has come back is read.
+pub(super) struct How<'a> {
+    /// In so many bytes of memory.
+    pub(super) bytes: usize,
+    /// Without the log entries, which are in segments.
+    pub(super) entries_are_in: bool,
+    /// Until this says that nobody waits for it any more.
+    pub(super) stop: &'a AtomicBool,
+}
+
 /// Reads what has come back: samples into segments without names, which are returned, log entries into memory. `None` when there is
 /// no room for that. The files stay until all of it is in segments: see [`forget_returned`].
 pub(super) fn take_back(
@@ -128,13 +175,13 @@ pub(super) fn take_back(
     ring: &mut Exemplars,
     mut logs: RestoreLogs<'_>,
     place: Place<'_>,
-    bytes: usize,
+    how: &How<'_>,
 ) -> Result<Option<Returned>, OpenError> {
     let returned = returned_dir(root);
-    logs.mark(read_marks(disk, &returned)?);
+    logs.mark(if how.entries_are_in { vec![(0, (u64::MAX, 0))] } else { read_marks(disk, &returned)? });
     let mut alone = Head::default();
-    let mut restore = Restore::new(&mut alone, ring, logs, place, Bound::Everything(bytes));
-    let report = restore.read(disk, &returned, 0, 0)?;
+    let mut restore = Restore::new(&mut alone, ring, logs, place, Bound::Everything(how.bytes));
+    let report = restore.read(disk, &returned, (0, 0), how.stop)?;
     let (samples, entries) = (restore.samples, restore.logs.entries);
     let Some(segments) = restore.finish_all()? else {
         tracing::error!(directory = %returned.display(), "log files that came back cannot be taken in now; they stay there until the next start");
@@ -165,6 +212,11 @@ pub(super) fn forget_returned(disk: &dyn Disk, root: &Path, damaged: &[String]) 
         if wal::sequence_of(&entry.name).is_some() || mark_of(&entry.name).is_some() {
             disk.remove(&returned.join(&entry.name))?;
         }
+    }
+    // The last, because without it what is still there would count as unread.
+    disk.sync_dir(&returned)?;
+    if disk.exists(&returned.join(INTO))? {
+        disk.remove(&returned.join(INTO))?;
     }
     if disk.list(&returned)?.is_empty() {
         disk.remove_dir(&returned)?;

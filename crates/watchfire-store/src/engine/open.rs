@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::delete::load_tombstones;
 use super::duties::free_bytes_min;
@@ -105,7 +105,7 @@ struct Opening {
 
 impl Opening {
     fn engine(self, (found, found_tiers, found_logs): (Found, Found, super::logs::Found)) -> Result<Engine, OpenError> {
-        let Opening { disk, options, mut starts, holds_unknown } = self;
+        let Opening { disk, options, starts, holds_unknown } = self;
         let (metrics, tiers, log_segments) = (metrics_dir(&options.dir), tiers_dir(&options.dir), logs_dir(&options.dir));
         let counters = Counters::register(&options.meter);
         let (segments, next_segment) = tidy(&*disk, &options.dir, &metrics, found, &counters)?;
@@ -139,7 +139,6 @@ impl Opening {
         let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
         let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), &shared);
         let (sequence, _) = wal.position();
-        starts.ready(options.clock.monotonic());
         let engine = Engine {
             disk,
             synced: Mutex::new(wal.position()),
@@ -169,7 +168,9 @@ impl Opening {
             offline,
             options,
         };
+        // A death in here is one before the start was ready: with the same memory the next one would die as well.
         engine.after_reading(spilled, returned.as_deref(), !report.damaged.is_empty())?;
+        engine.starts.lock().unwrap_or_else(PoisonError::into_inner).ready(engine.options.clock.monotonic());
         Ok(engine)
     }
 }
@@ -208,18 +209,22 @@ fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, (
     let free_sequence = offline::next_sequence(&**disk, dir)?;
     let mut spilled = Vec::new();
     let mut returned = None;
+    let entries_are_in = offline::entries_are_in(&**disk, dir, logs_before)?;
+    let mut entries_came = false;
     if matches!(care, Care::Usual | Care::LittleMemory) && offline::has_returned(&**disk, dir)? {
         let restore_logs = RestoreLogs::new(&mut shared.logs.head, recent, &options.logs, (0, 0));
         let place = Place::new(&**disk, &metrics, next_segment);
-        if let Some(back) = offline::take_back(&**disk, dir, &mut shared.head, ring, restore_logs, place, little)? {
+        let how = offline::How { bytes: little, entries_are_in, stop: &options.stop };
+        if let Some(back) = offline::take_back(&**disk, dir, &mut shared.head, ring, restore_logs, place, &how)? {
             spilled.extend(back.segments);
             returned = Some(back.damaged);
         }
+        entries_came = !entries_are_in;
     }
     let bound = if care == Care::Usual { Bound::Samples(options.memory_max) } else { Bound::Everything(little) };
     let restore_logs = RestoreLogs::new(&mut shared.logs.head, recent, &options.logs, logs_before);
     let mut restore = Restore::new(&mut shared.head, ring, restore_logs, Place::new(&**disk, &metrics, next_segment), bound);
-    let report = restore.read(&**disk, &logs, log_before, logs_before.0)?;
+    let report = restore.read(&**disk, &logs, (log_before, logs_before.0), &options.stop)?;
     let mut replay = Replay {
         frames: report.frames,
         samples: restore.samples,
@@ -236,6 +241,9 @@ fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, (
     // A new epoch: the log defines its series again, so that files of the epochs before can go at any time.
     let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
     let sequence = report.next_sequence.max(free_sequence);
+    if entries_came {
+        offline::entries_go_into(&**disk, dir, sequence)?;
+    }
     let mut wal = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
     wal.add_closed_bytes(report.bytes);
     // The canary forgets the log before its content is elsewhere, to prove that a second death is noticed.

@@ -2,6 +2,7 @@
 //! no names before all of it is read, so a start that dies leaves nothing but the log. Not the reading of files: that is `wal`.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
@@ -82,17 +83,17 @@ impl<'a> Restore<'a> {
     }
 
     /// Reads the files of a directory that are numbered `first` and above. The number of the next file is above `taken`, too.
-    pub(super) fn read(&mut self, disk: &dyn Disk, dir: &Path, first: u64, taken: u64) -> Result<ReplayReport, OpenError> {
+    pub(super) fn read(&mut self, disk: &dyn Disk, dir: &Path, from: (u64, u64), stop: &AtomicBool) -> Result<ReplayReport, OpenError> {
         let (parts, survey) = match self.bound {
             Bound::Samples(_) => (1, ReplayReport::default()),
-            Bound::Everything(bytes) => parts(disk, dir, first, bytes)?,
+            Bound::Everything(bytes) => parts(disk, dir, from.0, bytes, stop)?,
         };
         let mut report = None;
         for part in 0..parts {
             self.part = (part, parts);
             self.known.clear();
             self.epoch = 0;
-            let found = wal::replay(disk, dir, first, taken, &mut |visit| self.visit(visit))?;
+            let found = wal::replay(disk, dir, from, stop, &mut |visit| self.visit(visit))?;
             report.get_or_insert(found);
             if part + 1 < parts {
                 self.spill();
@@ -260,9 +261,9 @@ impl<'a> Restore<'a> {
 }
 
 /// How many times a log must be read so that the series of each time take half of the memory at most.
-fn parts(disk: &dyn Disk, dir: &Path, first: u64, bytes: usize) -> Result<(u32, ReplayReport), OpenError> {
+fn parts(disk: &dyn Disk, dir: &Path, first: u64, bytes: usize, stop: &AtomicBool) -> Result<(u32, ReplayReport), OpenError> {
     let (mut epoch, mut of_epoch, mut most) = (0, 0, 0);
-    let report = wal::replay(disk, dir, first, 0, &mut |visit| {
+    let report = wal::replay(disk, dir, (first, 0), stop, &mut |visit| {
         match visit {
             Visit::Epoch(found) if found == epoch => {}
             Visit::Epoch(found) => (epoch, of_epoch) = (found, 0),

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, checksum, frame_at};
 use super::{Control, MAJOR, SIGNAL_CONTROL, path_of, sequence_of};
@@ -63,8 +64,14 @@ fn believable(disk: &dyn Disk, path: &Path) -> bool {
 }
 
 /// Shows all frames of files numbered `first` and above to `visit`, which says whether it could read the payload. The next file takes
-/// a number above `taken`, too.
-pub(crate) fn replay(disk: &dyn Disk, dir: &Path, first: u64, taken: u64, visit: &mut dyn FnMut(Visit<'_>) -> bool) -> Result<ReplayReport, OpenError> {
+/// a number above `taken`, too. Gives up between two files when `stop` says so.
+pub(crate) fn replay(
+    disk: &dyn Disk,
+    dir: &Path,
+    (first, taken): (u64, u64),
+    stop: &AtomicBool,
+    visit: &mut dyn FnMut(Visit<'_>) -> bool,
+) -> Result<ReplayReport, OpenError> {
     let mut report = ReplayReport { next_sequence: first.max(taken.saturating_add(1)), clean: true, ..ReplayReport::default() };
     let mut files: Vec<_> = disk.list(dir).map_err(OpenError::io("list", dir))?.into_iter().filter_map(|e| Some((sequence_of(&e.name)?, e))).collect();
     files.sort_unstable_by_key(|(sequence, _)| *sequence);
@@ -73,6 +80,9 @@ pub(crate) fn replay(disk: &dyn Disk, dir: &Path, first: u64, taken: u64, visit:
         report.next_sequence = report.next_sequence.max(sequence.saturating_add(1));
         if sequence < first {
             continue;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(OpenError::Stopped);
         }
         report.clean = false;
         let path = path_of(dir, sequence);

@@ -21,6 +21,7 @@ mod tokens;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -139,7 +140,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let bound = listen::bind(&settings)?;
     let statsd = listen::bind_lines(settings.statsd_listen, "StatsD")?;
     let syslog = listen::bind_lines(settings.syslog_listen, "syslog")?;
-    let store = Arc::new(open_store(&settings, &clock, &meter)?);
+    let Some(store) = open_until_told(&settings, &clock, &meter, &mut signals).await? else { return Ok(ExitCode::SUCCESS) };
+    let store = Arc::new(store);
     let replay = store.stats().replay;
     tracing::info!(
         frames = replay.frames,
@@ -291,7 +293,35 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     Ok(code)
 }
 
-fn open_store(settings: &Settings, clock: &SharedClock, meter: &Meter) -> Result<Store> {
+/// Opens the store, unless somebody wants us to end first: reading a long log back takes a while, and whoever asks politely must not
+/// have to kill us, which would count as a start that died.
+async fn open_until_told(settings: &Settings, clock: &SharedClock, meter: &Meter, signals: &mut Signals) -> Result<Option<Store>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = store_options(settings, clock, meter, &stop);
+    let mut opening = tokio::task::spawn_blocking(move || Store::open(options));
+    let opened = tokio::select! {
+        opened = &mut opening => opened,
+        _ = signals.terminate.recv() => stopped(&stop, opening).await,
+        _ = signals.interrupt.recv() => stopped(&stop, opening).await,
+    };
+    match opened.context("opening the store panicked")? {
+        Err(OpenError::Stopped) => Ok(None),
+        // It was nearly done when we were told; it ends in good order.
+        Ok(store) if stop.load(Ordering::Relaxed) => {
+            store.close();
+            Ok(None)
+        }
+        opened => Ok(Some(opened?)),
+    }
+}
+
+async fn stopped<T>(stop: &AtomicBool, opening: tokio::task::JoinHandle<T>) -> Result<T, tokio::task::JoinError> {
+    tracing::info!("told to end while the store is opened");
+    stop.store(true, Ordering::Relaxed);
+    opening.await
+}
+
+fn store_options(settings: &Settings, clock: &SharedClock, meter: &Meter, stop: &Arc<AtomicBool>) -> Options {
     let storage = &settings.storage;
     let mut options = Options::new(&settings.server.data_dir, clock.clone());
     options.meter = meter.clone();
@@ -311,7 +341,8 @@ fn open_store(settings: &Settings, clock: &SharedClock, meter: &Meter) -> Result
     logs.memory_max = logs.memory_max.min(share / 4);
     logs.unit_bytes = logs.unit_bytes.min(share / 16);
     logs.index_cache_bytes = logs.index_cache_bytes.min(share / 8);
-    Ok(Store::open(options)?)
+    options.stop.clone_from(stop);
+    options
 }
 
 fn start_gpu(

@@ -235,30 +235,75 @@ fn r10_what_kills_every_start_is_set_aside_whole_and_comes_back() {
     }
 }
 
-#[test]
-fn r10_death_at_every_step_of_setting_aside_and_of_coming_back_loses_nothing() {
-    let (whole, expected, _) = written();
-    starts::pretend(&whole, Path::new("/data"), 6, 6);
+/// Dies at every step of a start, and looks at what the next one finds after `between`. Returns how many starts died.
+fn deaths_of_a_start(whole: &SimulatedDisk, expected: &Everything, between: impl Fn(&SimulatedDisk)) -> u64 {
     for step in (0..).step_by(rounds(3, 1) as usize) {
         let disk = whole.copy();
         disk.die_after(step);
         drop(open_with(&disk, LITTLE));
         let dead = disk.is_dead();
         let disk = disk.copy();
-        drop(open_with(&disk, LITTLE));
+        between(&disk);
+        // Twice, because what the first one leaves behind must not be there again in the second.
+        for _ in 0..2 {
+            let engine = open_little(&disk);
+            assert!(everything(&engine) == *expected, "step {step}");
+            assert_eq!(logs::all(&engine), lines(), "step {step}");
+        }
+        if !dead {
+            return step;
+        }
+    }
+    unreachable!("a start has an end")
+}
+
+#[test]
+fn r10_death_at_every_step_of_setting_aside_and_of_coming_back_loses_nothing() {
+    let (whole, expected, _) = written();
+    starts::pretend(&whole, Path::new("/data"), 6, 6);
+    let returns = |disk: &SimulatedDisk| {
+        drop(open_with(disk, LITTLE));
         if disk.exists(Path::new("/data/offline")).unwrap() {
             disk.rename(Path::new("/data/offline"), Path::new("/data/returned")).unwrap();
         }
-        disk.die_after(step);
-        drop(open_with(&disk, LITTLE));
-        let disk = disk.copy();
-        let engine = open_little(&disk);
-        assert!(everything(&engine) == expected, "step {step}");
-        assert_eq!(logs::all(&engine), lines(), "step {step}");
-        if !dead {
-            return;
-        }
+    };
+    let died = deaths_of_a_start(&whole, &expected, returns);
+    returns(&whole);
+    assert!(!log_files(&whole, "/data/returned").is_empty());
+    let died_coming_back = deaths_of_a_start(&whole, &expected, |_| {});
+    assert!(died > 10 && died_coming_back > 20, "{died} {died_coming_back}");
+}
+
+#[test]
+fn r10_log_entries_that_came_back_are_stored_once_though_samples_find_no_room() {
+    let (disk, expected, _) = written();
+    starts::pretend(&disk, Path::new("/data"), 6, 6);
+    drop(open_with(&disk, LITTLE));
+    disk.rename(Path::new("/data/offline"), Path::new("/data/returned")).unwrap();
+    disk.set_room(Some(3000));
+    let engine = open_little(&disk);
+    assert_eq!(logs::all(&engine), lines());
+    disk.set_room(None);
+    engine.flush().unwrap();
+    assert!(!log_files(&disk, "/data/returned").is_empty(), "the samples are still to come");
+    drop(engine);
+    let engine = open_little(&disk);
+    assert_eq!(logs::all(&engine), lines());
+    assert!(everything(&engine) == expected && log_files(&disk, "/data/returned").is_empty());
+}
+
+#[test]
+fn r10_a_start_that_is_stopped_is_no_death() {
+    let (disk, expected, _) = written();
+    let clock = ManualClock::new(Timestamp(NOW));
+    for _ in 0..9 {
+        let options = options(&clock);
+        options.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(matches!(Engine::open(Arc::new(disk.clone()), options), Err(OpenError::Stopped)));
     }
+    let engine = open_little(&disk);
+    assert_eq!((engine.stats().replay.deaths, engine.stats().offline.is_none()), (1, true), "that of the process that wrote");
+    check_all(&engine, &expected);
 }
 
 #[test]
