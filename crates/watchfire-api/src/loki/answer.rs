@@ -57,7 +57,7 @@ impl From<LogqlError> for LokiError {
 impl IntoResponse for LokiError {
     fn into_response(self) -> Response {
         let mut response = text(self.status, format!("{}\n", self.message));
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -7,7 +7,7 @@ mod fields;
 mod labels;
 mod params;
 mod patterns;
-mod push;
+pub(crate) mod push;
 mod query;
 mod render;
 mod status;

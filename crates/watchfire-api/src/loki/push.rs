@@ -10,21 +10,28 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use watchfire_ingest::loki::{Format, PushError, Received};
 use watchfire_model::batch::Origin;
 use watchfire_model::write::{Reason, WriteError};
-use watchfire_net::inflate::{DECOMPRESSED_BYTES_MAX, Encoding, InflateError, Limits, decode};
+use watchfire_net::inflate::{DECOMPRESSED_BYTES_MAX, Encoding, InflateError, Limits};
 
 use super::answer::LokiError;
 use crate::app::App;
+use crate::server::{Held, NotInflated, Turn};
 
-pub(super) async fn push(State(app): State<Arc<App>>, request: Request) -> Result<Response, LokiError> {
+pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Result<Response, LokiError> {
     let format = format_of(request.headers())?;
     let snappy = request.headers().get(CONTENT_ENCODING).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"snappy"));
     let origin = Origin::new(&match crate::prometheus::write::peer(&request) {
         Some(ip) => format!("loki/{ip}"),
         None => "loki".to_owned(),
     });
+    let held = Held::of(&request);
     let body = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await.map_err(|_| LokiError::bad("the body broke off"))?;
+    let packed = format == Format::Protobuf || snappy;
+    let turn = if packed { Some(held.turn(&body).await) } else { None };
     let task = tokio::task::spawn_blocking(move || -> Result<_, LokiError> {
-        let body = inflated(format, snappy, &body)?;
+        let body = match turn {
+            Some(turn) => inflated(snappy, &body, &held, turn)?,
+            None => Cow::Borrowed(&*body),
+        };
         Ok(app.rooms.loki.push(format, &body, origin))
     });
     let internal = |_| LokiError::new(StatusCode::INTERNAL_SERVER_ERROR, "cannot take the data; the server's log says more");
@@ -41,16 +48,14 @@ pub(super) async fn push(State(app): State<Arc<App>>, request: Request) -> Resul
 }
 
 /// Protobuf comes as a snappy block, whether or not a header says so; JSON only when a header does. Other encodings were undone on the way.
-fn inflated(format: Format, snappy: bool, body: &[u8]) -> Result<Cow<'_, [u8]>, LokiError> {
-    if format == Format::Json && !snappy {
-        return Ok(Cow::Borrowed(body));
-    }
-    match decode(Encoding::Snappy, body, Limits::both(DECOMPRESSED_BYTES_MAX)) {
+fn inflated<'a>(snappy: bool, body: &'a [u8], held: &Held, turn: Turn) -> Result<Cow<'a, [u8]>, LokiError> {
+    match held.inflate_here(turn, Encoding::Snappy, body, Limits::both(DECOMPRESSED_BYTES_MAX)) {
         Ok(message) => Ok(Cow::Owned(message)),
-        Err(error @ InflateError::Decompressed(_)) => Err(LokiError::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())),
-        Err(error) if snappy => Err(LokiError::bad(error.to_string())),
+        Err(NotInflated::Refused(refusal)) => Err(LokiError::new(refusal.status, refusal.message)),
+        Err(NotInflated::Bad(error @ InflateError::Decompressed(_))) => Err(LokiError::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())),
+        Err(NotInflated::Bad(error)) if snappy => Err(LokiError::bad(error.to_string())),
         // What is no block may be a message that was decompressed on its way.
-        Err(_) => Ok(Cow::Borrowed(body)),
+        Err(NotInflated::Bad(_)) => Ok(Cow::Borrowed(body)),
     }
 }
 

@@ -520,12 +520,16 @@ async fn a_lost_connection_ends_its_query() {
 async fn snappy_is_decompressed_on_the_budget_of_bodies() {
     let faces = Faces::new();
     let packed = snap::raw::Encoder::new().compress_vec(format!("{}a 1", "#".repeat(100)).replace('#', "a 1\n").as_bytes()).unwrap();
-    for path in ["/api/v1/write", "/api/v1/read"] {
+    for path in ["/api/v1/write", "/api/v1/read", "/loki/api/v1/push"] {
         let ask = async |budget: usize| {
             let mut request = Request::post(path).header("content-encoding", "snappy").body(Body::from(packed.clone())).unwrap();
             request.extensions_mut().insert(crate::server::Held::of_budget(budget));
             let app = axum::extract::State(faces.app.clone());
-            let answer = if path == "/api/v1/write" { super::write::write(app, request).await } else { super::read::read(app, request).await };
+            let answer = match path {
+                "/api/v1/write" => super::write::write(app, request).await,
+                "/api/v1/read" => super::read::read(app, request).await,
+                _ => crate::loki::push::push(app, request).await.unwrap_or_else(axum::response::IntoResponse::into_response),
+            };
             answer.status()
         };
         assert_ne!(ask(1 << 20).await, StatusCode::SERVICE_UNAVAILABLE, "{path}");
