@@ -1,7 +1,7 @@
 //! `/loki/api/v1/tail`: a WebSocket that sends the newest lines and then those that come in, as the query lets them through. A client that
 //! reads too slowly loses lines and is told which.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use watchfire_ingest::gate::LogTap;
 use watchfire_model::labels::Labels;
-use watchfire_model::logs::{LogLine, Nanos, StreamEntries};
+use watchfire_model::logs::{LogEntry, LogLine, Nanos, StreamEntries};
+use watchfire_model::read::ReadError;
 use watchfire_query::logql::{Direction, Engine, Line, LinePipeline, Lines, LinesRequest, LogExpr, parse_log};
 
 use super::answer::LokiError;
@@ -23,12 +24,17 @@ use super::labels::StreamLabels;
 use super::params::Params;
 use super::render::{streams, wants_categories};
 use crate::app::App;
+use crate::prometheus::answer::to_json;
 use crate::prometheus::gate::run;
 
 /// The most tails at once.
 const TAILS_MAX: usize = 64;
 /// How many batches may wait for a client.
 const QUEUE_BATCHES: usize = 256;
+/// The most bytes that may wait for a client. Who has more than that in one batch is told that it was dropped.
+const QUEUE_BYTES_MAX: usize = 16 << 20;
+/// The most bytes of lines in one message, unless a line alone is longer.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// The most dropped entries that are told apart in one message.
 const DROPPED_MAX: usize = 100;
 /// The largest message from a client: it has nothing to say.
@@ -72,7 +78,8 @@ pub(super) async fn tail(
     let place = Place::take(&app).ok_or_else(|| {
         LokiError::new(StatusCode::TOO_MANY_REQUESTS, format!("max concurrent tail requests limit exceeded, count > limit ({} > {TAILS_MAX})", TAILS_MAX + 1))
     })?;
-    let follower = Follower { app, _place: place, categories, pipeline: LinePipeline::new(&log, now)?, log };
+    let pipeline = LinePipeline::new(&log, now)?;
+    let follower = Follower { app, _place: place, categories, pipeline, log, known: HashSet::new(), older: 0 };
     let history =
         LinesRequest { start: range.start, end: Nanos(range.end.0.saturating_add(1)), limit, direction: Direction::Backward, interval: Duration::ZERO };
     Ok(upgrade.max_message_size(INCOMING_BYTES_MAX).max_frame_size(INCOMING_BYTES_MAX).on_upgrade(move |socket| serve(socket, follower, history)))
@@ -85,6 +92,9 @@ struct Follower {
     categories: bool,
     log: LogExpr,
     pipeline: LinePipeline,
+    /// The lines that were sent first, as long as batches wait that may hold them again.
+    known: HashSet<(i64, Labels, Arc<str>)>,
+    older: usize,
 }
 
 /// Entries that a client was too slow for.
@@ -104,13 +114,34 @@ impl Dropped {
     }
 }
 
-type Heard = mpsc::Receiver<Arc<[StreamEntries]>>;
+/// A batch that waits for a client. Its bytes count until it is dropped.
+struct Waiting {
+    streams: Arc<[StreamEntries]>,
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+impl Waiting {
+    /// A place for a batch, if there is room.
+    fn take(streams: &Arc<[StreamEntries]>, all: &Arc<AtomicUsize>) -> Option<Waiting> {
+        let entry = |entry: &LogEntry| std::mem::size_of::<LogEntry>() + entry.line.len() + entry.metadata.memory();
+        let bytes = streams.iter().map(|stream| stream.labels.memory() + stream.entries.iter().map(entry).sum::<usize>()).sum();
+        let more = |before: usize| before.checked_add(bytes).filter(|sum| *sum <= QUEUE_BYTES_MAX);
+        all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Waiting { streams: streams.clone(), bytes, all: all.clone() })
+    }
+}
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
-fn listen(app: &App, dropped: &Arc<Dropped>) -> (LogTap, Heard) {
+fn listen(app: &App, dropped: &Arc<Dropped>) -> (LogTap, mpsc::Receiver<Waiting>) {
     let (send, heard) = mpsc::channel(QUEUE_BATCHES);
-    let dropped = dropped.clone();
+    let (dropped, all) = (dropped.clone(), Arc::new(AtomicUsize::new(0)));
     let tap = app.rooms.log_taps.listen(move |streams| {
-        if send.try_send(streams.clone()).is_err() {
+        let taken = Waiting::take(streams, &all).is_some_and(|waiting| send.try_send(waiting).is_ok());
+        if !taken {
             dropped.note(streams);
         }
     });
@@ -144,30 +175,18 @@ async fn serve(mut socket: WebSocket, mut follower: Follower, history: LinesRequ
             return;
         }
     };
-    let mut known: HashSet<_> = lines.list.iter().map(key).collect();
-    let waiting = heard.len();
-    if !lines.list.is_empty() && send(&mut socket, &follower, &lines, Vec::new()).await.is_err() {
-        return;
-    }
-    let mut older = waiting;
+    follower.older = heard.len();
+    let mut follower = match send(&mut socket, follower, Next::Oldest(lines), Vec::new()).await {
+        Some(follower) => follower,
+        None => return,
+    };
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     loop {
         tokio::select! {
-            streams = heard.recv() => {
-                let Some(streams) = streams else { return };
-                let Some((back, mut lines)) = follow(follower, streams).await else { return };
+            waiting = heard.recv() => {
+                let Some(waiting) = waiting else { return };
+                let Some(back) = send(&mut socket, follower, Next::Heard(waiting), dropped.take()).await else { return };
                 follower = back;
-                if older > 0 {
-                    older -= 1;
-                    lines.list.retain(|line| !known.contains(&key(line)));
-                    if older == 0 {
-                        known = HashSet::new();
-                    }
-                }
-                let dropped = dropped.take();
-                if (!lines.list.is_empty() || !dropped.is_empty()) && send(&mut socket, &follower, &lines, dropped).await.is_err() {
-                    return;
-                }
             }
             frame = socket.recv() => match frame {
                 Some(Ok(Frame::Close(_)) | Err(_)) | None => return,
@@ -182,33 +201,113 @@ async fn serve(mut socket: WebSocket, mut follower: Follower, history: LinesRequ
     }
 }
 
-/// The lines of new entries, in order of time. Patterns may be slow, so they do not run where others wait.
-async fn follow(mut follower: Follower, streams: Arc<[StreamEntries]>) -> Option<(Follower, Lines)> {
-    let work = tokio::task::spawn_blocking(move || {
-        let mut lines = Lines::default();
-        for stream in streams.iter() {
-            for entry in &stream.entries {
-                let entry = LogLine { labels: &stream.labels, time: entry.time, line: &entry.line, metadata: &entry.metadata };
-                lines.list.extend(follower.pipeline.line(entry));
-            }
-        }
-        lines.list.sort_by_key(|line| line.time);
-        (follower, lines)
-    });
-    work.await.inspect_err(|error| tracing::error!(%error, "a tail ended in a panic")).ok()
+/// What is sent next.
+enum Next {
+    /// What is in the store.
+    Oldest(Lines),
+    /// A batch that came in.
+    Heard(Waiting),
+    /// Nothing more.
+    Rest(VecDeque<Line>),
 }
 
-async fn send(socket: &mut WebSocket, follower: &Follower, lines: &Lines, dropped: Vec<Value>) -> Result<(), ()> {
-    let budget = follower.app.budget(None);
-    let Ok(list) = streams(lines, follower.categories, &budget) else { return Err(()) };
-    let mut text = String::from("{\"streams\":");
-    text.push_str(&String::from_utf8_lossy(&list));
-    if follower.categories {
-        text.push_str(",\"encodingFlags\":[\"categorize-labels\"]");
+impl Follower {
+    /// The lines of what is next, in order of time.
+    fn lines(&mut self, next: Next) -> VecDeque<Line> {
+        match next {
+            Next::Rest(lines) => lines,
+            Next::Oldest(lines) => {
+                if self.older > 0 {
+                    self.known = lines.list.iter().map(key).collect();
+                }
+                lines.list.into()
+            }
+            Next::Heard(waiting) => {
+                let mut list: Vec<Line> = Vec::new();
+                for stream in waiting.streams.iter() {
+                    for entry in &stream.entries {
+                        let entry = LogLine { labels: &stream.labels, time: entry.time, line: &entry.line, metadata: &entry.metadata };
+                        list.extend(self.pipeline.line(entry));
+                    }
+                }
+                list.sort_by_key(|line| line.time);
+                if self.older > 0 {
+                    self.older -= 1;
+                    list.retain(|line| !self.known.contains(&key(line)));
+                    if self.older == 0 {
+                        self.known = HashSet::new();
+                    }
+                }
+                list.into()
+            }
+        }
     }
-    text.push_str(&format!(",\"dropped_entries\":{}}}", if dropped.is_empty() { Value::Null } else { Value::Array(dropped) }));
-    match tokio::time::timeout(SEND_MAX, socket.send(Frame::Text(text.into()))).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(()),
+
+    /// The next message, as far as there is one. Its lines are taken off the list.
+    fn message(&self, lines: &mut VecDeque<Line>, dropped: Vec<Value>) -> Result<Option<String>, ReadError> {
+        let mut part = Lines::default();
+        let mut bytes = 0;
+        while let Some(line) = lines.front() {
+            bytes += line.line.len() + line.metadata.memory() + line.parsed.memory();
+            if bytes > MESSAGE_BYTES_MAX && !part.list.is_empty() {
+                break;
+            }
+            part.list.extend(lines.pop_front());
+        }
+        if part.list.is_empty() && dropped.is_empty() {
+            return Ok(None);
+        }
+        let mut text = b"{\"streams\":".to_vec();
+        text.append(&mut streams(&part, self.categories, &self.app.budget(None))?);
+        if self.categories {
+            text.extend_from_slice(b",\"encodingFlags\":[\"categorize-labels\"]");
+        }
+        text.extend_from_slice(b",\"dropped_entries\":");
+        text.append(&mut to_json(&if dropped.is_empty() { Value::Null } else { Value::Array(dropped) }));
+        text.push(b'}');
+        Ok(Some(String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())))
+    }
+}
+
+/// Sends what is next, in as many messages as it takes. Patterns may be slow and answers long, so neither is made where others wait.
+async fn send(socket: &mut WebSocket, mut follower: Follower, mut next: Next, mut dropped: Vec<Value>) -> Option<Follower> {
+    loop {
+        let told = std::mem::take(&mut dropped);
+        let work = tokio::task::spawn_blocking(move || {
+            let mut lines = follower.lines(next);
+            let message = follower.message(&mut lines, told);
+            (follower, lines, message)
+        });
+        let (back, rest, message) = work.await.inspect_err(|error| tracing::error!(%error, "a tail ended in a panic")).ok()?;
+        follower = back;
+        let Some(text) = message.inspect_err(|error| tracing::warn!(%error, "a tail ended")).ok()? else { return Some(follower) };
+        match tokio::time::timeout(SEND_MAX, socket.send(Frame::Text(text.into()))).await {
+            Ok(Ok(())) if rest.is_empty() => return Some(follower),
+            Ok(Ok(())) => next = Next::Rest(rest),
+            Ok(Err(_)) | Err(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(entries: usize, bytes: usize) -> Arc<[StreamEntries]> {
+        let entry = LogEntry { time: Nanos(0), line: "x".repeat(bytes).into(), metadata: Labels::empty() };
+        [StreamEntries { labels: Labels::empty(), entries: vec![entry; entries] }].into()
+    }
+
+    #[test]
+    fn what_waits_for_a_client_is_bounded_in_bytes() {
+        let all = Arc::new(AtomicUsize::new(0));
+        let batch_of_a_third = batch(1, QUEUE_BYTES_MAX / 3 - 1_000);
+        let mut waiting: Vec<_> = (0..3).map(|_| Waiting::take(&batch_of_a_third, &all).unwrap()).collect();
+        assert!(Waiting::take(&batch_of_a_third, &all).is_none());
+        waiting.pop();
+        waiting.push(Waiting::take(&batch_of_a_third, &all).unwrap());
+        drop(waiting);
+        assert_eq!(all.load(Ordering::Relaxed), 0, "room comes back");
+        assert!(Waiting::take(&batch(QUEUE_BYTES_MAX / 1_000, 1_000), &all).is_none(), "entries count beside their lines");
     }
 }

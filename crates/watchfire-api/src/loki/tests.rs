@@ -290,6 +290,17 @@ async fn a_tail_sends_the_newest_lines_and_those_that_come_in() {
     push("a b new1").await;
     let frame = next().await;
     assert_eq!((texts(&frame), &frame["dropped_entries"]), (vec!["new1".to_owned()], &Value::Null));
+    // Much at once comes in several messages, in order and whole.
+    let long: Vec<Value> = (0..12).map(|i| json!([(NS + i).to_string(), format!("a b new{i} {}", "x".repeat(200 << 10))])).collect();
+    let body = json!({"streams": [{"stream": {"container": "backend"}, "values": long}]}).to_string();
+    assert_eq!(post(&faces, "/loki/api/v1/push", &[("content-type", "application/json")], body).await.status, 204);
+    let (mut messages, mut heard) = (0, Vec::new());
+    while heard.len() < 12 {
+        heard.extend(texts(&next().await));
+        messages += 1;
+    }
+    assert_eq!(heard, (0..12).map(|i| format!("new{i}")).collect::<Vec<_>>());
+    assert!(messages >= 3, "{messages}");
     assert_eq!(faces.app.rooms.log_taps.len(), 1);
     socket.close(None).await.unwrap();
     drop(socket.send(tokio_tungstenite::tungstenite::Message::Ping(Vec::new().into())).await);
