@@ -5,9 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use http::StatusCode;
 use serde_json::json;
-use watchfire_ingest::elasticsearch::INDEX;
 use watchfire_model::logs::{LogLine, Nanos};
-use watchfire_model::matcher::Matcher;
 use watchfire_query::documents::Document;
 
 use super::answer::{EsError, Good};
@@ -29,10 +27,8 @@ pub(super) async fn delete_index(State(app): State<Arc<App>>, Path(index): Path<
     if index.contains(['*', ',']) || index.starts_with(['_', '-']) {
         return Err(EsError::bad("Wildcard expressions or all indices are not allowed"));
     }
-    let name = index.clone();
-    // Says so when there is no such index.
-    run(&app, None, move |app, budget| matchers(app, budget, Some(&name), false).map(drop)).await?;
-    let matchers = [Matcher::equal(INDEX, &index)];
+    // Says so when there is no such index. Entries without one are those of `logs`.
+    let matchers = run(&app, None, move |app, budget| matchers(app, budget, Some(&index), false)).await?;
     let task = tokio::task::spawn_blocking(move || app.rooms.maintenance.delete_logs(&matchers, Nanos::MIN, Nanos::MAX, None));
     task.await.map_err(internal)?.map_err(failed)?;
     Ok(Good(json!({"acknowledged": true})))

@@ -176,6 +176,13 @@ async fn indices_and_their_fields() {
     assert_eq!(ask(&faces, &Method::DELETE, "/vms-2", "").await.status, 404);
     assert_eq!(ask(&faces, &Method::DELETE, "/vms-*", "").await.status, 400);
     assert_eq!(total(&faces, "/_search").await, 10);
+    // What came with no index is deleted by the name under which it is shown, and nothing else is.
+    let labels = watchfire_model::labels::Labels::from_pairs([("job", "syslog")]);
+    let logs = faces.house.held().logs.clone();
+    logs.add_line(&labels, watchfire_model::logs::Nanos(1_767_089_700_000_000_000), "a line", &watchfire_model::labels::Labels::empty());
+    assert_eq!((total(&faces, "/logs/_search").await, total(&faces, "/_search").await), (1, 11));
+    assert_eq!(ask(&faces, &Method::DELETE, "/logs", "").await.json()["acknowledged"], true);
+    assert_eq!((total(&faces, "/logs/_search").await, total(&faces, "/_search").await), (0, 10));
 }
 
 #[tokio::test]
