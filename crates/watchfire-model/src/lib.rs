@@ -19,6 +19,7 @@ pub mod read;
 pub mod sample;
 pub mod state;
 pub mod sum;
+pub mod text;
 pub mod time;
 pub mod windows;
 pub mod write;

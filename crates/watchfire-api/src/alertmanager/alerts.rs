@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{StatusCode, Uri};
 use watchfire_alert::manager::alert::NewAlert;
 use watchfire_alert::manager::engine::AlertFilter;
 use watchfire_model::matcher::{MatchOp, Matcher, anchored};
+use watchfire_model::text::shortened;
 use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
 
 use super::shapes::{Alert, Group, PostedAlert, time};
-use super::{Query, blocking};
+use super::{Query, blocking, refused_some};
 use crate::app::App;
 use crate::server::Refusal;
 
@@ -22,8 +23,10 @@ const POSTED_MAX: usize = 20_000;
 fn filter(uri: &Uri) -> Result<AlertFilter, Refusal> {
     let query = Query::of(uri);
     query.flag("unprocessed", true)?;
-    let mut receiver =
-        query.first("receiver").map(|text| anchored(text).map_err(|e| Refusal::bad_request(format!("failed to parse receiver param: {e}")))).transpose()?;
+    let mut receiver = query
+        .first("receiver")
+        .map(|text| anchored(text).map_err(|e| Refusal::bad_request(format!("failed to parse receiver param: {}", shortened(&e.to_string())))))
+        .transpose()?;
     for matcher in query.matchers("receiver_matchers")? {
         // One of them is as good as an expression; others would need more than the original documents.
         receiver = Some(receiver_expression(&matcher)?);
@@ -60,7 +63,8 @@ pub(super) async fn groups(State(app): State<Arc<App>>, uri: Uri) -> Result<Json
 /// Good alerts are taken even if others are not. What could not be stored is answered 503, so that the sender says it again.
 pub(super) async fn take(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
     let body = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await.map_err(|_| Refusal::bad_request("the body broke off"))?;
-    let posted: Vec<PostedAlert> = serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("parsing alerts body failed: {e}")))?;
+    let posted: Vec<PostedAlert> =
+        serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("parsing alerts body failed: {}", shortened(&e.to_string()))))?;
     if posted.len() > POSTED_MAX {
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("more than {POSTED_MAX} alerts at once")));
     }
@@ -77,7 +81,7 @@ pub(super) async fn take(State(app): State<Arc<App>>, request: Request) -> Resul
     if !taken.stored {
         return Err(Refusal::unavailable("the alerts could not be stored; people are told of them all the same", 5));
     }
-    if refused.is_empty() { Ok(StatusCode::OK.into_response()) } else { Err(Refusal::bad_request(refused.join("; "))) }
+    refused_some(&refused)
 }
 
 fn new_alert(posted: PostedAlert) -> Result<NewAlert, String> {

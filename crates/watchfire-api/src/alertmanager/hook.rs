@@ -10,10 +10,11 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use watchfire_alert::manager::alert::NewAlert;
+use watchfire_model::text::shortened;
 use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
 
-use super::blocking;
 use super::shapes::time;
+use super::{blocking, refused_some};
 use crate::app::App;
 use crate::server::Refusal;
 
@@ -53,9 +54,10 @@ struct HookAlert {
 /// Good alerts are taken even if others are not, as from any other sender.
 pub(super) async fn take(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
     let body = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await.map_err(|_| Refusal::bad_request("the body broke off"))?;
-    let message: Message = serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("cannot read the message: {e}")))?;
+    let message: Message =
+        serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("cannot read the message: {}", shortened(&e.to_string()))))?;
     if message.version != "4" {
-        return Err(Refusal::bad_request(format!("cannot read a message of version {:?}, only of 4", message.version)));
+        return Err(Refusal::bad_request(format!("cannot read a message of version {:?}, only of 4", shortened(&message.version))));
     }
     if message.alerts.len() > ALERTS_MAX {
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("more than {ALERTS_MAX} alerts at once")));
@@ -76,14 +78,14 @@ pub(super) async fn take(State(app): State<Arc<App>>, request: Request) -> Resul
     if !taken.stored {
         return Err(Refusal::unavailable("the alerts could not be stored; people are told of them all the same", 5));
     }
-    if refused.is_empty() { Ok(StatusCode::OK.into_response()) } else { Err(Refusal::bad_request(refused.join("; "))) }
+    refused_some(&refused)
 }
 
 fn new_alert(alert: HookAlert, holds: watchfire_model::time::Timestamp) -> Result<NewAlert, String> {
     let ends_at = match alert.status.as_str() {
         "resolved" => time(alert.ends_at.as_deref())?.ok_or("an alert that is resolved has no endsAt")?,
         "firing" => holds,
-        other => return Err(format!("the status of an alert is firing or resolved, not {other:?}")),
+        other => return Err(format!("the status of an alert is firing or resolved, not {:?}", shortened(other))),
     };
     Ok(NewAlert {
         labels: alert.labels.into_iter().collect(),

@@ -9,14 +9,17 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use url::form_urlencoded;
 use watchfire_alert::manager::config::matcher::parse_matchers;
 use watchfire_model::matcher::Matcher;
+use watchfire_model::text::shortened;
 
 use crate::app::App;
 use crate::server::{Level, Refusal, Route};
@@ -111,16 +114,31 @@ impl Query {
             None => Ok(default),
             Some("true" | "1" | "t") => Ok(true),
             Some("false" | "0" | "f") => Ok(false),
-            Some(other) => Err(Refusal::bad_request(format!("{name} must be true or false, not {other:?}"))),
+            Some(other) => Err(Refusal::bad_request(format!("{name} must be true or false, not {:?}", shortened(other)))),
         }
     }
     fn matchers(&self, name: &str) -> Result<Vec<Matcher>, Refusal> {
         let mut all = Vec::new();
         for text in self.all(name) {
-            all.extend(parse_matchers(text).map_err(|e| Refusal::bad_request(format!("bad matcher in {name}: {e}")))?.matchers);
+            all.extend(parse_matchers(text).map_err(|e| Refusal::bad_request(format!("bad matcher in {name}: {}", shortened(&e.to_string()))))?.matchers);
         }
         Ok(all)
     }
+}
+
+/// The most refusals of one request that are told.
+const REFUSALS_SHOWN_MAX: usize = 10;
+
+/// The answer to a request of which some alerts are refused, or none.
+fn refused_some(refused: &[String]) -> Result<Response, Refusal> {
+    if refused.is_empty() {
+        return Ok(StatusCode::OK.into_response());
+    }
+    let mut words: Vec<Cow<'_, str>> = refused.iter().take(REFUSALS_SHOWN_MAX).map(|words| shortened(words)).collect();
+    if refused.len() > REFUSALS_SHOWN_MAX {
+        words.push(Cow::Owned(format!("and {} more", refused.len() - REFUSALS_SHOWN_MAX)));
+    }
+    Err(Refusal::bad_request(words.join("; ")))
 }
 
 /// Runs work that may wait for the state to be stored.

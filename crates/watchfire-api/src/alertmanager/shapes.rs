@@ -8,6 +8,7 @@ use watchfire_alert::manager::engine::{AlertView, GroupView};
 use watchfire_alert::manager::silences as domain;
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::text::shortened;
 use watchfire_model::time::Timestamp;
 
 type Pairs = BTreeMap<String, String>;
@@ -102,7 +103,7 @@ pub(super) fn time(text: Option<&str>) -> Result<Option<Timestamp>, String> {
     match text {
         None | Some("") => Ok(None),
         Some(text) if text.starts_with("0001-01-01T") => Ok(None),
-        Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| format!("{text:?} is not a time such as 2025-12-30T10:15:00Z")),
+        Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| format!("{:?} is not a time such as 2025-12-30T10:15:00Z", shortened(text))),
     }
 }
 

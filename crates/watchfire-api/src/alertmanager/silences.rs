@@ -7,6 +7,7 @@ use axum::extract::{Path, Request, State};
 use http::{StatusCode, Uri};
 use watchfire_alert::manager::silences::{SILENCE_BYTES_MAX, Silence, SilenceError, SilenceState};
 use watchfire_model::matcher::Matcher;
+use watchfire_model::text::shortened;
 use watchfire_model::time::Timestamp;
 
 use super::shapes::{self, PostedSilence, SilenceId, time};
@@ -63,7 +64,8 @@ pub(super) async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
 pub(super) async fn set(State(app): State<Arc<App>>, request: Request) -> Result<Json<SilenceId>, Refusal> {
     let body =
         axum::body::to_bytes(request.into_body(), 4 * SILENCE_BYTES_MAX).await.map_err(|_| Refusal::bad_request("the body is too large or broke off"))?;
-    let posted: PostedSilence = serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("parsing silence body failed: {e}")))?;
+    let posted: PostedSilence =
+        serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("parsing silence body failed: {}", shortened(&e.to_string()))))?;
     let moment = |text: &str, what: &str| {
         time(Some(text)).map_err(Refusal::bad_request)?.ok_or_else(|| Refusal::bad_request(format!("invalid silence: {what} is missing")))
     };

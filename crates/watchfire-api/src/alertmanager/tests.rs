@@ -110,6 +110,28 @@ async fn good_alerts_are_taken_beside_bad_ones() {
     }
 }
 
+#[tokio::test]
+async fn refusals_show_only_the_beginning_of_what_was_sent() {
+    let faces = Faces::new();
+    let long = "z".repeat(100_000);
+    let hook = |status: &str, version: &str| json!({"version": version, "alerts": [{"status": status, "labels": {"a": "b"}}]});
+    let many: Vec<Value> = (0..1_000).map(|_| json!({"labels": {"a": "b"}, "startsAt": long.get(..1_000)})).collect();
+    for (path, body) in [
+        ("/api/v2/alerts", json!(many)),
+        ("/api/v2/alerts", json!(long)),
+        ("/api/v2/silences", json!(long)),
+        ("/v1/alerts/webhook", hook("firing", &long)),
+        ("/v1/alerts/webhook", hook(&long, "4")),
+        ("/v1/alerts/webhook", json!(long)),
+    ] {
+        let refused = post(&faces, path, body).await;
+        assert_eq!(refused.status, 400, "{path}");
+        let text = refused.text();
+        assert!(text.contains("zzz") && text.len() < 3_000, "{path}: {} bytes", text.len());
+    }
+    assert!(post(&faces, "/api/v2/alerts", json!(many)).await.text().contains("and 990 more"));
+}
+
 fn silence(id: &str, value: &str, starts: &str, ends: &str) -> Value {
     json!({"id": id, "matchers": [{"name": "alertname", "value": value, "isRegex": false, "isEqual": true}], "startsAt": starts, "endsAt": ends, "createdBy": "me", "comment": "c"})
 }

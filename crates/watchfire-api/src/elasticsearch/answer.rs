@@ -22,7 +22,8 @@ pub(super) fn text(body: String) -> Response {
     bytes(StatusCode::OK, "text/plain; charset=UTF-8", body.into_bytes())
 }
 
-fn bytes(status: StatusCode, media: &'static str, body: Vec<u8>) -> Response {
+/// An answer that is text already.
+pub(super) fn bytes(status: StatusCode, media: &'static str, body: Vec<u8>) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));

@@ -1,6 +1,7 @@
 //! `_bulk` and `_doc`: each item has its own result, in the order of the request; what is acknowledged can be searched at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -10,12 +11,14 @@ use serde_json::{Value, json};
 use watchfire_ingest::elasticsearch::{Item, Verb};
 use watchfire_model::batch::Origin;
 use watchfire_model::logs::LogLine;
+use watchfire_model::text::shortened;
 use watchfire_model::write::WriteError;
 use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
 use watchfire_query::documents::Document;
 
-use super::answer::{EsError, answer};
+use super::answer::{EsError, answer, bytes};
 use crate::app::App;
+use crate::prometheus::answer::to_json;
 
 /// `POST|PUT /_bulk`.
 pub(super) async fn bulk(State(app): State<Arc<App>>, request: Request) -> Result<Response, EsError> {
@@ -53,18 +56,29 @@ async fn take(app: Arc<App>, request: Request, index: Option<String>) -> Result<
     let began = app.rooms.clock.monotonic();
     let origin = origin(&request);
     let body = body_of(request).await?;
-    let work = app.clone();
     let task = tokio::task::spawn_blocking(move || -> Result<_, EsError> {
-        let elasticsearch = &work.rooms.elasticsearch;
+        let elasticsearch = &app.rooms.elasticsearch;
         let mut items = elasticsearch.read(&body, index.as_deref()).map_err(|e| EsError::bad(e.to_string()))?;
+        drop(body);
         elasticsearch.store(&mut items, origin).map_err(|e| later(&e))?;
-        Ok(items)
+        Ok(written(items, brief, app.rooms.clock.monotonic().saturating_sub(began)))
     });
-    let items: Vec<Item> = task.await.map_err(|_| internal())??;
+    Ok(bytes(StatusCode::OK, "application/json", task.await.map_err(|_| internal())??))
+}
+
+/// The answer to a request that took so long. A result is text as soon as it is there, and its item is gone then: of all of them at once
+/// as values of JSON, a large request would take many times its own memory.
+fn written(items: Vec<Item>, brief: bool, took: Duration) -> Vec<u8> {
     let errors = items.iter().any(|item| item.entry.is_err());
-    let results: Vec<Value> = items.iter().map(|item| json!({ item.verb.name(): result(item, brief) })).collect();
-    let took = u64::try_from(app.rooms.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
-    Ok(answer(StatusCode::OK, &json!({"errors": errors, "took": took, "items": results})))
+    let mut out = format!("{{\"errors\":{errors},\"took\":{},\"items\":[", took.as_millis()).into_bytes();
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&to_json(&json!({ item.verb.name(): result(&item, brief) })));
+    }
+    out.extend_from_slice(b"]}");
+    out
 }
 
 /// What became of an item.
@@ -78,7 +92,7 @@ fn result(item: &Item, brief: bool) -> Value {
                 "_shards": {"total": 1, "successful": 1, "failed": 0}, "_seq_no": 0, "_primary_term": 1, "status": 201
             })
         }
-        Err(refused) => json!({"_index": item.index, "status": refused.status, "error": {"type": refused.kind, "reason": refused.message}}),
+        Err(refused) => json!({"_index": shortened(&item.index), "status": refused.status, "error": {"type": refused.kind, "reason": refused.message}}),
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 use watchfire_model::logs::{LogSelection, Nanos};
 use watchfire_model::read::Budget;
+use watchfire_model::text::shortened;
 use watchfire_query::documents::{self, Context, Filter, Request as Search, query as dsl};
 use watchfire_query::lucene::{self, Language};
 
@@ -54,7 +55,8 @@ pub(super) fn parsed(body: &[u8]) -> Result<Value, EsError> {
     if body.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(body).map_err(|e| EsError::new(StatusCode::BAD_REQUEST, "parsing_exception", format!("cannot read the body as JSON: {e}")))
+    serde_json::from_slice(body)
+        .map_err(|e| EsError::new(StatusCode::BAD_REQUEST, "parsing_exception", format!("cannot read the body as JSON: {}", shortened(&e.to_string()))))
 }
 
 /// What `q` is written in: Lucene unless it is said. Elasticsearch itself knows no other; the page asks in KQL, too.

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use watchfire_model::logs::Nanos;
+use watchfire_model::text::shortened;
 
-use super::{ITEMS_MAX, Item, Verb, document};
+use super::{ITEMS_MAX, Item, Verb};
 
 /// Why a request is no bulk request. Nothing of it was taken.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +72,9 @@ fn action(line: &[u8]) -> Result<(Verb, Target), String> {
         update: Option<Target>,
         delete: Option<Target>,
     }
-    let shown = || document::shortened(&String::from_utf8_lossy(line)).to_owned();
-    let action: Action = serde_json::from_slice(line).map_err(|e| format!("expected an object with one action, found [{}]: {e}", shown()))?;
+    let shown = || shortened(&String::from_utf8_lossy(line)).into_owned();
+    let action: Action =
+        serde_json::from_slice(line).map_err(|e| format!("expected an object with one action, found [{}]: {}", shown(), shortened(&e.to_string())))?;
     match action {
         Action { index: Some(target), .. } => Ok((Verb::Index, target)),
         Action { create: Some(target), .. } => Ok((Verb::Create, target)),

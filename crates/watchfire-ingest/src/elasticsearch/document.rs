@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use watchfire_model::logs::Nanos;
+use watchfire_model::text::shortened;
 
 /// Fields that become labels when they are a text, or an object with a `name`. Their values are few, as a label's should be.
 const LABELS: [&str; 10] = ["service", "host", "container", "component", "level", "environment", "app", "job", "namespace", "stream"];
@@ -22,16 +23,12 @@ pub(super) struct Read {
     pub(super) line: Arc<str>,
 }
 
-/// The beginning of a text from outside.
-pub(super) fn shortened(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(120)).unwrap_or("")
-}
-
 /// Reads a document; `now` is its time if it has none.
 pub(super) fn read(source: &[u8], now: Nanos) -> Result<Read, String> {
     let text = std::str::from_utf8(source).map_err(|_| "failed to parse: it is not UTF-8".to_owned())?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let found = reader.deserialize_map(Fields).and_then(|found| reader.end().map(|()| found)).map_err(|e| format!("failed to parse: {e}"))?;
+    let found =
+        reader.deserialize_map(Fields).and_then(|found| reader.end().map(|()| found)).map_err(|e| format!("failed to parse: {}", shortened(&e.to_string())))?;
     let time = match found.get(TIME) {
         Some(value) => time(value).ok_or_else(|| format!("failed to parse field [{TIME}] of type [date]: [{}]", shortened(&value.to_string())))?,
         None => found.get("timestamp").and_then(time).unwrap_or(now),

@@ -13,6 +13,7 @@ use watchfire_model::batch::{Batch, Origin};
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::meter::{Counter, Meter};
+use watchfire_model::text::shortened;
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Reason, Sink, WriteError, Written};
 
@@ -110,7 +111,7 @@ fn check_names(index: &str, id: Option<&str>) -> Result<(), Refused> {
         return Err(refused("action_request_validation_exception", "Validation Failed: 1: index is missing;"));
     }
     if index.len() > INDEX_BYTES_MAX || index.contains(bad) || index.chars().any(char::is_uppercase) {
-        return Err(refused("invalid_index_name_exception", format!("Invalid index name [{}]", document::shortened(index))));
+        return Err(refused("invalid_index_name_exception", format!("Invalid index name [{}]", shortened(index))));
     }
     if id.is_some_and(|id| id.is_empty() || id.len() > ID_BYTES_MAX) {
         return Err(refused("illegal_argument_exception", format!("an id has 1 to {ID_BYTES_MAX} bytes")));

@@ -157,6 +157,19 @@ fn what_is_no_bulk_request_is_refused_whole() {
 }
 
 #[test]
+fn refusals_show_only_the_ends_of_what_was_sent() {
+    let long = "z".repeat(100_000);
+    for body in [format!("\"{long}\"\n{{}}"), format!("{{\"{long}\":{{}}}}\n{{}}"), format!("{{\"index\":\"{long}\"}}\n{{}}")] {
+        let words = bulk::read(body.as_bytes(), None, Nanos(0)).unwrap_err().to_string();
+        assert!(words.contains("zzz") && words.len() < 1_000, "{} bytes", words.len());
+    }
+    for document in [format!("\"{long}\""), format!("{{\"@timestamp\":\"{long}\"}}")] {
+        let Err(refused) = Item::single(Verb::Index, "i", None, document.as_bytes(), Nanos(0)).entry else { panic!("taken") };
+        assert!(refused.message.contains("zzz") && refused.message.len() < 1_000, "{} bytes", refused.message.len());
+    }
+}
+
+#[test]
 fn documents_of_several_lines_are_kept_on_one() {
     assert_eq!(compact("{\n  \"a b\": \"c \\\" d\",\r\n\t\"e\": [1, 2]\n}"), r#"{"a b":"c \" d","e":[1,2]}"#);
     assert_eq!(compact(r#"{"a": 1}"#), r#"{"a": 1}"#);

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, M
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos};
+use watchfire_model::text::shortened;
 use watchfire_model::write::Reason;
 
 use super::{DecodeError, Decoded, ENTRIES_MAX};
@@ -239,7 +240,7 @@ impl<'de> Deserialize<'de> for Time {
             }
             fn visit_str<E: Error>(self, value: &str) -> Result<Time, E> {
                 let time = value.parse().ok().map(Nanos).or_else(|| Nanos::parse_rfc3339(value));
-                time.map(Time).ok_or_else(|| E::custom(format_args!("{:?} is no time in nanoseconds", super::shortened(value))))
+                time.map(Time).ok_or_else(|| E::custom(format_args!("{:?} is no time in nanoseconds", shortened(value))))
             }
             fn visit_i64<E: Error>(self, value: i64) -> Result<Time, E> {
                 Ok(Time(Nanos(value)))

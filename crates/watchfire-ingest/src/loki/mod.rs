@@ -13,6 +13,7 @@ use watchfire_model::batch::{Batch, Origin};
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, StreamEntries};
 use watchfire_model::meter::{Counter, Meter};
+use watchfire_model::text::shortened;
 use watchfire_model::write::{LogsWritten, Reason, Sink, WriteError, Written};
 
 use crate::gate::Gate;
@@ -40,7 +41,7 @@ pub enum DecodeError {
     #[error("cannot read the push request: {0}")]
     Wire(#[from] WireError),
     /// It is not the JSON that it should be.
-    #[error("cannot read the push request: {0}")]
+    #[error("cannot read the push request: {}", shortened(&.0.to_string()))]
     Json(#[from] serde_json::Error),
     /// More than a request may have.
     #[error("cannot take a push request with more than {ENTRIES_MAX} entries")]
@@ -109,11 +110,6 @@ impl Decoded {
         self.refused.logs.reject(reason, entries as u64);
         self.refused.example.get_or_insert_with(|| format!("{reason}: {}", words()));
     }
-}
-
-/// The beginning of a text from outside.
-fn shortened(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(200)).unwrap_or("")
 }
 
 /// Reads a request.

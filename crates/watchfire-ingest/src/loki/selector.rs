@@ -4,6 +4,7 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use watchfire_model::labels::Labels;
+use watchfire_model::text::shortened;
 
 use crate::label_bytes::LABELS_MAX;
 
@@ -34,7 +35,7 @@ pub(crate) fn labels(text: &str) -> Result<Labels, SelectorError> {
         reader.expect('=', "an equals sign")?;
         let value = reader.value()?;
         if pairs.iter().any(|(known, _)| *known == name) {
-            return Err(SelectorError::Twice(super::shortened(&name).to_owned()));
+            return Err(SelectorError::Twice(shortened(&name).into_owned()));
         }
         if pairs.len() >= LABELS_MAX {
             return Err(SelectorError::Many);

@@ -100,6 +100,16 @@ fn what_is_no_request_is_refused_whole() {
 }
 
 #[test]
+fn refusals_show_only_the_ends_of_what_was_sent() {
+    let long = "z".repeat(100_000);
+    for body in [format!("\"{long}\""), format!("{{\"streams\":\"{long}\"}}"), format!("{{\"streams\":[{{\"stream\":{{}},\"values\":[[\"{long}\",\"x\"]]}}]}}")]
+    {
+        let words = decode(Format::Json, body.as_bytes(), Origin::new("test")).unwrap_err().to_string();
+        assert!(words.contains("zzz") && words.len() < 1_000, "{} bytes", words.len());
+    }
+}
+
+#[test]
 fn labels_as_text() {
     let check = |text: &str, expected: Result<&str, &str>| {
         let got = selector::labels(text).map(|l| l.to_string()).map_err(|e| e.to_string());
