@@ -16,6 +16,18 @@ impl Position {
     }
 }
 
+/// Where the lines of a text begin, so that the position of a byte is found without reading what stands before it.
+pub(super) struct LineStarts(Vec<usize>);
+impl LineStarts {
+    pub(super) fn of(text: &str) -> LineStarts {
+        LineStarts(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+    pub(super) fn position(&self, at: usize) -> Position {
+        let line = self.0.partition_point(|start| *start <= at);
+        Position { line, column: at - self.0.get(line.saturating_sub(1)).copied().unwrap_or(0) }
+    }
+}
+
 /// What cannot be parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Syntax {

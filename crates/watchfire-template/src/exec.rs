@@ -1,20 +1,18 @@
-//! Carries a tree out over data. Bounded: it stops at so many steps, so much text, so deep a recursion.
+//! Carries a tree out over data. Bounded: it stops at so many steps, so much text, so deep a recursion, which `limits` counts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::error::{Position, TemplateError};
 use super::functions::{Function, Kind};
+use super::limits::{Meter, Reached};
 use super::parse::{Argument, ArgumentKind, Body, Branch, Command, Node, Pipe};
 use super::value::Value;
 use super::{Definition, Templates, html, methods, print};
 
-/// Nodes and calls of one execution.
-const STEPS_MAX: u64 = 1_000_000;
-/// Bytes of its text.
+/// Bytes of the text of one template.
 const OUTPUT_BYTES_MAX: usize = 4 << 20;
-/// Templates that call each other.
-const DEPTH_MAX: usize = 64;
 
 /// How values stand in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +27,7 @@ pub(super) struct Execution<'a> {
     pub(super) templates: &'a Templates,
     pub(super) form: Form,
     pub(super) out: String,
-    steps: u64,
-    depth: usize,
+    meter: Meter,
     /// The operand that was looked at last, which messages name.
     seen: (Position, Arc<str>),
 }
@@ -53,7 +50,7 @@ type Outcome<T> = Result<T, TemplateError>;
 
 impl<'a> Execution<'a> {
     pub(super) fn new(templates: &'a Templates, form: Form) -> Execution<'a> {
-        Execution { templates, form, out: String::new(), steps: 0, depth: 0, seen: (Position { line: 1, column: 0 }, "".into()) }
+        Execution { templates, form, out: String::new(), meter: Meter::default(), seen: (Position { line: 1, column: 0 }, "".into()) }
     }
 
     pub(super) fn template(&mut self, name: &str, data: Value) -> Outcome<()> {
@@ -64,39 +61,50 @@ impl<'a> Execution<'a> {
         self.body(name, parsed, body, data)
     }
 
+    /// The steps that were taken.
+    pub(super) fn steps(&self) -> u64 {
+        self.meter.steps
+    }
+
     fn body(&mut self, name: &str, parsed: &str, body: &Arc<Body>, data: Value) -> Outcome<()> {
-        self.depth += 1;
         let mut frame = Frame { name, parsed, variables: vec![("$".to_owned(), data.clone())] };
-        if self.depth > DEPTH_MAX {
-            return Err(TemplateError::Limit { name: name.to_owned(), reason: "its templates call each other too deeply" });
-        }
-        self.list(&mut frame, body, &data)?;
-        self.depth -= 1;
-        Ok(())
+        self.list(&mut frame, body, &data).map(drop)
     }
 
     fn step(&mut self, frame: &Frame<'_>) -> Outcome<()> {
-        self.steps += 1;
-        let reason = match () {
-            () if self.steps > STEPS_MAX => "it takes too many steps",
-            () if self.out.len() > OUTPUT_BYTES_MAX => "it writes too much",
-            () => return Ok(()),
-        };
-        Err(TemplateError::Limit { name: frame.name.to_owned(), reason })
+        self.meter.step().map_err(|reason| limit(frame, reason))
     }
 
+    /// Puts a text behind what was written so far.
+    fn push(&mut self, frame: &Frame<'_>, text: &str) -> Outcome<()> {
+        self.meter.bytes(text.len()).map_err(|reason| limit(frame, reason))?;
+        if self.out.len() + text.len() > OUTPUT_BYTES_MAX {
+            return Err(limit(frame, "it writes too much"));
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
+
+    /// A list of nodes, which is a level of its own.
     fn list(&mut self, frame: &mut Frame<'_>, body: &Body, dot: &Value) -> Outcome<Flow> {
+        self.meter.enter().map_err(|reason| limit(frame, reason))?;
+        let flow = self.nodes(frame, body, dot);
+        self.meter.leave();
+        flow
+    }
+
+    fn nodes(&mut self, frame: &mut Frame<'_>, body: &Body, dot: &Value) -> Outcome<Flow> {
         for node in body {
             self.step(frame)?;
             let flow = match node {
                 Node::Text(text) => {
-                    self.out.push_str(text);
+                    self.push(frame, text)?;
                     Flow::On
                 }
                 Node::Action(pipe) => {
                     let value = self.pipe(frame, pipe, dot)?;
                     if pipe.variables.is_empty() {
-                        self.write(&value);
+                        self.write(frame, &value)?;
                     }
                     Flow::On
                 }
@@ -123,13 +131,13 @@ impl<'a> Execution<'a> {
         Ok(Flow::On)
     }
 
-    fn write(&mut self, value: &Value) {
+    fn write(&mut self, frame: &Frame<'_>, value: &Value) -> Outcome<()> {
         let text = print::action(value);
         match (self.form, value) {
-            (Form::Html, Value::Html(_)) | (Form::Plain, _) => self.out.push_str(&text),
+            (Form::Html, Value::Html(_)) | (Form::Plain, _) => self.push(frame, &text),
             (Form::Html, _) => {
                 let placed = html::place(&self.out, &text);
-                self.out.push_str(&placed);
+                self.push(frame, &placed)
             }
         }
     }
@@ -183,16 +191,24 @@ impl<'a> Execution<'a> {
     }
 
     fn pipe(&mut self, frame: &mut Frame<'_>, pipe: &Pipe, dot: &Value) -> Outcome<Value> {
-        let mut value = None;
-        for command in &pipe.commands {
-            value = Some(self.command(frame, command, dot, value)?);
-        }
-        let value = value.unwrap_or(Value::Nil);
+        self.meter.enter().map_err(|reason| limit(frame, reason))?;
+        let value = self.commands(frame, pipe, dot);
+        self.meter.leave();
+        let value = value?;
         // The variables of a `range` are set for each element.
         for name in pipe.variables.iter().take(usize::from(pipe.variables.len() == 1)) {
             set(frame, pipe, name, value.clone());
         }
         Ok(value)
+    }
+
+    /// Each command gets what the one before it gave.
+    fn commands(&mut self, frame: &mut Frame<'_>, pipe: &Pipe, dot: &Value) -> Outcome<Value> {
+        let mut value = None;
+        for command in &pipe.commands {
+            value = Some(self.command(frame, command, dot, value)?);
+        }
+        Ok(value.unwrap_or(Value::Nil))
     }
 
     fn command(&mut self, frame: &mut Frame<'_>, command: &Command, dot: &Value, last: Option<Value>) -> Outcome<Value> {
@@ -201,7 +217,7 @@ impl<'a> Execution<'a> {
         let Some(first) = first else { return Ok(Value::Nil) };
         self.seen = (first.at, first.text.clone());
         match &first.kind {
-            ArgumentKind::Function(name) => return self.function(frame, first, &command.to_string(), name, rest, dot, last),
+            ArgumentKind::Function(name) => return self.function(frame, first, command, name, rest, dot, last),
             ArgumentKind::Field(names) => return self.fields(frame, first, dot.clone(), names, rest, dot, last),
             ArgumentKind::Chain(inner, names) => {
                 let value = self.argument(frame, inner, dot)?;
@@ -264,7 +280,12 @@ impl<'a> Execution<'a> {
                 arguments.extend(last.clone());
             }
             value = match methods::get(&value, name, &arguments) {
-                Some(Ok(found)) => found,
+                Some(Ok(found)) => {
+                    if methods::makes(&value, name) {
+                        self.meter.listed(&found).map_err(|reason| limit(frame, reason))?;
+                    }
+                    found
+                }
                 Some(Err(message)) => return Err(failed(frame, at.at, &at.text, message)),
                 None => {
                     let message = match &value {
@@ -287,7 +308,7 @@ impl<'a> Execution<'a> {
         &mut self,
         frame: &mut Frame<'_>,
         at: &Argument,
-        call: &str,
+        call: &dyn fmt::Display,
         name: &str,
         rest: &[Argument],
         dot: &Value,
@@ -313,7 +334,13 @@ impl<'a> Execution<'a> {
         if name == "tmpl" {
             return self.nested(frame, at, &arguments);
         }
-        (function.run)(&arguments).map_err(|message| failed(frame, at.at, call, format!("error calling {name}: {message}")))
+        self.meter.read(&arguments).map_err(|reason| limit(frame, reason))?;
+        let value = (function.run)(&arguments).map_err(|message| failed(frame, at.at, &call.to_string(), format!("error calling {name}: {message}")))?;
+        // These give one of their arguments or a part of it.
+        if !matches!(name, "index" | "default") {
+            self.meter.made(&value).map_err(|reason| limit(frame, reason))?;
+        }
+        Ok(value)
     }
 
     /// `tmpl "name" data`: the text of another template as a value.
@@ -342,6 +369,10 @@ impl<'a> Execution<'a> {
         let name = if and { "and" } else { "or" };
         last.or(value).ok_or_else(|| failed(frame, at.at, &at.text, format!("wrong number of args for {name}: want at least 1 got 0")))
     }
+}
+
+fn limit(frame: &Frame<'_>, reason: Reached) -> TemplateError {
+    TemplateError::Limit { name: frame.name.to_owned(), reason }
 }
 
 fn failed(frame: &Frame<'_>, position: Position, node: &str, message: String) -> TemplateError {

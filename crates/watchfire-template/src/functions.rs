@@ -75,6 +75,13 @@ impl Functions {
     ) {
         self.0.insert(name, Function { parameters, variadic: Some(more), run: Arc::new(run) });
     }
+    /// Calls one by its name, whose arguments are as it takes them; outside of templates.
+    pub fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, String> {
+        match self.0.get(name) {
+            Some(function) if arguments.len() >= function.parameters.len() => (function.run)(arguments),
+            _ => Err(format!("function {name:?} is not defined or takes more arguments")),
+        }
+    }
     pub(super) fn get(&self, name: &str) -> Option<&Function> {
         self.0.get(name)
     }
@@ -189,10 +196,13 @@ fn slice(arguments: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// `url.QueryEscape`
+/// `url.QueryEscape`. It ends once it is longer than a text may be.
 pub fn query_escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
+        if out.len() > print::TEXT_RESULT_BYTES_MAX {
+            break;
+        }
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte as char),
             b' ' => out.push('+'),
@@ -205,6 +215,9 @@ pub fn query_escape(text: &str) -> String {
 fn js(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
+        if out.len() > print::TEXT_RESULT_BYTES_MAX {
+            break;
+        }
         match c {
             '\\' => out.push_str("\\\\"),
             '\'' => out.push_str("\\'"),

@@ -1,10 +1,13 @@
 //! Values in HTML: escaped as Go's `html/template` does in text and attributes; an address in `href` or `src` may only name what a
 //! browser opens without running it. No parser of HTML.
 
-/// `& < > " '` and what `html/template` adds to them.
+/// `& < > " '` and what `html/template` adds to them. It ends once it is longer than a text may be.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
+        if out.len() > super::print::TEXT_RESULT_BYTES_MAX {
+            break;
+        }
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

@@ -8,10 +8,13 @@ mod exec;
 mod functions;
 mod html;
 mod lex;
+mod limits;
 mod methods;
 mod number;
 mod parse;
 mod print;
+#[cfg(test)]
+mod tests;
 mod time;
 mod time_parse;
 mod value;
@@ -24,7 +27,7 @@ pub use exec::Form;
 pub use functions::{Functions, Kind, query_escape, text};
 pub use methods::get as field;
 pub use number::unquote;
-pub use print::{four, print, quoted, sprint};
+pub use print::{TEXT_RESULT_BYTES_MAX, four, print, quoted, sprint};
 pub use time::GoTime;
 pub use value::{List, ListKind, Map, MapKind, Record, Value};
 
@@ -79,8 +82,14 @@ impl Templates {
 
     /// The text of one template over some data.
     pub fn execute(&self, name: &str, data: Value, form: Form) -> Result<String, TemplateError> {
+        self.execute_counted(name, data, form, &mut 0)
+    }
+
+    /// The same; the steps that it took, as a measure of the work, are added to `steps`, also where it failed.
+    pub fn execute_counted(&self, name: &str, data: Value, form: Form, steps: &mut u64) -> Result<String, TemplateError> {
         let mut execution = exec::Execution::new(self, form);
-        execution.template(name, data)?;
-        Ok(execution.out)
+        let outcome = execution.template(name, data);
+        *steps = steps.saturating_add(execution.steps());
+        outcome.map(|()| execution.out)
     }
 }

@@ -23,6 +23,15 @@ pub fn get(value: &Value, name: &str, arguments: &[Value]) -> Option<Result<Valu
     }
 }
 
+/// Whether a name gives something that is made for it and lies nowhere in the data.
+pub(super) fn makes(value: &Value, name: &str) -> bool {
+    match value {
+        Value::List(_) | Value::Time(_) => true,
+        Value::Map(map) => map.kind == MapKind::KeyValues && matches!(name, "SortedPairs" | "Names" | "Values" | "Remove"),
+        _ => false,
+    }
+}
+
 fn method(value: &Value, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
     match value {
         Value::Map(map) if map.kind == MapKind::KeyValues => key_values(map, name, arguments),

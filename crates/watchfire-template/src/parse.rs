@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::error::{Position, Syntax};
+use super::error::{LineStarts, Position, Syntax};
 use super::lex::{Kind, Token, tokens};
 use super::number;
 use super::value::Value;
@@ -77,7 +77,8 @@ pub(super) struct Parsed {
 
 pub(super) fn parse(text: &str, is_function: &dyn Fn(&str) -> bool) -> Result<Parsed, Syntax> {
     let tokens = tokens(text)?;
-    let mut parser = Parser { text, tokens, next: 0, is_function, variables: vec!["$".to_owned()], defined: BTreeMap::new(), ranges: 0, depth: 0 };
+    let lines = LineStarts::of(text);
+    let mut parser = Parser { lines, tokens, next: 0, is_function, variables: vec!["$".to_owned()], defined: BTreeMap::new(), ranges: 0, depth: 0 };
     let (body, end) = parser.list(true)?;
     match end {
         Terminator::Eof => Ok(Parsed { body, defined: parser.defined }),
@@ -93,7 +94,7 @@ enum Terminator {
 }
 
 struct Parser<'a> {
-    text: &'a str,
+    lines: LineStarts,
     tokens: Vec<Token>,
     next: usize,
     is_function: &'a dyn Fn(&str) -> bool,
@@ -122,7 +123,7 @@ impl Parser<'_> {
         self.take()
     }
     fn position(&self, at: usize) -> Position {
-        Position::of(self.text, at)
+        self.lines.position(at)
     }
     fn error<T>(&self, at: usize, message: impl Into<String>) -> Result<T, Syntax> {
         Err(Syntax { at: self.position(at), message: message.into() })

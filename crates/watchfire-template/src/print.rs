@@ -5,6 +5,9 @@ use watchfire_model::number::{format_exponent, format_short, special};
 use super::time::duration;
 use super::value::Value;
 
+/// The longest text that a function may make; what builds one stops when it has become longer, and the engine refuses it.
+pub const TEXT_RESULT_BYTES_MAX: usize = 4 << 20;
+
 /// `%v`
 pub fn print(value: &Value) -> String {
     match value {
@@ -26,14 +29,26 @@ pub(super) fn action(value: &Value) -> String {
     if matches!(value, Value::Nil) { "<no value>".to_owned() } else { print(value) }
 }
 
+/// Parts with blanks between them, up to the one that makes more of it than a text may be.
 fn joined(parts: impl Iterator<Item = String>) -> String {
-    parts.collect::<Vec<_>>().join(" ")
+    let mut out = String::new();
+    for (n, part) in parts.enumerate() {
+        if out.len() > TEXT_RESULT_BYTES_MAX {
+            break;
+        }
+        out.push_str(if n == 0 { "" } else { " " });
+        out.push_str(&part);
+    }
+    out
 }
 
-/// `fmt.Sprint`: a blank between two operands neither of which is a string.
+/// `fmt.Sprint`: a blank between two operands neither of which is a string. It ends once it is longer than a text may be.
 pub fn sprint(values: &[Value]) -> String {
     let mut out = String::new();
     for (n, value) in values.iter().enumerate() {
+        if out.len() > TEXT_RESULT_BYTES_MAX {
+            break;
+        }
         let plain = |v: &Value| !matches!(v, Value::Text(_) | Value::Html(_));
         if n > 0 && plain(value) && plain(&values[n - 1]) {
             out.push(' ');
@@ -62,11 +77,14 @@ struct Flags {
 /// Wider fields and longer fractions are cut down to this.
 const WIDTH_MAX: usize = 10_000;
 
-/// `fmt.Sprintf`
+/// `fmt.Sprintf`. It ends once it is longer than a text may be.
 pub(super) fn sprintf(format: &str, values: &[Value]) -> String {
     let mut out = String::new();
     let (mut next, mut rest) = (0, format);
     while let Some(at) = rest.find('%') {
+        if out.len() > TEXT_RESULT_BYTES_MAX {
+            return out;
+        }
         out.push_str(rest.get(..at).unwrap_or(""));
         rest = rest.get(at + 1..).unwrap_or("");
         let mut flags = Flags::default();
@@ -88,8 +106,18 @@ pub(super) fn sprintf(format: &str, values: &[Value]) -> String {
     }
     out.push_str(rest);
     if next < values.len() {
-        let extra = values[next..].iter().map(|v| if matches!(v, Value::Nil) { "<nil>".into() } else { format!("{}={}", v.type_name(), print(v)) });
-        out.push_str(&format!("%!(EXTRA {})", extra.collect::<Vec<_>>().join(", ")));
+        out.push_str("%!(EXTRA ");
+        for (n, value) in values[next..].iter().enumerate() {
+            if out.len() > TEXT_RESULT_BYTES_MAX {
+                return out;
+            }
+            out.push_str(if n == 0 { "" } else { ", " });
+            match value {
+                Value::Nil => out.push_str("<nil>"),
+                value => out.push_str(&format!("{}={}", value.type_name(), print(value))),
+            }
+        }
+        out.push(')');
     }
     out
 }
@@ -172,9 +200,15 @@ fn cut(flags: &Flags, text: &str) -> String {
 }
 
 fn hexadecimal(verb: char, flags: &Flags, text: &str) -> String {
-    let bytes = text.bytes().take(flags.precision.unwrap_or(usize::MAX));
-    let parts: Vec<String> = bytes.map(|b| if verb == 'x' { format!("{b:02x}") } else { format!("{b:02X}") }).collect();
-    parts.join(if flags.space { " " } else { "" })
+    let digits: &[u8; 16] = if verb == 'x' { b"0123456789abcdef" } else { b"0123456789ABCDEF" };
+    let mut out = String::new();
+    for (n, byte) in text.bytes().take(flags.precision.unwrap_or(usize::MAX)).enumerate() {
+        if flags.space && n > 0 {
+            out.push(' ');
+        }
+        out.extend([byte >> 4, byte & 15].map(|nibble| char::from(digits[usize::from(nibble)])));
+    }
+    out
 }
 
 /// Fills up to the width; zeros go behind the sign.
