@@ -72,7 +72,9 @@ pub(crate) fn lucene(bytes: &[u8]) {
             ask(&filter);
         }
     }
-    ask(&parse_simple(text, &context));
+    if let Ok(filter) = parse_simple(text, &context) {
+        ask(&filter);
+    }
     if let Ok(request) = serde_json::from_str(text).map_err(drop).and_then(|body| Request::read(&body, &context).map_err(drop)) {
         drop(documents::search(&logs, &selection, &request, &budget()));
     }

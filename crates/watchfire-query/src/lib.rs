@@ -4,4 +4,5 @@
 pub mod documents;
 pub mod logql;
 pub mod lucene;
+mod pace;
 pub mod promql;

@@ -38,11 +38,11 @@ impl Params {
     }
 }
 
-fn context(app: &App, params: &Params) -> Context {
+fn context(app: &App, params: &Params) -> Result<Context, EsError> {
     let mut context = Context::new(Nanos::from_millis(app.now().millis()));
     context.default_and = params.get("default_operator").is_some_and(|o| o.eq_ignore_ascii_case("and"));
-    context.default_fields = params.get("df").map(|f| vec![f.to_owned()]).unwrap_or_default();
-    context
+    context.set_default_fields(params.get("df").map(str::to_owned).into_iter().collect())?;
+    Ok(context)
 }
 
 pub(super) async fn body(request: Request) -> Result<Bytes, EsError> {
@@ -132,7 +132,7 @@ fn searched(app: &App, budget: &Budget, index: Option<&str>, search: &Search, le
 pub(super) async fn search(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Good, EsError> {
     let params = Params::of(&request);
     let body = parsed(&body(request).await?)?;
-    let search = read(&context(&app, &params), &body, &params)?;
+    let search = read(&context(&app, &params)?, &body, &params)?;
     let (lenient, plain) = (params.is_on("ignore_unavailable"), params.is_on("rest_total_hits_as_int"));
     run(&app, None, move |app, budget| Ok(Good(searched(app, budget, index.as_ref().map(|i| i.0.as_str()), &search, lenient, plain)?))).await
 }
@@ -141,7 +141,7 @@ pub(super) async fn search(State(app): State<Arc<App>>, index: Option<Path<Strin
 pub(super) async fn count(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Good, EsError> {
     let params = Params::of(&request);
     let body = parsed(&body(request).await?)?;
-    let filter = filter(&context(&app, &params), &body, &params)?;
+    let filter = filter(&context(&app, &params)?, &body, &params)?;
     let lenient = params.is_on("ignore_unavailable");
     run(&app, None, move |app, budget| {
         let selection = selection(app, budget, index.as_ref().map(|i| i.0.as_str()), lenient)?;
@@ -202,7 +202,9 @@ pub(super) async fn msearch(State(app): State<Arc<App>>, index: Option<Path<Stri
             };
             let lenient = header.get("ignore_unavailable").is_some_and(|v| v == true || v == "true");
             let plain = params.is_on("rest_total_hits_as_int");
-            let one = read(&context(app, &params), body, &Params(Vec::new())).and_then(|s| searched(app, budget, index.as_deref(), &s, lenient, plain));
+            let one = context(app, &params)
+                .and_then(|context| read(&context, body, &Params(Vec::new())))
+                .and_then(|s| searched(app, budget, index.as_deref(), &s, lenient, plain));
             responses.push(match one {
                 Ok(mut found) => {
                     found["status"] = 200.into();

@@ -126,8 +126,14 @@ impl Glob {
     }
 }
 
+/// Longer words are similar to themselves only: comparing two takes the product of their lengths.
+const SIMILAR_BYTES_MAX: usize = 256;
+
 /// Whether two words are at most so many changes apart: a letter more, less, other, or two exchanged.
 pub fn within_distance(a: &str, b: &str, most: usize) -> bool {
+    if a.len().max(b.len()) > SIMILAR_BYTES_MAX {
+        return a == b;
+    }
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a.len().abs_diff(b.len()) > most {
         return false;

@@ -12,6 +12,7 @@ use super::dates;
 use crate::logql::json::{self, Value};
 use crate::logql::logfmt::{Piece, pieces};
 use crate::logql::units;
+use crate::pace::{ENTRY_WORK, Pace};
 
 /// The field of the time.
 pub(super) const TIME: &str = "@timestamp";
@@ -19,6 +20,9 @@ pub(super) const TIME: &str = "@timestamp";
 pub(super) const MESSAGE: &str = "message";
 /// The most fields of one line that are looked at.
 const FIELDS_MAX: usize = 1_000;
+
+/// The longest name that a field may have, in bytes; nobody has a longer one.
+pub const FIELD_BYTES_MAX: usize = 1 << 10;
 
 /// One value of a field.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,18 +71,29 @@ pub struct Document<'a> {
     /// The entry.
     pub entry: LogLine<'a>,
     leaves: OnceCell<Vec<(String, Scalar<'a>)>>,
+    pace: Option<&'a Pace<'a>>,
 }
 
 impl<'a> Document<'a> {
     /// The document of an entry.
     pub fn new(entry: LogLine<'a>) -> Document<'a> {
-        Document { entry, leaves: OnceCell::new() }
+        Document { entry, leaves: OnceCell::new(), pace: None }
+    }
+    /// The same for a loop that ends when it is too late.
+    pub(crate) fn paced(entry: LogLine<'a>, pace: &'a Pace<'a>) -> Document<'a> {
+        Document { entry, leaves: OnceCell::new(), pace: Some(pace) }
+    }
+
+    /// Adds work to that of the loop; false once it is too late to go on.
+    pub(super) fn spend(&self, work: usize) -> bool {
+        self.pace.is_none_or(|pace| pace.spend(work as u64))
     }
 
     fn leaves(&self) -> &[(String, Scalar<'a>)] {
         self.leaves.get_or_init(|| {
             let mut all = Vec::new();
             let line = self.entry.line;
+            self.spend(line.len());
             if line.trim_start().starts_with('{') {
                 // What was read before a mistake in the line counts.
                 flatten(line, "", &mut all);
@@ -102,6 +117,23 @@ impl<'a> Document<'a> {
 
     /// Visits the values of a field; several when it is a list. False when nobody has the field.
     pub fn each_value(&self, field: &str, visit: &mut dyn FnMut(&Scalar<'a>)) -> bool {
+        if field.len() > FIELD_BYTES_MAX || !self.spend(self.leaves.get().map_or(0, Vec::len) + ENTRY_WORK as usize / 16) {
+            return false;
+        }
+        if self.exactly(field, visit) {
+            return true;
+        }
+        let plain = field.strip_suffix(".keyword").or_else(|| field.strip_suffix(".raw"));
+        if let Some(plain) = plain
+            && (self.exactly(plain, visit) || self.configured(plain, visit))
+        {
+            return true;
+        }
+        self.configured(field, visit)
+    }
+
+    /// The time, what is named so, and the id.
+    fn exactly(&self, field: &str, visit: &mut dyn FnMut(&Scalar<'a>)) -> bool {
         if field == TIME {
             visit(&Scalar::Time(self.entry.time));
             return true;
@@ -113,12 +145,11 @@ impl<'a> Document<'a> {
             visit(&Scalar::Text(Cow::Owned(self.id())));
             return true;
         }
-        let plain = field.strip_suffix(".keyword").or_else(|| field.strip_suffix(".raw"));
-        if let Some(plain) = plain
-            && self.each_value(plain, visit)
-        {
-            return true;
-        }
+        false
+    }
+
+    /// What Filebeat adds, and the line itself.
+    fn configured(&self, field: &str, visit: &mut dyn FnMut(&Scalar<'a>)) -> bool {
         if !field.starts_with("fields.") && ["fields.", "fields_"].iter().any(|prefix| self.named(&format!("{prefix}{field}"), visit)) {
             return true;
         }
@@ -225,6 +256,9 @@ impl<'a> Document<'a> {
 /// The leaves of an object, by their dotted names; the elements of a list are values of one name.
 fn flatten<'a>(object: &'a str, prefix: &str, all: &mut Vec<(String, Scalar<'a>)>) {
     let mut add = |name: Cow<'a, str>, value: Value<'a>| {
+        if all.len() >= FIELDS_MAX || prefix.len() + 1 + name.len() > FIELD_BYTES_MAX {
+            return;
+        }
         let name = if prefix.is_empty() { name.into_owned() } else { format!("{prefix}.{name}") };
         put(name, value, all);
     };
@@ -241,7 +275,14 @@ fn put<'a>(name: String, value: Value<'a>, all: &mut Vec<(String, Scalar<'a>)>) 
         Value::Bool(truth) => Scalar::Bool(truth),
         Value::Null => return,
         Value::Object(text) => return flatten(text, &name, all),
-        Value::Array(text) => return json::elements(text, &mut |element| put(name.clone(), element, all)).unwrap_or(()),
+        Value::Array(text) => {
+            let mut add = |element| {
+                if all.len() < FIELDS_MAX {
+                    put(name.clone(), element, all);
+                }
+            };
+            return json::elements(text, &mut add).unwrap_or(());
+        }
     };
     all.push((name, scalar));
 }

@@ -1,14 +1,18 @@
-//! Conditions over documents, which all the languages become. A field that nobody has satisfies nothing; texts are compared as words and
-//! as wholes, because nobody has told whether a field is a text or a keyword.
+//! Conditions over documents, which all the languages become. A field that nobody has satisfies nothing. What is asked of a value is in
+//! `criterion`.
+
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use regex::Regex;
 use watchfire_model::logs::Nanos;
 
-use super::analysis::{Glob, all_words, within_distance, words};
-use super::document::{Document, Scalar, TIME};
-use super::range::Range;
-use crate::logql::units;
+use super::analysis::Glob;
+use super::criterion::Test;
+use super::document::{Document, FIELD_BYTES_MAX, Scalar, TIME};
+use super::error::SearchError;
+
+/// The most fields that words without a field are looked for in.
+pub const DEFAULT_FIELDS_MAX: usize = 1_024;
 
 /// What a query is read with.
 #[derive(Clone, Debug)]
@@ -18,15 +22,37 @@ pub struct Context {
     /// The zone of dates that name none.
     pub zone: TimeZone,
     /// The fields that words without a field are looked for in; all of them when empty.
-    pub default_fields: Vec<String>,
+    default_fields: Arc<[String]>,
     /// Whether words that follow each other must all be there.
     pub default_and: bool,
 }
 impl Context {
     /// Words may be anywhere, one of them is enough, dates are UTC.
     pub fn new(now: Nanos) -> Context {
-        Context { now, zone: TimeZone::UTC, default_fields: Vec::new(), default_and: false }
+        Context { now, zone: TimeZone::UTC, default_fields: Arc::from([]), default_and: false }
     }
+
+    /// Sets the fields that words without a field are looked for in; all of them when there are none.
+    pub fn set_default_fields(&mut self, names: Vec<String>) -> Result<(), SearchError> {
+        self.default_fields = checked_fields(names)?.into();
+        Ok(())
+    }
+}
+
+/// Names of fields, of which neither many nor long ones are taken: every word of a query may come with them.
+pub(super) fn checked_fields(names: Vec<String>) -> Result<Vec<String>, SearchError> {
+    if names.len() > DEFAULT_FIELDS_MAX {
+        return Err(SearchError::Body(format!("[fields] has {} names, more than {DEFAULT_FIELDS_MAX}", names.len())));
+    }
+    match names.iter().find_map(|name| name_problem(name)) {
+        Some(problem) => Err(SearchError::Body(problem)),
+        None => Ok(names),
+    }
+}
+
+/// What is wrong with the name of a field, if anything.
+pub fn name_problem(name: &str) -> Option<String> {
+    (name.len() > FIELD_BYTES_MAX).then(|| format!("the name of a field is {} bytes long, more than {FIELD_BYTES_MAX}", name.len()))
 }
 
 /// Which fields a condition is about.
@@ -38,8 +64,8 @@ pub enum FieldNames {
     One(String),
     /// Those whose names fit a pattern.
     Fitting(Glob),
-    /// One of several.
-    Several(Vec<String>),
+    /// One of several, which all words of a query share.
+    Several(Arc<[String]>),
 }
 impl FieldNames {
     /// What a name in a query means, which may have wildcards.
@@ -52,10 +78,10 @@ impl FieldNames {
     }
     /// The fields of words that name none.
     pub fn default(context: &Context) -> FieldNames {
-        match context.default_fields.as_slice() {
+        match &*context.default_fields {
             [] => FieldNames::Any,
             [one] => FieldNames::of(one),
-            several => FieldNames::Several(several.to_vec()),
+            _ => FieldNames::Several(Arc::clone(&context.default_fields)),
         }
     }
 
@@ -67,7 +93,7 @@ impl FieldNames {
                 document.each_value(name, &mut |value| found = found || test(name, value));
             }
             FieldNames::Several(names) => {
-                for name in names {
+                for name in names.iter() {
                     document.each_value(name, &mut |value| found = found || test(name, value));
                 }
             }
@@ -79,195 +105,6 @@ impl FieldNames {
         }
         found
     }
-}
-
-/// How many of several words must be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Words {
-    /// One.
-    Any,
-    /// All.
-    All,
-    /// So many.
-    AtLeast(usize),
-}
-
-/// What is asked of a value.
-#[derive(Clone, Debug)]
-pub enum Test {
-    /// It has words; in the same value, in any order.
-    Words {
-        /// The words, in lower case.
-        words: Vec<String>,
-        /// The text they come from.
-        text: String,
-        /// How many.
-        wanted: Words,
-    },
-    /// It has words one after the other.
-    Phrase {
-        /// The words, in lower case.
-        words: Vec<String>,
-        /// The text they come from.
-        text: String,
-        /// How many moves of words are forgiven.
-        slop: usize,
-        /// Whether the last one may go on.
-        open: bool,
-    },
-    /// It is this text, or one of its words is.
-    Term {
-        /// The text.
-        text: String,
-        /// Whether case does not matter.
-        folds: bool,
-    },
-    /// It begins so, or one of its words does.
-    Prefix {
-        /// The beginning.
-        text: String,
-        /// Whether case does not matter.
-        folds: bool,
-    },
-    /// It fits, or one of its words does.
-    Wildcard {
-        /// The pattern.
-        glob: Glob,
-        /// Whether case does not matter.
-        folds: bool,
-    },
-    /// All of it matches, or all of one of its words does.
-    Regex(Regex),
-    /// One of its words is at most so many changes away.
-    Fuzzy {
-        /// The word, in lower case.
-        word: String,
-        /// How many changes.
-        distance: usize,
-    },
-    /// It lies in a range.
-    Range(Range),
-    /// It is there.
-    Exists,
-}
-
-impl Test {
-    /// One of the words of a text, or all of them.
-    pub fn words(text: &str, wanted: Words) -> Test {
-        Test::Words { words: all_words(text), text: text.to_owned(), wanted }
-    }
-    /// The words of a text one after the other.
-    pub fn phrase(text: &str, slop: usize) -> Test {
-        Test::Phrase { words: all_words(text), text: text.to_owned(), slop, open: false }
-    }
-
-    fn holds(&self, field: &str, value: &Scalar<'_>) -> bool {
-        match (self, value) {
-            (Test::Range(range), value) => range.has(value),
-            (Test::Exists, Scalar::Text(text)) => !text.is_empty(),
-            (Test::Exists, _) => true,
-            (Test::Words { text, .. } | Test::Phrase { text, .. } | Test::Term { text, .. }, Scalar::Number(..) | Scalar::Bool(_) | Scalar::Time(_)) => {
-                equal_scalar(text, value)
-            }
-            (Test::Words { words, text, wanted }, Scalar::Text(whole)) => {
-                if whole == text {
-                    return true;
-                }
-                if is_exact(field) {
-                    return false;
-                }
-                has_words(whole, words, *wanted)
-            }
-            (Test::Phrase { words, text, slop, open }, Scalar::Text(whole)) => whole == text || (!is_exact(field) && has_phrase(whole, words, *slop, *open)),
-            (Test::Term { text, folds }, Scalar::Text(whole)) => {
-                whole == text
-                    || (*folds && whole.to_lowercase() == text.to_lowercase())
-                    || (!is_exact(field) && any_word(whole, &mut |word| word == text || (*folds && word == text.to_lowercase())))
-            }
-            (Test::Prefix { text, folds }, value) => {
-                let begins = |whole: &str| whole.starts_with(text.as_str()) || (*folds && whole.to_lowercase().starts_with(&text.to_lowercase()));
-                let whole = value.text();
-                begins(&whole) || (!is_exact(field) && any_word(&whole, &mut |word| word.starts_with(&text.to_lowercase())))
-            }
-            (Test::Wildcard { glob, folds }, value) => {
-                let whole = value.text();
-                glob.fits(&whole, *folds) || (!is_exact(field) && any_word(&whole, &mut |word| glob.fits(word, *folds)))
-            }
-            (Test::Regex(regex), value) => {
-                let whole = value.text();
-                regex.is_match(&whole) || (!is_exact(field) && any_word(&whole, &mut |word| regex.is_match(word)))
-            }
-            (Test::Fuzzy { word, distance }, value) => any_word(&value.text(), &mut |other| within_distance(word, other, *distance)),
-        }
-    }
-}
-
-/// A field that is asked for as keyword is compared as a whole.
-fn is_exact(field: &str) -> bool {
-    field.ends_with(".keyword")
-}
-
-fn equal_scalar(text: &str, value: &Scalar<'_>) -> bool {
-    match value {
-        Scalar::Number(number, written) => text == *written || units::number(text.trim()).is_some_and(|n| n == *number),
-        Scalar::Bool(truth) => text.parse::<bool>().is_ok_and(|t| t == *truth),
-        // A date is the whole span that it names; no moment is `now` any more.
-        Scalar::Time(_) if text.trim_start().starts_with("now") => false,
-        Scalar::Time(time) => super::dates::period(text, *time, &TimeZone::UTC).is_some_and(|p| p.start <= *time && *time < p.end),
-        Scalar::Text(whole) => whole == text,
-    }
-}
-
-fn any_word(text: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
-    let mut found = false;
-    words(text, &mut |word| {
-        found = test(word);
-        !found
-    });
-    found
-}
-
-fn has_words(text: &str, wanted: &[String], how: Words) -> bool {
-    let least = match how {
-        Words::Any => 1,
-        Words::All => wanted.len(),
-        Words::AtLeast(least) => least.min(wanted.len()),
-    };
-    if wanted.is_empty() {
-        return false;
-    }
-    if let [one] = wanted {
-        return any_word(text, &mut |word| word == one);
-    }
-    let mut seen = vec![false; wanted.len()];
-    let mut count = 0;
-    words(text, &mut |word| {
-        for (slot, _) in seen.iter_mut().zip(wanted).filter(|(_, w)| *w == word) {
-            count += usize::from(!std::mem::replace(slot, true));
-        }
-        count < least
-    });
-    count >= least
-}
-
-/// Words in their order, with so many words between them altogether; with slop they may also change places.
-fn has_phrase(text: &str, wanted: &[String], slop: usize, open: bool) -> bool {
-    if wanted.is_empty() {
-        return false;
-    }
-    let present = all_words(text);
-    let fits = |i: usize, word: &str| if open && i + 1 == wanted.len() { word.starts_with(&wanted[i]) } else { word == wanted[i] };
-    if slop == 0 {
-        return present.windows(wanted.len()).any(|window| window.iter().enumerate().all(|(i, word)| fits(i, word)));
-    }
-    // How far each word is from its place, if the phrase begins somewhere; the spread of these is what was moved.
-    let places: Vec<Vec<i64>> =
-        (0..wanted.len()).map(|i| (0..present.len()).filter(|at| fits(i, &present[*at])).map(|at| at as i64 - i as i64).collect()).collect();
-    if places.iter().any(Vec::is_empty) {
-        return false;
-    }
-    let starts = places.iter().flatten();
-    starts.copied().any(|start| places.iter().all(|own| own.iter().any(|place| (0..=slop as i64).contains(&(place - start)))))
 }
 
 /// A condition.
@@ -314,10 +151,10 @@ impl Filter {
                     })
             }
             Filter::Not(inner) => !inner.holds(document),
-            Filter::Field(names, test) => names.any(document, &mut |field, value| test.holds(field, value)),
+            Filter::Field(names, test) => names.any(document, &mut |field, value| test.holds(field, value, document)),
             Filter::Ids(ids) => {
                 let id = document.id();
-                ids.contains(&id)
+                document.spend(document.entry.line.len() + ids.len()) && ids.contains(&id)
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod aggregations;
 pub mod analysis;
+mod criterion;
 pub mod dates;
 mod document;
 mod dsl;
@@ -16,10 +17,11 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Document, Scalar};
+pub use criterion::{Choices, PHRASE_WORDS_MAX, Test, WORDS_MAX, Words};
+pub use document::{Document, FIELD_BYTES_MAX, Scalar};
 pub use dsl::query;
 pub use error::SearchError;
-pub use filter::{Context, FieldNames, Filter, Test, Words};
+pub use filter::{Context, DEFAULT_FIELDS_MAX, FieldNames, Filter, name_problem};
 pub use range::{Bound, Range};
 pub use request::{BUCKETS_MAX, Request, SourceChoice, WINDOW_MAX};
 pub use search::{Hit, Searched, count, matching, search};

@@ -7,15 +7,14 @@ use serde_json::{Map, Value, json};
 use watchfire_model::logs::{LogOrder, LogSelection, LogSource, Nanos};
 use watchfire_model::read::{Budget, ReadError};
 
+use super::aggregations::Answer;
 use super::analysis::Glob;
 use super::document::Document;
 use super::error::SearchError;
 use super::filter::Filter;
 use super::request::{Request, SourceChoice};
 use super::sort::Key;
-
-/// So many entries pass between two looks at the clock.
-const CHECK_ENTRIES: u64 = 1_024;
+use crate::pace::{ENTRY_WORK, Pace};
 
 /// One document of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,14 +95,14 @@ pub fn matching(
         return Ok(());
     }
     let mut failed = None;
-    let mut seen = 0u64;
+    let pace = Pace::new(budget);
     source.select_logs(&selection, budget, &mut |entry| {
-        seen += 1;
-        if seen.is_multiple_of(CHECK_ENTRIES) {
-            budget.check()?;
-        }
-        let document = Document::new(entry);
-        if !filter.holds(&document) {
+        pace.check(ENTRY_WORK)?;
+        let document = Document::paced(entry, &pace);
+        let holds = filter.holds(&document);
+        // What was found out too late is not true.
+        pace.check(0)?;
+        if !holds {
             return Ok(ControlFlow::Continue(()));
         }
         match visit(&document) {
@@ -115,6 +114,7 @@ pub fn matching(
             }
         }
     })?;
+    pace.check(0)?;
     failed.map_or(Ok(()), Err)
 }
 
@@ -151,7 +151,7 @@ pub fn search(source: &dyn LogSource, selection: &LogSelection, request: &Reques
         Ok(ControlFlow::Continue(()))
     })?;
     let hits = page.finish();
-    let aggregations = if request.aggregations.is_empty() { None } else { Some(collector.finish()?) };
+    let aggregations = if request.aggregations.is_empty() { None } else { Some(collector.finish(&mut Answer::new(budget))?) };
     Ok(Searched { total, hits, aggregations })
 }
 

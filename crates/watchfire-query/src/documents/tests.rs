@@ -4,6 +4,8 @@
 //! `either` and `query` ask, then the numbers of what is found; `search` takes a body, then parts of the answer that must be in it;
 //! `fail LANGUAGE TEXT`, then a part of the message.
 
+mod limits;
+
 use std::fs;
 use std::path::Path;
 
@@ -44,13 +46,13 @@ fn line_of(text: &str) -> (&str, &str) {
 }
 
 fn filter(language: &str, text: &str) -> Result<Filter, String> {
-    let context = Context::new(now());
+    let mut context = Context::new(now());
+    context.default_and = language == "and";
     let filter = match language {
-        "lucene" => lucene::parse(text, &context),
-        "and" => lucene::parse(text, &Context { default_and: true, ..context }),
+        "lucene" | "and" => lucene::parse(text, &context),
         "kql" => lucene::parse_kql(text, &context),
         "either" => lucene::parse_as(Language::Either, text, &context),
-        "simple" => Ok(lucene::parse_simple(text, &context)),
+        "simple" => return lucene::parse_simple(text, &context),
         "query" => query(&serde_json::from_str(text).unwrap(), &context),
         other => panic!("unknown language {other}"),
     };

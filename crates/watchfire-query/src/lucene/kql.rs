@@ -4,7 +4,7 @@
 use super::term::{has_wildcards, unescaped};
 use super::{CLAUSES_MAX, NESTING_MAX, check_length, syntax};
 use crate::documents::analysis::Glob;
-use crate::documents::{Bound, Context, FieldNames, Filter, Range, SearchError, Test, Words};
+use crate::documents::{Bound, Context, FieldNames, Filter, Range, SearchError, Test, Words, name_problem};
 
 type Parsed<T> = Result<T, SearchError>;
 
@@ -126,24 +126,28 @@ impl<'a> Parser<'a> {
         }
         if let Some(names) = &scope.field {
             let literal = self.literal()?;
-            return Ok(value(names.clone(), literal));
+            return self.value(names.clone(), literal);
         }
         let literal = self.literal()?;
         self.space();
         let name = || match &literal {
-            Literal::Quoted(text) => format!("{}{text}", scope.prefix),
-            Literal::Plain(text) => format!("{}{text}", scope.prefix),
+            Literal::Quoted(text) | Literal::Plain(text) => format!("{}{text}", scope.prefix),
+        };
+        let checked = |parser: &Self, name: String| match name_problem(&name) {
+            Some(problem) => Err(parser.fail(problem)),
+            None => Ok(name),
         };
         for (mark, lower, inclusive) in [("<=", false, true), (">=", true, true), ("<", false, false), (">", true, false)] {
             if self.accept(mark) {
-                return self.comparison(&name(), lower, inclusive);
+                let name = checked(self, name())?;
+                return self.comparison(&name, lower, inclusive);
             }
         }
         if !self.accept(":") {
             let names = FieldNames::default(self.context);
-            return Ok(value(names, literal));
+            return self.value(names, literal);
         }
-        let name = name();
+        let name = checked(self, name())?;
         self.space();
         if self.accept("{") {
             let inner = self.or(&Scope { field: None, prefix: format!("{name}.") })?;
@@ -163,7 +167,11 @@ impl<'a> Parser<'a> {
             return if self.accept(")") { Ok(inner) } else { Err(self.fail("a closing parenthesis is missing")) };
         }
         let literal = self.literal()?;
-        Ok(value(names, literal))
+        self.value(names, literal)
+    }
+
+    fn value(&self, names: FieldNames, literal: Literal) -> Parsed<Filter> {
+        value(names, literal).map_err(|message| self.fail(message))
     }
 
     fn comparison(&mut self, name: &str, lower: bool, inclusive: bool) -> Parsed<Filter> {
@@ -237,20 +245,22 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// A value that a field should have.
-fn value(names: FieldNames, literal: Literal) -> Filter {
-    match literal {
-        Literal::Quoted(text) => Filter::Field(names, Test::phrase(&text, 0)),
+/// A value that a field should have. The error is a sentence without a place.
+fn value(names: FieldNames, literal: Literal) -> Result<Filter, String> {
+    let test = match literal {
+        Literal::Quoted(text) => Test::phrase(&text, 0, false)?,
         Literal::Plain(text) if has_wildcards(&text) => {
             let glob = Glob::new(&text);
-            Filter::Field(names, if glob.is_any() { Test::Exists } else { Test::Wildcard { glob, folds: true } })
+            if glob.is_any() { Test::Exists } else { Test::Wildcard { glob, folds: true } }
         }
         Literal::Plain(text) => {
             let text = unescaped(&text);
-            let test = Test::words(&text, Words::Any);
             // Marks alone are no words, but a value all the same.
-            let test = if matches!(&test, Test::Words { words, .. } if words.is_empty()) { Test::Term { text, folds: false } } else { test };
-            Filter::Field(names, test)
+            match Test::words(&text, Words::Any)? {
+                Test::Words { words, .. } if words.is_empty() => Test::term(text, false),
+                words => words,
+            }
         }
-    }
+    };
+    Ok(Filter::Field(names, test))
 }

@@ -5,7 +5,7 @@
 
 use super::term::{fuzzy, unescaped, whole, word};
 use super::{CLAUSES_MAX, NESTING_MAX, check_length, syntax};
-use crate::documents::{Bound, Context, FieldNames, Filter, Range, SearchError, Test};
+use crate::documents::{Bound, Context, FieldNames, Filter, Range, SearchError, Test, name_problem};
 
 type Parsed<T> = Result<T, SearchError>;
 
@@ -186,14 +186,17 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 return Ok(Filter::All);
             }
+            if let Some(problem) = name_problem(&name) {
+                return Err(self.fail(problem));
+            }
             let names = FieldNames::of(&name);
-            return self.value(&names, Some(&name));
+            return self.value(&names, Some(&name), true);
         }
         match group {
-            Some(names) => self.value(names, None),
+            Some(names) => self.value(names, None, true),
             None => {
                 let names = FieldNames::default(self.context);
-                self.value(&names, None)
+                self.value(&names, None, false)
             }
         }
     }
@@ -218,13 +221,13 @@ impl<'a> Parser<'a> {
         None
     }
 
-    /// What a field is asked for.
-    fn value(&mut self, names: &FieldNames, name: Option<&str>) -> Parsed<Filter> {
+    /// What a field is asked for; `named` where the query says which one, or a group around it does.
+    fn value(&mut self, names: &FieldNames, name: Option<&str>, named: bool) -> Parsed<Filter> {
         let filter = match self.peek() {
             None => return Err(self.fail("a value is missing")),
             Some('(') => {
                 self.at += 1;
-                let inner = self.clauses(name.map(|_| names))?;
+                let inner = self.clauses(named.then_some(names))?;
                 if !self.accept(")") {
                     return Err(self.fail("a closing parenthesis is missing"));
                 }
@@ -280,7 +283,8 @@ impl<'a> Parser<'a> {
     fn phrase(&mut self, names: &FieldNames) -> Parsed<Filter> {
         let text = self.quoted()?;
         let slop = if self.accept("~") { self.number().unwrap_or(0.0) as usize } else { 0 };
-        Ok(Filter::Field(names.clone(), Test::phrase(&text, slop)))
+        let test = Test::phrase(&text, slop, false).map_err(|message| self.fail(message))?;
+        Ok(Filter::Field(names.clone(), test))
     }
 
     fn regex(&mut self, names: &FieldNames) -> Parsed<Filter> {
@@ -339,7 +343,7 @@ impl<'a> Parser<'a> {
             let distance = self.number();
             return Ok(fuzzy(names.clone(), written, distance));
         }
-        Ok(word(names.clone(), written, self.context))
+        word(names.clone(), written, self.context).map_err(|message| self.fail(message))
     }
 
     /// `>=5`, `<now-1h`

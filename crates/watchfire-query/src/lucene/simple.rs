@@ -1,19 +1,24 @@
-//! `simple_query_string`: `"front door" +(camera | lens) -test`. It never fails; what means nothing is a word, and no words find nothing.
+//! `simple_query_string`: `"front door" +(camera | lens) -test`. It fails only where it is too large; what means nothing is a word, and no
+//! words find nothing.
 
-use super::NESTING_MAX;
 use super::term::{fuzzy, unescaped};
+use super::{CLAUSES_MAX, NESTING_MAX};
 use crate::documents::{Context, FieldNames, Filter, Test, Words};
 
-/// Reads a query.
-pub fn parse(text: &str, context: &Context) -> Filter {
-    let mut parser = Parser { chars: text.chars().collect(), at: 0, depth: 0, context };
-    parser.or()
+/// Reads a query. The error, a sentence without a place, is that it has too many conditions or words.
+pub fn parse(text: &str, context: &Context) -> Result<Filter, String> {
+    let mut parser = Parser { chars: text.chars().collect(), at: 0, depth: 0, clauses: 0, failed: None, context };
+    let filter = parser.or();
+    parser.failed.map_or(Ok(filter), Err)
 }
 
 struct Parser<'a> {
     chars: Vec<char>,
     at: usize,
     depth: usize,
+    clauses: usize,
+    /// Why reading ended early.
+    failed: Option<String>,
     context: &'a Context,
 }
 
@@ -24,6 +29,23 @@ impl Parser<'_> {
     fn space(&mut self) {
         while self.peek().is_some_and(char::is_whitespace) {
             self.at += 1;
+        }
+    }
+
+    /// Ends reading for good.
+    fn fail(&mut self, message: String) {
+        self.at = self.chars.len();
+        self.failed.get_or_insert(message);
+    }
+
+    /// A condition on the default fields.
+    fn condition(&mut self, names: FieldNames, test: Result<Test, String>) -> Filter {
+        match test {
+            Ok(test) => Filter::Field(names, test),
+            Err(message) => {
+                self.fail(message);
+                Filter::None
+            }
         }
     }
 
@@ -72,8 +94,14 @@ impl Parser<'_> {
     }
 
     fn unit(&mut self) -> Option<Filter> {
+        let mark = self.peek()?;
+        self.clauses += 1;
+        if self.clauses > CLAUSES_MAX {
+            self.fail(format!("the query has more than {CLAUSES_MAX} conditions"));
+            return None;
+        }
         let names = FieldNames::default(self.context);
-        match self.peek()? {
+        match mark {
             '-' => {
                 self.at += 1;
                 self.space();
@@ -100,7 +128,7 @@ impl Parser<'_> {
                 let text: String = self.chars.get(start..self.at.min(self.chars.len())).unwrap_or(&[]).iter().collect();
                 self.at += 1;
                 let slop = self.distance().map_or(0, |d| d.unwrap_or(0.0) as usize);
-                Some(Filter::Field(names, Test::phrase(&unescaped(&text), slop)))
+                Some(self.condition(names, Test::phrase(&unescaped(&text), slop, false)))
             }
             ')' | '|' | '+' => None,
             _ => Some(self.word(names)),
@@ -133,9 +161,9 @@ impl Parser<'_> {
             return fuzzy(names, &written, distance);
         }
         match written.strip_suffix('*').filter(|w| !w.is_empty() && !w.ends_with('\\')) {
-            Some(beginning) => Filter::Field(names, Test::Prefix { text: unescaped(beginning), folds: true }),
+            Some(beginning) => Filter::Field(names, Test::prefix(unescaped(beginning), true)),
             None if written == "*" => Filter::All,
-            None => Filter::Field(names, Test::words(&unescaped(&written), Words::All)),
+            None => self.condition(names, Test::words(&unescaped(&written), Words::All)),
         }
     }
 }

@@ -30,23 +30,21 @@ pub(super) fn unescaped(word: &str) -> String {
     out
 }
 
-/// A word as it was written, for a field.
-pub(super) fn word(names: FieldNames, written: &str, context: &Context) -> Filter {
+/// A word as it was written, for a field. The error is a sentence without a place.
+pub(super) fn word(names: FieldNames, written: &str, context: &Context) -> Result<Filter, String> {
     if has_wildcards(written) {
         let glob = Glob::new(written);
-        if glob.is_any() {
-            return Filter::Field(names, Test::Exists);
-        }
-        return Filter::Field(names, Test::Wildcard { glob, folds: true });
+        return Ok(Filter::Field(names, if glob.is_any() { Test::Exists } else { Test::Wildcard { glob, folds: true } }));
     }
     let text = unescaped(written);
     let wanted = if context.default_and { Words::All } else { Words::Any };
     // Several words of one text, as in `user@host`, are meant as they stand.
-    match all_words(&text).len() {
-        0 => Filter::Field(names, Test::Term { text, folds: false }),
-        1 => Filter::Field(names, Test::words(&text, wanted)),
-        _ => Filter::Field(names, Test::phrase(&text, 0)),
-    }
+    let test = match all_words(&text).len() {
+        0 => Test::term(text, false),
+        1 => Test::words(&text, wanted)?,
+        _ => Test::phrase(&text, 0, false)?,
+    };
+    Ok(Filter::Field(names, test))
 }
 
 /// A word and how far others may be from it.

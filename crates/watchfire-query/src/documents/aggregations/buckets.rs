@@ -4,19 +4,25 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::super::criterion::Test;
 use super::super::document::Document;
 use super::super::dsl;
 use super::super::error::SearchError;
-use super::super::filter::{Context, FieldNames, Filter, Test};
+use super::super::filter::{Context, FieldNames, Filter};
 use super::super::range::{Bound, Range};
-use super::super::request::BUCKETS_MAX;
-use super::{Aggregation, Bucket, fail};
+use super::{Aggregation, Answer, Bucket, Memory, fail, too_many_buckets};
 
 /// The place of a bucket in the request, or where a step of numbers begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Place(usize),
     Step(i64),
+}
+
+impl Memory for Key {
+    fn memory(&self) -> usize {
+        0
+    }
 }
 
 /// How the buckets of an answer are written.
@@ -89,16 +95,22 @@ impl Buckets {
         }
     }
 
-    pub(super) fn finish<'a>(&self, aggregation: &'a Aggregation, mut known: BTreeMap<Key, Bucket<'a>>) -> Result<Value, SearchError> {
+    /// Whether the answer is one bucket without a list.
+    pub(super) fn is_single(&self) -> bool {
+        self.shape == Shape::Single
+    }
+
+    pub(super) fn finish<'a>(&self, aggregation: &'a Aggregation, mut known: BTreeMap<Key, Bucket<'a>>, answer: &mut Answer<'_>) -> Result<Value, SearchError> {
         if let Some(steps) = &self.steps {
-            return steps.finish(aggregation, known);
+            return steps.finish(aggregation, known, answer);
         }
         let mut list = Vec::new();
         let mut named = Map::new();
         for (i, condition) in self.conditions.iter().enumerate() {
             let bucket = known.remove(&Key::Place(i)).unwrap_or_else(|| Bucket::new(aggregation));
+            answer.bucket()?;
             let mut out = condition.about.clone();
-            bucket.write(&mut out)?;
+            bucket.write(&mut out, answer)?;
             match (&condition.name, self.shape) {
                 (_, Shape::Single) => return Ok(Value::Object(out)),
                 (Some(name), Shape::Named) => drop(named.insert(name.clone(), Value::Object(out))),
@@ -110,27 +122,26 @@ impl Buckets {
 }
 
 impl Steps {
-    fn finish<'a>(&self, aggregation: &'a Aggregation, mut known: BTreeMap<Key, Bucket<'a>>) -> Result<Value, SearchError> {
-        if self.least == 0
-            && let (Some((Key::Step(first), _)), Some((Key::Step(last), _))) = (known.first_key_value(), known.last_key_value())
-        {
-            let (first, last) = (*first, *last);
-            if last.saturating_sub(first) >= BUCKETS_MAX as i64 {
-                return fail(format!("Trying to create too many buckets. Must be less than or equal to: [{BUCKETS_MAX}]"));
-            }
-            for step in first..=last {
-                known.entry(Key::Step(step)).or_insert_with(|| Bucket::new(aggregation));
-            }
-        }
+    fn finish<'a>(&self, aggregation: &'a Aggregation, mut known: BTreeMap<Key, Bucket<'a>>, answer: &mut Answer<'_>) -> Result<Value, SearchError> {
+        let ends = known.first_key_value().zip(known.last_key_value()).map(|((first, _), (last, _))| (*first, *last));
+        let Some((Key::Step(first), Key::Step(last))) = ends else { return Ok(json!({ "buckets": [] })) };
+        let places: Vec<i64> = if self.least > 0 {
+            known.keys().filter_map(|key| if let Key::Step(step) = key { Some(*step) } else { None }).collect()
+        } else if last.saturating_sub(first) < answer.left() as i64 {
+            (first..=last).collect()
+        } else {
+            return too_many_buckets();
+        };
         let mut list = Vec::new();
-        for (key, bucket) in known {
-            let Key::Step(step) = key else { continue };
+        for step in places {
+            let bucket = known.remove(&Key::Step(step)).unwrap_or_else(|| Bucket::new(aggregation));
             if bucket.count < self.least {
                 continue;
             }
+            answer.bucket()?;
             let mut out = Map::new();
             out.insert("key".into(), json!(step as f64 * self.interval + self.offset));
-            bucket.write(&mut out)?;
+            bucket.write(&mut out, answer)?;
             list.push(Value::Object(out));
         }
         Ok(json!({ "buckets": list }))

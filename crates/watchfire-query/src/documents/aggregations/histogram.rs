@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Unit, Zoned};
 use serde_json::{Map, Value, json};
 use watchfire_model::logs::Nanos;
@@ -11,8 +11,7 @@ use super::super::dates;
 use super::super::document::{Document, TIME};
 use super::super::error::SearchError;
 use super::super::filter::Context;
-use super::super::request::BUCKETS_MAX;
-use super::{Aggregation, Bucket, fail};
+use super::{Aggregation, Answer, Bucket, fail, too_many_buckets};
 use crate::logql::units;
 
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +32,10 @@ pub(super) struct DateHistogram {
     /// In milliseconds.
     offset: i64,
     least: u64,
-    bounds: Option<(i64, i64)>,
+    /// Buckets are there from the one of the first moment to that of the second, also without documents.
+    extended: Option<(i64, i64)>,
+    /// The first and the last bucket that documents may be in.
+    limits: (i64, i64),
     keyed: bool,
     descending: bool,
     by_count: bool,
@@ -71,23 +73,27 @@ impl DateHistogram {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             dates::period(&text, context.now, &zone).map(|p| p.start.millis())
         };
-        let bounds = body.get("extended_bounds").or_else(|| body.get("hard_bounds")).and_then(|b| Some((date(b.get("min")?)?, date(b.get("max")?)?)));
+        let extended = body.get("extended_bounds").and_then(|b| Some((date(b.get("min")?)?, date(b.get("max")?)?)));
+        let hard = body.get("hard_bounds").map_or((None, None), |b| (b.get("min").and_then(date), b.get("max").and_then(date)));
         let (by_count, direction) = match body.get("order").and_then(Value::as_object).and_then(|o| o.iter().next()) {
             Some((name, direction)) => (name == "_count", direction.as_str()),
             None => (false, None),
         };
-        Ok(DateHistogram {
+        let mut histogram = DateHistogram {
             field: field.to_owned(),
             interval,
             offset,
             least: body.get("min_doc_count").and_then(Value::as_u64).unwrap_or(0),
-            bounds,
+            extended,
             keyed: body.get("keyed").and_then(Value::as_bool).unwrap_or(false),
             descending: direction == Some("desc"),
             by_count,
             missing: body.get("missing").and_then(date),
+            limits: (i64::MIN, i64::MAX),
             zone,
-        })
+        };
+        histogram.limits = (hard.0.map_or(i64::MIN, |from| histogram.floor(from)), hard.1.map_or(i64::MAX, |to| histogram.floor(to)));
+        Ok(histogram)
     }
 
     /// Whether it is about the time of entries.
@@ -106,9 +112,11 @@ impl DateHistogram {
                 }
             }
         });
+        let (from, to) = self.limits;
         if keys.is_empty() {
             keys.extend(self.missing.map(|time| self.floor(time)));
         }
+        keys.retain(|key| (from..=to).contains(key));
         keys
     }
 
@@ -116,11 +124,7 @@ impl DateHistogram {
     fn floor(&self, millis: i64) -> i64 {
         let shifted = millis.saturating_sub(self.offset);
         let start = match self.interval {
-            Interval::Fixed(length) => {
-                let wall = i64::from(self.zoned(shifted).offset().seconds()) * 1_000;
-                let floored = shifted.saturating_add(wall).div_euclid(length).saturating_mul(length);
-                floored.saturating_sub(wall)
-            }
+            Interval::Fixed(length) => self.floor_fixed(shifted, length),
             Interval::Calendar(unit) => dates::floor(&self.zoned(shifted), unit).map_or(shifted, |start| dates::in_nanos(&start).millis()),
             Interval::Quarter => {
                 let month = dates::floor(&self.zoned(shifted), Unit::Month);
@@ -135,21 +139,63 @@ impl DateHistogram {
     fn next(&self, key: i64) -> Option<i64> {
         let start = key.saturating_sub(self.offset);
         let next = match self.interval {
-            Interval::Fixed(length) => start.checked_add(length)?,
+            Interval::Fixed(length) => self.next_fixed(start, length)?,
             Interval::Calendar(unit) => dates::in_nanos(&dates::add(&self.zoned(start), unit, 1)?).millis(),
             Interval::Quarter => dates::in_nanos(&dates::add(&self.zoned(start), Unit::Month, 3)?).millis(),
         };
         (next > start).then_some(next.saturating_add(self.offset))
     }
 
+    /// The last moment, not behind this one, at which the clocks of the zone show a multiple of a length; the moment at which they were put
+    /// forward where they skipped it.
+    fn floor_fixed(&self, millis: i64, length: i64) -> i64 {
+        let wall = |offset: Offset| i64::from(offset.seconds()) * 1_000;
+        let shown = millis.saturating_add(wall(self.zoned(millis).offset()));
+        let floored = shown.div_euclid(length).saturating_mul(length);
+        let plain = dates::zoned(Nanos::from_millis(floored), &TimeZone::UTC).datetime();
+        match self.zone.to_ambiguous_zoned(plain).offset() {
+            AmbiguousOffset::Unambiguous { offset } => floored.saturating_sub(wall(offset)),
+            AmbiguousOffset::Fold { before, after } => {
+                let second = floored.saturating_sub(wall(after));
+                if second <= millis { second } else { floored.saturating_sub(wall(before)) }
+            }
+            AmbiguousOffset::Gap { .. } => {
+                // The clocks were put forward between the multiple and the moment.
+                let changes = self.zone.preceding(self.zoned(millis.saturating_add(1)).timestamp());
+                changes.map(|change| change.timestamp().as_millisecond()).find(|at| *at <= millis).unwrap_or(millis)
+            }
+        }
+    }
+
+    /// The beginning of the next bucket of a fixed length.
+    fn next_fixed(&self, start: i64, length: i64) -> Option<i64> {
+        if self.zone.to_fixed_offset().is_ok() {
+            return start.checked_add(length);
+        }
+        // A day on which clocks are put back is longer than its hours.
+        let mut far = start.checked_add(length)?;
+        while self.floor_fixed(far, length) <= start {
+            far = far.checked_add(length)?;
+        }
+        // Where they are put forward, another bucket may begin in between.
+        let mut next = self.floor_fixed(far, length);
+        loop {
+            let before = self.floor_fixed(next.checked_sub(1)?, length);
+            if before <= start {
+                return Some(next);
+            }
+            next = before;
+        }
+    }
+
     fn zoned(&self, millis: i64) -> Zoned {
         dates::zoned(Nanos::from_millis(millis), &self.zone)
     }
 
-    pub(super) fn finish(&self, aggregation: &Aggregation, known: BTreeMap<i64, Bucket<'_>>) -> Result<Value, SearchError> {
+    pub(super) fn finish(&self, aggregation: &Aggregation, known: BTreeMap<i64, Bucket<'_>>, answer: &mut Answer<'_>) -> Result<Value, SearchError> {
         let mut known: BTreeMap<i64, Option<Bucket<'_>>> = known.into_iter().map(|(key, bucket)| (key, Some(bucket))).collect();
         if self.least == 0 {
-            self.fill(&mut known)?;
+            self.fill(&mut known, answer.left())?;
         }
         let mut rows = Vec::with_capacity(known.len());
         for (key, bucket) in known {
@@ -158,12 +204,13 @@ impl DateHistogram {
                 Some(bucket) => bucket,
                 None => Bucket::new(aggregation),
             };
+            answer.bucket()?;
             let mut out = Map::new();
             let text = self.shown(key);
             out.insert("key_as_string".into(), text.clone().into());
             out.insert("key".into(), key.into());
             let count = bucket.count;
-            bucket.write(&mut out)?;
+            bucket.write(&mut out, answer)?;
             rows.push((count, text, Value::Object(out)));
         }
         if self.by_count {
@@ -184,10 +231,11 @@ impl DateHistogram {
         if self.zone == TimeZone::UTC { dates::format(Nanos::from_millis(millis)) } else { self.zoned(millis).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string() }
     }
 
-    /// Puts empty buckets between the first and the last one, and up to the bounds.
-    fn fill(&self, known: &mut BTreeMap<i64, Option<Bucket<'_>>>) -> Result<(), SearchError> {
+    /// Puts empty buckets between the first and the last one, and up to the bounds; `most` is how many there may be.
+    fn fill(&self, known: &mut BTreeMap<i64, Option<Bucket<'_>>>, most: usize) -> Result<(), SearchError> {
         let ends = known.first_key_value().zip(known.last_key_value()).map(|((first, _), (last, _))| (*first, *last));
-        let bounds = self.bounds.map(|(from, to)| (self.floor(from), self.floor(to)));
+        let (least, greatest) = self.limits;
+        let bounds = self.extended.map(|(from, to)| (self.floor(from).max(least), self.floor(to).min(greatest)));
         let Some((first, last)) = (match (ends, bounds) {
             (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
             (ends, bounds) => ends.or(bounds),
@@ -199,8 +247,8 @@ impl DateHistogram {
         while key <= last {
             known.entry(key).or_insert(None);
             count += 1;
-            if count > BUCKETS_MAX {
-                return fail(format!("Trying to create too many buckets. Must be less than or equal to: [{BUCKETS_MAX}]"));
+            if count > most {
+                return too_many_buckets();
             }
             match self.next(key) {
                 Some(next) => key = next,

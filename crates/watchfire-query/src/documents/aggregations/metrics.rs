@@ -10,7 +10,10 @@ use super::super::dates;
 use super::super::document::{Document, TIME};
 use super::super::error::SearchError;
 use super::fail;
-use crate::promql::numeric::quantile;
+use crate::promql::numeric::{Variance, quantile};
+
+/// The most percentiles of one aggregation: each is looked for in all values.
+const PERCENTS_MAX: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -40,6 +43,7 @@ pub(super) struct Numbers {
     count: u64,
     sum: Compensated,
     squares: Compensated,
+    variance: Option<Variance>,
     min: f64,
     max: f64,
     distinct: HashSet<u64>,
@@ -65,6 +69,7 @@ impl Metric {
             return fail(format!("Required one of fields [field, script], but none were specified for [{kind}]"));
         };
         let percents = match body.get("percents") {
+            Some(Value::Array(all)) if all.len() > PERCENTS_MAX => return fail(format!("[percents] has {} values, more than {PERCENTS_MAX}", all.len())),
             Some(Value::Array(all)) => all.iter().filter_map(Value::as_f64).collect(),
             _ => vec![1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0],
         };
@@ -79,7 +84,13 @@ impl Metric {
             }
             numbers.count += 1;
             numbers.sum.add(number);
-            numbers.squares.add(number * number);
+            if self.kind == Kind::Extended {
+                numbers.squares.add(number * number);
+                match &mut numbers.variance {
+                    Some(variance) => variance.add(number),
+                    none => *none = Some(Variance::starting(number)),
+                }
+            }
             numbers.min = numbers.min.min(number);
             numbers.max = numbers.max.max(number);
             if self.kind == Kind::Percentiles {
@@ -117,7 +128,7 @@ impl Metric {
         Ok(())
     }
 
-    pub(super) fn finish(&self, mut numbers: Numbers) -> Value {
+    pub(super) fn finish(&self, numbers: &mut Numbers) -> Value {
         let count = numbers.count as f64;
         let (sum, any) = (numbers.sum.value(), numbers.count > 0);
         let number = |value: f64| if any { json!(value) } else { Value::Null };
@@ -142,7 +153,7 @@ impl Metric {
             }
         };
         if self.kind == Kind::Extended {
-            let variance = (numbers.squares.value() / count - average * average).max(0.0);
+            let variance = numbers.variance.map_or(0.0, |variance| variance.value());
             out["sum_of_squares"] = number(numbers.squares.value());
             out["variance"] = number(variance);
             out["std_deviation"] = number(variance.sqrt());

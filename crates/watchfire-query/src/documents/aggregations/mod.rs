@@ -14,6 +14,7 @@ use watchfire_model::read::Budget;
 use super::document::Document;
 use super::error::SearchError;
 use super::filter::Context;
+use super::request::BUCKETS_MAX;
 use buckets::Buckets;
 use histogram::DateHistogram;
 use metrics::Metric;
@@ -147,9 +148,9 @@ impl<'a> Bucket<'a> {
         self.inner.collect(document, budget)
     }
     /// `doc_count` and what is inside, into the JSON of a bucket.
-    fn write(self, out: &mut Map<String, Value>) -> Result<(), SearchError> {
+    fn write(self, out: &mut Map<String, Value>, answer: &mut Answer<'_>) -> Result<(), SearchError> {
         out.insert("doc_count".into(), self.count.into());
-        out.extend(self.inner.finish()?);
+        out.extend(self.inner.finish(answer)?);
         Ok(())
     }
 }
@@ -165,23 +166,70 @@ impl<'a> State<'a> {
     }
 }
 
-/// What a bucket costs, about.
-const BUCKET_BYTES: u64 = 256;
+/// What a key takes beside itself.
+pub(super) trait Memory {
+    /// Bytes of its own.
+    fn memory(&self) -> usize;
+}
+impl Memory for i64 {
+    fn memory(&self) -> usize {
+        0
+    }
+}
+
+/// What a bucket costs beside its key and the states of what is in it, about.
+const BUCKET_BYTES: usize = 256;
 
 /// The bucket of a key, made within the budget where it is new.
-fn bucket<'a, 'm, K: Ord>(
+fn bucket<'a, 'm, K: Ord + Memory>(
     known: &'m mut BTreeMap<K, Bucket<'a>>,
     key: K,
     aggregation: &'a Aggregation,
     budget: &Budget,
 ) -> Result<&'m mut Bucket<'a>, SearchError> {
     if !known.contains_key(&key) {
-        if known.len() >= super::request::BUCKETS_MAX {
-            return fail(format!("Trying to create too many buckets. Must be less than or equal to: [{}]", super::request::BUCKETS_MAX));
+        if known.len() >= BUCKETS_MAX {
+            return too_many_buckets();
         }
-        budget.charge_memory(BUCKET_BYTES)?;
+        let states = aggregation.inner.list.len() * size_of::<(&str, State<'_>)>();
+        budget.charge_memory((BUCKET_BYTES + key.memory() + states) as u64)?;
     }
     Ok(known.entry(key).or_insert_with(|| Bucket::new(aggregation)))
+}
+
+fn too_many_buckets<T>() -> Result<T, SearchError> {
+    fail(format!("Trying to create too many buckets. Must be less than or equal to: [{BUCKETS_MAX}]"))
+}
+
+/// What a bucket and a metric of an answer cost as JSON, about.
+const WRITTEN_BYTES: u64 = 512;
+/// So many buckets are written between two looks at the clock.
+const CHECK_BUCKETS: usize = 1_024;
+
+/// The answer while it is written: how many buckets it may still have, all aggregations together, and what it costs.
+pub(super) struct Answer<'a> {
+    budget: &'a Budget,
+    left: usize,
+}
+impl<'a> Answer<'a> {
+    pub(super) fn new(budget: &'a Budget) -> Answer<'a> {
+        Answer { budget, left: BUCKETS_MAX }
+    }
+    /// How many buckets are left.
+    fn left(&self) -> usize {
+        self.left
+    }
+    /// Takes one of the buckets that are left.
+    fn bucket(&mut self) -> Result<(), SearchError> {
+        if self.left == 0 {
+            return too_many_buckets();
+        }
+        self.left -= 1;
+        if self.left.is_multiple_of(CHECK_BUCKETS) {
+            self.budget.check()?;
+        }
+        Ok(self.budget.charge_memory(WRITTEN_BYTES)?)
+    }
 }
 
 impl Collector<'_> {
@@ -211,17 +259,27 @@ impl Collector<'_> {
     }
 
     /// The answer.
-    pub(super) fn finish(self) -> Result<Map<String, Value>, SearchError> {
+    pub(super) fn finish(self, answer: &mut Answer<'_>) -> Result<Map<String, Value>, SearchError> {
         let mut out = Map::new();
         for (name, state) in self.states {
+            answer.budget.charge_memory(WRITTEN_BYTES)?;
             let value = match state {
-                State::Metric(metric, numbers) => metric.finish(numbers),
-                State::Terms(_, terms, known) => terms.finish(known)?,
-                State::DateHistogram(aggregation, histogram, known) => histogram.finish(aggregation, known)?,
-                State::Buckets(aggregation, buckets, known) => buckets.finish(aggregation, known)?,
+                State::Metric(metric, mut numbers) => metric.finish(&mut numbers),
+                State::Terms(_, terms, known) => terms.finish(known, answer)?,
+                State::DateHistogram(aggregation, histogram, known) => histogram.finish(aggregation, known, answer)?,
+                State::Buckets(aggregation, buckets, known) => buckets.finish(aggregation, known, answer)?,
             };
             out.insert(name.to_owned(), value);
         }
         Ok(out)
+    }
+
+    /// The number that a member of an aggregation will have, by which buckets around it are ordered; nothing is written for it.
+    fn number(&mut self, name: &str, member: &str) -> Option<f64> {
+        match &mut self.states.iter_mut().find(|(known, _)| *known == name)?.1 {
+            State::Metric(metric, numbers) => metric.finish(numbers).get(member)?.as_f64(),
+            State::Buckets(_, buckets, known) if buckets.is_single() && member == "doc_count" => Some(known.values().map(|b| b.count as f64).sum()),
+            _ => None,
+        }
     }
 }

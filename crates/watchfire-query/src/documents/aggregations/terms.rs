@@ -1,7 +1,7 @@
 //! A bucket for every value of a field, the most frequent first or in another order.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::super::analysis::Glob;
 use super::super::dates;
 use super::super::document::{Document, Scalar};
 use super::super::error::SearchError;
-use super::{Bucket, fail};
+use super::{Answer, Bucket, Memory, fail};
 use crate::lucene;
 
 /// The most buckets that can be asked for.
@@ -25,6 +25,12 @@ pub(super) enum Key {
     Bool(bool),
 }
 
+impl Memory for Key {
+    fn memory(&self) -> usize {
+        if let Key::Text(text) = self { text.len() } else { 0 }
+    }
+}
+
 impl Key {
     fn of(value: &Scalar<'_>) -> Key {
         match value {
@@ -37,7 +43,7 @@ impl Key {
     fn write(&self, out: &mut Map<String, Value>) {
         match self {
             Key::Text(text) => out.insert("key".into(), text.clone().into()),
-            Key::Number(bits) => out.insert("key".into(), number(from_ordered_bits(*bits))),
+            Key::Number(bits) => out.insert("key".into(), written(from_ordered_bits(*bits))),
             Key::Time(millis) => {
                 out.insert("key".into(), (*millis).into());
                 out.insert("key_as_string".into(), dates::format(watchfire_model::logs::Nanos::from_millis(*millis)).into())
@@ -58,7 +64,7 @@ impl Key {
     }
 }
 
-fn number(value: f64) -> Value {
+fn written(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 9e15 { Value::from(value as i64) } else { json!(value) }
 }
 
@@ -93,7 +99,7 @@ pub(super) struct Terms {
 
 #[derive(Clone, Debug)]
 enum Choice {
-    Values(Vec<String>),
+    Values(HashSet<String>),
     Regex(regex::Regex),
     Glob(Glob),
 }
@@ -157,29 +163,36 @@ impl Terms {
         keys
     }
 
-    pub(super) fn finish(&self, known: BTreeMap<Key, Bucket<'_>>) -> Result<Value, SearchError> {
+    /// Only the buckets that are asked for are written.
+    pub(super) fn finish(&self, known: BTreeMap<Key, Bucket<'_>>, answer: &mut Answer<'_>) -> Result<Value, SearchError> {
         let mut rows = Vec::with_capacity(known.len());
-        for (key, bucket) in known {
-            let count = bucket.count;
-            let mut out = Map::new();
-            key.write(&mut out);
-            bucket.write(&mut out)?;
-            rows.push((key, count, out));
+        for (key, mut bucket) in known {
+            if bucket.count < self.least {
+                continue;
+            }
+            let numbers: Vec<f64> = self.order.iter().map(|(by, _)| if let By::Metric(path) = by { number(&mut bucket, path) } else { 0.0 }).collect();
+            rows.push((key, bucket, numbers));
         }
-        rows.retain(|(_, count, _)| *count >= self.least);
         rows.sort_by(|a, b| {
-            let by = |(by, descending): &(By, bool)| {
+            let by = |(i, (by, descending)): (usize, &(By, bool))| {
                 let order = match by {
-                    By::Count => a.1.cmp(&b.1),
+                    By::Count => a.1.count.cmp(&b.1.count),
                     By::Key => a.0.cmp(&b.0),
-                    By::Metric(path) => metric(&a.2, path).total_cmp(&metric(&b.2, path)),
+                    By::Metric(_) => a.2[i].total_cmp(&b.2[i]),
                 };
                 if *descending { order.reverse() } else { order }
             };
-            self.order.iter().map(by).find(|o| *o != Ordering::Equal).unwrap_or_else(|| a.0.cmp(&b.0))
+            self.order.iter().enumerate().map(by).find(|o| *o != Ordering::Equal).unwrap_or_else(|| a.0.cmp(&b.0))
         });
-        let others: u64 = rows.iter().skip(self.size).map(|(_, count, _)| count).sum();
-        let buckets: Vec<Value> = rows.into_iter().take(self.size).map(|(_, _, out)| Value::Object(out)).collect();
+        let others: u64 = rows.iter().skip(self.size).map(|(_, bucket, _)| bucket.count).sum();
+        let mut buckets = Vec::with_capacity(rows.len().min(self.size));
+        for (key, bucket, _) in rows.into_iter().take(self.size) {
+            answer.bucket()?;
+            let mut out = Map::new();
+            key.write(&mut out);
+            bucket.write(&mut out, answer)?;
+            buckets.push(Value::Object(out));
+        }
         Ok(json!({ "doc_count_error_upper_bound": 0, "sum_other_doc_count": others, "buckets": buckets }))
     }
 }
@@ -206,7 +219,7 @@ fn order_of(value: &Value) -> Result<Vec<(By, bool)>, SearchError> {
 }
 
 /// The number at a path in a bucket: `latency` or `latency.max`.
-fn metric(bucket: &Map<String, Value>, path: &str) -> f64 {
+fn number(bucket: &mut Bucket<'_>, path: &str) -> f64 {
     let (name, member) = path.split_once('.').unwrap_or((path, "value"));
-    bucket.get(name).and_then(|m| m.get(member)).and_then(Value::as_f64).unwrap_or(f64::NEG_INFINITY)
+    bucket.inner.number(name, member).unwrap_or(f64::NEG_INFINITY)
 }

@@ -7,7 +7,7 @@ mod text;
 use serde_json::{Map, Value};
 
 use super::error::SearchError;
-use super::filter::{Context, Filter};
+use super::filter::{Context, Filter, name_problem};
 use crate::lucene::{CLAUSES_MAX, NESTING_MAX};
 
 type Parsed<T> = Result<T, SearchError>;
@@ -77,7 +77,10 @@ fn one_field<'a>(query: &str, body: &'a Map<String, Value>) -> Parsed<(&'a str, 
     if let Some((second, _)) = fields.next() {
         return fail(format!("[{query}] query doesn't support multiple fields, found [{field}] and [{second}]"));
     }
-    Ok((field, value))
+    match name_problem(field) {
+        Some(problem) => fail(problem),
+        None => Ok((field, value)),
+    }
 }
 
 /// The value under a key of a field's object, or the value itself.

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::super::analysis::{Glob, auto_distance};
+use super::super::criterion::{Test, Words};
 use super::super::dates;
-use super::super::filter::{Context, FieldNames, Filter, Test, Words};
+use super::super::error::SearchError;
+use super::super::filter::{Context, FieldNames, Filter, checked_fields};
 use super::super::range::{Bound, Range};
 use super::compound::least;
 use super::{Parsed, fail, is_true, member, one_field, text_of, value_of};
@@ -22,7 +24,7 @@ pub(super) fn term(body: &Body) -> Parsed<Filter> {
     if field == "_id" {
         return Ok(Filter::Ids(vec![text]));
     }
-    Ok(Filter::Field(FieldNames::of(field), Test::Term { text, folds }))
+    Ok(Filter::Field(FieldNames::of(field), Test::term(text, folds)))
 }
 
 pub(super) fn terms(body: &Body) -> Parsed<Filter> {
@@ -35,8 +37,8 @@ pub(super) fn terms(body: &Body) -> Parsed<Filter> {
     if field == "_id" {
         return Ok(Filter::Ids(texts));
     }
-    let one = |text: String| Filter::Field(FieldNames::of(field), Test::Term { text, folds: false });
-    Ok(if texts.is_empty() { Filter::None } else { Filter::or(texts.into_iter().map(one).collect()) })
+    // One condition, however many values it has.
+    Ok(if texts.is_empty() { Filter::None } else { Filter::Field(FieldNames::of(field), Test::one_of(texts)) })
 }
 
 /// How many words a `match` wants.
@@ -56,6 +58,7 @@ pub(super) fn match_query(body: &Body, _context: &Context) -> Parsed<Filter> {
     let text = text_of("match", value_of("match", value, "query")?)?;
     let words = super::super::analysis::all_words(&text);
     if let Some(fuzziness) = value.get("fuzziness") {
+        check_clauses("match", words.len())?;
         let each =
             words.iter().map(|word| Filter::Field(FieldNames::of(field), Test::Fuzzy { word: word.clone(), distance: distance(fuzziness, word) })).collect();
         return Ok(match wanted(value, words.len())? {
@@ -68,7 +71,17 @@ pub(super) fn match_query(body: &Body, _context: &Context) -> Parsed<Filter> {
         return Ok(Filter::All);
     }
     let how = wanted(value, words.len())?;
-    Ok(Filter::Field(FieldNames::of(field), Test::words(&text, how)))
+    Ok(Filter::Field(FieldNames::of(field), test(Test::words(&text, how))?))
+}
+
+/// A test; the error of one is that of the query.
+fn test(read: Result<Test, String>) -> Parsed<Test> {
+    read.map_err(SearchError::Body)
+}
+
+/// Fails before words become conditions of their own.
+fn check_clauses(query: &str, words: usize) -> Parsed<()> {
+    if words > lucene::CLAUSES_MAX { fail(format!("too_many_clauses: [{query}] has {words} words, more than {}", lucene::CLAUSES_MAX)) } else { Ok(()) }
 }
 
 /// `AUTO`, `AUTO:3,6` or a number.
@@ -84,8 +97,8 @@ pub(super) fn phrase(body: &Body, open: bool) -> Parsed<Filter> {
     let (field, value) = one_field(name, body)?;
     let text = text_of(name, value_of(name, value, "query")?)?;
     let slop = value.get("slop").and_then(Value::as_u64).unwrap_or(0);
-    let words = super::super::analysis::all_words(&text);
-    Ok(Filter::Field(FieldNames::of(field), Test::Phrase { words, text, slop: usize::try_from(slop).unwrap_or(usize::MAX), open }))
+    let slop = usize::try_from(slop).unwrap_or(usize::MAX);
+    Ok(Filter::Field(FieldNames::of(field), test(Test::phrase(&text, slop, open))?))
 }
 
 pub(super) fn bool_prefix(body: &Body) -> Parsed<Filter> {
@@ -93,9 +106,11 @@ pub(super) fn bool_prefix(body: &Body) -> Parsed<Filter> {
     let text = text_of("match_bool_prefix", value_of("match_bool_prefix", value, "query")?)?;
     let mut words = super::super::analysis::all_words(&text);
     let Some(last) = words.pop() else { return Ok(Filter::None) };
+    check_clauses("match_bool_prefix", words.len())?;
     let names = || FieldNames::of(field);
-    let mut all: Vec<Filter> = words.into_iter().map(|word| Filter::Field(names(), Test::words(&word, Words::Any))).collect();
-    all.push(Filter::Field(names(), Test::Prefix { text: last, folds: true }));
+    let one = |word: String| test(Test::words(&word, Words::Any)).map(|test| Filter::Field(names(), test));
+    let mut all: Vec<Filter> = words.into_iter().map(one).collect::<Parsed<_>>()?;
+    all.push(Filter::Field(names(), Test::prefix(last, true)));
     Ok(if wanted(value, all.len())? == Words::All { Filter::And(all) } else { Filter::or(all) })
 }
 
@@ -103,14 +118,14 @@ pub(super) fn multi_match(body: &Body) -> Parsed<Filter> {
     let value = Value::Object(body.clone());
     let Some(query) = body.get("query") else { return fail("No text specified for multi_match query") };
     let text = text_of("multi_match", query)?;
-    let names = fields(body.get("fields"))?.map_or(FieldNames::Any, FieldNames::Several);
+    let names = fields(body.get("fields"))?.map_or(FieldNames::Any, |names| FieldNames::Several(names.into()));
     let words = super::super::analysis::all_words(&text);
-    let test = match member(&value, "type") {
-        Some("phrase") => Test::phrase(&text, 0),
-        Some("phrase_prefix") => Test::Phrase { words, text, slop: 0, open: true },
+    let asked = match member(&value, "type") {
+        Some("phrase") => Test::phrase(&text, 0, false),
+        Some("phrase_prefix") => Test::phrase(&text, 0, true),
         _ => Test::words(&text, wanted(&value, words.len())?),
     };
-    Ok(Filter::Field(names, test))
+    Ok(Filter::Field(names, test(asked)?))
 }
 
 /// `["a^2", "b"]`, the weights left out; nothing where all fields are meant.
@@ -121,7 +136,7 @@ fn fields(value: Option<&Value>) -> Parsed<Option<Vec<String>>> {
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
         Some(_) => return fail("[fields] must be a list of names"),
     };
-    let names: Vec<String> = names.iter().map(|name| name.split_once('^').map_or(*name, |(name, _)| name).to_owned()).collect();
+    let names = checked_fields(names.iter().map(|name| name.split_once('^').map_or(*name, |(name, _)| name).to_owned()).collect())?;
     Ok((!names.is_empty() && !names.iter().any(|n| n == "*")).then_some(names))
 }
 
@@ -169,7 +184,7 @@ pub(super) fn exists(body: &Body) -> Parsed<Filter> {
 pub(super) fn prefix(body: &Body) -> Parsed<Filter> {
     let (field, value) = one_field("prefix", body)?;
     let text = text_of("prefix", value_of("prefix", value, "value")?)?;
-    Ok(Filter::Field(FieldNames::of(field), Test::Prefix { text, folds: is_true(value, "case_insensitive") }))
+    Ok(Filter::Field(FieldNames::of(field), Test::prefix(text, is_true(value, "case_insensitive"))))
 }
 
 pub(super) fn wildcard(body: &Body) -> Parsed<Filter> {
@@ -218,7 +233,7 @@ fn text_context(name: &str, body: &Body, context: &Context) -> Parsed<(String, C
         Some(other) => return fail(format!("default_operator needs to be either OR or AND, but not [{other}]")),
     };
     if let Some(names) = fields(body.get("fields").or_else(|| body.get("default_field")))? {
-        context.default_fields = names;
+        context.set_default_fields(names)?;
     }
     if let Some(zone) = member(&value, "time_zone") {
         context.zone = match dates::zone(zone) {
@@ -243,5 +258,5 @@ pub(super) fn simple_query_string(body: &Body, context: &Context) -> Parsed<Filt
     if text.len() > lucene::TEXT_BYTES_MAX {
         return fail(format!("[simple_query_string] query is {} bytes long, more than {}", text.len(), lucene::TEXT_BYTES_MAX));
     }
-    Ok(lucene::parse_simple(&text, &context))
+    lucene::parse_simple(&text, &context).map_err(SearchError::Body)
 }
