@@ -3,10 +3,18 @@
 
 use watchfire_model::labels::Labels;
 
+use super::pipeline::errors;
+
+/// What the error of too many labels says.
+const TOO_MANY_DETAILS: &str = "the line has more than 1000 fields; name those that are wanted, as in json a, b=\"c.d\"";
+
 /// The label that holds the kind of an error.
 pub(crate) const ERROR: &str = "__error__";
 /// The label that holds what the error says.
 pub(crate) const ERROR_DETAILS: &str = "__error_details__";
+/// The most labels that parsers set for one entry.
+pub(crate) const EXTRACTED_MAX: usize = 1_000;
+
 /// What a name gets that the stream has already.
 const DUPLICATE: &str = "_extracted";
 
@@ -146,8 +154,16 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Sets a label that no stage has set.
+    /// How many labels stages have set.
+    pub(crate) fn count(&self) -> usize {
+        self.buffers.fields.len()
+    }
+
+    /// Sets a label that no stage has set. More than there may be are an error of the entry, so that nobody misses them unknowingly.
     fn set_new(&mut self, name: &str, value: &str) {
+        if self.count() >= EXTRACTED_MAX {
+            return self.fail(errors::TOO_MANY_LABELS, TOO_MANY_DETAILS);
+        }
         if !self.buffers.fields.iter().any(|f| self.buffers.text(f.name) == name) {
             let (name, value) = (self.buffers.push(name), self.buffers.push(value));
             self.buffers.fields.push(Field { name, value, category: Category::Parsed });
@@ -280,6 +296,20 @@ mod tests {
         let again = Fields::new(&stream, &metadata, &mut buffers);
         assert!(again.untouched());
         assert_eq!(again.get("b"), Some("2"));
+    }
+
+    #[test]
+    fn more_labels_than_an_entry_may_have_are_an_error_of_it() {
+        let none = Labels::empty();
+        let mut buffers = Buffers::default();
+        let mut fields = Fields::new(&none, &none, &mut buffers);
+        let name = |i: usize| format!("n{i}");
+        (0..EXTRACTED_MAX).for_each(|i| fields.extract(&name(i), "v", None));
+        assert_eq!((fields.count(), fields.error()), (EXTRACTED_MAX, None));
+        (EXTRACTED_MAX..10 * EXTRACTED_MAX).for_each(|i| fields.extract(&name(i), "v", None));
+        assert_eq!((fields.count(), fields.error()), (EXTRACTED_MAX, Some("TooManyLabelsErr")));
+        assert!(TOO_MANY_DETAILS.contains(&format!(" {EXTRACTED_MAX} ")));
+        assert_eq!((fields.get("n999"), fields.get("n1000")), (Some("v"), None));
     }
 
     #[test]

@@ -34,4 +34,4 @@ pub use ast::{
 pub use error::{LogqlError, ParseError};
 pub use eval::{Direction, ENTRIES_MAX, Engine, Line, LinePipeline, Lines, LinesRequest, SERIES_MAX, STEPS_MAX, Stream};
 pub use fields::Category;
-pub use parser::{CONDITIONS_MAX, NESTING_MAX, OPERATORS_MAX, STAGES_MAX, TEXT_BYTES_MAX, parse, parse_log, parse_selector};
+pub use parser::{CONDITIONS_MAX, NAMES_MAX, NESTING_MAX, OPERATORS_MAX, REGEXES_MAX, STAGES_MAX, TEXT_BYTES_MAX, parse, parse_log, parse_selector};

@@ -79,6 +79,77 @@ fn budgets_are_kept_and_given_back() {
     assert_eq!(engine.lines(&logs, &log, &request, &tight).unwrap_err().to_string(), "query would need more than 10000 bytes of memory");
 }
 
+/// Labels are told apart whatever characters they have.
+#[test]
+fn series_are_not_added_together_by_what_is_between_their_labels() {
+    let logs = Logs::new();
+    for (a, b) in [("x\u{ff}", "y"), ("x", "\u{ff}y"), ("x\u{ff}\u{ff}y", "")] {
+        logs.add_line(&labels!("app" => "web", "a" => a, "b" => b), Nanos(1_000_000_000), "line", &labels!("t" => "m"));
+    }
+    for query in
+        ["sum by (a, b) (count_over_time({app=\"web\"}[1m]))", "sum without (t) (count_over_time({app=\"web\"}[1m]))", "count_over_time({app=\"web\"}[1m])"]
+    {
+        let answer = Engine::default().instant(&logs, &metric(query), Nanos(2_000_000_000), &budget()).unwrap();
+        let crate::promql::Value::Vector(samples) = answer.value else { panic!("vector expected") };
+        assert_eq!(samples.iter().map(|s| s.value).collect::<Vec<_>>(), [1.0, 1.0, 1.0], "{query}");
+    }
+}
+
+/// A clock that goes on by a second whenever somebody looks at it.
+struct Ticking(std::sync::atomic::AtomicU64);
+impl watchfire_model::time::Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+/// The clock is looked at after so much work, not after so many entries.
+#[test]
+fn entries_that_cost_much_are_seen() {
+    let logs = Logs::new();
+    let pairs: String = (0..5_000).map(|i| format!("n{i}=v ")).collect();
+    for i in 0..20 {
+        logs.add_line(&labels!("app" => "pairs"), Nanos(i), &pairs, &Labels::empty());
+        logs.add_line(&labels!("app" => "small"), Nanos(i), "n1=v", &Labels::empty());
+    }
+    let takes_long = |query: &str| {
+        let budget = || Budget::new(std::sync::Arc::new(Ticking(std::sync::atomic::AtomicU64::new(0))), Duration::from_secs(8), u64::MAX, u64::MAX);
+        let request = LinesRequest { start: Nanos(0), end: Nanos(1_000), limit: 10, direction: Direction::Forward, interval: Duration::ZERO };
+        let lines = Engine::default().lines(&logs, &parse_log(query).unwrap(), &request, &budget()).map(drop);
+        let counted = metric(&format!("sum(count_over_time({query} | __error__!=\"x\"[1m]))"));
+        let counts = Engine::default().instant(&logs, &counted, Nanos(1_000), &budget()).map(drop);
+        let late = |outcome: Result<(), LogqlError>| outcome.is_err_and(|e| e.to_string().contains("timed out"));
+        (late(lines), late(counts))
+    };
+    let chosen = (0..500).map(|i| format!("x{i}=\"a.b\"")).collect::<Vec<_>>().join(", ");
+    for (work, long) in [
+        ("| logfmt | n1!=\"v\"".to_owned(), false),
+        ("| line_format `{{ range 20000 }}x{{ end }}` |= \"zz\"".to_owned(), true),
+        ("| label_format z=`{{ range 20000 }}{{ end }}` | z=\"y\"".to_owned(), true),
+        (format!("|~ {}", vec!["\"z.z\""; 60].join(" or ")), true),
+        (format!("| line_format `{{{{\"{{}}\"}}}}{{{{__line__}}}}` | json {chosen} |= \"zz\""), true),
+    ] {
+        assert_eq!(takes_long(&format!("{{app=\"pairs\"}} {work}")), (long, long), "{work}");
+    }
+    assert_eq!(takes_long("{app=\"small\"} | logfmt | line_format `{{ __line__ }}` |= \"zz\""), (false, false));
+}
+
+/// Names that a logfmt stage picks are found at once, and several labels may come from one.
+#[test]
+fn labels_of_chosen_names() {
+    let logs = Logs::new();
+    logs.add_line(&labels!("app" => "web"), Nanos(1), "a=1 b=2 a=3 c", &Labels::empty());
+    let request = LinesRequest { start: Nanos(0), end: Nanos(2), limit: 10, direction: Direction::Forward, interval: Duration::ZERO };
+    let ask = |stage: &str| {
+        let lines = Engine::default().lines(&logs, &parse_log(&format!("{{app=\"web\"}} | {stage}")).unwrap(), &request, &budget()).unwrap();
+        lines.list[0].labels().to_string()
+    };
+    assert_eq!(ask("logfmt x=\"a\", y=\"a\", b, c, d"), "{app=\"web\", b=\"2\", x=\"3\", y=\"3\"}");
+}
+
 #[test]
 fn times_are_checked() {
     let logs = Logs::new();

@@ -15,9 +15,7 @@ use super::super::error::LogqlError;
 use super::super::fields::{Category, Fields};
 use super::super::pipeline::{Needs, Pipeline, Scratch, level_matchers, pushed};
 use super::Engine;
-
-/// So many entries pass between two looks at the clock.
-const CHECK_ENTRIES: u32 = 1_024;
+use crate::pace::{ENTRY_WORK, Pace};
 
 /// Which lines come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -185,16 +183,14 @@ impl Engine {
         };
         let interval = i64::try_from(request.interval.as_nanos()).unwrap_or(i64::MAX);
         let mut lines = Lines::default();
-        let (mut seen, mut charged, mut last) = (0u32, 0u64, None::<i64>);
+        let (mut charged, mut last) = (0u64, None::<i64>);
+        let pace = Pace::new(budget);
         let mut read = || {
             if request.limit == 0 || request.end <= request.start {
                 return Ok(());
             }
             source.select_logs(&selection, budget, &mut |entry| {
-                seen = seen.wrapping_add(1);
-                if seen.is_multiple_of(CHECK_ENTRIES) {
-                    budget.check()?;
-                }
+                pace.check(ENTRY_WORK + std::mem::take(&mut pipeline.scratch.work))?;
                 let Some(line) = pipeline.selected(entry) else { return Ok(ControlFlow::Continue(())) };
                 if interval > 0 && last.is_some_and(|last| entry.time.0.abs_diff(last) < interval.unsigned_abs()) {
                     return Ok(ControlFlow::Continue(()));

@@ -16,9 +16,7 @@ use super::super::fields::{ERROR, ERROR_DETAILS, Fields};
 use super::super::pipeline::{LabelTest, Needs, Pipeline, Scratch, errors, level_matchers, pushed};
 use super::super::units;
 use super::window::{Grid, aggregate};
-
-/// So many entries pass between two looks at the clock.
-const CHECK_ENTRIES: u32 = 1_024;
+use crate::pace::{ENTRY_WORK, Pace};
 
 /// One series with a number per step, or the staleness marker where there is none.
 pub(super) struct LeafSeries {
@@ -51,7 +49,7 @@ pub(super) fn evaluate(
         by_key: HashMap::new(),
         by_stream: HashMap::new(),
         last: None,
-        key: String::new(),
+        key: Vec::new(),
         charged: 0,
         failed: None,
     };
@@ -66,12 +64,9 @@ pub(super) fn evaluate(
         lines: pipeline.needs_lines() || matches!(range.op, RangeOp::Bytes | RangeOp::BytesRate),
     };
     let mut scratch = Scratch::default();
-    let mut seen = 0u32;
+    let pace = Pace::new(budget);
     source.select_logs(&selection, budget, &mut |entry| {
-        seen = seen.wrapping_add(1);
-        if seen.is_multiple_of(CHECK_ENTRIES) {
-            budget.check()?;
-        }
+        pace.check(ENTRY_WORK + std::mem::take(&mut scratch.work))?;
         let done = if pipeline.passes_all() && job.extraction.is_none() && entry.metadata.is_empty() {
             job.plain(entry)
         } else {
@@ -126,6 +121,12 @@ impl Extraction {
     }
 }
 
+/// Puts a text behind a key so that no other texts make the same key: its length stands before it.
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    key.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    key.extend_from_slice(text.as_bytes());
+}
+
 /// What is kept of one series while entries come in.
 struct Growing {
     labels: Labels,
@@ -145,10 +146,10 @@ struct Job<'a> {
     extraction: Option<Extraction>,
     levels: Vec<Matcher>,
     series: Vec<Growing>,
-    by_key: HashMap<String, usize>,
+    by_key: HashMap<Vec<u8>, usize>,
     by_stream: HashMap<Labels, usize>,
     last: Option<(Labels, usize)>,
-    key: String,
+    key: Vec<u8>,
     /// What the series hold of the budget.
     charged: u64,
     failed: Option<LogqlError>,
@@ -212,8 +213,7 @@ impl Job<'_> {
         match self.grouping {
             Some(Grouping { without: false, labels }) => {
                 for name in labels.iter().map(String::as_str).chain(self.error_labels(fields).iter().copied()) {
-                    self.key.push_str(fields.get(name).unwrap_or(""));
-                    self.key.push('\u{ff}');
+                    push_text(&mut self.key, fields.get(name).unwrap_or(""));
                 }
             }
             _ => {
@@ -225,10 +225,8 @@ impl Job<'_> {
                 });
                 pairs.sort_unstable();
                 for (name, value) in pairs {
-                    self.key.push_str(name);
-                    self.key.push('\u{ff}');
-                    self.key.push_str(value);
-                    self.key.push('\u{ff}');
+                    push_text(&mut self.key, name);
+                    push_text(&mut self.key, value);
                 }
             }
         }

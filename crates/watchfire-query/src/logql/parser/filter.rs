@@ -5,7 +5,7 @@ use watchfire_model::matcher::{MatchOp, Matcher};
 use super::super::ast::{Comparison, LabelFilter};
 use super::super::lexer::Kind;
 use super::super::units;
-use super::{CONDITIONS_MAX, Parsed, Parser};
+use super::{Parsed, Parser};
 use crate::promql::BinaryOp;
 
 impl Parser<'_> {
@@ -37,10 +37,7 @@ impl Parser<'_> {
             return Ok(inner);
         }
         // A long chain makes a high tree.
-        self.conditions += 1;
-        if self.conditions > CONDITIONS_MAX {
-            return Err(self.fail(self.peek(), format!("query has more than {CONDITIONS_MAX} conditions on labels")));
-        }
+        self.condition("labels")?;
         let name = self.word("a label name")?.to_owned();
         let token = self.take();
         let op = match (token.kind, token.text) {
@@ -76,6 +73,9 @@ impl Parser<'_> {
     fn text_filter(&mut self, name: &str, op: MatchOp) -> Parsed<LabelFilter> {
         let token = self.peek();
         let value = self.string("a text in quotes")?;
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+            self.regex(token)?;
+        }
         Matcher::new(name, op, &value).map(LabelFilter::Text).map_err(|e| self.fail(token, e.to_string()))
     }
 

@@ -102,6 +102,7 @@ impl Parser<'_> {
         self.expect("(")?;
         let mut labels = Vec::new();
         while !self.is(")") {
+            self.name()?;
             labels.push(self.word("a label name or \")\"")?.to_owned());
             if !self.accept(",") {
                 break;

@@ -10,6 +10,7 @@ use watchfire_model::matcher::{MatchOp, Matcher};
 use super::ast::{Expr, LogExpr};
 use super::error::ParseError;
 use super::lexer::{Kind, Token, tokens};
+pub use super::regexes::REGEXES_MAX;
 
 /// The longest query, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256 << 10;
@@ -17,8 +18,10 @@ pub const TEXT_BYTES_MAX: usize = 256 << 10;
 pub const NESTING_MAX: usize = 100;
 /// The most binary operators of one query: together with the nesting they bound the height of its tree.
 pub const OPERATORS_MAX: usize = 150;
-/// The most conditions on labels of one query.
+/// The most conditions on labels and lines of one query.
 pub const CONDITIONS_MAX: usize = 512;
+/// The most labels that matchers, stages and aggregations of one query name, one by one.
+pub const NAMES_MAX: usize = 1_000;
 /// The most stages of one pipeline.
 pub const STAGES_MAX: usize = 256;
 
@@ -64,6 +67,8 @@ struct Parser<'a> {
     depth: usize,
     operators: usize,
     conditions: usize,
+    regexes: usize,
+    names: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -74,7 +79,7 @@ impl<'a> Parser<'a> {
         if text.trim().is_empty() {
             return Err(ParseError::at(text, 0, "syntax error: the query is empty"));
         }
-        Ok(Parser { text, tokens: tokens(text)?, at: 0, depth: 0, operators: 0, conditions: 0 })
+        Ok(Parser { text, tokens: tokens(text)?, at: 0, depth: 0, operators: 0, conditions: 0, regexes: 0, names: 0 })
     }
 
     fn peek(&self) -> Token<'a> {
@@ -140,6 +145,33 @@ impl<'a> Parser<'a> {
         self.fail(token, format!("syntax error: unexpected {found}, expecting {expected}"))
     }
 
+    /// Counts a condition on a label or a line.
+    fn condition(&mut self, on: &str) -> Parsed<()> {
+        self.conditions += 1;
+        if self.conditions > CONDITIONS_MAX {
+            return Err(self.fail(self.peek(), format!("query has more than {CONDITIONS_MAX} conditions on {on}")));
+        }
+        Ok(())
+    }
+
+    /// Counts a label that is named.
+    fn name(&mut self) -> Parsed<()> {
+        self.names += 1;
+        if self.names > NAMES_MAX {
+            return Err(self.fail(self.peek(), format!("query names more than {NAMES_MAX} labels")));
+        }
+        Ok(())
+    }
+
+    /// Counts a regular expression, before it is compiled.
+    fn regex(&mut self, token: Token<'_>) -> Parsed<()> {
+        self.regexes += 1;
+        if self.regexes > REGEXES_MAX {
+            return Err(self.fail(token, format!("query has more than {REGEXES_MAX} regular expressions")));
+        }
+        Ok(())
+    }
+
     /// Runs a part of the parser one level deeper.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += 1;
@@ -166,6 +198,7 @@ impl<'a> Parser<'a> {
     }
 
     fn matcher(&mut self) -> Parsed<Matcher> {
+        self.name()?;
         let name = self.word("a label name or \"}\"")?;
         let op = match self.match_op() {
             Some(op) => op,
@@ -173,6 +206,9 @@ impl<'a> Parser<'a> {
         };
         let value_token = self.peek();
         let value = self.string("a text in quotes")?;
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+            self.regex(value_token)?;
+        }
         Matcher::new(name, op, &value).map_err(|e| self.fail(value_token, e.to_string()))
     }
 

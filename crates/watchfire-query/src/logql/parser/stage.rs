@@ -2,14 +2,14 @@
 
 use regex::Regex;
 use watchfire_model::labels::is_classic_label_name;
-use watchfire_model::matcher::Matcher;
+use watchfire_model::matcher::{MatchOp, Matcher};
 
 use super::super::ast::{Extraction, LabelChoice, LabelFormat, LineFilter, LineOp, LineTerm, Stage};
 use super::super::ip::IpRange;
 use super::super::lexer::Kind;
 use super::super::paths::Path;
 use super::super::pattern::Pattern;
-use super::super::regexes::{of_lines, unanchored};
+use super::super::regexes::{literal, of_lines, unanchored};
 use super::super::{pipeline, templates};
 use super::{Parsed, Parser, STAGES_MAX};
 
@@ -112,6 +112,7 @@ impl Parser<'_> {
     }
 
     fn line_term(&mut self, op: LineOp) -> Parsed<LineTerm> {
+        self.condition("lines")?;
         if self.is_word("ip") {
             let start = self.take();
             if !matches!(op, LineOp::Contains | LineOp::NotContains) {
@@ -122,7 +123,11 @@ impl Parser<'_> {
         let token = self.peek();
         let text = self.string("a text in quotes")?;
         match op {
-            LineOp::Matches | LineOp::NotMatches => drop(of_lines(&text).map_err(|message| self.fail(token, message))?),
+            LineOp::Matches | LineOp::NotMatches if literal(&text).is_some() => {}
+            LineOp::Matches | LineOp::NotMatches => {
+                self.regex(token)?;
+                drop(of_lines(&text).map_err(|message| self.fail(token, message))?);
+            }
             LineOp::Pattern | LineOp::NotPattern => drop(Pattern::filter(&text).map_err(|message| self.fail(token, message))?),
             LineOp::Contains | LineOp::NotContains => {}
         }
@@ -143,6 +148,7 @@ impl Parser<'_> {
     fn extractions(&mut self, paths: bool) -> Parsed<Vec<Extraction>> {
         let mut all: Vec<Extraction> = Vec::new();
         while self.peek().kind == Kind::Word && !self.begins_range_words() {
+            self.name()?;
             let name = self.take();
             let mut at = name;
             let from = if self.accept("=") {
@@ -195,6 +201,7 @@ impl Parser<'_> {
     fn regexp(&mut self) -> Parsed<String> {
         let token = self.peek();
         let text = self.string("a regular expression in quotes")?;
+        self.regex(token)?;
         let regex = unanchored(&text).map_err(|message| self.fail(token, message))?;
         check_groups(&regex).map_err(|message| self.fail(token, message))?;
         Ok(text)
@@ -210,6 +217,7 @@ impl Parser<'_> {
     fn label_formats(&mut self) -> Parsed<Vec<LabelFormat>> {
         let mut all: Vec<LabelFormat> = Vec::new();
         loop {
+            self.name()?;
             let name = self.peek();
             let to = self.word("a label name")?.to_owned();
             if pipeline::is_error_label(&to) {
@@ -234,12 +242,16 @@ impl Parser<'_> {
     fn choices(&mut self) -> Parsed<Vec<LabelChoice>> {
         let mut all = Vec::new();
         loop {
+            self.name()?;
             let name = self.word("a label name")?;
             all.push(match self.match_op() {
                 None => LabelChoice::Name(name.to_owned()),
                 Some(op) => {
                     let token = self.peek();
                     let value = self.string("a text in quotes")?;
+                    if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+                        self.regex(token)?;
+                    }
                     LabelChoice::Matching(Matcher::new(name, op, &value).map_err(|e| self.fail(token, e.to_string()))?)
                 }
             });

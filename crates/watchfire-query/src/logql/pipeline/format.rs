@@ -15,8 +15,8 @@ impl LineFormat {
         Template::new(template, now).map(LineFormat)
     }
     /// Writes the new line; false when that failed and the line stays.
-    pub(super) fn apply(&self, fields: &mut Fields<'_>, line: &str, time: Nanos, out: &mut String) -> bool {
-        match self.0.execute(fields, line, time, out) {
+    pub(super) fn apply(&self, fields: &mut Fields<'_>, line: &str, time: Nanos, out: &mut String, work: &mut u64) -> bool {
+        match self.0.execute(fields, line, time, out, work) {
             Ok(()) => true,
             Err(message) => {
                 fields.fail(errors::TEMPLATE, &message);
@@ -51,13 +51,13 @@ impl LabelsFormat {
     }
 
     /// All templates see the labels as they were when the first of them came; labels that are moved before it have moved.
-    pub(super) fn apply(&self, fields: &mut Fields<'_>, line: &str, time: Nanos) {
+    pub(super) fn apply(&self, fields: &mut Fields<'_>, line: &str, time: Nanos, work: &mut u64) {
         let mut made: Vec<(&str, Result<String, String>)> = Vec::new();
         for assignment in &self.0 {
             match assignment {
                 Assignment::Template { to, template } => {
                     let mut out = String::new();
-                    let result = template.execute(fields, line, time, &mut out).map(|()| out);
+                    let result = template.execute(fields, line, time, &mut out, work).map(|()| out);
                     made.push((to, result));
                 }
                 Assignment::Rename { to, from } => {

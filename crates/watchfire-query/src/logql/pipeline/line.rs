@@ -50,6 +50,11 @@ impl LineTest {
         Ok(LineTest { any: filter.any.iter().map(term).collect::<Result<_, String>>()?, negative: filter.op.negative() })
     }
 
+    /// How often it reads a line at most.
+    pub(super) fn reads(&self) -> usize {
+        self.any.len()
+    }
+
     pub(super) fn passes(&self, line: &str) -> bool {
         self.any.iter().any(|term| term.fits(line)) != self.negative
     }

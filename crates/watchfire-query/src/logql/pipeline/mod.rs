@@ -29,6 +29,7 @@ pub(crate) mod errors {
     pub(crate) const SAMPLE: &str = "SampleExtractionErr";
     pub(crate) const LABEL_FILTER: &str = "LabelFilterErr";
     pub(crate) const TEMPLATE: &str = "TemplateFormatErr";
+    pub(crate) const TOO_MANY_LABELS: &str = "TooManyLabelsErr";
 }
 
 /// Whether a label says what went wrong.
@@ -46,6 +47,20 @@ enum Op {
     Choose(Choice),
 }
 
+impl Op {
+    /// How often it reads a line at most.
+    fn reads(&self) -> usize {
+        match self {
+            Op::Line(test) => test.reads(),
+            Op::Parse(parser) => parser.reads(),
+            _ => 1,
+        }
+    }
+}
+
+/// What a stage may do with each label of an entry, in bytes that are read once.
+const FIELD_WORK: usize = 16;
+
 /// A pipeline.
 pub(crate) struct Pipeline {
     ops: Vec<Op>,
@@ -61,6 +76,8 @@ pub(crate) struct Scratch {
     pub(crate) buffers: Buffers,
     line: String,
     next: String,
+    /// What was done since somebody took it, in bytes that are read once.
+    pub(crate) work: u64,
 }
 
 /// What of a query can be left to the store.
@@ -96,7 +113,9 @@ impl Pipeline {
         if self.quick.rejects(&entry) {
             return None;
         }
-        let Scratch { buffers, line: held, next } = scratch;
+        let Scratch { buffers, line: held, next, work } = scratch;
+        // Templates of one entry share what they may do.
+        let mut entry_work = 0;
         let mut fields = Fields::new(entry.labels, entry.metadata, buffers);
         if self.level && fields.get(level::LABEL).is_none() {
             fields.set(Category::Metadata, level::LABEL, level::detect(entry.labels, entry.metadata, entry.line));
@@ -105,6 +124,7 @@ impl Pipeline {
         let mut changed = false;
         for op in &self.ops {
             let line: &str = if changed { held } else { entry.line };
+            *work += (line.len() * op.reads() + fields.count() * FIELD_WORK) as u64;
             match op {
                 Op::Line(test) => {
                     if !test.passes(line) {
@@ -116,7 +136,11 @@ impl Pipeline {
                         return None;
                     }
                 }
-                Op::LabelFormat(format) => format.apply(&mut fields, line, entry.time),
+                Op::LabelFormat(format) => {
+                    let before = entry_work;
+                    format.apply(&mut fields, line, entry.time, &mut entry_work);
+                    *work += entry_work - before;
+                }
                 Op::Choose(choice) => choice.apply(&mut fields),
                 Op::Parse(parser) => {
                     next.clear();
@@ -127,7 +151,10 @@ impl Pipeline {
                 }
                 Op::LineFormat(format) => {
                     next.clear();
-                    if format.apply(&mut fields, line, entry.time, next) {
+                    let before = entry_work;
+                    let formatted = format.apply(&mut fields, line, entry.time, next, &mut entry_work);
+                    *work += entry_work - before;
+                    if formatted {
                         std::mem::swap(held, next);
                         changed = true;
                     }

@@ -1,10 +1,11 @@
 //! Parsers: they make labels of a line. What they cannot read is an error of the entry; what they had found before stays.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use regex::Regex;
 
-use super::super::ast::Stage;
+use super::super::ast::{Extraction, Stage};
 use super::super::fields::{Fields, Wanted, push_name};
 use super::super::json::{self, Value};
 use super::super::logfmt::{Piece, pieces};
@@ -16,12 +17,31 @@ use super::errors;
 /// The member of a packed entry that holds its line.
 const PACKED_LINE: &str = "_entry";
 
+/// Names of a logfmt line that become labels.
+pub(super) struct Chosen {
+    /// The labels, each with the place of its name.
+    labels: Vec<(String, usize)>,
+    /// The place of each name, of which there are fewer where several labels come from one.
+    places: HashMap<String, usize>,
+}
+impl Chosen {
+    fn new(fields: &[Extraction]) -> Chosen {
+        let mut places = HashMap::new();
+        let mut place = |from: &str| {
+            let next = places.len();
+            *places.entry(from.to_owned()).or_insert(next)
+        };
+        let labels = fields.iter().map(|field| (field.name.clone(), place(&field.from))).collect();
+        Chosen { labels, places }
+    }
+}
+
 /// A parser that is ready.
 pub(super) enum Parser {
     Json,
     JsonPaths { names: Vec<String>, paths: Vec<Path> },
     Logfmt { strict: bool, keep_empty: bool },
-    LogfmtFields { strict: bool, fields: Vec<(String, String)> },
+    LogfmtFields { strict: bool, chosen: Chosen },
     Pattern(Pattern),
     Regexp(Regex, Vec<Option<String>>),
     Unpack,
@@ -36,9 +56,7 @@ impl Parser {
                 paths: fields.iter().map(|f| Path::parse(&f.from)).collect::<Result<_, _>>()?,
             },
             Stage::Logfmt { strict, keep_empty, fields } if fields.is_empty() => Parser::Logfmt { strict: *strict, keep_empty: *keep_empty },
-            Stage::Logfmt { strict, fields, .. } => {
-                Parser::LogfmtFields { strict: *strict, fields: fields.iter().map(|f| (f.name.clone(), f.from.clone())).collect() }
-            }
+            Stage::Logfmt { strict, fields, .. } => Parser::LogfmtFields { strict: *strict, chosen: Chosen::new(fields) },
             Stage::Pattern(pattern) => Parser::Pattern(Pattern::parser(pattern)?),
             Stage::Regexp(pattern) => {
                 let regex = unanchored(pattern)?;
@@ -47,6 +65,11 @@ impl Parser {
             }
             _ => Parser::Unpack,
         })
+    }
+
+    /// How often it reads a line at most.
+    pub(super) fn reads(&self) -> usize {
+        if let Parser::JsonPaths { paths, .. } = self { paths.len() } else { 1 }
     }
 
     /// Sets labels; true when the line becomes `out`.
@@ -63,7 +86,7 @@ impl Parser {
                 }
             }
             Parser::Logfmt { strict, keep_empty } => read_logfmt(fields, line, *strict, *keep_empty, wanted),
-            Parser::LogfmtFields { strict, fields: chosen } => choose_logfmt(fields, line, *strict, chosen, wanted),
+            Parser::LogfmtFields { strict, chosen } => choose_logfmt(fields, line, *strict, chosen, wanted),
             Parser::Pattern(pattern) => pattern.captures(line, &mut |name, value| fields.extract(name, value, wanted)),
             Parser::Regexp(regex, names) => {
                 if let Some(captures) = regex.captures(line) {
@@ -128,13 +151,13 @@ fn read_logfmt(fields: &mut Fields<'_>, line: &str, strict: bool, keep_empty: bo
 }
 
 /// Only some names, each of which is there afterwards, perhaps empty.
-fn choose_logfmt(fields: &mut Fields<'_>, line: &str, strict: bool, chosen: &[(String, String)], wanted: Option<&Wanted>) {
-    let mut found: Vec<Option<Cow<'_, str>>> = vec![None; chosen.len()];
+fn choose_logfmt(fields: &mut Fields<'_>, line: &str, strict: bool, chosen: &Chosen, wanted: Option<&Wanted>) {
+    let mut found: Vec<Option<Cow<'_, str>>> = vec![None; chosen.places.len()];
     let mut failed = None;
     pieces(line, &mut |piece| match piece {
         Piece::Pair(key, value) => {
-            for (slot, _) in found.iter_mut().zip(chosen).filter(|(_, (_, from))| from == key) {
-                *slot = Some(value.clone().unwrap_or_default());
+            if let Some(slot) = chosen.places.get(key).and_then(|place| found.get_mut(*place)) {
+                *slot = Some(value.unwrap_or_default());
             }
             true
         }
@@ -144,8 +167,8 @@ fn choose_logfmt(fields: &mut Fields<'_>, line: &str, strict: bool, chosen: &[(S
         }
         Piece::Malformed(_) => true,
     });
-    for ((name, _), value) in chosen.iter().zip(found) {
-        fields.extract(name, &value.unwrap_or_default(), wanted);
+    for (name, place) in &chosen.labels {
+        fields.extract(name, found.get(*place).and_then(Option::as_deref).unwrap_or_default(), wanted);
     }
     if let Some(why) = failed {
         fields.fail(errors::LOGFMT, why);

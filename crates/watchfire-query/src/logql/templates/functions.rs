@@ -47,14 +47,14 @@ fn trims(all: &mut Functions) {
 
 fn cases(all: &mut Functions) {
     for name in ["ToLower", "lower"] {
-        all.add(name, &[T], |a| answer(text(a, 0).to_lowercase()));
+        all.add(name, &[T], |a| bounded(text(a, 0).to_lowercase()));
     }
     for name in ["ToUpper", "upper"] {
-        all.add(name, &[T], |a| answer(text(a, 0).to_uppercase()));
+        all.add(name, &[T], |a| bounded(text(a, 0).to_uppercase()));
     }
     all.add("title", &[T], |a| {
         let mut before = ' ';
-        answer(
+        bounded(
             text(a, 0)
                 .chars()
                 .map(|c| {
@@ -66,16 +66,22 @@ fn cases(all: &mut Functions) {
         )
     });
     all.add("Replace", &[T, T, T, Kind::Int], |a| {
-        let count = int(&a[3]);
-        bounded(match usize::try_from(count) {
-            Ok(count) => text(a, 0).replacen(text(a, 1), text(a, 2), count),
-            Err(_) => text(a, 0).replace(text(a, 1), text(a, 2)),
-        })
+        let count = usize::try_from(int(&a[3])).unwrap_or(usize::MAX);
+        exchanged(text(a, 0), text(a, 1), text(a, 2), count)
     });
-    all.add("replace", &[T, T, T], |a| bounded(text(a, 2).replace(text(a, 0), text(a, 1))));
+    all.add("replace", &[T, T, T], |a| exchanged(text(a, 2), text(a, 0), text(a, 1), usize::MAX));
     all.add("contains", &[T, T], |a| Ok(Value::Bool(text(a, 1).contains(text(a, 0)))));
     all.add("hasPrefix", &[T, T], |a| Ok(Value::Bool(text(a, 1).starts_with(text(a, 0)))));
     all.add("hasSuffix", &[T, T], |a| Ok(Value::Bool(text(a, 1).ends_with(text(a, 0)))));
+}
+
+/// A text with another one for the first finds of a third; its length is known before it is made.
+fn exchanged(whole: &str, old: &str, new: &str, count: usize) -> Result<Value, String> {
+    let finds = whole.matches(old).take(count).count();
+    if whole.len().saturating_add(finds.saturating_mul(new.len())) > TEXT_BYTES_MAX.saturating_add(finds.saturating_mul(old.len())) {
+        return Err(too_long());
+    }
+    answer(whole.replacen(old, new, count))
 }
 
 fn bounded(text: String) -> Result<Value, String> {
@@ -141,33 +147,78 @@ fn indented(count: i64, text: &str) -> Result<String, String> {
     Ok(format!("{margin}{}", text.replace('\n', &format!("\n{margin}"))))
 }
 
-thread_local! {
-    /// A template asks the same expression for every line.
-    static LAST: std::cell::RefCell<Option<(String, Regex)>> = const { std::cell::RefCell::new(None) };
+/// Expressions that a thread keeps compiled for the templates of its queries.
+const COMPILED_MAX: usize = 16;
+
+/// Those that were asked for last stand at the end.
+#[derive(Default)]
+struct Compiled {
+    list: Vec<(String, Regex)>,
+    /// How many were not there.
+    missed: u64,
 }
 
-fn compiled(pattern: &str) -> Result<Regex, String> {
-    LAST.with_borrow_mut(|last| match last {
-        Some((known, regex)) if known == pattern => Ok(regex.clone()),
-        _ => {
-            let regex = unanchored(pattern)?;
-            *last = Some((pattern.to_owned(), regex.clone()));
-            Ok(regex)
-        }
+thread_local! {
+    /// Templates ask the same expressions for every line.
+    static COMPILED: std::cell::RefCell<Compiled> = std::cell::RefCell::default();
+}
+
+/// What an expression says; it is not cloned, because a clone has to allocate its memory for searches again.
+fn matching<T>(pattern: &str, ask: impl FnOnce(&Regex) -> T) -> Result<T, String> {
+    COMPILED.with_borrow_mut(|known| {
+        let entry = match known.list.iter().position(|(text, _)| text == pattern) {
+            Some(at) => known.list.remove(at),
+            None => {
+                let regex = unanchored(pattern)?;
+                known.missed += 1;
+                if known.list.len() >= COMPILED_MAX {
+                    known.list.remove(0);
+                }
+                (pattern.to_owned(), regex)
+            }
+        };
+        let answer = ask(&entry.1);
+        known.list.push(entry);
+        Ok(answer)
     })
 }
 
+/// Every match replaced; it ends where the text becomes too long.
+fn replaced(arguments: &[Value], expands: bool) -> Result<Value, String> {
+    let (whole, replacement) = (text(arguments, 1), text(arguments, 2));
+    let made = matching(text(arguments, 0), |regex| {
+        let mut out = String::new();
+        let mut behind = 0;
+        for captures in regex.captures_iter(whole) {
+            let Some(found) = captures.get(0) else { continue };
+            out.push_str(whole.get(behind..found.start()).unwrap_or(""));
+            if expands {
+                captures.expand(replacement, &mut out)
+            } else {
+                out.push_str(replacement)
+            }
+            behind = found.end();
+            if out.len() > TEXT_BYTES_MAX {
+                break;
+            }
+        }
+        out.push_str(whole.get(behind..).unwrap_or(""));
+        out
+    })?;
+    bounded(made)
+}
+
 fn expressions(all: &mut Functions) {
-    all.add("regexReplaceAll", &[T, T, T], |a| bounded(compiled(text(a, 0))?.replace_all(text(a, 1), text(a, 2)).into_owned()));
-    all.add("regexReplaceAllLiteral", &[T, T, T], |a| bounded(compiled(text(a, 0))?.replace_all(text(a, 1), regex::NoExpand(text(a, 2))).into_owned()));
-    all.add("count", &[T, T], |a| Ok(Value::Int(i64::try_from(compiled(text(a, 0))?.find_iter(text(a, 1)).count()).unwrap_or(i64::MAX))));
+    all.add("regexReplaceAll", &[T, T, T], |a| replaced(a, true));
+    all.add("regexReplaceAllLiteral", &[T, T, T], |a| replaced(a, false));
+    all.add("count", &[T, T], |a| matching(text(a, 0), |regex| Value::Int(i64::try_from(regex.find_iter(text(a, 1)).count()).unwrap_or(i64::MAX))));
 }
 
 fn encodings(all: &mut Functions) {
-    all.add("urlencode", &[ANY], |a| answer(query_escape(&sprint(a))));
-    all.add("urldecode", &[T], |a| url_decoded(text(a, 0)).ok_or_else(|| format!("invalid URL escape in {:?}", text(a, 0))).and_then(answer));
-    all.add("b64enc", &[T], |a| answer(base64_encoded(text(a, 0).as_bytes())));
-    all.add("b64dec", &[T], |a| base64_decoded(text(a, 0)).ok_or_else(|| "illegal base64 data".to_owned()).and_then(answer));
+    all.add("urlencode", &[ANY], |a| bounded(query_escape(&sprint(a))));
+    all.add("urldecode", &[T], |a| url_decoded(text(a, 0)).ok_or_else(|| format!("invalid URL escape in {:?}", text(a, 0))).and_then(bounded));
+    all.add("b64enc", &[T], |a| bounded(base64_encoded(text(a, 0).as_bytes())));
+    all.add("b64dec", &[T], |a| base64_decoded(text(a, 0)).ok_or_else(|| "illegal base64 data".to_owned()).and_then(bounded));
 }
 
 fn url_decoded(text: &str) -> Option<String> {
@@ -228,5 +279,48 @@ fn from_json(value: serde_json::Value) -> Value {
             let entries = members.into_iter().map(|(name, value)| (name, from_json(value))).collect();
             Value::Map(std::sync::Arc::new(Map { entries, kind: MapKind::Any }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_expressions_stay_compiled() {
+        let missed = || COMPILED.with_borrow(|known| known.missed);
+        let before = missed();
+        for _ in 0..10 {
+            for pattern in ["kept.a", "kept.b", "kept.c"] {
+                assert_eq!(matching(pattern, |regex| regex.is_match("kept b")), Ok(pattern == "kept.b"));
+            }
+        }
+        assert_eq!(missed() - before, 3);
+        for i in 0..2 * COMPILED_MAX {
+            matching(&format!("kept.{i}"), |_| ()).unwrap();
+        }
+        assert!(COMPILED.with_borrow(|known| known.list.len()) <= COMPILED_MAX);
+    }
+
+    #[test]
+    fn no_function_makes_a_text_that_is_too_long() {
+        let mut all = Functions::default();
+        add(&mut all);
+        let value = Value::text("a".repeat(TEXT_BYTES_MAX - 1));
+        let (one, many) = (Value::text("a"), Value::text("<".repeat(100)));
+        for (name, arguments) in [
+            ("urlencode", vec![Value::text("<".repeat(TEXT_BYTES_MAX / 2))]),
+            ("b64enc", vec![value.clone()]),
+            ("upper", vec![Value::text("\u{149}".repeat(TEXT_BYTES_MAX / 2))]),
+            ("lower", vec![Value::text("\u{130}".repeat(TEXT_BYTES_MAX / 2))]),
+            ("replace", vec![one.clone(), many.clone(), value.clone()]),
+            ("regexReplaceAll", vec![one.clone(), value.clone(), many.clone()]),
+            ("regexReplaceAllLiteral", vec![one.clone(), value.clone(), many.clone()]),
+            ("nindent", vec![Value::Int(2), value.clone()]),
+        ] {
+            let outcome = all.call(name, &arguments);
+            assert!(outcome.as_ref().is_err_and(|message| message.contains("too long")), "{name}");
+        }
+        assert_eq!(all.call("replace", &[one.clone(), Value::text("b"), value]).map(|made| made.as_text().map(str::len)), Ok(Some(TEXT_BYTES_MAX - 1)));
     }
 }

@@ -15,6 +15,16 @@ use super::fields::Fields;
 /// The longest text that one template may make of a line.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
+/// What a step of a template costs beside the bytes of a line that are looked at.
+const STEP_BYTES: u64 = 256;
+
+/// What all templates of one entry may do: after this, no further one is begun.
+const ENTRY_WORK_MAX: u64 = 64 << 20;
+
+fn too_long() -> String {
+    format!("it writes more than {OUTPUT_BYTES_MAX} bytes")
+}
+
 /// The entry that a template is about, for the functions that ask for it.
 #[derive(Debug, Default)]
 pub(super) struct Current {
@@ -81,8 +91,11 @@ impl Template {
         }
     }
 
-    /// Fills it in for an entry.
-    pub(crate) fn execute(&self, fields: &Fields<'_>, line: &str, time: Nanos, out: &mut String) -> Result<(), String> {
+    /// Fills it in for an entry. What it had to do is added to `work`, which begins with each entry, in bytes about.
+    pub(crate) fn execute(&self, fields: &Fields<'_>, line: &str, time: Nanos, out: &mut String, work: &mut u64) -> Result<(), String> {
+        if *work > ENTRY_WORK_MAX {
+            return Err("the templates of this entry do too much".to_owned());
+        }
         match &self.0 {
             Kind::Pieces(pieces) => {
                 for piece in pieces {
@@ -92,9 +105,10 @@ impl Template {
                         Piece::Line => line,
                     });
                     if out.len() > OUTPUT_BYTES_MAX {
-                        return Err(format!("it writes more than {OUTPUT_BYTES_MAX} bytes"));
+                        return Err(too_long());
                     }
                 }
+                *work += out.len() as u64;
                 Ok(())
             }
             Kind::Full { templates, current } => {
@@ -105,7 +119,14 @@ impl Template {
                 }
                 let mut pairs: Vec<(&str, &str)> = Vec::new();
                 fields.each(&mut |name, value, _| pairs.push((name, value)));
-                let text = templates.execute("line", Value::texts(MapKind::Texts, pairs), Form::Plain).map_err(|e| e.to_string())?;
+                let mut steps = 0;
+                let made = templates.execute_counted("line", Value::texts(MapKind::Texts, pairs), Form::Plain, &mut steps);
+                *work += steps.saturating_mul(STEP_BYTES);
+                let text = made.map_err(|e| e.to_string())?;
+                if text.len() > OUTPUT_BYTES_MAX {
+                    return Err(too_long());
+                }
+                *work += text.len() as u64;
                 out.push_str(&text);
                 Ok(())
             }
@@ -149,7 +170,7 @@ mod tests {
         let none = Labels::empty();
         let fields = Fields::new(&stream, &none, &mut buffers);
         let mut out = String::new();
-        Template::new(template, Nanos(1_700_000_000_000_000_000))?.execute(&fields, "The Line", Nanos(1_600_000_000_123_456_789), &mut out)?;
+        Template::new(template, Nanos(1_700_000_000_000_000_000))?.execute(&fields, "The Line", Nanos(1_600_000_000_123_456_789), &mut out, &mut 0)?;
         Ok(out)
     }
 

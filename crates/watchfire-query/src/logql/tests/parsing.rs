@@ -162,6 +162,33 @@ fn limits_are_enforced() {
     assert!(parse(&vec!["1"; 5_000].join("^")).unwrap_err().message.contains("nested"));
     assert!(parse(&format!("{{a=\"b\"}}{}", " | json".repeat(300))).unwrap_err().message.contains("stages"));
     assert!(parse(&format!("{{a=\"b\"}} | {}", vec!["x=\"y\""; 600].join(" and "))).unwrap_err().message.contains("conditions"));
+    for (text, more) in [("\"x\"", " or \"x\""), ("ip(\"10.0.0.1\")", " or ip(\"10.0.0.1\")"), ("\"x\"", " |= \"y\" or \"z\"")] {
+        assert!(parse(&format!("{{a=\"b\"}} |= {text}{}", more.repeat(200))).is_ok(), "{more}");
+        assert!(parse(&format!("{{a=\"b\"}} |= {text}{}", more.repeat(600))).is_err(), "{more}");
+    }
+    assert!(parse(&format!("{{a=\"b\"}} |= \"x\"{}", " or \"x\"".repeat(CONDITIONS_MAX))).unwrap_err().message.contains("conditions on lines"));
+    for (before, one, between) in [
+        ("{a=\"b\"} |~ ", "\"x.\"", " or "),
+        ("{a=\"b\"} | ", "x=~\"y.\"", " or "),
+        ("{a=\"b\"} | drop ", "x=~\"y.\"", ", "),
+        ("{a=\"b\"} ", "| regexp \"(?P<n>.)\"", " "),
+    ] {
+        let query = |count: usize| format!("{before}{}", vec![one; count].join(between));
+        assert!(parse(&query(REGEXES_MAX)).is_ok(), "{one}");
+        assert!(parse(&query(REGEXES_MAX + 1)).unwrap_err().message.contains("regular expressions"), "{one}");
+    }
+    assert!(parse(&format!("{{{}}}", vec!["a=~\"b.\""; REGEXES_MAX + 1].join(","))).unwrap_err().message.contains("regular expressions"));
+    for (before, one, behind) in [
+        ("{a=\"b\"} | logfmt ", "x=\"y\"", ""),
+        ("{a=\"b\"} | json ", "x=\"y\"", ""),
+        ("{a=\"b\"} | drop ", "x", ""),
+        ("sum by (", "x", ") (rate({a=\"b\"}[1m]))"),
+        ("{", "x=\"y\"", "}"),
+    ] {
+        let query = |count: usize| format!("{before}{}{behind}", vec![one; count].join(","));
+        assert!(parse(&query(NAMES_MAX - 1)).is_ok(), "{before}");
+        assert!(parse(&query(NAMES_MAX + 1)).unwrap_err().message.contains("names more than 1000 labels"), "{before}");
+    }
     assert!(parse(&format!("{{a=\"b\"}} | {}", "(".repeat(500))).unwrap_err().message.contains("nested"));
     assert!(parse(&format!("rate({}", "(".repeat(500))).unwrap_err().message.contains("nested"));
 }
