@@ -195,4 +195,9 @@ pub enum WriteError {
 pub trait Sink: Send + Sync {
     /// Takes one batch whole; items are judged one by one.
     fn write(&self, batch: Batch) -> Result<Written, WriteError>;
+    /// Returns when everything that was acknowledged before is on the medium, so that not even a power cut takes it: whoever keeps
+    /// elsewhere how far a source was read asks for this first. A sink that keeps nothing on a medium has nothing to do.
+    fn sync(&self) -> Result<(), WriteError> {
+        Ok(())
+    }
 }

@@ -227,6 +227,9 @@ impl Sink for Store {
     fn write(&self, batch: Batch) -> Result<Written, WriteError> {
         self.engine.write(&batch)
     }
+    fn sync(&self) -> Result<(), WriteError> {
+        self.engine.sync_written()
+    }
 }
 
 impl LogSource for Store {

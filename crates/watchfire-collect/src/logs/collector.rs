@@ -1,5 +1,7 @@
 //! Runs what configurations say is to be collected, and takes another configuration over while it runs.
 
+use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ impl Collected {
     pub fn free_name(&self, wanted: String) -> String {
         let files = self.files.iter().map(|source| &source.name);
         let all = files.chain(self.journals.iter().map(|source| &source.name)).chain(self.containers.iter().map(|source| &source.name));
-        let taken: std::collections::HashSet<&String> = all.collect();
+        let taken: HashSet<&String> = all.collect();
         let numbered = (2..).map(|n: usize| format!("{wanted} {n}"));
         std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(wanted)
     }
@@ -69,19 +71,32 @@ impl Collector {
         }
         let Collected { files, journals, containers, metrics } = collected;
         if !files.is_empty() {
-            let (parts, turn) = (self.parts.clone(), Arc::clone(&self.turn));
-            self.until("log_files", &cancelled, async move {
-                let turn = turn.lock_owned().await;
-                read_files(parts, files, turn).await;
+            let (parts, turn, mut stop) = (self.parts.clone(), Arc::clone(&self.turn), self.tasks.stop());
+            let mut cancelled = cancelled.clone();
+            self.tasks.spawn_until_done("log_files", async move {
+                let over = async move {
+                    tokio::select! {
+                        _ = cancelled.wait_for(|gone| *gone) => {}
+                        () = stop.requested() => {}
+                    }
+                };
+                tokio::pin!(over);
+                let turn = tokio::select! {
+                    turn = turn.lock_owned() => turn,
+                    () = &mut over => return,
+                };
+                read_files(parts, files, turn, over).await;
             });
         }
         for source in journals {
             let name = format!("log_journal_{}", source.name);
             self.until(&name, &cancelled, journal::run(source, self.parts.clone()));
         }
+        let names: Arc<HashSet<String>> = Arc::new(containers.iter().map(|source| source.name.clone()).collect());
         for source in containers {
+            let names = names.clone();
             let name = format!("log_containers_{}", source.name);
-            self.until(&name, &cancelled, containers::run(source, self.parts.clone()));
+            self.until(&name, &cancelled, containers::run(source, self.parts.clone(), names));
         }
         if !metrics.is_empty() {
             self.until("log_metrics", &cancelled, store_metrics(self.parts.clone(), metrics));
@@ -100,17 +115,18 @@ impl Collector {
     }
 }
 
-/// Reads files in rounds. A round that has begun is ended, so that what follows finds its positions.
-async fn read_files(parts: Surroundings, sources: Vec<files::Source>, mut turn: tokio::sync::OwnedMutexGuard<()>) {
+/// Reads files in rounds until it is over. A round that has begun is ended and what can be kept is kept, so that what follows finds its
+/// positions.
+async fn read_files(parts: Surroundings, sources: Vec<files::Source>, _turn: tokio::sync::OwnedMutexGuard<()>, mut over: Pin<&mut impl Future<Output = ()>>) {
     let Ok(mut files) = tokio::task::spawn_blocking(move || Files::new(parts, sources)).await else { return };
     loop {
         let round = tokio::task::spawn_blocking(move || {
             let wait = files.round();
-            (files, turn, wait)
+            (files, wait)
         });
         let wait = match round.await {
-            Ok((back, held, wait)) => {
-                (files, turn) = (back, held);
+            Ok((back, wait)) => {
+                files = back;
                 wait
             }
             Err(error) => {
@@ -118,7 +134,13 @@ async fn read_files(parts: Surroundings, sources: Vec<files::Source>, mut turn: 
                 return;
             }
         };
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = &mut over => break,
+        }
+    }
+    if let Err(error) = tokio::task::spawn_blocking(move || files.rest()).await {
+        tracing::error!(%error, "keeping positions of log files panicked");
     }
 }
 

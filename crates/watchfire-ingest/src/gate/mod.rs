@@ -152,6 +152,9 @@ impl Gate {
 }
 
 impl Sink for Gate {
+    fn sync(&self) -> Result<(), WriteError> {
+        self.inner.sync()
+    }
     fn write(&self, mut batch: Batch) -> Result<Written, WriteError> {
         let kind = origin_kind(&batch.origin.0);
         let received = batch.sample_count() as u64;

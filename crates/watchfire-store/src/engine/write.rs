@@ -169,6 +169,12 @@ impl Engine {
         shared.logs.head.to_seal(u64::MAX).is_some()
     }
 
+    /// Returns when everything that is written is on the medium.
+    pub(crate) fn sync_written(&self) -> Result<(), WriteError> {
+        let position = self.writer().wal.position();
+        self.sync_to(position)
+    }
+
     /// Returns when the log is on the medium up to a position. One sync serves all who wait.
     pub(crate) fn sync_to(&self, wanted: (u64, u64)) -> Result<(), WriteError> {
         let _turn = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);

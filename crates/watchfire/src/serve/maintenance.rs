@@ -36,6 +36,9 @@ impl Sink for Backfill {
     fn write(&self, batch: Batch) -> Result<Written, WriteError> {
         self.0.backfill(batch)
     }
+    fn sync(&self) -> Result<(), WriteError> {
+        Sink::sync(&*self.0)
+    }
 }
 
 /// A name with the time in it that nobody can guess and nobody had before.

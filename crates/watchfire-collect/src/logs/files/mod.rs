@@ -33,8 +33,10 @@ pub(crate) const DELIVERY_BYTES_MAX: usize = 1 << 20;
 pub const FILES_MAX: usize = 4_096;
 /// How often patterns are looked up again.
 pub(crate) const SCAN_EVERY: Duration = Duration::from_secs(2);
-/// How long a file stays open that is no longer under its name.
-pub(crate) const LINGER: Duration = Duration::from_secs(10);
+/// How long a file stays open that is no longer under its name, after it had anything new. Whoever writes it may go on for minutes: until
+/// it is told to open its file again, until it writes the next line, or until its own timer closes the file. What it writes then is
+/// nowhere else, and an open file costs a descriptor; the space of a deleted one is given back as much later.
+pub(crate) const LINGER: Duration = Duration::from_secs(300);
 
 /// Files of one configuration that are read alike.
 #[derive(Clone, Debug)]

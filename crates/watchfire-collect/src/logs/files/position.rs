@@ -20,7 +20,7 @@ const BEFORE_BYTES: u64 = 256;
 /// A file with less is not taken for a copy: rather a line twice than none.
 const COPY_BYTES_MIN: u64 = 256;
 /// The most spans that are kept.
-const SPANS_MAX: usize = 64;
+pub(super) const SPANS_MAX: usize = 64;
 
 /// A file on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,11 +93,11 @@ impl Position {
     }
     /// Whether a file is a copy of it, or what became of it: it has the same bytes up to the position.
     pub(super) fn is_copy(&self, bytes: &mut dyn Bytes) -> bool {
-        self.offset >= COPY_BYTES_MIN && self.goes_on_in(bytes)
+        self.offset.max(self.head.length) >= COPY_BYTES_MIN && self.goes_on_in(bytes)
     }
     /// The same for a file that may well be it: few bytes are enough.
     pub(super) fn goes_on_in(&self, bytes: &mut dyn Bytes) -> bool {
-        self.offset > 0 && self.head.length > 0 && self.head.matches(bytes, 0) && self.before_matches(bytes)
+        self.head.length > 0 && self.head.matches(bytes, 0) && self.before_matches(bytes)
     }
     pub(super) fn before_matches(&self, bytes: &mut dyn Bytes) -> bool {
         self.before.matches(bytes, self.offset.saturating_sub(self.before.length))
@@ -122,10 +122,9 @@ impl Position {
     pub(super) fn free_from(&self, place: u64) -> u64 {
         self.spans.iter().map(|span| span.to).max().unwrap_or(0).max(place)
     }
-    /// Notes times that are given out.
-    pub(super) fn give_out(&mut self, span: Span) {
-        let offset = self.offset;
-        self.spans.retain(|span| span.to > offset);
+    /// Notes times that are given out; those of lines before `safe` are needed by nobody any more.
+    pub(super) fn give_out(&mut self, span: Span, safe: u64) {
+        self.spans.retain(|span| span.to > safe);
         if self.spans.len() >= SPANS_MAX {
             self.spans.remove(0);
         }
@@ -195,7 +194,7 @@ mod tests {
     fn what_is_kept_can_be_read() {
         let mut position = Position { path: "/a".into(), shown: "/b".into(), offset: 7, skipping: true, done: Some(3), kept: 5, ..Position::default() };
         position.head = Print::of(b"abc");
-        position.give_out(Span { from: 7, to: 20, base: 1_000 });
+        position.give_out(Span { from: 7, to: 20, base: 1_000 }, 7);
         let id = Id { device: 16, inode: 255 };
         let Change::Put(_, key, value) = put("promtail/x", id, &position) else { panic!("no put") };
         assert_eq!(key, "promtail/x\n10:ff");

@@ -17,10 +17,14 @@ use super::reading::{Reading, is_foreign};
 use super::tail::{Copied, Hands, Stamps, Tail};
 use super::{CHUNK_BYTES, DELIVERY_BYTES_MAX, FILES_MAX, Glob, LINGER, SCAN_EVERY, Source};
 
-/// The shortest pause between two rounds that found something.
-const BUSY_PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause.
-const IDLE_PAUSE: Duration = Duration::from_secs(1);
+/// The pause between two rounds, unless there is more to read at once. Each round that gives out times keeps them, which is a sync of
+/// the state: no more than one in a second.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long lines may be with the sink before it is asked to put them on the medium, so that positions behind them can be kept; and how
+/// many lines and bytes that may be, because the store knows only so many of the newest ones when they come again.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
+const UNSYNCED_LINES_MAX: usize = 30_000;
+const UNSYNCED_BYTES_MAX: usize = 16 << 20;
 /// How long a file rests that could not be read.
 const FAILURE_REST: Duration = Duration::from_secs(10);
 /// How often positions of files that are gone are looked for.
@@ -49,7 +53,16 @@ pub struct Files {
     next_scan: Duration,
     next_forget: Duration,
     scanned_before: bool,
-    pause: Duration,
+    /// What the sink took since it was last asked to sync.
+    unsynced: Unsynced,
+}
+
+/// Lines that the sink has and a power cut may take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unsynced {
+    since: Option<Duration>,
+    lines: usize,
+    bytes: usize,
 }
 
 impl Files {
@@ -74,7 +87,7 @@ impl Files {
             next_scan: Duration::ZERO,
             next_forget: monotonic.saturating_add(FORGET_EVERY),
             scanned_before: false,
-            pause: BUSY_PAUSE,
+            unsynced: Unsynced::default(),
         }
     }
 
@@ -84,6 +97,9 @@ impl Files {
             && let Some(wait) = self.hand_over(batch)
         {
             return wait;
+        }
+        if !self.closing.is_empty() && !self.settle() {
+            return self.backoff.next_wait();
         }
         let now = self.parts.clock.monotonic();
         if now >= self.next_scan {
@@ -122,12 +138,36 @@ impl Files {
             self.buffer = Vec::new();
         }
         self.parts.figures.files.set(self.tails.len() as f64);
-        self.pause = match (any, more) {
-            (_, true) => Duration::ZERO,
-            (true, false) => BUSY_PAUSE,
-            (false, false) => (self.pause * 2).clamp(BUSY_PAUSE, IDLE_PAUSE),
-        };
-        self.pause
+        self.sync_if_due(now);
+        if more { Duration::ZERO } else { PAUSE }
+    }
+
+    /// Keeps everything that can be kept, for who goes on after this.
+    pub fn rest(&mut self) {
+        if self.sync() {
+            self.keep_positions();
+        }
+    }
+
+    fn sync_if_due(&mut self, now: Duration) {
+        let Unsynced { since, lines, bytes } = self.unsynced;
+        let due = since.is_some_and(|since| now.saturating_sub(since) >= SYNC_EVERY) || lines >= UNSYNCED_LINES_MAX || bytes >= UNSYNCED_BYTES_MAX;
+        if due || self.tails.values().any(Tail::is_full) {
+            self.sync();
+        }
+    }
+
+    /// Has everything that the sink took put on the medium; only then may positions behind it be kept. Whether that went well.
+    fn sync(&mut self) -> bool {
+        if let Err(error) = self.parts.sink.sync() {
+            self.parts.figures.positions_failed.inc();
+            tracing::warn!(%error, "log lines that were stored cannot be put on the medium; their positions are not kept");
+            self.unsynced.since = Some(self.parts.clock.monotonic());
+            return false;
+        }
+        self.unsynced = Unsynced::default();
+        self.tails.values_mut().for_each(Tail::is_safe);
+        true
     }
 
     /// Reads a portion of one file.
@@ -145,6 +185,10 @@ impl Files {
             // What stages hold of the old content is handed over first; the position must not jump over it.
             if tail.flush(true, &mut hands) {
                 return Looked { any: true, more: true, ended: false };
+            }
+            // What was read of it is nowhere else any more.
+            if !self.sync() {
+                return Looked::default();
             }
             self.emptied(tail);
             return Looked { any: true, more: true, ended: false };
@@ -187,7 +231,7 @@ impl Files {
         match self.known.get(&(tail.source, original)) {
             Some(known) if known.goes_on_in(&mut tail.reading) => {
                 tail.start_at(known.offset);
-                tail.copy_of = None;
+                (tail.copy_of, tail.dirty) = (None, true);
             }
             _ => tail.go_alone(path_label),
         }
@@ -207,7 +251,7 @@ impl Files {
                 Some(first) => copy.copy_of = Some(first),
                 None => {
                     copy.start_at(old.offset);
-                    copy.copy_of = None;
+                    (copy.copy_of, copy.dirty) = (None, true);
                     goes_on = Some(copy.id);
                 }
             }
@@ -242,8 +286,11 @@ impl Files {
             return None;
         }
         // Times that are given out are kept before the lines are: lines that are read again must be the same.
-        self.tails.values_mut().filter(|tail| tail.touched).for_each(|tail| tail.dirty = true);
-        self.late.extend(self.closing.iter().map(|tail| ((tail.source, tail.id), tail.position.clone())));
+        self.tails.values_mut().for_each(|tail| tail.dirty |= std::mem::take(&mut tail.stamped));
+        self.late.extend(self.closing.iter().map(|tail| ((tail.source, tail.id), tail.safe_position())));
+        self.unsynced.since.get_or_insert(self.parts.clock.monotonic());
+        self.unsynced.lines += self.delivery.lines();
+        self.unsynced.bytes += self.delivery.bytes();
         let batch = self.delivery.take(&self.origin);
         self.hand_over(batch)
     }
@@ -271,9 +318,16 @@ impl Files {
         }
     }
 
-    /// Everything that was read is with the sink now, but for what stages hold.
-    fn settle(&mut self) {
+    /// Everything that was read is with the sink now, but for what stages hold. Files that are done with are so only when their lines
+    /// are on the medium; whether that is so.
+    fn settle(&mut self) -> bool {
         self.tails.values_mut().filter(|tail| tail.touched).for_each(Tail::taken);
+        if self.closing.is_empty() {
+            return true;
+        }
+        if !self.sync() {
+            return false;
+        }
         for mut tail in std::mem::take(&mut self.closing) {
             tail.taken();
             if tail.reading.is_compressed() {
@@ -282,6 +336,7 @@ impl Files {
             self.late.push(((tail.source, tail.id), tail.position.clone()));
             self.known.insert((tail.source, tail.id), tail.position);
         }
+        true
     }
 
     /// Whether that went well.
@@ -292,9 +347,10 @@ impl Files {
             position.kept = now;
             changes.push(position::put(&self.sources[*source].name, *id, position));
         }
-        for tail in self.tails.values_mut().filter(|tail| tail.dirty) {
+        // A copy has no position of its own before it is read itself.
+        for tail in self.tails.values_mut().filter(|tail| tail.dirty && tail.copy_of.is_none()) {
             tail.position.kept = now;
-            changes.push(position::put(&self.sources[tail.source].name, tail.id, &tail.position));
+            changes.push(position::put(&self.sources[tail.source].name, tail.id, &tail.safe_position()));
         }
         if changes.is_empty() {
             return true;
@@ -302,7 +358,7 @@ impl Files {
         match self.parts.state.commit(&changes) {
             Ok(()) => {
                 self.late.clear();
-                self.tails.values_mut().for_each(|tail| tail.dirty = false);
+                self.tails.values_mut().filter(|tail| tail.copy_of.is_none()).for_each(|tail| tail.dirty = false);
                 true
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use watchfire_model::logs::Nanos;
 use super::super::stages::{Pipeline, Surroundings as Around};
 use super::super::{Delivery, Entry, Figures};
 use super::lines::split;
-use super::position::{Id, Position, Print, Span};
+use super::position::{Id, Position, Print, SPANS_MAX, Span};
 use super::reading::Reading;
 use super::{Group, Source};
 
@@ -27,8 +27,8 @@ impl Stamps {
     }
 }
 
-/// A position to come.
-#[derive(Clone, Copy, Debug, Default)]
+/// A place up to which the file was read, with what tells the file there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Next {
     offset: u64,
     skipping: bool,
@@ -73,6 +73,12 @@ pub(super) struct Tail {
     prints: (Print, Print),
     /// The position once the sink has taken everything.
     next: Next,
+    /// The position that may be kept: everything before is on the medium.
+    safe: Next,
+    /// Whether the file was found emptied, and what was held of it is on its way.
+    emptied: bool,
+    /// Whether times were given out that must be kept before their lines are handed over.
+    pub(super) stamped: bool,
     /// When it was last written to, as far as the last look saw.
     changed: Option<std::time::SystemTime>,
     /// Whether something was read since the sink took everything.
@@ -102,6 +108,7 @@ impl Tail {
     pub(super) fn new(id: Id, at: (usize, usize), reading: Reading, position: Position, source: &Source, group: &Group) -> Tail {
         let mut labels = group.labels.clone();
         let prints = (position.head, position.before);
+        let safe = Next { offset: position.offset, skipping: position.skipping, prints };
         if let Some(name) = &source.path_label {
             labels.insert(name.clone(), position.shown.to_string_lossy().into_owned());
         }
@@ -122,6 +129,9 @@ impl Tail {
             ended: false,
             prints,
             next: Next::default(),
+            safe,
+            emptied: false,
+            stamped: false,
             changed: None,
             touched: false,
             labels,
@@ -140,7 +150,8 @@ impl Tail {
     pub(super) fn was_emptied(&mut self, size: u64) -> bool {
         let changed = self.about().and_then(|about| about.modified().ok());
         let fresh = std::mem::replace(&mut self.changed, changed) != changed || size != self.read_to;
-        size < self.read_to || (fresh && !(self.position.is_of(&mut self.reading) && self.position.before_matches(&mut self.reading)))
+        self.emptied |= size < self.read_to || (fresh && !(self.position.is_of(&mut self.reading) && self.position.before_matches(&mut self.reading)));
+        self.emptied
     }
 
     /// Up to where another file, which was taken for a copy of this one, has the same bytes as far as this one was read.
@@ -184,8 +195,8 @@ impl Tail {
     /// Begins with the first byte again.
     pub(super) fn begin_anew(&mut self) {
         self.position = Position { path: self.position.path.clone(), shown: self.position.shown.clone(), ..Position::default() };
-        (self.read_to, self.skipping, self.dirty, self.ended, self.touched) = (0, false, true, false, false);
-        self.prints = (Print::default(), Print::default());
+        (self.read_to, self.skipping, self.dirty, self.ended, self.touched, self.emptied) = (0, false, true, false, false, false);
+        (self.prints, self.safe) = ((Print::default(), Print::default()), Next::default());
     }
 
     /// What stands before a place was read elsewhere.
@@ -195,6 +206,7 @@ impl Tail {
             (self.position.offset, self.position.skipping) = (place, false);
             self.position.take_prints(&mut self.reading);
             self.prints = (self.position.head, self.position.before);
+            self.is_safe();
         }
     }
 
@@ -226,7 +238,11 @@ impl Tail {
             self.pipeline.process(entry, hands.around, &mut out);
         });
         if let Some(base) = base {
-            self.position.give_out(Span { from: free, to: from + result.used as u64, base });
+            let to = from + result.used as u64;
+            self.position.give_out(Span { from: free, to, base }, self.safe.offset);
+            // Lines that tell their own times need none of these.
+            let given = base..=base.saturating_add_unsigned(to.saturating_sub(free));
+            self.stamped |= self.pipeline.held().is_some() || out.iter().any(|entry| given.contains(&entry.time.0));
         }
         out.into_iter().for_each(|entry| hands.delivery.add(entry));
         hands.figures.bytes.add(result.used as u64);
@@ -260,6 +276,24 @@ impl Tail {
         any
     }
 
+    /// Everything that the sink took is on the medium: the position may be kept.
+    pub(super) fn is_safe(&mut self) {
+        let safe = Next { offset: self.position.offset, skipping: self.position.skipping, prints: (self.position.head, self.position.before) };
+        self.dirty |= safe != self.safe;
+        self.safe = safe;
+    }
+    /// The position as it may be kept.
+    pub(super) fn safe_position(&self) -> Position {
+        let Next { offset, skipping, prints: (head, before) } = self.safe;
+        // The first bytes tell the file though nothing of it may be behind the position yet.
+        let head = if self.prints.0.length > head.length { self.prints.0 } else { head };
+        Position { offset, skipping, head, before, ..self.position.clone() }
+    }
+    /// Whether hardly more times can be noted before the position is safe.
+    pub(super) fn is_full(&self) -> bool {
+        self.position.spans.len() >= SPANS_MAX - 4
+    }
+
     /// Moves the position to where everything before was taken by the sink.
     pub(super) fn taken(&mut self) {
         if !self.touched {
@@ -268,7 +302,7 @@ impl Tail {
         let Next { offset, skipping, prints } = self.next;
         (self.position.offset, self.position.skipping) = (offset, skipping);
         (self.position.head, self.position.before) = prints;
-        (self.dirty, self.touched) = (true, false);
+        self.touched = false;
     }
 
     /// The path where it is at the moment.

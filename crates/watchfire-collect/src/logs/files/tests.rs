@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -25,6 +25,8 @@ struct Kept {
     full: AtomicBool,
     /// Breaks after the next write.
     breaks: Mutex<Option<Arc<State>>>,
+    /// How many entries are on the medium.
+    synced: AtomicUsize,
 }
 impl Sink for Kept {
     fn write(&self, batch: watchfire_model::batch::Batch) -> Result<Written, WriteError> {
@@ -44,12 +46,28 @@ impl Sink for Kept {
         }
         Ok(Written::default())
     }
+    fn sync(&self) -> Result<(), WriteError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(WriteError::Failed("on purpose".into()));
+        }
+        self.synced.store(self.entries.lock().unwrap().len(), Ordering::SeqCst);
+        Ok(())
+    }
+}
+impl Kept {
+    /// What is not on the medium is gone.
+    fn cut_power(&self) {
+        let mut entries = self.entries.lock().unwrap();
+        let mut known = self.known.lock().unwrap();
+        entries.drain(self.synced.load(Ordering::SeqCst)..).for_each(|entry| assert!(known.remove(&entry)));
+    }
 }
 
 #[derive(Default)]
 struct State {
     entries: Mutex<BTreeMap<(Table, String), Vec<u8>>>,
     broken: AtomicBool,
+    commits: AtomicUsize,
 }
 impl StateStore for State {
     fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError> {
@@ -63,6 +81,7 @@ impl StateStore for State {
         if self.broken.load(Ordering::SeqCst) {
             return Err(StateError { doing: "commit", reason: "on purpose".into() });
         }
+        self.commits.fetch_add(1, Ordering::SeqCst);
         let mut entries = self.entries.lock().unwrap();
         for change in changes {
             match change {
@@ -134,6 +153,12 @@ impl World {
     fn lines(&self) -> Vec<String> {
         self.sink.entries.lock().unwrap().iter().map(|e| e.2.clone()).collect()
     }
+    /// Rounds until files that are gone from their names are let go.
+    fn linger(&self, files: &mut Files) {
+        self.rounds(files, 5);
+        self.clock.advance(LINGER);
+        self.rounds(files, 5);
+    }
     /// A first line that is long enough to tell a file.
     fn long(&self, what: &str) -> String {
         format!("{what} {}\n", "x".repeat(300))
@@ -164,7 +189,7 @@ fn lines_are_read_as_they_come_and_positions_survive() {
     assert_eq!(w.lines(), ["one", "two"]);
     assert_eq!(w.sink.entries.lock().unwrap()[0].0, format!("{{filename=\"{}\"}}", w.path("a.log").display()));
     w.append("a.log", "ee\nfour\n");
-    w.rounds(&mut files, 3);
+    w.rounds(&mut files, 8);
     drop(files);
     w.append("a.log", "five\n");
     w.append("b.log", b"six\r\n\xff\n");
@@ -196,6 +221,7 @@ fn lines_that_are_too_long_lose_their_end() {
     let mut lengths: Vec<usize> = w.lines().iter().map(String::len).collect();
     lengths.sort_unstable();
     assert_eq!(lengths, [1, 2_000, 2_000]);
+    w.rounds(&mut files, 8);
     drop(files);
     w.append("b.log", "zz\nc\n");
     w.rounds(&mut w.start(), 3);
@@ -213,7 +239,7 @@ fn renamed_files_are_read_to_their_end() {
         fs::rename(w.path("a.log"), w.path("a.log.1")).unwrap();
         w.append("a.log.1", "late\nno end");
         w.append("a.log", "new\n");
-        w.rounds(&mut files, 60);
+        w.linger(&mut files);
         let mut found = w.short();
         found.sort();
         let expected: &[&str] = if pattern == "*.log" { &["late", "new", "no end", "one …"] } else { &["late", "new", "one …"] };
@@ -235,8 +261,8 @@ fn what_was_rotated_while_nobody_read_is_read_afterwards() {
         }
         w.append("a.log", "three\n");
         let mut files = w.start();
-        w.rounds(&mut files, 60);
-        w.rounds(&mut w.start(), 60);
+        w.linger(&mut files);
+        w.linger(&mut w.start());
         let mut found = w.short();
         found.sort();
         assert_eq!(found, ["one …", "three", "two"], "compressed: {compressed}");
@@ -254,7 +280,7 @@ fn copies_of_emptied_files_are_read_once() {
         fs::copy(w.path("a.log"), w.path("a.log.1")).unwrap();
         fs::write(w.path("a.log"), "").unwrap();
         w.append("a.log", "three\n");
-        w.rounds(&mut files, 60);
+        w.linger(&mut files);
         // The copy is there for a while before the file is emptied.
         w.append("a.log", w.long("four"));
         w.rounds(&mut files, 3);
@@ -264,7 +290,7 @@ fn copies_of_emptied_files_are_read_once() {
         fs::write(w.path("a.log"), "").unwrap();
         w.rounds(&mut files, 3);
         w.append("a.log", w.long("six") + &w.long("seven") + &w.long("eight"));
-        w.rounds(&mut files, 60);
+        w.linger(&mut files);
         let mut found = w.short();
         found.sort();
         // "five" was written between the copy and the end of the file: nobody has it.
@@ -292,7 +318,7 @@ fn compressed_history_is_read_once() {
     w.rounds(&mut files, 20);
     assert_eq!(w.lines().len(), 3);
     fs::write(w.path("new.gz"), &whole).unwrap();
-    w.rounds(&mut files, 60);
+    w.linger(&mut files);
     assert_eq!(w.lines().len(), 6);
 }
 
@@ -341,6 +367,51 @@ fn a_source_under_another_name_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_power_cut_takes_no_line_whose_position_is_kept() {
+    let w = World::new("*.log");
+    w.append("a.log", "one\n");
+    w.rounds(&mut w.start(), 2);
+    w.sink.cut_power();
+    assert!(w.lines().is_empty());
+    let mut files = w.start();
+    w.rounds(&mut files, 10);
+    assert_eq!((w.lines(), w.sink.synced.load(Ordering::SeqCst)), (vec!["one".to_owned()], 1));
+    w.append("a.log", "two\n");
+    w.rounds(&mut files, 2);
+    w.sink.cut_power();
+    w.rounds(&mut w.start(), 10);
+    assert_eq!(w.lines(), ["one", "two"]);
+    // In good order, nothing has to be read again.
+    let mut files = w.start();
+    w.append("a.log", "three\n");
+    w.rounds(&mut files, 2);
+    files.rest();
+    let before = w.count("watchfire_logs_lines_read_total");
+    w.rounds(&mut w.start(), 3);
+    assert_eq!(w.count("watchfire_logs_lines_read_total"), before);
+}
+
+#[test]
+fn positions_are_kept_once_a_second_at_most() {
+    let w = World::new("*.log");
+    w.append("a.log", "one\n");
+    let mut files = w.start();
+    w.rounds(&mut files, 10);
+    let (began, before) = (w.clock.monotonic(), w.state.commits.load(Ordering::SeqCst));
+    for n in 0..200 {
+        w.append("a.log", format!("{n}\n"));
+        w.rounds(&mut files, 1);
+    }
+    let (took, commits) = ((w.clock.monotonic() - began).as_secs() as usize, w.state.commits.load(Ordering::SeqCst) - before);
+    assert!(commits <= took + 1, "{commits} in {took} s");
+    // Without lines there is nothing to keep.
+    w.rounds(&mut files, 20);
+    let before = w.state.commits.load(Ordering::SeqCst);
+    w.rounds(&mut files, 20);
+    assert_eq!(w.state.commits.load(Ordering::SeqCst), before);
+}
+
+#[test]
 fn a_sink_that_takes_nothing_holds_reading_up() {
     let w = World::new("*.log");
     w.append("a.log", "one\n");
@@ -375,6 +446,25 @@ fn blocks_survive_a_kill_whole() {
     w.append("a.log", " y\n");
     w.rounds(&mut w.start(), 20);
     assert_eq!(w.lines(), ["A1\n x", "A2\n y"]);
+}
+
+#[test]
+fn a_line_whose_rest_never_comes_does_not_hold_the_position() {
+    let mut w = World::new("*.log");
+    let text = "scrape_configs: [{job_name: j, static_configs: [{labels: {__path__: /x}}], pipeline_stages: [{cri: {}}]}]";
+    w.stages = crate::logs::promtail::parse("promtail.yml", text, &Default::default()).config.unwrap().files.remove(0).stages;
+    let begin = "2024-01-01T00:00:00Z stdout P half ";
+    w.append("a.log", format!("{begin}\n"));
+    let mut files = w.start();
+    for n in 0..100 {
+        w.append("a.log", format!("2024-01-01T00:00:01Z stderr F line {n}\n"));
+        w.rounds(&mut files, 1);
+    }
+    w.rounds(&mut files, 10);
+    assert!(w.lines().contains(&"half ".to_owned()), "{:?}", w.lines());
+    let read = w.count("watchfire_logs_lines_read_total");
+    w.rounds(&mut w.start(), 5);
+    assert_eq!((w.count("watchfire_logs_lines_read_total"), w.lines().len()), (read, 101));
 }
 
 #[test]
@@ -448,6 +538,8 @@ enum Op {
     Kill,
     /// The process dies after the sink took lines and before their positions are kept.
     KillAfterWrite,
+    /// What the sink took and did not put on the medium is gone.
+    CutPower,
     Refuse(bool),
 }
 
@@ -461,6 +553,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (1u8..4).prop_map(Op::Round),
         1 => Just(Op::Kill),
         1 => Just(Op::KillAfterWrite),
+        1 => Just(Op::CutPower),
         1 => any::<bool>().prop_map(Op::Refuse),
     ]
 }
@@ -514,7 +607,7 @@ proptest! {
                 Op::Compress => {
                     let old = format!("a.log.{generation}");
                     if w.path(&old).exists() {
-                        w.rounds(&mut files, 60);
+                        w.linger(&mut files);
                         w.gzip(&old, &format!("{old}.gz"));
                         fs::remove_file(w.path(&old)).unwrap();
                     }
@@ -523,6 +616,10 @@ proptest! {
                     w.rounds(&mut files, usize::from(count));
                 }
                 Op::Kill => files = w.start(),
+                Op::CutPower => {
+                    w.sink.cut_power();
+                    files = w.start();
+                }
                 Op::KillAfterWrite => {
                     *w.sink.breaks.lock().unwrap() = Some(w.state.clone());
                     w.rounds(&mut files, 2);
@@ -534,7 +631,8 @@ proptest! {
             }
         }
         w.sink.full.store(false, Ordering::SeqCst);
-        w.rounds(&mut files, 120);
+        w.linger(&mut files);
+        w.linger(&mut files);
         let (mut found, mut expected) = (w.lines(), written);
         found.sort();
         expected.sort();
