@@ -2,27 +2,28 @@
 //! Only questions are asked; nothing is changed. Lines carry the engine's times, so one that is read twice is the same entry.
 
 mod frames;
+mod kept;
 mod list;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use tokio::task::{AbortHandle, JoinSet};
 use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
 use watchfire_model::labels::LabelsBuilder;
 use watchfire_model::logs::Nanos;
-use watchfire_model::state::Change;
 use watchfire_net::backoff::Backoff;
 use watchfire_net::unix::{self, UnixError};
 
 use self::frames::{Frames, Line};
 use self::list::Container;
-use super::hand_over::{LOG_CURSORS, hand_over};
+use super::hand_over::{Cursors, LOG_CURSORS, hand_over};
 use super::stages::{Pipeline, Stage, Surroundings as Around};
 use super::{Delivery, Entry, Surroundings};
 
@@ -36,6 +37,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const DELIVERY_BYTES_MAX: usize = 1 << 20;
 /// How long lines wait for others.
 const GATHER: Duration = Duration::from_millis(500);
+/// How often places in logs of containers that were removed are forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// Pauses after a failure.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The label that tells which of its outputs a container used.
@@ -60,12 +63,23 @@ pub struct Source {
     pub stages: Vec<Stage>,
 }
 
-/// Reads containers until the future is dropped.
-pub async fn run(source: Source, parts: Surroundings) {
+/// Reads containers until the future is dropped. `names` are those of all sources that are configured.
+pub async fn run(source: Source, parts: Surroundings, names: Arc<HashSet<String>>) {
     let mut followed: HashMap<String, AbortHandle> = HashMap::new();
     let mut all = JoinSet::new();
     let mut told = false;
+    let mut tidy_at = Duration::ZERO;
     loop {
+        if parts.clock.monotonic() >= tidy_at
+            && let Ok(all) = ask(&source, "/containers/json?all=1").await.and_then(listed)
+        {
+            tidy_at = parts.clock.monotonic() + TIDY_EVERY;
+            let (name, parts, names) = (source.name.clone(), parts.clone(), names.clone());
+            let ids: HashSet<String> = all.into_iter().map(|container| container.id).collect();
+            if let Err(error) = tokio::task::spawn_blocking(move || kept::tidy(&parts, &name, &names, &ids)).await {
+                tracing::error!(%error, "tidying the places in logs of containers panicked");
+            }
+        }
         match containers(&source).await {
             Ok(found) => {
                 told = false;
@@ -98,18 +112,27 @@ fn question(path: &str) -> Result<Request<Bytes>, UnixError> {
     Request::get(path).body(Bytes::new()).map_err(|error| UnixError::Exchange(error.to_string()))
 }
 
-async fn ask(source: &Source, path: &str) -> Result<serde_json::Value, UnixError> {
+/// The answer; nothing for what is not there.
+async fn ask(source: &Source, path: &str) -> Result<Option<serde_json::Value>, UnixError> {
     let (status, body) = unix::exchange(&source.socket, question(path)?, TIMEOUT, LIST_BYTES_MAX).await?;
+    if status == StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
     if !status.is_success() {
         return Err(UnixError::Exchange(format!("the engine answers {status}")));
     }
-    serde_json::from_slice(&body).map_err(|error| UnixError::Exchange(format!("the engine's answer is no JSON: {error}")))
+    serde_json::from_slice(&body).map(Some).map_err(|error| UnixError::Exchange(format!("the engine's answer is no JSON: {error}")))
 }
 
 async fn containers(source: &Source) -> Result<Vec<Container>, UnixError> {
     let filters: serde_json::Map<String, serde_json::Value> = source.filters.iter().map(|(name, values)| (name.clone(), values.as_slice().into())).collect();
     let filters = watchfire_template::query_escape(&serde_json::Value::Object(filters).to_string());
     let answer = ask(source, &format!("/containers/json?filters={filters}")).await?;
+    listed(answer)
+}
+
+fn listed(answer: Option<serde_json::Value>) -> Result<Vec<Container>, UnixError> {
+    let answer = answer.ok_or_else(|| UnixError::Exchange("the engine knows no list of containers".to_owned()))?;
     Ok(answer.as_array().map(|all| all.iter().filter_map(Container::read).collect()).unwrap_or_default())
 }
 
@@ -152,19 +175,24 @@ async fn read(
     key: &str,
     parts: &Surroundings,
 ) -> Result<(), UnixError> {
-    let about = ask(source, &format!("/containers/{}/json", container.id)).await?;
+    // A container that was removed has nothing to say any more.
+    let Some(about) = ask(source, &format!("/containers/{}/json", container.id)).await? else { return Ok(()) };
     let terminal = about.pointer("/Config/Tty").and_then(serde_json::Value::as_bool).unwrap_or(false);
     let kept = parts.state.get(LOG_CURSORS, key).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<i64>().ok());
     let since = kept.map_or(String::new(), |at| format!("&since={}.{:09}", at.div_euclid(1_000_000_000), at.rem_euclid(1_000_000_000)));
     let path = format!("/containers/{}/logs?follow=1&stdout=1&stderr=1&timestamps=1{since}", container.id);
     let mut pieces = unix::open(&source.socket, question(&path)?, TIMEOUT).await?;
+    if pieces.status == StatusCode::NOT_FOUND {
+        return Ok(());
+    }
     if !pieces.status.is_success() {
         return Err(UnixError::Exchange(format!("the engine answers {}", pieces.status)));
     }
     let mut frames = Frames::new(terminal);
     let mut pipelines = [Pipeline::new(&source.stages), Pipeline::new(&source.stages)];
     let mut delivery = Delivery::default();
-    let (mut cursor, mut place) = (None, 0);
+    let mut cursors = Cursors::new(key.to_owned(), parts);
+    let (mut newest, mut place) = (i64::MIN, 0);
     loop {
         let got = tokio::time::timeout(GATHER, pieces.next()).await;
         let around = Around { now: parts.clock.now(), monotonic: parts.clock.monotonic(), figures: &parts.figures };
@@ -192,18 +220,16 @@ async fn read(
             }
             let Some(labels) = &streams[stream] else { continue };
             let time = time.unwrap_or_else(|| Nanos::from_millis(around.now.millis()).0);
-            cursor = cursor.max(Some(time));
-            place += 1;
+            newest = newest.max(time);
+            cursors.note(place, newest.to_string());
             pipelines[stream].process(Entry::new(Nanos(time), text, labels, place), &around, &mut out);
+            place += 1;
         }
         pipelines.iter_mut().for_each(|pipeline| pipeline.flush(result.is_some(), &around, &mut out));
         out.into_iter().for_each(|entry| delivery.add(entry));
         if quiet || result.is_some() || delivery.bytes() >= DELIVERY_BYTES_MAX {
-            let complete = pipelines.iter().all(|pipeline| pipeline.held().is_none());
-            let change = cursor.take_if(|_| complete).map(|at| Change::Put(LOG_CURSORS, key.to_owned(), at.to_string().into_bytes()));
-            if change.is_some() || !delivery.is_empty() {
-                hand_over(parts, "containers", &mut delivery, change).await;
-            }
+            let held = pipelines.iter().filter_map(Pipeline::held).min();
+            hand_over(parts, "containers", &mut delivery, &mut cursors, held, result.is_some()).await;
         }
         if let Some(result) = result {
             return result;

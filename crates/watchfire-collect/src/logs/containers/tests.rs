@@ -9,8 +9,8 @@ use tokio::net::UnixListener;
 use watchfire_ingest::relabel::Action;
 use watchfire_model::batch::Batch;
 use watchfire_model::meter::Meter;
-use watchfire_model::state::{StateError, StateStore, Table};
-use watchfire_model::time::SystemClock;
+use watchfire_model::state::{Change, StateError, StateStore, Table};
+use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
 
 use super::*;
@@ -34,12 +34,13 @@ impl StateStore for House {
         Ok(self.state.lock().unwrap().get(key).cloned())
     }
     fn scan(&self, _table: Table, _prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        Ok(Vec::new())
+        Ok(self.state.lock().unwrap().iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
     fn commit(&self, changes: &[Change]) -> Result<(), StateError> {
         for change in changes {
-            if let Change::Put(_, key, value) = change {
-                self.state.lock().unwrap().insert(key.clone(), value.clone());
+            match change {
+                Change::Put(_, key, value) => drop(self.state.lock().unwrap().insert(key.clone(), value.clone())),
+                Change::Delete(_, key) => drop(self.state.lock().unwrap().remove(key)),
             }
         }
         self.kept.notify_one();
@@ -68,9 +69,14 @@ async fn engine(path: &Path, asked: Arc<Mutex<Vec<String>>>) {
             asked.lock().unwrap().push(format!("{} {target}", head.split(' ').next().unwrap_or("")));
             let json = |text: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes();
             let answer = if target.starts_with("/containers/json") {
-                json(r#"[{"Id":"abc1","Names":["backend"],"Image":"hsi/backend:1","State":"running","Labels":{"com.x":"y"}}]"#)
+                json(
+                    r#"[{"Id":"abc1","Names":["backend"],"Image":"hsi/backend:1","State":"running","Labels":{"com.x":"y"}},
+                        {"Id":"gone2","Names":["gone"],"Image":"x","State":"removing"}]"#,
+                )
             } else if target.ends_with("/abc1/json") {
                 json(r#"{"Config":{"Tty":false}}"#)
+            } else if target.contains("/gone2/") {
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}".to_vec()
             } else {
                 let mut body = frame(1, "1970-01-01T00:00:01.000000005Z INFO up camera=front\n");
                 body.extend(frame(2, "1970-01-01T00:00:02Z half "));
@@ -103,6 +109,51 @@ fn source(socket: &Path) -> Source {
     }
 }
 
+/// Turns the clock until a place was kept.
+async fn kept(house: &House, clock: &ManualClock) {
+    loop {
+        tokio::select! {
+            () = house.kept.notified() => return,
+            () = tokio::time::sleep(Duration::from_millis(5)) => clock.advance(Duration::from_secs(1)),
+        }
+    }
+}
+
+#[test]
+fn places_of_containers_that_are_gone_are_forgotten_and_others_taken_over() {
+    let house = Arc::new(House::default());
+    let day = 86_400_000_000_000i64;
+    let clock = ManualClock::new(Timestamp(100 * 86_400_000));
+    let parts = Surroundings::new(house.clone(), house.clone(), clock, &Meter::new());
+    let places = [
+        ("promtail/a\nhere", 99),
+        ("promtail/a\ngone", 99),
+        ("promtail/old/0\nmoved", 99),
+        ("promtail/old/0\nhere", 99),
+        ("promtail/old/0\nelsewhere", 99),
+        ("promtail/old/0\nlong ago", 1),
+        ("alloy/x\nmoved", 99),
+        ("promtail/b\nother engine", 1),
+        ("promtail/journal", 1),
+    ];
+    for (key, at) in places {
+        house.state.lock().unwrap().insert(key.to_owned(), (at * day).to_string().into_bytes());
+    }
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<String>>();
+    kept::tidy(&parts, "promtail/a", &set(&["promtail/a", "promtail/b", "alloy/y"]), &set(&["here", "moved"]));
+    let left: Vec<String> = house.state.lock().unwrap().keys().cloned().collect();
+    let expected = [
+        "alloy/x\nmoved",
+        "promtail/a\nhere",
+        "promtail/a\nmoved",
+        "promtail/b\nother engine",
+        "promtail/journal",
+        "promtail/old/0\nelsewhere",
+        "promtail/old/0\nhere",
+    ];
+    assert_eq!(left, expected);
+}
+
 #[tokio::test]
 async fn log_13_container_and_image_are_labels() {
     let dir = tempfile::tempdir().unwrap();
@@ -116,21 +167,25 @@ async fn log_13_container_and_image_are_labels() {
         tokio::task::yield_now().await;
     }
     let house = Arc::new(House::default());
-    let parts = Surroundings::new(house.clone(), house.clone(), SystemClock::shared(), &Meter::new());
-    let reading = tokio::spawn(run(source(&socket), parts.clone()));
-    house.kept.notified().await;
+    let clock = ManualClock::new(Timestamp(10_000));
+    let parts = Surroundings::new(house.clone(), house.clone(), clock.clone(), &Meter::new());
+    let names = Arc::new(HashSet::from(["alloy/docker".to_owned()]));
+    let reading = tokio::spawn(run(source(&socket), parts.clone(), names.clone()));
+    kept(&house, &clock).await;
     reading.abort();
     let labels = r#"{container="backend", image="hsi/backend:1", job="podman-containers"}"#;
     let mut found = house.lines.lock().unwrap().clone();
     found.sort();
     assert_eq!(found, [format!("1000000005 {labels} INFO up camera=front"), format!("2000000000 {labels} half whole")]);
     // Another process goes on from there, and only asks.
-    let reading = tokio::spawn(run(source(&socket), parts));
-    house.kept.notified().await;
+    let reading = tokio::spawn(run(source(&socket), parts, names));
+    kept(&house, &clock).await;
     reading.abort();
     let asked = asked.lock().unwrap().clone();
     assert!(asked.iter().all(|line| line.starts_with("GET /containers/")), "{asked:?}");
     assert!(asked.iter().any(|line| line.ends_with("&since=2.000000000")), "{asked:?}");
+    // One that was removed is asked for once by each.
+    assert_eq!(asked.iter().filter(|line| line.contains("/gone2/")).count(), 2, "{asked:?}");
     engine.abort();
 }
 

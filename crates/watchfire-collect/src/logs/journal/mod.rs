@@ -11,10 +11,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 use watchfire_ingest::relabel::RelabelConfig;
-use watchfire_model::state::Change;
 use watchfire_net::backoff::Backoff;
 
-use super::hand_over::{LOG_CURSORS, hand_over};
+use super::hand_over::{Cursors, LOG_CURSORS, hand_over};
 use super::stages::{Pipeline, Stage, Surroundings as Around};
 use super::{Delivery, Surroundings};
 
@@ -100,7 +99,8 @@ async fn follow(source: &Source, parts: &Surroundings, output: impl AsyncRead + 
     let mut reader = BufReader::with_capacity(64 << 10, output);
     let mut pipeline = Pipeline::new(&source.stages);
     let mut delivery = Delivery::default();
-    let (mut line, mut cursor, mut any, mut ended) = (Vec::new(), None, false, false);
+    let mut cursors = Cursors::new(source.name.clone(), parts);
+    let (mut line, mut any, mut ended) = (Vec::new(), false, false);
     let mut place = 0;
     while !ended {
         let got = tokio::time::timeout(GATHER, next(&mut reader, &mut line)).await;
@@ -113,8 +113,8 @@ async fn follow(source: &Source, parts: &Surroundings, output: impl AsyncRead + 
                 parts.figures.bytes.add(line.len() as u64);
                 match entry::read(source, &line, place, &parts.figures) {
                     Some((entry, at)) => {
+                        cursors.note(place, at);
                         place += 1;
-                        cursor = Some(at);
                         if let Some(entry) = entry {
                             pipeline.process(entry, &around, &mut out);
                         }
@@ -130,11 +130,8 @@ async fn follow(source: &Source, parts: &Surroundings, output: impl AsyncRead + 
         let quiet = got.is_err() || ended;
         pipeline.flush(ended, &around, &mut out);
         out.into_iter().for_each(|entry| delivery.add(entry));
-        if (quiet && cursor.is_some()) || delivery.bytes() >= DELIVERY_BYTES_MAX {
-            // While stages hold lines, the cursor must not pass them.
-            let keep = if pipeline.held().is_none() { cursor.take() } else { None };
-            let change = keep.map(|cursor| Change::Put(LOG_CURSORS, source.name.clone(), cursor.into_bytes()));
-            hand_over(parts, "journal", &mut delivery, change).await;
+        if quiet || delivery.bytes() >= DELIVERY_BYTES_MAX {
+            hand_over(parts, "journal", &mut delivery, &mut cursors, pipeline.held(), ended).await;
         }
     }
     any

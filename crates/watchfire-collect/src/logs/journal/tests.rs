@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use watchfire_ingest::relabel::Action;
 use watchfire_model::batch::Batch;
 use watchfire_model::meter::Meter;
-use watchfire_model::state::{StateError, StateStore, Table};
+use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
 

@@ -12,6 +12,10 @@ use crate::logs::Entry;
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// The most blocks of streams that wait at once.
 const OPEN_MAX: usize = 1_000;
+/// The longest time that a block waits, though lines for it go on coming: while it waits, no position passes it.
+const BLOCK_AGE_MAX: Duration = Duration::from_secs(300);
+/// How long a line waits for its rest. A writer that died in between, or whose file went on elsewhere, sends none.
+const PART_WAIT: Duration = Duration::from_secs(60);
 
 /// How lines belong together.
 #[derive(Clone, Debug)]
@@ -48,6 +52,7 @@ struct Block {
     entry: Entry,
     lines: usize,
     since: Duration,
+    begun: Duration,
     left_out: u64,
 }
 
@@ -91,7 +96,7 @@ impl Open {
         }
         let full = match self.waiting.get_mut(&stream) {
             None => {
-                self.waiting.insert(stream.clone(), Block { entry, lines: 1, since: around.monotonic, left_out: 0 });
+                self.waiting.insert(stream.clone(), Block { entry, lines: 1, since: around.monotonic, begun: around.monotonic, left_out: 0 });
                 config.max_lines <= 1
             }
             Some(block) => {
@@ -115,7 +120,8 @@ impl Open {
 
     pub(super) fn flush(&mut self, all: bool, around: &Surroundings<'_>) -> Vec<Entry> {
         let wait = self.config.max_wait;
-        let due = self.waiting.extract_if(.., |_, block| all || around.monotonic.saturating_sub(block.since) >= wait);
+        let age = |at: Duration| around.monotonic.saturating_sub(at);
+        let due = self.waiting.extract_if(.., |_, block| all || age(block.since) >= wait || age(block.begun) >= BLOCK_AGE_MAX);
         due.map(|(_, block)| block.close(around)).collect()
     }
 
@@ -146,7 +152,8 @@ pub struct Parts {
 #[derive(Debug)]
 pub(super) struct Pending {
     config: Arc<Parts>,
-    waiting: BTreeMap<BTreeMap<String, String>, Entry>,
+    /// With the time at which the first part came.
+    waiting: BTreeMap<BTreeMap<String, String>, (Entry, Duration)>,
 }
 
 impl Pending {
@@ -157,16 +164,16 @@ impl Pending {
     pub(super) fn take(&mut self, entry: Entry, around: &Surroundings<'_>) -> Vec<Entry> {
         let partial = entry.text("flags").is_some_and(|flags| flags == "P");
         let stream = entry.labels.clone();
-        let whole = match self.waiting.remove(&stream) {
-            None => entry,
-            Some(mut begin) => {
+        let (whole, since) = match self.waiting.remove(&stream) {
+            None => (entry, around.monotonic),
+            Some((mut begin, since)) => {
                 if begin.line.len() + entry.line.len() <= self.config.max_bytes {
                     begin.line.push_str(&entry.line);
                 } else {
                     around.figures.shortened.inc();
                 }
                 begin.extracted.insert("flags".to_owned(), entry.extracted.get("flags").cloned().unwrap_or_default());
-                begin
+                (begin, since)
             }
         };
         if !partial {
@@ -174,17 +181,18 @@ impl Pending {
         }
         let mut out = Vec::new();
         if self.waiting.len() >= self.config.max_streams {
-            out.extend(std::mem::take(&mut self.waiting).into_values());
+            out.extend(std::mem::take(&mut self.waiting).into_values().map(|(entry, _)| entry));
         }
-        self.waiting.insert(stream, whole);
+        self.waiting.insert(stream, (whole, since));
         out
     }
 
-    pub(super) fn flush(&mut self, all: bool, _around: &Surroundings<'_>) -> Vec<Entry> {
-        if all { std::mem::take(&mut self.waiting).into_values().collect() } else { Vec::new() }
+    pub(super) fn flush(&mut self, all: bool, around: &Surroundings<'_>) -> Vec<Entry> {
+        let due = self.waiting.extract_if(.., |_, (_, since)| all || around.monotonic.saturating_sub(*since) >= PART_WAIT);
+        due.map(|(_, (entry, _))| entry).collect()
     }
 
     pub(super) fn held(&self) -> Option<u64> {
-        self.waiting.values().map(|entry| entry.place).min()
+        self.waiting.values().map(|(entry, _)| entry.place).min()
     }
 }
