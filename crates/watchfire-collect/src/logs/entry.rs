@@ -48,20 +48,28 @@ pub(crate) fn as_text(value: &Value) -> Option<String> {
     }
 }
 
+/// What a line takes in memory beside its text, roughly.
+const ENTRY_BYTES: usize = 96;
+
 /// Lines that go to the sink together.
 #[derive(Debug, Default)]
 pub struct Delivery {
     streams: HashMap<Labels, Vec<LogEntry>>,
+    /// The labels of the last line: most lines have those of the line before, and need no set of their own.
+    last: Option<(BTreeMap<String, String>, Labels)>,
     lines: usize,
     bytes: usize,
 }
 impl Delivery {
     /// Adds a line.
     pub fn add(&mut self, entry: Entry) {
-        let labels = Labels::from_pairs(&entry.labels);
+        let labels = match &self.last {
+            Some((same, labels)) if *same == entry.labels => labels.clone(),
+            _ => self.last.insert((entry.labels.clone(), Labels::from_pairs(&entry.labels))).1.clone(),
+        };
         let metadata = Labels::from_pairs(&entry.metadata);
         self.lines += 1;
-        self.bytes += entry.line.len() + metadata.packed().len();
+        self.bytes += entry.line.len() + metadata.packed().len() + ENTRY_BYTES;
         let line: Arc<str> = entry.line.into();
         self.streams.entry(labels).or_default().push(LogEntry { time: entry.time, line, metadata });
     }
@@ -69,7 +77,7 @@ impl Delivery {
     pub fn lines(&self) -> usize {
         self.lines
     }
-    /// How many bytes they have.
+    /// How many bytes they take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -31,6 +31,10 @@ pub const LINE_BYTES_MAX: usize = 256 << 10;
 pub(crate) const DELIVERY_BYTES_MAX: usize = 1 << 20;
 /// The most files that are open.
 pub const FILES_MAX: usize = 4_096;
+/// The most compressed files that are open; each takes a few MiB of memory. The others wait for them.
+pub(crate) const COMPRESSED_MAX: usize = 8;
+/// The most lines that are taken from one file at once: short ones take more room beside their bytes than in them.
+pub(crate) const CHUNK_LINES: usize = 8_192;
 /// How often patterns are looked up again.
 pub(crate) const SCAN_EVERY: Duration = Duration::from_secs(2);
 /// How long a file stays open that is no longer under its name, after it had anything new. Whoever writes it may go on for minutes: until

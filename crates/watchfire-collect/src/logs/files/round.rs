@@ -13,9 +13,9 @@ use super::super::{Delivery, Surroundings};
 use super::find::successor;
 use super::known::{self, Known};
 use super::position::{self, Id, Position};
-use super::reading::{Reading, is_foreign};
+use super::reading::{Reading, is_foreign, is_gzip};
 use super::tail::{Copied, Hands, Stamps, Tail};
-use super::{CHUNK_BYTES, DELIVERY_BYTES_MAX, FILES_MAX, Glob, LINGER, SCAN_EVERY, Source};
+use super::{CHUNK_BYTES, COMPRESSED_MAX, DELIVERY_BYTES_MAX, FILES_MAX, Glob, LINGER, SCAN_EVERY, Source};
 
 /// The pause between two rounds, unless there is more to read at once. Each round that gives out times keeps them, which is a sync of
 /// the state: no more than one in a second.
@@ -420,6 +420,10 @@ impl Files {
         }
         if self.tails.len() >= FILES_MAX {
             self.parts.figures.left_out.inc();
+            return;
+        }
+        // The next search finds it again.
+        if is_gzip(&path) && self.tails.values().filter(|tail| tail.reading.is_compressed()).count() >= COMPRESSED_MAX {
             return;
         }
         let opened = Reading::open(&path).and_then(|reading| Ok((reading.file().metadata()?, reading)));

@@ -11,7 +11,7 @@ use super::super::{Delivery, Entry, Figures};
 use super::lines::split;
 use super::position::{Id, Position, Print, SPANS_MAX, Span};
 use super::reading::Reading;
-use super::{Group, Source};
+use super::{CHUNK_LINES, Group, Source};
 
 /// The times of lines that tell none themselves. No time is given out twice.
 #[derive(Debug, Default)]
@@ -102,6 +102,12 @@ pub(super) struct Progress {
     pub(super) bytes: u64,
     /// Whether there is more to read at once.
     pub(super) more: bool,
+}
+
+/// As much of some bytes as has so many lines.
+fn first_lines(bytes: &[u8], most: usize) -> &[u8] {
+    let end = memchr::memchr_iter(b'\n', bytes).nth(most.saturating_sub(1));
+    end.and_then(|end| bytes.get(..=end)).unwrap_or(bytes)
 }
 
 impl Tail {
@@ -213,15 +219,17 @@ impl Tail {
     /// Reads some lines. `last` says that the writer is gone, so that a line without an end is complete.
     pub(super) fn read(&mut self, buffer: &mut [u8], last: bool, hands: &mut Hands<'_>) -> std::io::Result<Progress> {
         let portion = self.reading.portion(self.read_to, buffer)?;
-        let bytes = buffer.get(..portion.length).unwrap_or(&[]);
-        let last = portion.last || (last && portion.end);
+        let all = buffer.get(..portion.length).unwrap_or(&[]);
+        let bytes = first_lines(all, CHUNK_LINES);
+        let whole = bytes.len() == all.len();
+        let last = whole && (portion.last || (last && portion.end));
         let mut base = None;
         let from = self.read_to;
         let free = self.position.free_from(from);
         let now_ms = hands.around.now.millis();
         let line_max = hands.source.line_bytes_max;
-        let mut out = Vec::new();
-        let result = split(bytes, self.skipping, portion.length == buffer.len(), last, line_max, &mut |at, line, shortened| {
+        let (mut out, mut any_given) = (Vec::new(), false);
+        let result = split(bytes, self.skipping, whole && portion.length == buffer.len(), last, line_max, &mut |at, line, shortened| {
             let place = from + at as u64;
             hands.figures.lines.inc();
             if shortened {
@@ -231,20 +239,22 @@ impl Tail {
                 return;
             }
             let time = self.position.time_at(place).unwrap_or_else(|| {
-                let base = base.get_or_insert_with(|| hands.stamps.give_out(now_ms, portion.length as u64));
+                let base = base.get_or_insert_with(|| hands.stamps.give_out(now_ms, bytes.len() as u64));
                 base.saturating_add_unsigned(place.saturating_sub(free))
             });
             let entry = Entry::new(Nanos(time), hands.source.encoding.text(line, hands.figures), &self.labels, place);
             self.pipeline.process(entry, hands.around, &mut out);
+            for entry in out.drain(..) {
+                // Lines that tell their own times need none of ours.
+                any_given |= base.is_some_and(|base| (base..=base.saturating_add(bytes.len() as i64)).contains(&entry.time.0));
+                hands.delivery.add(entry);
+            }
         });
         if let Some(base) = base {
             let to = from + result.used as u64;
             self.position.give_out(Span { from: free, to, base }, self.safe.offset);
-            // Lines that tell their own times need none of these.
-            let given = base..=base.saturating_add_unsigned(to.saturating_sub(free));
-            self.stamped |= self.pipeline.held().is_some() || out.iter().any(|entry| given.contains(&entry.time.0));
+            self.stamped |= any_given || self.pipeline.held().is_some();
         }
-        out.into_iter().for_each(|entry| hands.delivery.add(entry));
         hands.figures.bytes.add(result.used as u64);
         self.read_to += result.used as u64;
         self.skipping = result.skipping;
@@ -254,7 +264,7 @@ impl Tail {
             self.prints = self.position.prints_at(self.read_to, &mut self.reading);
         }
         self.ended = portion.last && result.used == portion.length;
-        Ok(Progress { bytes: result.used as u64, more: !portion.end && (result.used > 0 || portion.length == 0) })
+        Ok(Progress { bytes: result.used as u64, more: !(whole && portion.end) && (result.used > 0 || portion.length == 0) })
     }
 
     /// Lets stages give out what they hold: all of it, or what has waited long enough.

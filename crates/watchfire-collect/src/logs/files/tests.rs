@@ -449,6 +449,33 @@ fn blocks_survive_a_kill_whole() {
 }
 
 #[test]
+fn very_short_lines_come_in_small_portions() {
+    let w = World::new("*.log");
+    w.append("a.log", "\n".repeat(200_000));
+    let mut files = w.start();
+    w.rounds(&mut files, 1);
+    assert!((1..=CHUNK_LINES).contains(&w.lines().len()), "{}", w.lines().len());
+    w.rounds(&mut files, 60);
+    assert_eq!(w.lines().len(), 200_000);
+}
+
+#[test]
+fn compressed_files_are_open_some_at_a_time() {
+    let w = World::new("*.gz");
+    let text: String = (0..30_000).map(|n| format!("line {n} of a longer file\n")).collect();
+    for n in 0..COMPRESSED_MAX + 3 {
+        w.append("plain", format!("file {n}\n{}", if n == 0 { text.as_str() } else { "" }));
+        w.gzip("plain", &format!("{n}.gz"));
+        fs::remove_file(w.path("plain")).unwrap();
+    }
+    let mut files = w.start();
+    w.rounds(&mut files, 3);
+    assert!(w.count("watchfire_logs_files_open") <= COMPRESSED_MAX as f64);
+    w.rounds(&mut files, 100);
+    assert_eq!(w.lines().len(), 30_000 + COMPRESSED_MAX + 3);
+}
+
+#[test]
 fn a_line_whose_rest_never_comes_does_not_hold_the_position() {
     let mut w = World::new("*.log");
     let text = "scrape_configs: [{job_name: j, static_configs: [{labels: {__path__: /x}}], pipeline_stages: [{cri: {}}]}]";
