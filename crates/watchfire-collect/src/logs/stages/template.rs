@@ -1,7 +1,7 @@
 //! The stage that makes a value by a template of Go, and the functions that such templates have.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value as Json;
 use watchfire_template::{Form, Functions, Kind, Map, MapKind, Templates, Value, text};
@@ -9,6 +9,8 @@ use watchfire_template::{Form, Functions, Kind, Map, MapKind, Templates, Value, 
 use super::{Step, Surroundings, Verdict};
 use crate::logs::Entry;
 
+/// The most compiled patterns of one template.
+const PATTERNS_MAX: usize = 16;
 /// The longest text that a template may make.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
@@ -78,6 +80,29 @@ fn convert(value: &Json) -> Value {
     }
 }
 
+/// The patterns of one template, compiled once: a pattern stands in the template and is asked for with every line.
+#[derive(Default)]
+struct Patterns(Mutex<HashMap<String, regex::Regex>>);
+
+impl Patterns {
+    fn compiled(&self, pattern: &str) -> Result<regex::Regex, String> {
+        if let Some(known) = self.held().get(pattern) {
+            return Ok(known.clone());
+        }
+        let fresh = super::compile(pattern)?;
+        let mut held = self.held();
+        // One that is made of the line comes once; those that come again are soon back.
+        if held.len() >= PATTERNS_MAX {
+            held.clear();
+        }
+        held.insert(pattern.to_owned(), fresh.clone());
+        Ok(fresh)
+    }
+    fn held(&self) -> MutexGuard<'_, HashMap<String, regex::Regex>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 fn functions() -> Functions {
     const T: Kind = Kind::Text;
     let mut all = Functions::builtin();
@@ -117,12 +142,14 @@ fn functions() -> Functions {
         answer(text(a, 1).chars().take(usize::try_from(count.max(0)).unwrap_or(usize::MAX)).collect())
     });
     all.add("default", &[Kind::Any, Kind::Any], |a| Ok(if a[1].is_true() { a[1].clone() } else { a[0].clone() }));
+    let patterns = Arc::new(Patterns::default());
+    let same = Arc::clone(&patterns);
     all.add("regexReplaceAll", &[T, T, T], move |a| {
-        let regex = super::compile(text(a, 0))?;
+        let regex = same.compiled(text(a, 0))?;
         answer(regex.replace_all(text(a, 1), text(a, 2)).into_owned())
     });
     all.add("regexReplaceAllLiteral", &[T, T, T], move |a| {
-        let regex = super::compile(text(a, 0))?;
+        let regex = patterns.compiled(text(a, 0))?;
         answer(regex.replace_all(text(a, 1), regex::NoExpand(text(a, 2))).into_owned())
     });
     all
