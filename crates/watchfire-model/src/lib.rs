@@ -17,6 +17,7 @@ pub mod number;
 pub mod observe;
 pub mod read;
 pub mod sample;
+pub mod spans;
 pub mod state;
 pub mod sum;
 pub mod text;
