@@ -1,5 +1,5 @@
 //! `Batch`: the one thing that travels from collectors and protocols through the gate into the store.
-//! It holds metrics and logs; spans and profiles become further fields, not further methods.
+//! It holds metrics, logs and spans; profiles become a further field, not a further method.
 
 use std::sync::Arc;
 
@@ -32,11 +32,13 @@ pub struct Batch {
     pub metadata: Vec<Metadata>,
     /// Log entries by stream. A stream may stand there more than once.
     pub logs: Vec<StreamEntries>,
+    /// Spans by stream, as `spans` makes entries of them.
+    pub spans: Vec<StreamEntries>,
 }
 impl Batch {
     /// An empty batch.
     pub fn new(origin: Origin) -> Batch {
-        Batch { origin, series: Vec::new(), histograms: Vec::new(), exemplars: Vec::new(), metadata: Vec::new(), logs: Vec::new() }
+        Batch { origin, series: Vec::new(), histograms: Vec::new(), exemplars: Vec::new(), metadata: Vec::new(), logs: Vec::new(), spans: Vec::new() }
     }
     /// The number of samples in it, floats and histograms.
     pub fn sample_count(&self) -> usize {
@@ -44,7 +46,12 @@ impl Batch {
     }
     /// Whether there is nothing in it at all.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty() && self.logs.is_empty()
+        self.series.is_empty()
+            && self.histograms.is_empty()
+            && self.exemplars.is_empty()
+            && self.metadata.is_empty()
+            && self.logs.is_empty()
+            && self.spans.is_empty()
     }
 }
 

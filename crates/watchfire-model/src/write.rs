@@ -29,10 +29,11 @@ pub enum Reason {
     LineLength,
     MetadataSize,
     StreamLimit,
+    InvalidId,
 }
 impl Reason {
     /// All reasons, for documentation and for counters that exist before the first event.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::TooFarFuture,
         Reason::TooOld,
         Reason::OutOfOrder,
@@ -54,6 +55,7 @@ impl Reason {
         Reason::LineLength,
         Reason::MetadataSize,
         Reason::StreamLimit,
+        Reason::InvalidId,
     ];
     /// The stable code.
     pub fn name(self) -> &'static str {
@@ -79,6 +81,7 @@ impl Reason {
             Reason::LineLength => "line_length",
             Reason::MetadataSize => "metadata_size",
             Reason::StreamLimit => "stream_limit",
+            Reason::InvalidId => "invalid_id",
         }
     }
 }
@@ -107,9 +110,11 @@ pub struct Written {
     pub example: Option<String>,
     /// What became of the log entries of the batch. They are no samples: no other figure counts them.
     pub logs: LogsWritten,
+    /// The same of its spans.
+    pub spans: LogsWritten,
 }
 
-/// What became of log entries: `received == stored + duplicates + the sum of rejected`, always.
+/// What became of log entries, or of spans, which are kept as entries: `received == stored + duplicates + the sum of rejected`, always.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogsWritten {
     /// Entries that are kept now.
@@ -168,6 +173,7 @@ impl Written {
             self.reject(reason, count);
         }
         self.logs.add(other.logs);
+        self.spans.add(other.spans);
         self.example = self.example.take().or(other.example);
     }
 }

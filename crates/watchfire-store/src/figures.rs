@@ -41,9 +41,16 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     gauge("watchfire_storage_log_segment_entries", "Log entries in segments.", stats.logs.segment_entries as f64);
     gauge("watchfire_storage_log_segment_raw_bytes", "Bytes of lines and structured metadata in segments, as they came.", stats.logs.segment_raw_bytes as f64);
     gauge("watchfire_storage_log_moved_labels", "Names of labels that became structured metadata.", stats.logs.moved_names as f64);
+    gauge("watchfire_storage_span_streams", "Streams of spans that are written to: resource, scope, name and kind.", stats.spans.streams as f64);
+    gauge("watchfire_storage_head_spans", "Spans in memory.", stats.spans.head_entries as f64);
+    gauge("watchfire_storage_span_head_bytes", "Bytes that spans occupy in memory.", stats.spans.head_bytes as f64);
+    gauge("watchfire_storage_span_segments", "Segments of spans on disk.", stats.spans.segments as f64);
+    gauge("watchfire_storage_segment_spans", "Spans in segments.", stats.spans.segment_entries as f64);
     for (name, help, time) in [
         ("watchfire_storage_oldest_log_entry_timestamp_seconds", "The time of the oldest log entry.", stats.logs.oldest),
         ("watchfire_storage_newest_log_entry_timestamp_seconds", "The time of the newest log entry.", stats.logs.newest),
+        ("watchfire_storage_oldest_span_timestamp_seconds", "When the oldest span began.", stats.spans.oldest),
+        ("watchfire_storage_newest_span_timestamp_seconds", "When the newest span began.", stats.spans.newest),
         ("watchfire_storage_oldest_sample_timestamp_seconds", "The time of the oldest sample.", stats.oldest),
         ("watchfire_storage_newest_sample_timestamp_seconds", "The time of the newest sample.", stats.newest),
     ] {
@@ -56,6 +63,7 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     bytes.point(&[("kind", "metrics")], stats.segment_bytes as f64);
     bytes.point(&[("kind", "tiers")], stats.tier_bytes as f64);
     bytes.point(&[("kind", "logs")], stats.logs.segment_bytes as f64);
+    bytes.point(&[("kind", "traces")], stats.spans.segment_bytes as f64);
     bytes.point(&[("kind", "state")], state.bytes() as f64);
     out.push(bytes);
     out.push(

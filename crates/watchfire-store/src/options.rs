@@ -10,6 +10,8 @@ use watchfire_model::matcher::{Matcher, matches_all};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
 
+use crate::logs::Signal;
+
 /// Windows that are kept longer than samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier {
@@ -31,6 +33,18 @@ pub struct LogRetention {
 }
 
 impl LogOptions {
+    /// The defaults for spans: a stream has the attributes of the resource as labels, which are many; an entry has those of the span,
+    /// which may be long.
+    pub fn for_spans() -> LogOptions {
+        LogOptions {
+            labels_max: 256,
+            label_value_bytes_max: 64 << 10,
+            line_bytes_max: 4 << 20,
+            metadata_bytes_max: 2 << 20,
+            moved_labels: Vec::new(),
+            ..LogOptions::default()
+        }
+    }
     /// How long entries of a stream are kept.
     pub(crate) fn keep(&self, labels: &Labels) -> Option<Duration> {
         self.rules.iter().find(|rule| matches_all(&rule.matchers, labels)).map_or(self.retention, |rule| rule.keep)
@@ -153,6 +167,8 @@ pub struct Options {
     pub exemplars_bytes_max: usize,
     /// Logs.
     pub logs: LogOptions,
+    /// Spans, which are kept in the same way.
+    pub spans: LogOptions,
     /// Whether the store works through its duties in a thread of its own. Tests switch it off and call `Store::tick`.
     pub keeper: bool,
     /// When this becomes true, opening gives up with [`OpenError::Stopped`](crate::OpenError::Stopped).
@@ -160,6 +176,13 @@ pub struct Options {
 }
 
 impl Options {
+    /// How entries of a signal are kept.
+    pub(crate) fn entries(&self, signal: Signal) -> &LogOptions {
+        match signal {
+            Signal::Logs => &self.logs,
+            Signal::Spans => &self.spans,
+        }
+    }
     /// The defaults for a directory and a clock.
     pub fn new(dir: impl Into<PathBuf>, clock: SharedClock) -> Options {
         Options {
@@ -185,6 +208,7 @@ impl Options {
             exemplars_max: 100_000,
             exemplars_bytes_max: 16 << 20,
             logs: LogOptions::default(),
+            spans: LogOptions::for_spans(),
             keeper: true,
             stop: Arc::default(),
         }

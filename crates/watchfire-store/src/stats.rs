@@ -13,7 +13,9 @@ pub struct Replay {
     pub samples: u64,
     /// Log entries that were read from it.
     pub log_entries: u64,
-    /// Samples and log entries whose series or stream was lost to damage.
+    /// Spans that were read from it.
+    pub spans: u64,
+    /// Samples and entries whose series or stream was lost to damage.
     pub orphans: u64,
     /// Bytes of a torn end that were cut off.
     pub torn_bytes: u64,
@@ -75,7 +77,7 @@ impl Written {
     }
 }
 
-/// Figures about logs.
+/// Figures about logs, or about another signal that is kept as entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
     /// Streams that are being written to.
@@ -151,6 +153,8 @@ pub struct Stats {
     pub exemplar_bytes: u64,
     /// Logs.
     pub logs: LogStats,
+    /// Spans.
+    pub spans: LogStats,
     /// Room on the file system at the last look.
     pub free_bytes: u64,
     /// Why writes are refused, if they are.
@@ -190,6 +194,10 @@ pub struct SnapshotReport {
     pub log_segments: u64,
     /// Entries in them.
     pub log_entries: u64,
+    /// Segments of spans.
+    pub span_segments: u64,
+    /// Spans in them.
+    pub spans: u64,
     /// Bytes of the segments. Links take no room of their own.
     pub bytes: u64,
 }

@@ -22,6 +22,7 @@ use crate::engine::{Engine, LogFilter};
 use crate::error::OpenError;
 use crate::figures;
 use crate::file::{CountedDisk, Counters, Disk, LockGuard, RealDisk};
+use crate::logs::Signal;
 use crate::options::Options;
 use crate::state::{OpenStateError, RedbState};
 use crate::stats::{CleanupPreview, Deletion, LogDeletion, SnapshotReport, Stats};
@@ -66,6 +67,10 @@ impl Store {
         Ok(Store { engine, state, state_reset, written, keeper: Mutex::new(keeper), _lock: lock })
     }
 
+    /// Gives spans back, which are entries of streams: see `watchfire_model::spans`.
+    pub fn spans(&self) -> Arc<dyn LogSource> {
+        Arc::new(Entries { engine: self.engine.clone(), signal: Signal::Spans })
+    }
     /// The small durable state beside the telemetry.
     pub fn state(&self) -> Arc<dyn StateStore> {
         self.state.clone()
@@ -114,7 +119,7 @@ impl Store {
     }
     /// Moves log entries from memory into a segment now; the write-ahead log stays.
     pub fn flush_logs(&self) -> std::io::Result<()> {
-        self.engine.flush_logs()
+        self.engine.flush_entries(Signal::Logs)
     }
     /// Merges the segments of one day if that is worth it; returns whether it was.
     pub fn merge(&self) -> std::io::Result<bool> {
@@ -132,11 +137,11 @@ impl Store {
     /// are written anew without them before this returns; a crash in between leaves some of it done, and the call can be repeated.
     /// Only entries that were acknowledged before go. No set at all is an error.
     pub fn delete_logs(&self, sets: &[Vec<Matcher>], start: Nanos, end: Nanos, filter: Option<&LogFilter<'_>>) -> std::io::Result<LogDeletion> {
-        self.engine.delete_logs(sets, start.0, end.0, filter)
+        self.engine.delete_entries(Signal::Logs, sets, start.0, end.0, filter)
     }
     /// Merges segments of logs if that is worth it; returns whether it was.
     pub fn merge_logs(&self) -> std::io::Result<bool> {
-        self.engine.merge_logs()
+        self.engine.merge_entries(Signal::Logs)
     }
     /// Writes the files anew from which something was deleted, without it. Returns how many there were.
     pub fn clean_tombstones(&self) -> std::io::Result<u64> {
@@ -234,16 +239,37 @@ impl Sink for Store {
 
 impl LogSource for Store {
     fn select_logs(&self, selection: &LogSelection, budget: &Budget, visit: &mut LogVisitor<'_>) -> Result<(), ReadError> {
-        self.engine.select_logs(selection, budget, visit)
+        self.engine.select_entries(Signal::Logs, selection, budget, visit)
     }
     fn log_volume(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<StreamVolume>, ReadError> {
-        self.engine.log_volume(selection, budget)
+        self.engine.entry_volume(Signal::Logs, selection, budget)
     }
     fn log_label_names(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
-        self.engine.log_label_names(selection, budget)
+        self.engine.entry_label_names(Signal::Logs, selection, budget)
     }
     fn log_label_values(&self, name: &str, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
-        self.engine.log_label_values(name, selection, budget)
+        self.engine.entry_label_values(Signal::Logs, name, selection, budget)
+    }
+}
+
+/// Gives the entries of one signal back.
+struct Entries {
+    engine: Arc<Engine>,
+    signal: Signal,
+}
+
+impl LogSource for Entries {
+    fn select_logs(&self, selection: &LogSelection, budget: &Budget, visit: &mut LogVisitor<'_>) -> Result<(), ReadError> {
+        self.engine.select_entries(self.signal, selection, budget, visit)
+    }
+    fn log_volume(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<StreamVolume>, ReadError> {
+        self.engine.entry_volume(self.signal, selection, budget)
+    }
+    fn log_label_names(&self, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.engine.entry_label_names(self.signal, selection, budget)
+    }
+    fn log_label_values(&self, name: &str, selection: &LogSelection, budget: &Budget) -> Result<Vec<String>, ReadError> {
+        self.engine.entry_label_values(self.signal, name, selection, budget)
     }
 }
 

@@ -14,9 +14,10 @@ use watchfire_model::state::{Change, LOG_POSITIONS, StateError, StateStore};
 use watchfire_model::time::Timestamp;
 
 use crate::engine::{Engine, Hold};
+use crate::logs::Signal;
 use crate::metrics::record::{self, HistogramEntry, Record};
 pub use crate::wal::Position;
-use crate::wal::{Found, LogReader, Progress, SIGNAL_LOGS};
+use crate::wal::{Found, LogReader, Progress};
 
 /// How long an acknowledged position may be known in memory only: what is sent twice after a crash.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
@@ -160,8 +161,8 @@ impl Tail {
                 tracing::error!(reader = %self.name, bytes, "a part of the write-ahead log cannot be read and is not forwarded");
                 self.pending.damaged_bytes += bytes;
             }
-            // Logs are not passed on by this reader.
-            Found::Frame(SIGNAL_LOGS, _) => {}
+            // Entries are not passed on by this reader.
+            Found::Frame(signal, _) if Signal::from_number(signal).is_some() => {}
             Found::Frame(signal, payload) => match record::decode(signal, &payload) {
                 Some(record) => self.take_record(record, position),
                 None => self.pending.damaged_bytes += payload.len() as u64,

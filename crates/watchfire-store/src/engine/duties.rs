@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::retention::{ClockWatch, REMOVAL_PAUSE};
 use super::{Engine, Shared, millis, wal_dir};
 use crate::file::Room;
+use crate::logs::Signal;
 use crate::options::Options;
 use crate::stats::{Stats, Written};
 
@@ -92,10 +93,12 @@ impl Engine {
             tracing::error!(%error, "cannot move recent samples into a segment; the log keeps them");
             self.schedule().flush_due = now + RETRY_PAUSE;
         }
-        if self.logs_are_due()
-            && let Err(error) = self.flush_logs()
-        {
-            tracing::error!(%error, "cannot move log entries into a segment; the log keeps them");
+        for signal in Signal::ALL {
+            if self.entries_are_due(signal)
+                && let Err(error) = self.flush_entries(signal)
+            {
+                tracing::error!(%error, "cannot move {} into a segment; the log keeps them", signal.entries());
+            }
         }
         let merge_due = due(self.schedule().merge_due);
         if merge_due && let Err(error) = self.merge() {
@@ -106,9 +109,11 @@ impl Engine {
             tracing::error!(%error, "cannot write a week of a tier");
             self.schedule().merge_due = now + RETRY_PAUSE;
         }
-        if merge_due && let Err(error) = self.merge_logs() {
-            tracing::error!(%error, "cannot merge segments of logs");
-            self.schedule().merge_due = now + RETRY_PAUSE;
+        for signal in Signal::ALL {
+            if merge_due && let Err(error) = self.merge_entries(signal) {
+                tracing::error!(%error, "cannot merge segments of {}", signal.entries());
+                self.schedule().merge_due = now + RETRY_PAUSE;
+            }
         }
         if merge_due && let Err(error) = self.prune_tombstones() {
             tracing::warn!(%error, "cannot forget what was deleted from files that are gone");
@@ -120,7 +125,7 @@ impl Engine {
     fn flush_is_due(&self, now: Duration) -> bool {
         let (bytes, items, span) = {
             let shared = self.read();
-            let items = shared.head.samples() + shared.logs.head.entries();
+            let items = shared.items();
             (shared.head.chunk_bytes(), items, shared.head.range().map_or(0, |(min, max)| max.saturating_sub(min)))
         };
         let long = self.writer().wal.epoch_bytes() > self.options.wal_bytes_max;
@@ -130,22 +135,23 @@ impl Engine {
         far || long || bytes > self.options.memory_max / 2 || (items > 0 && late)
     }
 
-    /// Whether log entries should move into a segment although the log stays.
-    fn logs_are_due(&self) -> bool {
+    /// Whether entries should move into a segment although the log stays.
+    fn entries_are_due(&self, signal: Signal) -> bool {
         let (streams, of_streams) = {
             let writer = self.writer();
-            (writer.logs.streams.len(), writer.logs.streams.bytes())
+            (writer.entries[signal].streams.len(), writer.entries[signal].streams.bytes())
         };
-        let options = &self.options.logs;
+        let options = self.options.entries(signal);
         let (bytes, entries) = {
-            let head = &self.read().logs.head;
+            let head = &self.read().entries[signal].head;
             (head.bytes(), head.entries())
         };
         entries > 0 && (bytes + of_streams > options.memory_max / 2 || streams > options.streams_max / 2)
     }
 
     fn clean_up(&self, now: Duration) {
-        if self.options.retention.is_some() || self.options.logs.keeps_for_a_time() || self.options.size_max.is_some() {
+        let by_age = Signal::ALL.into_iter().any(|signal| self.options.entries(signal).keeps_for_a_time());
+        if self.options.retention.is_some() || by_age || self.options.size_max.is_some() {
             let (believed, removal_due) = {
                 let mut schedule = self.schedule();
                 let believed = schedule.clock.look(&self.options);
@@ -159,11 +165,13 @@ impl Engine {
             if removal_due || self.options.size_max.is_some() {
                 self.remove_one(believed && removal_due);
             }
-            if believed
-                && removal_due
-                && let Err(error) = self.apply_log_rules()
-            {
-                tracing::error!(%error, "cannot remove log entries that are older than their rule allows");
+            for signal in Signal::ALL {
+                if believed
+                    && removal_due
+                    && let Err(error) = self.apply_rules(signal)
+                {
+                    tracing::error!(%error, "cannot remove {} that are older than their rule allows", signal.entries());
+                }
             }
         }
         self.remove_damaged();
@@ -175,7 +183,7 @@ impl Engine {
                 segment.unload();
             }
         }
-        for segment in shared.logs.segments.iter().filter(|s| s.used.load(Ordering::Relaxed) < idle) {
+        for segment in shared.entries.iter().flat_map(|entries| &entries.segments).filter(|s| s.used.load(Ordering::Relaxed) < idle) {
             segment.unload();
         }
     }
@@ -218,7 +226,7 @@ impl Engine {
         }
         let items = {
             let shared = self.read();
-            shared.head.samples() + shared.logs.head.entries()
+            shared.items()
         };
         if items > self.options.flush_on_close_samples
             && let Err(error) = self.flush()
@@ -243,7 +251,7 @@ impl Engine {
             let ring = self.exemplar_ring();
             (ring.len(), ring.bytes())
         };
-        let logs = self.log_stats();
+        let (logs, spans) = (self.entry_stats(Signal::Logs), self.entry_stats(Signal::Spans));
         let shared = self.read();
         let sum = |of: fn(&crate::metrics::segment::Segment) -> u64| shared.segments.iter().map(|s| of(s)).sum();
         Stats {
@@ -257,6 +265,7 @@ impl Engine {
             segments: shared.segments.len() as u64,
             tombstones: self.tombstones().len() as u64,
             logs,
+            spans,
             exemplars: exemplars as u64,
             exemplar_bytes: exemplar_bytes as u64,
             tiers: shared.tiers.len() as u64,

@@ -10,8 +10,9 @@ use watchfire_model::batch::Metadata;
 
 use super::flushed::Flushed;
 use super::write::Writer;
-use super::{Engine, logs_dir, metrics_dir, millis, quarantine_dir, wal_dir};
+use super::{Engine, entries_dir, metrics_dir, millis, quarantine_dir, wal_dir};
 use crate::logs::segment::LogSegment;
+use crate::logs::{PerSignal, Signal};
 use crate::metrics::compact::{self, DAY_MS, Merged, Place};
 use crate::metrics::head::Frozen;
 use crate::metrics::record;
@@ -30,8 +31,8 @@ struct Freeze {
     log_before: u64,
     generation: u32,
     frozen: Vec<Frozen>,
-    /// The units of log entries before this one.
-    logs_before: u64,
+    /// Units of entries before these.
+    entries_before: PerSignal<u64>,
 }
 
 /// What a series of one input takes in memory during a merge, roughly. A merge takes as many inputs as fit into the memory of samples,
@@ -68,10 +69,12 @@ impl Engine {
 
     /// The same where a part of the log is in segments already that have no names yet.
     pub(super) fn flush_spilled(&self, next: &mut u64, spilled: &mut Vec<u64>) -> io::Result<()> {
-        let Freeze { log_before, generation, mut frozen, logs_before } = self.freeze()?;
-        // Logs first: the segments of metrics say that the files of the log are no longer needed.
+        let Freeze { log_before, generation, mut frozen, entries_before } = self.freeze()?;
+        // Entries first: the segments of metrics say that the files of the log are no longer needed.
         let begin = Position::begin(log_before);
-        self.write_logs(next, logs_before, (begin.file, begin.offset))?;
+        for signal in Signal::ALL {
+            self.write_entries(signal, next, entries_before[signal], (begin.file, begin.offset))?;
+        }
         // Once a segment says that the log is no longer needed, the log's exemplars are not read again either.
         self.save_exemplars()?;
         frozen.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -140,16 +143,16 @@ impl Engine {
         *self.synced.lock().unwrap_or_else(PoisonError::into_inner) = writer.wal.position();
         let mut shared = self.modify();
         let (generation, frozen) = shared.head.freeze();
-        writer.logs.streams.flushed();
-        let logs_before = shared.logs.head.freeze();
+        writer.entries.iter_mut().for_each(|(_, entries)| entries.streams.flushed());
+        let entries_before = PerSignal::from_fn(|signal| shared.entries[signal].head.freeze());
         // What is known of families must outlive the files that said it.
         let metadata: Vec<&Metadata> = shared.head.metadata().collect();
         if !metadata.is_empty() {
             writer.wal.frame(SIGNAL_METRICS, |out| record::encode(out, &[], &metadata, &[]));
         }
         let recent = {
-            let Writer { logs, wal, .. } = &mut *writer;
-            logs.put_recent(wal)
+            let Writer { entries, wal, .. } = &mut *writer;
+            entries.iter_mut().fold(false, |some, (_, entries)| entries.put_recent(wal) || some)
         };
         if let Err(error) = writer.wal.commit() {
             // Not worth losing the flush: the sources will say it again.
@@ -163,7 +166,7 @@ impl Engine {
             self.sync_to(position).map_err(io::Error::other)?;
         }
         self.epoch_began();
-        Ok(Freeze { log_before, generation, frozen, logs_before })
+        Ok(Freeze { log_before, generation, frozen, entries_before })
     }
 
     pub(super) fn open_segment(&self, dir: &Path, id: u64) -> io::Result<Arc<Segment>> {
@@ -238,10 +241,12 @@ impl Engine {
             let shared = self.read();
             shared.segments.iter().chain(&shared.tiers).filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect()
         };
-        let damaged_logs: Vec<_> = self.read().logs.segments.iter().filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect();
-        for segment in damaged_logs {
-            self.modify().logs.segments.retain(|s| s.id != segment.id);
-            self.quarantine_logs_segment(&segment);
+        for signal in Signal::ALL {
+            let damaged: Vec<_> = self.read().entries[signal].segments.iter().filter(|s| s.damaged.load(Ordering::Relaxed)).cloned().collect();
+            for segment in damaged {
+                self.modify().entries[signal].segments.retain(|s| s.id != segment.id);
+                self.quarantine_entries(signal, &segment);
+            }
         }
         for segment in damaged {
             {
@@ -265,10 +270,10 @@ impl Engine {
         self.count_quarantined();
         Ok(())
     }
-    /// The same for a segment of logs.
-    pub(super) fn quarantine_logs_segment(&self, segment: &LogSegment) {
+    /// The same for a segment of entries.
+    pub(super) fn quarantine_entries(&self, signal: Signal, segment: &LogSegment) {
         let Some(name) = segment.path.file_name().and_then(|n| n.to_str()) else { return };
-        if let Err(error) = self.quarantine(&logs_dir(&self.options.dir), name) {
+        if let Err(error) = self.quarantine(&entries_dir(&self.options.dir, signal), name) {
             tracing::error!(%error, name, "cannot move a damaged segment into quarantine");
         }
     }

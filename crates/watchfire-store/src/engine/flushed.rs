@@ -11,6 +11,7 @@ use super::flush::move_to_quarantine;
 use crate::encoding::{Input, put_varint};
 use crate::error::OpenError;
 use crate::file::{Disk, read_all, write_whole};
+use crate::logs::{PerSignal, Signal};
 use crate::small_file::{self, FileError};
 
 /// The file's name.
@@ -26,26 +27,44 @@ const RAW_BYTES_MAX: usize = 1 << 10;
 pub(super) struct Flushed {
     /// Samples: a file.
     pub(super) log_before: u64,
-    /// Log entries: a file and an offset.
-    pub(super) logs_before: (u64, u64),
+    /// Entries: a file and an offset.
+    pub(super) entries_before: PerSignal<(u64, u64)>,
 }
 
 impl Flushed {
+    /// What a segment of entries tells.
+    pub(super) fn of_entries(signal: Signal, before: (u64, u64)) -> Flushed {
+        let mut told = Flushed::default();
+        told.entries_before[signal] = before;
+        told
+    }
+
     pub(super) fn max(self, other: Flushed) -> Flushed {
-        Flushed { log_before: self.log_before.max(other.log_before), logs_before: self.logs_before.max(other.logs_before) }
+        let entries_before = self.entries_before.map(|signal, before| before.max(other.entries_before[signal]));
+        Flushed { log_before: self.log_before.max(other.log_before), entries_before }
     }
 
     fn encode(self) -> io::Result<Vec<u8>> {
         let mut raw = Vec::new();
-        [self.log_before, self.logs_before.0, self.logs_before.1].iter().for_each(|n| put_varint(&mut raw, *n));
+        put_varint(&mut raw, self.log_before);
+        for (file, offset) in self.entries_before.iter() {
+            put_varint(&mut raw, *file);
+            put_varint(&mut raw, *offset);
+        }
         small_file::encode(MAGIC, MAJOR, &raw)
     }
 
     fn decode(bytes: &[u8]) -> Result<Flushed, FileError> {
         let raw = small_file::decode(bytes, MAGIC, MAJOR, RAW_BYTES_MAX)?;
         let mut input = Input::new(&raw);
-        let read = (|| Some(Flushed { log_before: input.varint()?, logs_before: (input.varint()?, input.varint()?) }))();
-        read.ok_or(FileError::Damaged)
+        let mut read = || {
+            let log_before = input.varint()?;
+            // Files of before a signal was there say nothing of it.
+            let mut before = || if input.remaining() == 0 { Some((0, 0)) } else { Some((input.varint()?, input.varint()?)) };
+            let entries_before = PerSignal::try_from_fn(|_| before().ok_or(())).ok()?;
+            Some(Flushed { log_before, entries_before })
+        };
+        read().ok_or(FileError::Damaged)
     }
 }
 
@@ -101,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_not_believed() {
-        let flushed = Flushed { log_before: 7, logs_before: (9, 1 << 40) };
+        let flushed = Flushed { log_before: 7, ..Flushed::of_entries(Signal::Logs, (9, 1 << 40)) };
         let bytes = flushed.encode().unwrap();
         assert_eq!(Flushed::decode(&bytes), Ok(flushed));
         for at in 0..bytes.len() {

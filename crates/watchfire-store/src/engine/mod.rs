@@ -31,6 +31,7 @@ use watchfire_model::meter::Counter;
 
 use crate::exemplars::{Dropped, Exemplars};
 use crate::file::Disk;
+use crate::logs::{PerSignal, Signal};
 use crate::metrics::head::Head;
 use crate::metrics::segment::{Blocks, Segment};
 use crate::metrics::tombstones::Tombstone;
@@ -53,7 +54,14 @@ pub(crate) struct Shared {
     pub(crate) segments: Vec<Arc<Segment>>,
     /// Windows of old samples, a week each, in no particular order.
     pub(crate) tiers: Vec<Arc<Segment>>,
-    pub(crate) logs: SharedLogs,
+    pub(crate) entries: PerSignal<SharedLogs>,
+}
+
+impl Shared {
+    /// Samples and entries in memory.
+    fn items(&self) -> u64 {
+        self.head.samples() + self.entries.iter().map(|entries| entries.head.entries()).sum::<u64>()
+    }
 }
 
 /// Storage in a directory.
@@ -117,11 +125,16 @@ pub(crate) struct Counters {
     pub(crate) deleted: Counter,
     pub(crate) damaged_blocks: Counter,
     pub(crate) exemplars: Counter,
-    pub(crate) log_entries: Counter,
-    pub(crate) log_duplicates: Counter,
-    pub(crate) log_truncated: Counter,
-    pub(crate) log_flushes: Counter,
+    pub(crate) entries: PerSignal<EntryCounters>,
     pub(crate) exemplars_dropped: [Counter; Dropped::ALL.len()],
+}
+
+/// The same of one signal's entries.
+pub(crate) struct EntryCounters {
+    pub(crate) stored: Counter,
+    pub(crate) duplicates: Counter,
+    pub(crate) truncated: Counter,
+    pub(crate) flushes: Counter,
 }
 
 impl Engine {
@@ -168,9 +181,9 @@ pub(crate) fn wal_dir(dir: &Path) -> PathBuf {
 pub(crate) fn metrics_dir(dir: &Path) -> PathBuf {
     dir.join("metrics")
 }
-/// The directory of segments of logs.
-pub(crate) fn logs_dir(dir: &Path) -> PathBuf {
-    dir.join("logs")
+/// The directory of segments of entries.
+pub(crate) fn entries_dir(dir: &Path, signal: Signal) -> PathBuf {
+    dir.join(signal.name())
 }
 /// The directory of tiers.
 pub(crate) fn tiers_dir(dir: &Path) -> PathBuf {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::flush::move_to_quarantine;
-use super::logs::{Mark, RestoreLogs};
+use super::logs::{Before, Mark, RestoreEntries};
 use super::replay::{Bound, Restore};
 use super::starts::Care;
 use super::wal_dir;
 use crate::error::OpenError;
 use crate::exemplars::Exemplars;
 use crate::file::{Disk, read_all, write_whole};
+use crate::logs::{PerSignal, Signal};
 use crate::metrics::compact::Place;
 use crate::metrics::head::Head;
 use crate::stats::Offline;
@@ -72,7 +73,7 @@ fn log_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, u64)>, OpenError> 
 
 /// Sets the oldest files of the log aside that do not fit into so many bytes. Whole epochs, because a later file means nothing
 /// without the definitions in those before it.
-pub(super) fn set_aside(disk: &dyn Disk, root: &Path, (first, logs_before): (u64, (u64, u64)), care: Care, bytes: u64) -> Result<(), OpenError> {
+pub(super) fn set_aside(disk: &dyn Disk, root: &Path, (first, before): (u64, Before), care: Care, bytes: u64) -> Result<(), OpenError> {
     let log = wal_dir(root);
     let keep_from = match care {
         Care::Usual | Care::LittleMemory => return Ok(()),
@@ -84,7 +85,7 @@ pub(super) fn set_aside(disk: &dyn Disk, root: &Path, (first, logs_before): (u64
     let offline = offline_dir(root);
     disk.create_dir(&offline).map_err(OpenError::io("create", &offline))?;
     let mark = format!("{oldest:08}{MARK}");
-    write_whole(disk, &offline, &mark, mark_text(logs_before).as_bytes()).map_err(OpenError::io("write", &offline.join(&mark)))?;
+    write_whole(disk, &offline, &mark, mark_text(before).as_bytes()).map_err(OpenError::io("write", &offline.join(&mark)))?;
     for sequence in leaving {
         let path = wal::path_of(&log, sequence);
         disk.rename(&path, &wal::path_of(&offline, sequence)).map_err(OpenError::io("set aside", &path))?;
@@ -122,46 +123,54 @@ pub(super) fn has_returned(disk: &dyn Disk, root: &Path) -> Result<bool, OpenErr
     Ok(!log_files(disk, &returned_dir(root))?.is_empty())
 }
 
-/// Whether the log entries of what has come back are in segments already, although the files are still there: what is flushed of the
-/// log reaches as far as the start that read them. Otherwise nothing must say so any more, because this start will flush, too.
-pub(super) fn entries_are_in(disk: &dyn Disk, root: &Path, logs_before: (u64, u64)) -> Result<bool, OpenError> {
+/// For each signal the file of the log that its entries, of what has come back, went along with; `None` where they are in memory at most.
+pub(super) type WentInto = PerSignal<Option<u64>>;
+
+/// Whether entries of what has come back are in segments already, although the files are still there: what is flushed of the log reaches
+/// as far as the start that read them. Of the others nothing must say so any more, because this start will flush, too.
+pub(super) fn entries_are_in(disk: &dyn Disk, root: &Path, before: Before) -> Result<WentInto, OpenError> {
     let returned = returned_dir(root);
     let path = returned.join(INTO);
     if !disk.exists(&path).map_err(OpenError::io("look at", &path))? {
-        return Ok(false);
+        return Ok(WentInto::default());
     }
     let bytes = disk.open(&path).and_then(|file| read_all(&*file)).map_err(OpenError::io("read", &path))?;
     let text = String::from_utf8_lossy(&bytes);
-    let first = || text.lines().next()?.strip_prefix(INTO_PREFIX)?.parse::<u64>().ok();
+    let first = |signal| text.lines().find_map(|line| line.strip_prefix(into_prefix(signal).as_str()))?.parse::<u64>().ok();
+    let told = WentInto::from_fn(first);
     // One that does not check out says nothing: rather twice than never.
-    let counts = first().filter(|first| into_text(*first) == text).is_some_and(|first| logs_before >= (first, 0));
-    if counts && has_returned(disk, root)? {
-        return Ok(true);
+    let believed = into_text(told) == text && has_returned(disk, root)?;
+    let counts = told.map(|signal, first| first.filter(|first| believed && before[signal] >= (*first, 0)));
+    if counts == WentInto::default() {
+        disk.remove(&path).and_then(|()| disk.sync_dir(&returned)).map_err(OpenError::io("remove", &path))?;
+    } else if counts != told {
+        entries_go_into(disk, root, counts)?;
     }
-    disk.remove(&path).and_then(|()| disk.sync_dir(&returned)).map_err(OpenError::io("remove", &path))?;
-    Ok(false)
+    Ok(counts)
 }
 
-/// Says that the log entries of what has come back are in memory, beside those of the log from a file on: whatever is flushed of that
-/// has them.
-pub(super) fn entries_go_into(disk: &dyn Disk, root: &Path, first: u64) -> Result<(), OpenError> {
+/// Says that entries of what has come back are in memory, beside those of the log from a file on: whatever is flushed of that has them.
+pub(super) fn entries_go_into(disk: &dyn Disk, root: &Path, into: WentInto) -> Result<(), OpenError> {
     let returned = returned_dir(root);
-    write_whole(disk, &returned, INTO, into_text(first).as_bytes()).map_err(OpenError::io("write", &returned.join(INTO)))
+    write_whole(disk, &returned, INTO, into_text(into).as_bytes()).map_err(OpenError::io("write", &returned.join(INTO)))
 }
 
-const INTO_PREFIX: &str = "watchfire log entries are in what is flushed from ";
+fn into_prefix(signal: Signal) -> String {
+    format!("watchfire {} are in what is flushed from ", signal.entries())
+}
 
-fn into_text(first: u64) -> String {
-    let line = format!("{INTO_PREFIX}{first}\n");
-    format!("{line}crc32 {:08x}\n", crc32fast::hash(line.as_bytes()))
+fn into_text(into: WentInto) -> String {
+    let line = |signal| into[signal].map(|first| format!("{}{first}\n", into_prefix(signal)));
+    let lines: String = Signal::ALL.into_iter().filter_map(line).collect();
+    format!("{lines}crc32 {:08x}\n", crc32fast::hash(lines.as_bytes()))
 }
 
 /// How what has come back is read.
 pub(super) struct How<'a> {
     /// In so many bytes of memory.
     pub(super) bytes: usize,
-    /// Without the log entries, which are in segments.
-    pub(super) entries_are_in: bool,
+    /// Without the entries that are in segments.
+    pub(super) entries_are_in: WentInto,
     /// Until this says that nobody waits for it any more.
     pub(super) stop: &'a AtomicBool,
 }
@@ -173,16 +182,17 @@ pub(super) fn take_back(
     root: &Path,
     head: &mut Head,
     ring: &mut Exemplars,
-    mut logs: RestoreLogs<'_>,
+    mut entries: RestoreEntries<'_>,
     place: Place<'_>,
     how: &How<'_>,
 ) -> Result<Option<Returned>, OpenError> {
     let returned = returned_dir(root);
-    logs.mark(if how.entries_are_in { vec![(0, (u64::MAX, 0))] } else { read_marks(disk, &returned)? });
+    entries.mark(read_marks(disk, &returned)?);
+    entries.skip(how.entries_are_in.map(|_, into| into.is_some()));
     let mut alone = Head::default();
-    let mut restore = Restore::new(&mut alone, ring, logs, place, Bound::Everything(how.bytes));
+    let mut restore = Restore::new(&mut alone, ring, entries, place, Bound::Everything(how.bytes));
     let report = restore.read(disk, &returned, (0, 0), how.stop)?;
-    let (samples, entries) = (restore.samples, restore.logs.entries);
+    let (samples, entries) = (restore.samples, restore.entries.counts.iter().sum::<u64>());
     let Some(segments) = restore.finish_all()? else {
         tracing::error!(directory = %returned.display(), "log files that came back cannot be taken in now; they stay there until the next start");
         return Ok(None);
@@ -224,14 +234,25 @@ pub(super) fn forget_returned(disk: &dyn Disk, root: &Path, damaged: &[String]) 
     disk.sync_dir(root)
 }
 
-/// A mark says up to which place of the log segments have the log entries of files from its number on.
+/// A mark says up to which places of the log segments have the entries of files from its number on: a line for each signal, those of
+/// which there is nothing to say left out.
 fn mark_of(name: &str) -> Option<u64> {
     name.strip_suffix(MARK)?.parse().ok()
 }
 
-fn mark_text((file, offset): (u64, u64)) -> String {
-    let line = format!("watchfire log entries before {file} {offset}\n");
-    format!("{line}crc32 {:08x}\n", crc32fast::hash(line.as_bytes()))
+fn mark_text(before: Before) -> String {
+    let mut lines = String::new();
+    for signal in Signal::ALL {
+        let (file, offset) = before[signal];
+        if signal == Signal::Logs || (file, offset) != (0, 0) {
+            lines += &format!("{}{file} {offset}\n", mark_prefix(signal));
+        }
+    }
+    format!("{lines}crc32 {:08x}\n", crc32fast::hash(lines.as_bytes()))
+}
+
+fn mark_prefix(signal: Signal) -> String {
+    format!("watchfire {} before ", signal.entries())
 }
 
 /// A mark that does not check out is none: entries may be there twice then, but none is lost.
@@ -242,12 +263,13 @@ fn read_marks(disk: &dyn Disk, dir: &Path) -> Result<Vec<Mark>, OpenError> {
         let path = dir.join(&entry.name);
         let bytes = disk.open(&path).and_then(|file| read_all(&*file)).map_err(OpenError::io("read", &path))?;
         let text = String::from_utf8_lossy(&bytes);
-        let place = || {
-            let (file, offset) = text.lines().next()?.strip_prefix("watchfire log entries before ")?.split_once(' ')?;
+        let place = |signal| {
+            let (file, offset) = text.lines().find_map(|line| line.strip_prefix(mark_prefix(signal).as_str()))?.split_once(' ')?;
             Some((file.parse().ok()?, offset.parse().ok()?))
         };
-        marks.push((first, place().filter(|place| mark_text(*place) == text).unwrap_or_default()));
+        let before = PerSignal::from_fn(|signal| place(signal).unwrap_or_default());
+        marks.push((first, if mark_text(before) == text { before } else { Before::default() }));
     }
-    marks.sort_unstable();
+    marks.sort_unstable_by_key(|(first, _)| *first);
     Ok(marks)
 }

@@ -10,16 +10,17 @@ use super::duties::free_bytes_min;
 use super::exemplars::load_exemplars;
 use super::flush::{move_to_quarantine, sort};
 use super::flushed::{self, Flushed};
-use super::logs::{LogWriter, RestoreLogs};
+use super::logs::{Before, EntryWriter, RestoreEntries};
 use super::offline;
 use super::replay::{Bound, Restore};
 use super::starts::{Care, Starts};
 use super::tiers::WEEK_MS;
-use super::{Counters, Engine, Schedule, Shared, SharedLogs, Writer, logs_dir, metrics_dir, millis, quarantine_dir, tiers_dir, wal_dir};
+use super::{Counters, Engine, EntryCounters, Schedule, Shared, SharedLogs, Writer, entries_dir, metrics_dir, millis, quarantine_dir, tiers_dir, wal_dir};
 use crate::error::OpenError;
 use crate::exemplars::{Dropped, Exemplars};
 use crate::file::{Disk, read_all, write_whole};
 use crate::logs::recent::Recent;
+use crate::logs::{PerSignal, Signal};
 use crate::metrics::compact::Place;
 use crate::metrics::segment::{Blocks, Segment};
 use crate::options::Options;
@@ -46,18 +47,20 @@ impl Engine {
     /// log files stay until it is known who reads them.
     pub(crate) fn open_with(disk: Arc<dyn Disk>, options: Options, holds_unknown: bool) -> Result<Engine, OpenError> {
         let began = options.clock.monotonic();
-        let (logs, metrics, log_segments) = (wal_dir(&options.dir), metrics_dir(&options.dir), logs_dir(&options.dir));
+        let (logs, metrics) = (wal_dir(&options.dir), metrics_dir(&options.dir));
+        let entries = PerSignal::from_fn(|signal| entries_dir(&options.dir, signal));
         check_layout(&*disk, &options.dir)?;
         check_tiers(&options)?;
         let tiers = tiers_dir(&options.dir);
-        for dir in [&logs, &metrics, &tiers, &log_segments, &quarantine_dir(&options.dir)] {
+        for dir in [&logs, &metrics, &tiers, &quarantine_dir(&options.dir)].into_iter().chain(entries.iter()) {
             disk.create_dir(dir).map_err(OpenError::io("create", dir))?;
         }
         // Nothing is changed before all versions are known to be ours.
         wal::check_versions(&*disk, &logs)?;
         offline::check_versions(&*disk, &options.dir)?;
         flushed::check_version(&*disk, &options.dir)?;
-        let found = (find_segments(&disk, &metrics)?, find_segments(&disk, &tiers)?, super::logs::find(&disk, &log_segments)?);
+        let found =
+            (find_segments(&disk, &metrics)?, find_segments(&disk, &tiers)?, PerSignal::try_from_fn(|signal| super::logs::find(&disk, &entries[signal]))?);
         write_layout(&*disk, &options.dir)?;
         let starts = Starts::begin(disk.clone(), &options.dir);
         let counted = starts.clone();
@@ -104,37 +107,42 @@ struct Opening {
 }
 
 impl Opening {
-    fn engine(self, (found, found_tiers, found_logs): (Found, Found, super::logs::Found)) -> Result<Engine, OpenError> {
+    fn engine(self, (found, found_tiers, found_entries): (Found, Found, PerSignal<super::logs::Found>)) -> Result<Engine, OpenError> {
         let Opening { disk, options, starts, holds_unknown } = self;
-        let (metrics, tiers, log_segments) = (metrics_dir(&options.dir), tiers_dir(&options.dir), logs_dir(&options.dir));
+        let (metrics, tiers) = (metrics_dir(&options.dir), tiers_dir(&options.dir));
         let counters = Counters::register(&options.meter);
         let (segments, next_segment) = tidy(&*disk, &options.dir, &metrics, found, &counters)?;
         let (tiers, next_tier) = tidy(&*disk, &options.dir, &tiers, found_tiers, &counters)?;
-        let (log_segments, next_logs) = super::logs::tidy(&disk, &options.dir, &log_segments, found_logs, &counters)?;
+        let mut next_entries = 0;
+        let mut entries = PerSignal::<SharedLogs>::default();
+        let mut told = Flushed { log_before: segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0), ..Flushed::default() };
+        for (signal, found) in found_entries.into_each() {
+            let (segments, next) = super::logs::tidy(&disk, &options.dir, &entries_dir(&options.dir, signal), found, &counters)?;
+            next_entries = next.max(next_entries);
+            told = segments.iter().map(|s| Flushed::of_entries(signal, s.footer.origin.log_before)).fold(told, Flushed::max);
+            entries[signal].segments = segments;
+        }
         let (kept, lost_flushed) = flushed::load(&*disk, &options.dir)?;
-        let told = Flushed {
-            log_before: segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or(0),
-            logs_before: log_segments.iter().map(|s| s.footer.origin.log_before).max().unwrap_or((0, 0)),
-        };
-        let Flushed { log_before, logs_before } = kept.max(told);
+        let Flushed { log_before, entries_before } = kept.max(told);
         let (tombstones, lost_tombstones) = load_tombstones(&*disk, &options.dir, segments.iter().chain(&tiers))?;
         // A tombstone must never meet a later segment of the same number.
         let mut next_segment =
-            tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment.max(next_tier).max(next_logs), u64::max);
+            tombstones.iter().flat_map(|t| &t.segments).map(|id| id.saturating_add(1)).fold(next_segment.max(next_tier).max(next_entries), u64::max);
         let mut ring = Exemplars::new(options.exemplars_max, options.exemplars_bytes_max);
         let lost_exemplars = load_exemplars(&*disk, &options.dir, &mut ring)?;
         counters.quarantined.add([lost_tombstones, lost_exemplars, lost_flushed].into_iter().map(u64::from).sum());
-        let mut shared = Shared { segments, tiers, logs: SharedLogs { segments: log_segments, ..SharedLogs::default() }, ..Shared::default() };
-        let mut recent = Recent::new(options.logs.recent_max);
+        let mut shared = Shared { segments, tiers, entries, ..Shared::default() };
+        let mut recent = PerSignal::from_fn(|signal| Recent::new(options.entries(signal).recent_max));
         let into = Into { shared: &mut shared, ring: &mut ring, recent: &mut recent, next_segment: &mut next_segment };
-        let LogRead { mut replay, report, wal, spilled, returned } = read_log(&disk, &options, starts.care(), (log_before, logs_before), into)?;
+        let LogRead { mut replay, report, wal, spilled, returned } = read_log(&disk, &options, starts.care(), (log_before, entries_before), into)?;
         replay.quarantined += counters.quarantined.get();
         replay.deaths = starts.deaths();
         let room = disk.room(&options.dir).map_err(OpenError::io("ask for the room on", &options.dir))?;
         let quarantine = quarantine_dir(&options.dir);
         let in_quarantine = disk.list(&quarantine).map_err(OpenError::io("list", &quarantine))?.len() as u64;
         let offline = offline::found(&*disk, &options.dir)?;
-        let log_writer = LogWriter::new(&options.logs, recent).map_err(OpenError::io("prepare writing to", &wal_dir(&options.dir)))?;
+        let writers = recent.try_map(|signal, recent| EntryWriter::new(signal, options.entries(signal), recent));
+        let writers = writers.map_err(OpenError::io("prepare writing to", &wal_dir(&options.dir)))?;
         let now = options.clock.now().millis();
         let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
         let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), &shared);
@@ -142,7 +150,7 @@ impl Opening {
         let engine = Engine {
             disk,
             synced: Mutex::new(wal.position()),
-            writer: Mutex::new(Writer::new(wal, sequence, log_writer)),
+            writer: Mutex::new(Writer::new(wal, sequence, writers)),
             sealing: Mutex::default(),
             shared: RwLock::new(shared),
             blocks: Arc::new(Blocks::new(options.block_cache_bytes)),
@@ -179,7 +187,7 @@ impl Opening {
 struct Into<'a> {
     shared: &'a mut Shared,
     ring: &'a mut Exemplars,
-    recent: &'a mut Recent,
+    recent: &'a mut PerSignal<Recent>,
     next_segment: &'a mut u64,
 }
 
@@ -197,8 +205,8 @@ struct LogRead {
 
 /// Reads the log back, with as much care as the deaths before ask for, and begins a new epoch of it. `before` are the first file whose
 /// samples and the first place whose log entries are not in segments.
-fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, (u64, u64)), into: Into<'_>) -> Result<LogRead, OpenError> {
-    let (log_before, logs_before) = before;
+fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, Before), into: Into<'_>) -> Result<LogRead, OpenError> {
+    let (log_before, entries_before) = before;
     let (dir, logs, metrics) = (&options.dir, wal_dir(&options.dir), metrics_dir(&options.dir));
     let Into { shared, ring, recent, next_segment } = into;
     let little = options.memory_max / LITTLE_SHARE;
@@ -209,27 +217,29 @@ fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, (
     let free_sequence = offline::next_sequence(&**disk, dir)?;
     let mut spilled = Vec::new();
     let mut returned = None;
-    let entries_are_in = offline::entries_are_in(&**disk, dir, logs_before)?;
+    let entries_are_in = offline::entries_are_in(&**disk, dir, entries_before)?;
     let mut entries_came = false;
     if matches!(care, Care::Usual | Care::LittleMemory) && offline::has_returned(&**disk, dir)? {
-        let restore_logs = RestoreLogs::new(&mut shared.logs.head, recent, &options.logs, (0, 0));
+        let entries = RestoreEntries::new(&mut shared.entries, recent, options, Before::default());
         let place = Place::new(&**disk, &metrics, next_segment);
         let how = offline::How { bytes: little, entries_are_in, stop: &options.stop };
-        if let Some(back) = offline::take_back(&**disk, dir, &mut shared.head, ring, restore_logs, place, &how)? {
+        if let Some(back) = offline::take_back(&**disk, dir, &mut shared.head, ring, entries, place, &how)? {
             spilled.extend(back.segments);
             returned = Some(back.damaged);
         }
-        entries_came = !entries_are_in;
+        entries_came = entries_are_in.iter().any(Option::is_none);
     }
     let bound = if care == Care::Usual { Bound::Samples(options.memory_max) } else { Bound::Everything(little) };
-    let restore_logs = RestoreLogs::new(&mut shared.logs.head, recent, &options.logs, logs_before);
-    let mut restore = Restore::new(&mut shared.head, ring, restore_logs, Place::new(&**disk, &metrics, next_segment), bound);
-    let report = restore.read(&**disk, &logs, (log_before, logs_before.0), &options.stop)?;
+    let entries = RestoreEntries::new(&mut shared.entries, recent, options, entries_before);
+    let mut restore = Restore::new(&mut shared.head, ring, entries, Place::new(&**disk, &metrics, next_segment), bound);
+    let taken = entries_before.iter().map(|(file, _)| *file).max().unwrap_or(0);
+    let report = restore.read(&**disk, &logs, (log_before, taken), &options.stop)?;
     let mut replay = Replay {
         frames: report.frames,
         samples: restore.samples,
-        log_entries: restore.logs.entries,
-        orphans: restore.orphans + restore.logs.orphans,
+        log_entries: restore.entries.counts[Signal::Logs],
+        spans: restore.entries.counts[Signal::Spans],
+        orphans: restore.orphans + restore.entries.orphans,
         torn_bytes: report.torn_bytes,
         quarantined: report.damaged.len() as u64,
         clean: report.clean,
@@ -242,7 +252,7 @@ fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, (
     let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
     let sequence = report.next_sequence.max(free_sequence);
     if entries_came {
-        offline::entries_go_into(&**disk, dir, sequence)?;
+        offline::entries_go_into(&**disk, dir, entries_are_in.map(|_, into| into.or(Some(sequence))))?;
     }
     let mut wal = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
     wal.add_closed_bytes(report.bytes);
@@ -357,6 +367,27 @@ fn tidy(disk: &dyn Disk, root: &Path, dir: &Path, found: Found, counters: &Count
     Ok((segments, next))
 }
 
+impl EntryCounters {
+    fn register(meter: &watchfire_model::meter::Meter, signal: Signal) -> EntryCounters {
+        let counters: [(&str, &str); 4] = match signal {
+            Signal::Logs => [
+                ("watchfire_storage_log_entries_appended_total", "Log entries that were stored."),
+                ("watchfire_storage_log_entries_duplicate_total", "Log entries that came again and were not stored twice."),
+                ("watchfire_storage_log_entries_truncated_total", "Log entries that were stored without the end of their line."),
+                ("watchfire_storage_log_flushes_total", "Moves of log entries alone from memory into segments."),
+            ],
+            Signal::Spans => [
+                ("watchfire_storage_spans_appended_total", "Spans that were stored."),
+                ("watchfire_storage_spans_duplicate_total", "Spans that came again and were not stored twice."),
+                ("watchfire_storage_spans_truncated_total", "Spans that were stored without some of their events and links."),
+                ("watchfire_storage_span_flushes_total", "Moves of spans alone from memory into segments."),
+            ],
+        };
+        let [stored, duplicates, truncated, flushes] = counters.map(|(name, help)| meter.counter(name, help, &[]));
+        EntryCounters { stored, duplicates, truncated, flushes }
+    }
+}
+
 impl Counters {
     fn register(meter: &watchfire_model::meter::Meter) -> Counters {
         Counters {
@@ -369,10 +400,7 @@ impl Counters {
             deleted: meter.counter("watchfire_storage_segments_deleted_total", "Segments that retention removed.", &[]),
             damaged_blocks: meter.counter("watchfire_storage_damaged_blocks_total", "Reads that met a damaged block.", &[]),
             exemplars: meter.counter("watchfire_storage_exemplars_appended_total", "Exemplars that were kept.", &[]),
-            log_entries: meter.counter("watchfire_storage_log_entries_appended_total", "Log entries that were stored.", &[]),
-            log_duplicates: meter.counter("watchfire_storage_log_entries_duplicate_total", "Log entries that came again and were not stored twice.", &[]),
-            log_truncated: meter.counter("watchfire_storage_log_entries_truncated_total", "Log entries that were stored without the end of their line.", &[]),
-            log_flushes: meter.counter("watchfire_storage_log_flushes_total", "Moves of log entries alone from memory into segments.", &[]),
+            entries: PerSignal::from_fn(|signal| EntryCounters::register(meter, signal)),
             exemplars_dropped: Dropped::ALL.map(|reason| {
                 let labels = [("reason", reason.name())];
                 meter.counter("watchfire_storage_exemplars_dropped_total", "Exemplars that were not kept.", &labels)

@@ -7,14 +7,15 @@ use std::sync::atomic::AtomicBool;
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
 
-use super::logs::RestoreLogs;
+use super::logs::RestoreEntries;
 use crate::error::OpenError;
 use crate::exemplars::{Exemplars, may_follow};
 use crate::file::Disk;
+use crate::logs::Signal;
 use crate::metrics::compact::{self, Place};
 use crate::metrics::head::Head;
 use crate::metrics::record::{self, Record};
-use crate::wal::{self, ReplayReport, SIGNAL_LOGS, Visit};
+use crate::wal::{self, ReplayReport, Visit};
 
 /// What a series takes in memory beside its labels and samples, roughly: its places in lists and indexes.
 const SERIES_BYTES: usize = 320;
@@ -44,7 +45,7 @@ struct Known {
 pub(super) struct Restore<'a> {
     head: &'a mut Head,
     exemplars: &'a mut Exemplars,
-    pub(super) logs: RestoreLogs<'a>,
+    pub(super) entries: RestoreEntries<'a>,
     place: Place<'a>,
     bound: Bound,
     /// Series whose number leaves this remainder are read now.
@@ -63,12 +64,12 @@ pub(super) struct Restore<'a> {
 }
 
 impl<'a> Restore<'a> {
-    pub(super) fn new(head: &'a mut Head, exemplars: &'a mut Exemplars, logs: RestoreLogs<'a>, place: Place<'a>, bound: Bound) -> Restore<'a> {
+    pub(super) fn new(head: &'a mut Head, exemplars: &'a mut Exemplars, entries: RestoreEntries<'a>, place: Place<'a>, bound: Bound) -> Restore<'a> {
         let place = Place { named: false, ..place };
         Restore {
             head,
             exemplars,
-            logs,
+            entries,
             place,
             bound,
             part: (0, 1),
@@ -111,20 +112,16 @@ impl<'a> Restore<'a> {
             Visit::Epoch(epoch) => {
                 if epoch != self.epoch {
                     self.known.clear();
-                    self.logs.begin_epoch();
+                    self.entries.begin_epoch();
                     self.epoch = epoch;
                 }
                 true
             }
-            // Once is enough for entries.
-            Visit::Frame(_, SIGNAL_LOGS, _) if self.part.0 > 0 => true,
-            Visit::Frame(at, SIGNAL_LOGS, payload) => self.logs.frame(at, payload),
-            Visit::Frame(_, signal, payload) => match record::decode(signal, payload) {
-                Some(record) => {
-                    self.apply(record);
-                    true
-                }
-                None => false,
+            Visit::Frame(at, number, payload) => match Signal::from_number(number) {
+                // Once is enough for entries.
+                Some(_) if self.part.0 > 0 => true,
+                Some(signal) => self.entries.frame(signal, at, payload),
+                None => record::decode(number, payload).map(|record| self.apply(record)).is_some(),
             },
         }
     }
@@ -267,7 +264,7 @@ fn parts(disk: &dyn Disk, dir: &Path, first: u64, bytes: usize, stop: &AtomicBoo
         match visit {
             Visit::Epoch(found) if found == epoch => {}
             Visit::Epoch(found) => (epoch, of_epoch) = (found, 0),
-            Visit::Frame(_, SIGNAL_LOGS, _) => {}
+            Visit::Frame(_, signal, _) if Signal::from_number(signal).is_some() => {}
             Visit::Frame(_, signal, payload) => {
                 let definitions = record::decode(signal, payload).map(|record| record.definitions).unwrap_or_default();
                 of_epoch += definitions.iter().map(|(_, labels)| labels.memory() + SERIES_BYTES).sum::<usize>();

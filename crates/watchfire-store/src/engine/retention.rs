@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SharedLogs;
 use super::flushed::Flushed;
 use super::logs::to_millis;
 use super::{Engine, Shared, millis};
 use crate::file::is_full;
+use crate::logs::Signal;
 use crate::logs::segment::LogSegment;
 use crate::metrics::segment::Segment;
 use crate::options::Options;
@@ -77,7 +79,7 @@ impl Shared {
     /// it itself, perhaps, just before a restart. Nothing stored is nothing to lose.
     fn vouches_for(&self, now: i64) -> bool {
         let metrics = self.segments.iter().map(|s| (s.footer.min, s.footer.max));
-        let mut ranges = metrics.chain(self.head.range()).chain(self.logs.ranges()).peekable();
+        let mut ranges = metrics.chain(self.head.range()).chain(self.entries.iter().flat_map(SharedLogs::ranges)).peekable();
         let recent = |time: i64| now.saturating_sub(time).saturating_abs() < JUMP_MS;
         ranges.peek().is_none() || ranges.any(|(min, max)| recent(min) && recent(max) && now.saturating_sub(min) >= millis(BELIEVED_AFTER))
     }
@@ -87,53 +89,53 @@ impl Shared {
 #[derive(Clone)]
 enum AnySegment {
     Metrics(Arc<Segment>),
-    Logs(Arc<LogSegment>),
+    Entries(Signal, Arc<LogSegment>),
 }
 
 impl AnySegment {
     fn id(&self) -> u64 {
         match self {
             AnySegment::Metrics(segment) => segment.id,
-            AnySegment::Logs(segment) => segment.id,
+            AnySegment::Entries(_, segment) => segment.id,
         }
     }
     fn path(&self) -> &Path {
         match self {
             AnySegment::Metrics(segment) => &segment.path,
-            AnySegment::Logs(segment) => &segment.path,
+            AnySegment::Entries(_, segment) => &segment.path,
         }
     }
     fn bytes(&self) -> u64 {
         match self {
             AnySegment::Metrics(segment) => segment.bytes,
-            AnySegment::Logs(segment) => segment.bytes,
+            AnySegment::Entries(_, segment) => segment.bytes,
         }
     }
     /// Samples or entries.
     fn items(&self) -> u64 {
         match self {
             AnySegment::Metrics(segment) => segment.footer.samples,
-            AnySegment::Logs(segment) => segment.footer.entries,
+            AnySegment::Entries(_, segment) => segment.footer.entries,
         }
     }
     /// The times of the first and the last, in milliseconds.
     fn range(&self) -> (i64, i64) {
         match self {
             AnySegment::Metrics(segment) => (segment.footer.min, segment.footer.max),
-            AnySegment::Logs(segment) => (to_millis(segment.footer.min), to_millis(segment.footer.max)),
+            AnySegment::Entries(_, segment) => (to_millis(segment.footer.min), to_millis(segment.footer.max)),
         }
     }
     /// What its footer tells of the log.
     fn flushed(&self) -> Flushed {
         match self {
             AnySegment::Metrics(segment) => Flushed { log_before: segment.footer.origin.log_before, ..Flushed::default() },
-            AnySegment::Logs(segment) => Flushed { logs_before: segment.footer.origin.log_before, ..Flushed::default() },
+            AnySegment::Entries(signal, segment) => Flushed::of_entries(*signal, segment.footer.origin.log_before),
         }
     }
     fn doom(&self) {
         match self {
             AnySegment::Metrics(segment) => segment.doom(),
-            AnySegment::Logs(segment) => segment.doom(),
+            AnySegment::Entries(_, segment) => segment.doom(),
         }
     }
 }
@@ -141,7 +143,8 @@ impl AnySegment {
 impl Shared {
     fn all_segments(&self) -> impl Iterator<Item = AnySegment> {
         let metrics = self.segments.iter().chain(&self.tiers).cloned().map(AnySegment::Metrics);
-        metrics.chain(self.logs.segments.iter().cloned().map(AnySegment::Logs))
+        let of_signal = |signal| self.entries[signal].segments.iter().map(move |segment| AnySegment::Entries(signal, segment.clone()));
+        metrics.chain(Signal::ALL.into_iter().flat_map(of_signal))
     }
 }
 
@@ -167,7 +170,7 @@ impl Engine {
     fn is_too_old(&self, segment: &AnySegment) -> bool {
         let before = |keep: Duration| segment.range().1 < self.now().saturating_sub(millis(keep));
         match segment {
-            AnySegment::Logs(_) => self.options.logs.keep_longest().is_some_and(before),
+            AnySegment::Entries(signal, _) => self.options.entries(*signal).keep_longest().is_some_and(before),
             AnySegment::Metrics(tier) if tier.footer.tier.is_some() => self.tier_earliest(tier).is_some_and(|earliest| tier.footer.max < earliest),
             // Samples wait until the tiers have them.
             AnySegment::Metrics(metrics) => self.options.retention.is_some_and(before) && self.is_in_tiers(metrics),
@@ -246,7 +249,7 @@ impl Engine {
             let mut shared = self.modify();
             let before = shared.all_segments().count();
             match segment {
-                AnySegment::Logs(logs) => shared.logs.segments.retain(|s| s.id != logs.id),
+                AnySegment::Entries(signal, entries) => shared.entries[*signal].segments.retain(|s| s.id != entries.id),
                 AnySegment::Metrics(metrics) => {
                     shared.segments.retain(|s| s.id != metrics.id);
                     shared.tiers.retain(|s| s.id != metrics.id);

@@ -8,10 +8,11 @@ use std::sync::{Arc, PoisonError};
 use watchfire_model::batch::Metadata;
 
 use super::open::write_layout_file;
-use super::{Engine, logs_dir, metrics_dir, tiers_dir, wal_dir};
+use super::{Engine, entries_dir, metrics_dir, tiers_dir, wal_dir};
 use crate::exemplars;
 use crate::file::{link_or_copy, write_whole};
 use crate::logs::segment::LogSegment;
+use crate::logs::{PerSignal, Signal};
 use crate::metrics::record;
 use crate::metrics::segment::Segment;
 use crate::metrics::tombstones::{self, Tombstone};
@@ -22,7 +23,7 @@ use crate::wal::{AppendError, SIGNAL_METRICS, Wal};
 struct Content {
     segments: Vec<Arc<Segment>>,
     tiers: Vec<Arc<Segment>>,
-    logs: Vec<Arc<LogSegment>>,
+    entries: PerSignal<Vec<Arc<LogSegment>>>,
     tombstones: Vec<Arc<Tombstone>>,
     exemplars: Option<Vec<u8>>,
     metadata: Vec<Metadata>,
@@ -69,7 +70,7 @@ impl Engine {
         let mut next = self.building();
         let in_memory = {
             let shared = self.read();
-            shared.head.samples() + shared.logs.head.entries()
+            shared.items()
         };
         if !skip_head && in_memory > 0 {
             self.flush_now(&mut next)?;
@@ -80,7 +81,7 @@ impl Engine {
         Ok(Content {
             segments: shared.segments.clone(),
             tiers: shared.tiers.clone(),
-            logs: shared.logs.segments.clone(),
+            entries: PerSignal::from_fn(|signal| shared.entries[signal].segments.clone()),
             tombstones: self.tombstones().clone(),
             exemplars,
             metadata: shared.head.metadata().cloned().collect(),
@@ -89,8 +90,8 @@ impl Engine {
     }
 
     fn fill(&self, dir: &Path, content: &Content) -> io::Result<SnapshotReport> {
-        let (segments_dir, tiers_dir, logs_dir, log_dir) = (metrics_dir(dir), tiers_dir(dir), logs_dir(dir), wal_dir(dir));
-        for inner in [&segments_dir, &tiers_dir, &logs_dir, &log_dir] {
+        let (segments_dir, tiers_dir, log_dir) = (metrics_dir(dir), tiers_dir(dir), wal_dir(dir));
+        for inner in [&segments_dir, &tiers_dir, &log_dir] {
             self.disk.create_dir(inner)?;
         }
         let mut report = SnapshotReport { segments: content.segments.len() as u64, ..SnapshotReport::default() };
@@ -102,14 +103,21 @@ impl Engine {
             }
             self.disk.sync_dir(target)?;
         }
-        for segment in &content.logs {
-            let Some(name) = segment.path.file_name() else { continue };
-            link_or_copy(&*self.disk, &segment.path, &logs_dir.join(name))?;
-            report.bytes += segment.bytes;
-            report.log_entries += segment.footer.entries;
+        for signal in Signal::ALL {
+            let (segments, target) = (&content.entries[signal], entries_dir(dir, signal));
+            self.disk.create_dir(&target)?;
+            for segment in segments {
+                let Some(name) = segment.path.file_name() else { continue };
+                link_or_copy(&*self.disk, &segment.path, &target.join(name))?;
+                report.bytes += segment.bytes;
+            }
+            self.disk.sync_dir(&target)?;
+            let entries = segments.iter().map(|s| s.footer.entries).sum();
+            match signal {
+                Signal::Logs => (report.log_segments, report.log_entries) = (segments.len() as u64, entries),
+                Signal::Spans => (report.span_segments, report.spans) = (segments.len() as u64, entries),
+            }
         }
-        self.disk.sync_dir(&logs_dir)?;
-        report.log_segments = content.logs.len() as u64;
         report.samples = content.segments.iter().map(|s| s.footer.samples).sum();
         if !content.tombstones.is_empty() {
             write_whole(&*self.disk, dir, tombstones::FILE, &tombstones::encode(content.tombstones.iter().map(|t| &**t))?)?;

@@ -9,8 +9,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use watchfire_model::labels::Labels;
 
 use super::{Engine, wal_dir};
+use crate::logs::Signal;
 use crate::metrics::record;
-use crate::wal::{self, Found, LogReader, Position, Progress, SIGNAL_LOGS};
+use crate::wal::{self, Found, LogReader, Position, Progress};
 
 /// The readers of the log.
 #[derive(Default)]
@@ -115,7 +116,7 @@ impl Engine {
         let mut samples = 0;
         loop {
             match reader.read() {
-                Ok(Some(Found::Frame(SIGNAL_LOGS, _))) => {}
+                Ok(Some(Found::Frame(signal, _))) if Signal::from_number(signal).is_some() => {}
                 Ok(Some(Found::Frame(signal, payload))) => samples += record::decode(signal, &payload).map_or(0, |r| r.samples() as u64),
                 Ok(Some(_)) => {}
                 Ok(None) => return samples,

@@ -31,6 +31,7 @@ mod histograms;
 mod logs;
 mod real_life;
 mod safe_mode;
+mod spans;
 mod tiers;
 mod withdrawn;
 

@@ -10,8 +10,9 @@ use watchfire_model::write::{WriteError, Written};
 
 use super::exemplars::Accepted;
 use super::judge::{Judged, Lookup, gather};
-use super::logs::LogWriter;
+use super::logs::EntryWriter;
 use super::{Engine, Shared, millis};
+use crate::logs::{PerSignal, Signal};
 use crate::metrics::record;
 use crate::wal::{AppendError, SIGNAL_EXEMPLARS, SIGNAL_HISTOGRAMS, SIGNAL_METRICS, Wal};
 
@@ -34,12 +35,12 @@ pub(crate) struct Writer {
     /// For every slot the number of the last batch that wrote to it.
     pub(super) stamps: Vec<u32>,
     pub(super) batch_number: u32,
-    pub(super) logs: LogWriter,
+    pub(super) entries: PerSignal<EntryWriter>,
 }
 
 impl Writer {
-    pub(crate) fn new(wal: Wal, epoch: u64, logs: LogWriter) -> Writer {
-        Writer { wal, epoch, batch: Judged::default(), lookup: Lookup::default(), stamps: Vec::new(), batch_number: 0, logs }
+    pub(crate) fn new(wal: Wal, epoch: u64, entries: PerSignal<EntryWriter>) -> Writer {
+        Writer { wal, epoch, batch: Judged::default(), lookup: Lookup::default(), stamps: Vec::new(), batch_number: 0, entries }
     }
 }
 
@@ -61,8 +62,11 @@ impl Engine {
             if shared.head.chunk_bytes() > self.options.memory_max {
                 return Err(WriteError::Busy("recent samples fill the memory they may use and are being written out".into()));
             }
-            if !batch.logs.is_empty() && shared.logs.head.bytes() + writer.logs.streams.bytes() > self.options.logs.memory_max {
-                return Err(WriteError::Busy("the newest log entries fill the memory they may use and are being written out".into()));
+            for signal in Signal::ALL.into_iter().filter(|signal| !signal.of(batch).is_empty()) {
+                let bytes = shared.entries[signal].head.bytes() + writer.entries[signal].streams.bytes();
+                if bytes > self.options.entries(signal).memory_max {
+                    return Err(WriteError::Busy(format!("the newest {} fill the memory they may use and are being written out", signal.entries())));
+                }
             }
             gather(writer, shared, batch, &mut written);
             self.judge(writer, shared, window, &mut written);
@@ -70,17 +74,21 @@ impl Engine {
             let metadata: Vec<&Metadata> = batch.metadata.iter().filter(|m| !shared.head.knows(m)).collect();
             (definitions(writer, shared), metadata, exemplars)
         };
-        self.judge_logs(&mut writer.logs, writer.epoch, batch, &mut written);
+        for (_, entries) in writer.entries.iter_mut() {
+            self.judge_entries(entries, writer.epoch, batch, &mut written);
+        }
         let no_metrics = writer.batch.entries.is_empty() && writer.batch.histograms.is_empty() && metadata.is_empty() && exemplars.is_empty();
-        if no_metrics && writer.logs.is_empty() {
+        if no_metrics && writer.entries.iter().all(EntryWriter::is_empty) {
             return Ok(written);
         }
         if !no_metrics {
             log(writer, &known, &metadata, &exemplars);
         }
-        writer.logs.put_frames(&mut writer.wal);
+        for (_, entries) in writer.entries.iter_mut() {
+            entries.put_frames(&mut writer.wal);
+        }
         if let Err(error) = writer.wal.commit() {
-            writer.logs.undo();
+            writer.entries.iter_mut().for_each(|(_, entries)| entries.undo());
             return Err(self.append_failed(error));
         }
         let to_seal = self.show(writer, &metadata, &mut written);
@@ -93,8 +101,10 @@ impl Engine {
             drop(guard);
         }
         // The sender whose entries fill a unit brings it into blocks, while others write on.
-        if to_seal && let Err(error) = self.seal_logs(u64::MAX, false) {
-            tracing::error!(%error, "cannot bring log entries into blocks yet; they stay as they came");
+        for signal in to_seal {
+            if let Err(error) = self.seal_entries(signal, u64::MAX, false) {
+                tracing::error!(%error, "cannot bring {} into blocks yet; they stay as they came", signal.entries());
+            }
         }
         Ok(written)
     }
@@ -127,8 +137,8 @@ impl Engine {
         }
     }
 
-    /// Makes the accepted samples and entries visible. The log has them. Returns whether entries can be brought into blocks.
-    fn show(&self, writer: &mut Writer, metadata: &[&Metadata], written: &mut Written) -> bool {
+    /// Makes the accepted samples and entries visible. The log has them. Returns the signals whose entries can be brought into blocks.
+    fn show(&self, writer: &mut Writer, metadata: &[&Metadata], written: &mut Written) -> Vec<Signal> {
         let mut shared = self.modify();
         let batch = &mut writer.batch;
         for at in &batch.created {
@@ -162,11 +172,14 @@ impl Engine {
         self.counters.appended.add(stored);
         // Queries would share them, and memory would not be given back.
         batch.histograms.clear();
-        writer.logs.show(&mut shared, self.options.logs.unit_bytes);
-        self.counters.log_entries.add(written.logs.stored);
-        self.counters.log_duplicates.add(written.logs.duplicates);
-        self.counters.log_truncated.add(written.logs.truncated);
-        shared.logs.head.to_seal(u64::MAX).is_some()
+        for (signal, entries) in writer.entries.iter_mut() {
+            entries.show(&mut shared, self.options.entries(signal).unit_bytes);
+            let (counters, counts) = (&self.counters.entries[signal], signal.outcome(written));
+            counters.stored.add(counts.stored);
+            counters.duplicates.add(counts.duplicates);
+            counters.truncated.add(counts.truncated);
+        }
+        Signal::ALL.into_iter().filter(|signal| shared.entries[*signal].head.to_seal(u64::MAX).is_some()).collect()
     }
 
     /// Returns when everything that is written is on the medium.

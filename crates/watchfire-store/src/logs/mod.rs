@@ -1,4 +1,4 @@
-//! Logs: streams of lines, first in memory (`head`), then in immutable files (`segment`), in columnar blocks (`block`). The
+//! Logs and spans: entries of streams, first in memory (`head`), then in immutable files (`segment`), in columnar blocks (`block`). The
 //! write-ahead log below knows nothing of lines; `record` says what logs put into it.
 
 pub(crate) mod block;
@@ -12,6 +12,7 @@ pub(crate) mod piece;
 pub(crate) mod recent;
 pub(crate) mod segment;
 pub(crate) mod select;
+mod signal;
 mod split;
 pub(crate) mod streams;
 #[cfg(test)]
@@ -19,6 +20,8 @@ mod tests;
 mod tokens;
 mod unpack;
 pub(crate) mod volume;
+
+pub(crate) use signal::{PerSignal, Signal};
 
 /// Reads bytes as a block, for the fuzzer.
 #[cfg(feature = "fuzzing")]

@@ -14,7 +14,7 @@ pub use tail::Position;
 pub(crate) use tail::{Found, LogReader, Progress, epochs, oldest_epoch_began};
 
 /// The newest major version of the log's format that we read and the one that we write.
-pub(crate) const MAJOR: u16 = 3;
+pub(crate) const MAJOR: u16 = 4;
 /// Raised when readers of the same major version may see something new that they can ignore.
 pub(crate) const MINOR: u16 = 0;
 /// The first bytes of every log file.
@@ -29,6 +29,8 @@ pub(crate) const SIGNAL_HISTOGRAMS: u8 = 2;
 pub(crate) const SIGNAL_EXEMPLARS: u8 = 3;
 /// Logs: streams and their entries. Since version 3.
 pub(crate) const SIGNAL_LOGS: u8 = 4;
+/// Spans, in the form of logs. Since version 4.
+pub(crate) const SIGNAL_SPANS: u8 = 5;
 /// The largest payload of one frame; larger lengths are damage.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 

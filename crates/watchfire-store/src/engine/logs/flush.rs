@@ -1,12 +1,13 @@
-//! From memory to segments of logs. Entries are brought into blocks first, by whoever has just written them; a flush writes the blocks
+//! From memory to segments of entries. Entries are brought into blocks first, by whoever has just written them; a flush writes the blocks
 //! as they are. The log stays until metrics are flushed, too; the segment says up to where it holds the log's entries.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, TryLockError};
 
-use crate::engine::{Engine, logs_dir};
+use crate::engine::{Engine, entries_dir};
 use crate::file::Disk;
+use crate::logs::Signal;
 use crate::logs::head::{Sealed, seal};
 use crate::logs::segment::{LogSegment, Origin, SegmentWriter};
 use crate::segment_file::{self, SegmentError};
@@ -49,7 +50,7 @@ pub(in crate::engine) fn sort(segments: &mut [Arc<LogSegment>]) {
 
 impl Engine {
     /// Brings finished units of the head into blocks, one after the other. Unless it has to, it leaves that to who does it already.
-    pub(in crate::engine) fn seal_logs(&self, before: u64, wait: bool) -> io::Result<()> {
+    pub(in crate::engine) fn seal_entries(&self, signal: Signal, before: u64, wait: bool) -> io::Result<()> {
         let _turn = match self.sealing.try_lock() {
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
@@ -57,43 +58,43 @@ impl Engine {
             Err(TryLockError::WouldBlock) => self.sealing.lock().unwrap_or_else(PoisonError::into_inner),
         };
         loop {
-            let next = self.read().logs.head.to_seal(before);
+            let next = self.read().entries[signal].head.to_seal(before);
             let Some((number, pieces)) = next else { return Ok(()) };
-            let blocks = seal(&pieces, self.options.logs.block_bytes)?;
-            self.modify().logs.head.sealed(number, blocks.into());
+            let blocks = seal(&pieces, self.options.entries(signal).block_bytes)?;
+            self.modify().entries[signal].head.sealed(number, blocks.into());
         }
     }
 
     /// Moves entries from memory into segments; the log stays.
-    pub(crate) fn flush_logs(&self) -> io::Result<()> {
-        self.flush_logs_now(&mut self.building())
+    pub(crate) fn flush_entries(&self, signal: Signal) -> io::Result<()> {
+        self.flush_entries_now(signal, &mut self.building())
     }
 
     /// The same for who holds the number of the next segment.
-    pub(super) fn flush_logs_now(&self, next: &mut u64) -> io::Result<()> {
+    pub(super) fn flush_entries_now(&self, signal: Signal, next: &mut u64) -> io::Result<()> {
         let (before, position) = {
             let mut writer = self.writer();
             if let Some(reason) = self.failure() {
                 return Err(io::Error::other(reason));
             }
-            writer.logs.streams.flushed();
-            (self.modify().logs.head.freeze(), writer.wal.position())
+            writer.entries[signal].streams.flushed();
+            (self.modify().entries[signal].head.freeze(), writer.wal.position())
         };
         // A segment that knows more than the log would let a power cut take the middle out of what was written.
         self.sync_to(position).map_err(io::Error::other)?;
-        self.write_logs(next, before, position)?;
-        self.counters.log_flushes.inc();
+        self.write_entries(signal, next, before, position)?;
+        self.counters.entries[signal].flushes.inc();
         Ok(())
     }
 
     /// Writes everything before a unit into segments, which hold the log's entries up to a position.
-    pub(in crate::engine) fn write_logs(&self, next: &mut u64, before: u64, position: (u64, u64)) -> io::Result<()> {
-        self.seal_logs(before, true)?;
-        let units = self.read().logs.head.blocks_before(before);
-        let moved = self.read().logs.head.moved.clone();
+    pub(in crate::engine) fn write_entries(&self, signal: Signal, next: &mut u64, before: u64, position: (u64, u64)) -> io::Result<()> {
+        self.seal_entries(signal, before, true)?;
+        let units = self.read().entries[signal].head.blocks_before(before);
+        let moved = self.read().entries[signal].head.moved.clone();
         let days = by_day(&units);
         let Some((last, parts)) = days.split_last() else { return Ok(()) };
-        let dir = logs_dir(&self.options.dir);
+        let dir = entries_dir(&self.options.dir, signal);
         let order = *next;
         let mut written: Vec<(u64, PathBuf)> = Vec::new();
         let mut write = |blocks: &[&Sealed], parts: Vec<u64>, position: (u64, u64), part: bool| {
@@ -120,24 +121,24 @@ impl Engine {
             result = write(last, ids, position, false);
         }
         if let Err(error) = result {
-            self.withdraw_logs(&segment_file::path_of(&dir, order + parts.len() as u64), &written);
+            self.withdraw_entries(signal, &segment_file::path_of(&dir, order + parts.len() as u64), &written);
             return Err(error);
         }
-        let named = self.name_parts(&written).inspect_err(|error| {
+        let named = self.name_parts(signal, &written).inspect_err(|error| {
             // The flush counts already; a second one would store everything twice.
             self.fail(format!("the segments of logs cannot be given their names: {error}"));
         })?;
         let mut shared = self.modify();
-        shared.logs.segments.extend(named);
-        sort(&mut shared.logs.segments);
-        shared.logs.head.forget_before(before);
+        shared.entries[signal].segments.extend(named);
+        sort(&mut shared.entries[signal].segments);
+        shared.entries[signal].head.forget_before(before);
         Ok(())
     }
 
     /// Removes what there is of a flush that failed. Its last file makes it count: unless that is surely gone, nothing may be
     /// flushed a second time.
-    fn withdraw_logs(&self, last: &Path, written: &[(u64, PathBuf)]) {
-        let gone = self.disk.exists(last).is_ok_and(|there| !there) && self.disk.sync_dir(&logs_dir(&self.options.dir)).is_ok();
+    fn withdraw_entries(&self, signal: Signal, last: &Path, written: &[(u64, PathBuf)]) {
+        let gone = self.disk.exists(last).is_ok_and(|there| !there) && self.disk.sync_dir(&entries_dir(&self.options.dir, signal)).is_ok();
         if !gone {
             return self.fail("a segment of logs that could not be finished cannot be removed".to_owned());
         }
@@ -149,15 +150,15 @@ impl Engine {
     }
 
     /// Gives the files of a flush their names and opens them.
-    fn name_parts(&self, written: &[(u64, PathBuf)]) -> io::Result<Vec<Arc<LogSegment>>> {
-        let dir = logs_dir(&self.options.dir);
+    fn name_parts(&self, signal: Signal, written: &[(u64, PathBuf)]) -> io::Result<Vec<Arc<LogSegment>>> {
+        let dir = entries_dir(&self.options.dir, signal);
         let parts: Vec<u64> = written.iter().filter(|(_, path)| path.extension().is_some_and(|e| e == PART)).map(|(id, _)| *id).collect();
         name_parts(&*self.disk, &dir, &parts)?;
-        written.iter().map(|(id, _)| self.open_log_segment(*id)).collect()
+        written.iter().map(|(id, _)| self.open_entries(signal, *id)).collect()
     }
 
-    pub(in crate::engine) fn open_log_segment(&self, id: u64) -> io::Result<Arc<LogSegment>> {
-        let path = segment_file::path_of(&logs_dir(&self.options.dir), id);
+    pub(in crate::engine) fn open_entries(&self, signal: Signal, id: u64) -> io::Result<Arc<LogSegment>> {
+        let path = segment_file::path_of(&entries_dir(&self.options.dir, signal), id);
         match LogSegment::open(self.disk.clone(), &path, id) {
             Ok(segment) => Ok(Arc::new(segment)),
             Err(SegmentError::Io(error)) => Err(error),

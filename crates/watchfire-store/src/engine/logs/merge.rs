@@ -1,4 +1,4 @@
-//! From small segments of logs to larger ones, so that files stay few; and out of the way with what rules about streams do not keep.
+//! From small segments of entries to larger ones, so that files stay few; and out of the way with what rules about streams do not keep.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,8 @@ use watchfire_model::labels::Labels;
 use super::flush::sort;
 use super::to_millis;
 use crate::engine::flushed::Flushed;
-use crate::engine::{Engine, logs_dir, millis};
+use crate::engine::{Engine, entries_dir, millis};
+use crate::logs::Signal;
 use crate::logs::block::Row;
 use crate::logs::compact::{Gone, Place, Rewritten, rewrite};
 use crate::logs::head::DAY_NS;
@@ -37,49 +38,49 @@ const RULE_REST_MS: i64 = 3_600_000;
 
 impl Engine {
     /// Merges segments of one day, if that is worth it. Returns whether it did.
-    pub(crate) fn merge_logs(&self) -> io::Result<bool> {
+    pub(crate) fn merge_entries(&self, signal: Signal) -> io::Result<bool> {
         let mut next = self.building();
         let window = millis(self.options.out_of_order_window).saturating_mul(NANOS_PER_MILLI);
-        let Some(inputs) = candidates(&self.read().logs.segments, window) else { return Ok(false) };
-        Ok(self.rewrite_logs(&mut next, &inputs, None)?.0 > 0)
+        let Some(inputs) = candidates(&self.read().entries[signal].segments, window) else { return Ok(false) };
+        Ok(self.rewrite_entries(signal, &mut next, &inputs, None)?.0 > 0)
     }
 
     /// Merges everything that follows each other within a day.
     #[cfg(test)]
-    pub(in crate::engine) fn merge_all_logs(&self) -> io::Result<()> {
+    pub(in crate::engine) fn merge_all_entries(&self, signal: Signal) -> io::Result<()> {
         let mut next = self.building();
-        let segments = self.read().logs.segments.clone();
+        let segments = self.read().entries[signal].segments.clone();
         let day = |s: &Arc<LogSegment>| s.footer.min.div_euclid(DAY_NS);
         let days: std::collections::BTreeSet<i64> = segments.iter().map(day).collect();
         for of_day in days {
             let inputs: Vec<_> = segments.iter().filter(|s| day(s) == of_day).cloned().collect();
-            self.rewrite_logs(&mut next, &inputs, None)?;
+            self.rewrite_entries(signal, &mut next, &inputs, None)?;
         }
         Ok(())
     }
 
     /// Writes segments anew; returns how many were replaced and how many entries went.
-    pub(super) fn rewrite_logs(&self, next: &mut u64, inputs: &[Arc<LogSegment>], gone: Option<&Gone<'_>>) -> io::Result<(usize, u64)> {
+    pub(super) fn rewrite_entries(&self, signal: Signal, next: &mut u64, inputs: &[Arc<LogSegment>], gone: Option<&Gone<'_>>) -> io::Result<(usize, u64)> {
         if gone.is_some() {
             // Should the new segment be lost, the log must not bring back what goes.
-            let logs_before = inputs.iter().map(|s| s.footer.origin.log_before).max().unwrap_or_default();
-            self.keep_flushed(Flushed { logs_before, ..Flushed::default() })?;
+            let before = inputs.iter().map(|s| s.footer.origin.log_before).max().unwrap_or_default();
+            self.keep_flushed(Flushed::of_entries(signal, before))?;
         }
-        let dir = logs_dir(&self.options.dir);
-        let mut place = Place { disk: &*self.disk, dir: &dir, next, options: &self.options.logs, moment: self.moment() };
+        let dir = entries_dir(&self.options.dir, signal);
+        let mut place = Place { disk: &*self.disk, dir: &dir, next, options: self.options.entries(signal), moment: self.moment() };
         let (new, went) = match rewrite(&mut place, inputs, gone)? {
             (Rewritten::Unreadable | Rewritten::Unchanged, _) => return Ok((0, 0)),
-            (Rewritten::Into(id), went) => (self.open_rewritten(id)?, went),
+            (Rewritten::Into(id), went) => (self.open_rewritten(signal, id)?, went),
         };
         {
             let mut shared = self.modify();
-            shared.logs.segments.retain(|s| !inputs.iter().any(|i| i.id == s.id));
-            shared.logs.segments.push(new);
-            sort(&mut shared.logs.segments);
+            shared.entries[signal].segments.retain(|s| !inputs.iter().any(|i| i.id == s.id));
+            shared.entries[signal].segments.push(new);
+            sort(&mut shared.entries[signal].segments);
         }
         for input in inputs {
             if input.lost_blocks.load(Ordering::Relaxed) {
-                self.quarantine_logs_segment(input);
+                self.quarantine_entries(signal, input);
             } else {
                 input.doom();
             }
@@ -90,9 +91,9 @@ impl Engine {
 
     /// Opens a segment that stands in for others. One that cannot be opened has to go: with a second one like it everything would be
     /// there twice.
-    fn open_rewritten(&self, id: u64) -> io::Result<Arc<LogSegment>> {
-        self.open_log_segment(id).inspect_err(|_| {
-            if let Err(error) = self.disk.remove(&path_of(&logs_dir(&self.options.dir), id)) {
+    fn open_rewritten(&self, signal: Signal, id: u64) -> io::Result<Arc<LogSegment>> {
+        self.open_entries(signal, id).inspect_err(|_| {
+            if let Err(error) = self.disk.remove(&path_of(&entries_dir(&self.options.dir, signal), id)) {
                 self.fail(format!("a segment of logs that cannot be read cannot be removed: {error}"));
             }
         })
@@ -100,18 +101,18 @@ impl Engine {
 
     /// Removes entries of streams that are kept shorter than others, from one segment. A segment's streams are looked at when it is old
     /// enough for the shortest time; then it is known when it is due.
-    pub(in crate::engine) fn apply_log_rules(&self) -> io::Result<()> {
-        let options = &self.options.logs;
+    pub(in crate::engine) fn apply_rules(&self, signal: Signal) -> io::Result<()> {
+        let options = self.options.entries(signal);
         let shortest = options.rules.iter().map(|rule| rule.keep).chain([options.retention]).flatten().min();
         let Some(shortest) = shortest.filter(|_| !options.rules.is_empty()) else { return Ok(()) };
         let now = self.now();
         let over = |segment: &LogSegment, keep: Duration| to_millis(segment.footer.max).saturating_add(millis(keep));
         let mut next = self.building();
-        let segments = self.read().logs.segments.clone();
+        let segments = self.read().entries[signal].segments.clone();
         let due = |s: &&Arc<LogSegment>| over(s, shortest) < now && s.rules_due.load(Ordering::Relaxed) <= now;
         let mut problem = None;
         for segment in segments.iter().filter(due).take(RULE_SEGMENTS_MAX) {
-            let later = match self.apply_log_rules_to(segment, &mut next, now) {
+            let later = match self.apply_rules_to(signal, segment, &mut next, now) {
                 Ok(RuleOutcome::Rewritten) => return problem.map_or(Ok(()), Err),
                 Ok(RuleOutcome::DueAt(at)) => at,
                 // The others must not wait for one that cannot be read.
@@ -125,10 +126,10 @@ impl Engine {
         problem.map_or(Ok(()), Err)
     }
 
-    fn apply_log_rules_to(&self, segment: &Arc<LogSegment>, next: &mut u64, now: i64) -> io::Result<RuleOutcome> {
+    fn apply_rules_to(&self, signal: Signal, segment: &Arc<LogSegment>, next: &mut u64, now: i64) -> io::Result<RuleOutcome> {
         let rest = RuleOutcome::DueAt(now.saturating_add(RULE_REST_MS));
         let Some(index) = segment.index(self.moment())? else { return Ok(rest) };
-        let over = |labels: &Labels| Some(to_millis(segment.footer.max).saturating_add(millis(self.options.logs.keep(labels)?)));
+        let over = |labels: &Labels| Some(to_millis(segment.footer.max).saturating_add(millis(self.options.entries(signal).keep(labels)?)));
         let all = (0..index.labels.len() as u32).filter_map(|number| Labels::unpack(index.labels.packed(number)));
         let first = all.filter_map(|labels| over(&labels)).min().unwrap_or(i64::MAX);
         drop(index);
@@ -137,11 +138,11 @@ impl Engine {
         }
         let goes = |labels: &Labels| over(labels).is_some_and(|over| over < now);
         let gone = Gone { stream: &goes, entry: &|_: &Labels, _: Row<'_>| true };
-        let (replaced, went) = self.rewrite_logs(next, std::slice::from_ref(segment), Some(&gone))?;
+        let (replaced, went) = self.rewrite_entries(signal, next, std::slice::from_ref(segment), Some(&gone))?;
         if replaced == 0 {
             return Ok(rest);
         }
-        tracing::info!(file = %segment.path.display(), entries = went, "rules of retention remove log entries");
+        tracing::info!(file = %segment.path.display(), entries = went, "rules of retention remove entries");
         Ok(RuleOutcome::Rewritten)
     }
 }

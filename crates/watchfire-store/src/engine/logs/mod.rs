@@ -1,4 +1,4 @@
-//! Logs in the engine: the way of entries into the log and memory, from there into segments, and back to who asks.
+//! Logs and spans in the engine: the way of entries into the log and memory, from there into segments, and back to who asks.
 
 mod delete;
 mod flush;
@@ -16,10 +16,10 @@ use crate::logs::segment::LogSegment;
 
 pub use delete::LogFilter;
 pub(super) use open::{Found, find, tidy};
-pub(super) use restore::{Mark, RestoreLogs};
-pub(super) use write::LogWriter;
+pub(super) use restore::{Before, Mark, RestoreEntries};
+pub(super) use write::EntryWriter;
 
-/// What readers of logs look at.
+/// What readers of a signal's entries look at.
 #[derive(Default)]
 pub(crate) struct SharedLogs {
     pub(crate) head: LogHead,

@@ -1,19 +1,20 @@
-//! The way of log entries: judge each, put the accepted ones into records, which become frames of the log and, when it has them,
+//! The way of entries: judge each, put the accepted ones into records, which become frames of the log and, when it has them,
 //! pieces of the head. A batch whose log write fails leaves no trace.
 
 use watchfire_model::batch::Batch;
 use watchfire_model::labels::{Labels, LabelsBuilder};
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::time::Timestamp;
-use watchfire_model::write::{Reason, Written};
+use watchfire_model::write::{LogsWritten, Reason, Written};
 use zstd::bulk::Compressor;
 
 use crate::engine::{Engine, Shared, millis};
+use crate::logs::Signal;
 use crate::logs::piece::{self, Piece, RecordWriter, entry_hash};
 use crate::logs::recent::Recent;
 use crate::logs::streams::{Stream, Streams};
 use crate::options::LogOptions;
-use crate::wal::{SIGNAL_LOGS, Wal};
+use crate::wal::Wal;
 
 /// A frame is ended when its entries reach this size.
 const FRAME_BYTES: usize = 1 << 20;
@@ -25,8 +26,9 @@ const METADATA_BYTES_LIMIT: usize = 4 << 20;
 const RECORD_LEVEL: i32 = -3;
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
-/// What writing logs needs; it belongs to the one writer.
-pub(crate) struct LogWriter {
+/// What writing the entries of a signal needs; it belongs to the one writer.
+pub(crate) struct EntryWriter {
+    signal: Signal,
     pub(crate) streams: Streams,
     pub(crate) recent: Recent,
     compressor: Compressor<'static>,
@@ -41,9 +43,10 @@ pub(crate) struct LogWriter {
     noted: usize,
 }
 
-impl LogWriter {
-    pub(crate) fn new(options: &LogOptions, recent: Recent) -> std::io::Result<LogWriter> {
-        Ok(LogWriter {
+impl EntryWriter {
+    pub(crate) fn new(signal: Signal, options: &LogOptions, recent: Recent) -> std::io::Result<EntryWriter> {
+        Ok(EntryWriter {
+            signal,
             streams: Streams::new(&options.moved_labels, options.label_values_max),
             recent,
             compressor: Compressor::new(RECORD_LEVEL)?,
@@ -70,7 +73,7 @@ impl LogWriter {
     /// Adds the frames of the batch to what the log writes next.
     pub(crate) fn put_frames(&mut self, wal: &mut Wal) {
         for record in &self.records {
-            wal.frame(SIGNAL_LOGS, |out| piece::encode(out, record, &mut self.compressor));
+            wal.frame(self.signal.number(), |out| piece::encode(out, record, &mut self.compressor));
         }
     }
     /// Adds a frame that lets entries of the epochs before be known when they come again.
@@ -79,7 +82,7 @@ impl LogWriter {
         record.hashes(self.recent.all());
         let some = self.recent.all().len() > 0;
         if some {
-            wal.frame(SIGNAL_LOGS, |out| piece::encode(out, &record.finish(), &mut self.compressor));
+            wal.frame(self.signal.number(), |out| piece::encode(out, &record.finish(), &mut self.compressor));
         }
         some
     }
@@ -98,10 +101,10 @@ impl LogWriter {
         self.noted = 0;
         self.defined.clear();
         for name in self.moved.drain(..) {
-            shared.logs.head.note_moved(&name);
+            shared.entries[self.signal].head.note_moved(&name);
         }
         for record in self.records.drain(..) {
-            shared.logs.head.push(record, unit_bytes);
+            shared.entries[self.signal].head.push(record, unit_bytes);
         }
     }
 }
@@ -117,13 +120,13 @@ struct Limits<'a> {
 
 impl Engine {
     /// Keeps the entries that are to be stored as records of the log.
-    pub(in crate::engine) fn judge_logs(&self, writer: &mut LogWriter, epoch: u64, batch: &Batch, written: &mut Written) {
+    pub(in crate::engine) fn judge_entries(&self, writer: &mut EntryWriter, epoch: u64, batch: &Batch, written: &mut Written) {
         writer.noted = 0;
         writer.defined.clear();
         writer.moved.clear();
         let now = self.now();
         let nanos = |ms: i64| ms.saturating_mul(NANOS_PER_MILLI);
-        let options = &self.options.logs;
+        let options = self.options.entries(writer.signal);
         let limits = Limits {
             options,
             latest: nanos(now.saturating_add(millis(self.options.future_max))),
@@ -131,12 +134,33 @@ impl Engine {
             epoch,
             now,
         };
-        batch.logs.iter().for_each(|stream| judge_stream(writer, &limits, stream, written));
+        let mut outcome = Outcome::default();
+        writer.signal.of(batch).iter().for_each(|stream| judge_stream(writer, &limits, stream, &mut outcome));
+        writer.signal.outcome(written).add(outcome.counts);
+        written.example = written.example.take().or(outcome.example);
         writer.end_record();
     }
 }
 
-fn judge_stream(writer: &mut LogWriter, limits: &Limits<'_>, stream: &StreamEntries, written: &mut Written) {
+/// Where what became of entries is counted.
+#[derive(Default)]
+struct Outcome {
+    counts: LogsWritten,
+    example: Option<String>,
+}
+
+impl Outcome {
+    /// Counts refused entries; the first refusal is told in words.
+    fn reject(&mut self, reason: Reason, count: u64, labels: &Labels, time: Option<Nanos>) {
+        self.counts.reject(reason, count);
+        if self.example.is_none() {
+            let at = time.map_or(String::new(), |time| format!(" at {}", Timestamp(time.millis()).rfc3339_millis()));
+            self.example = Some(format!("{reason}: {labels}{at}"));
+        }
+    }
+}
+
+fn judge_stream(writer: &mut EntryWriter, limits: &Limits<'_>, stream: &StreamEntries, outcome: &mut Outcome) {
     let (labels, moved) = match writer.streams.move_labels(&stream.labels, limits.now) {
         Some((labels, moved)) => (labels, moved),
         None => (stream.labels.clone(), Labels::empty()),
@@ -148,8 +172,7 @@ fn judge_stream(writer: &mut LogWriter, limits: &Limits<'_>, stream: &StreamEntr
         None => refuse_labels(&labels, limits.options),
     };
     if let Some(reason) = refusal {
-        written.logs.reject(reason, stream.entries.len() as u64);
-        return give_example(written, reason, &labels, None);
+        return outcome.reject(reason, stream.entries.len() as u64, &labels, None);
     }
     for (name, _) in &moved {
         if !writer.moved.iter().any(|known| known == name) {
@@ -159,11 +182,8 @@ fn judge_stream(writer: &mut LogWriter, limits: &Limits<'_>, stream: &StreamEntr
     }
     for entry in &stream.entries {
         match judge_entry(entry, &moved, limits) {
-            Ok((line, metadata)) => keep(writer, limits.epoch, &labels, &mut known, (entry, line, &metadata), written),
-            Err(reason) => {
-                written.logs.reject(reason, 1);
-                give_example(written, reason, &labels, Some(entry.time));
-            }
+            Ok((line, metadata)) => keep(writer, limits.epoch, &labels, &mut known, (entry, line, &metadata), &mut outcome.counts),
+            Err(reason) => outcome.reject(reason, 1, &labels, Some(entry.time)),
         }
     }
 }
@@ -232,22 +252,22 @@ fn join_metadata(own: &Labels, moved: &Labels) -> Labels {
 }
 
 fn keep(
-    writer: &mut LogWriter,
+    writer: &mut EntryWriter,
     epoch: u64,
     labels: &Labels,
     known: &mut Option<Stream>,
     (entry, line, metadata): (&LogEntry, &str, &Labels),
-    written: &mut Written,
+    counts: &mut LogsWritten,
 ) {
     if !writer.recent.note(entry_hash(labels, entry.time.0, line, metadata.packed())) {
-        written.logs.duplicates += 1;
+        counts.duplicates += 1;
         return;
     }
     writer.noted += 1;
     let stream = match known {
         Some(stream) => *stream,
         None => {
-            written.logs.new_streams += 1;
+            counts.new_streams += 1;
             writer.defined.push((labels.clone(), true));
             *known.insert(writer.streams.add(labels.clone()))
         }
@@ -263,16 +283,9 @@ fn keep(
         }
     }
     writer.record.entry(stream.number, labels, entry.time.0, line, metadata.packed());
-    written.logs.stored += 1;
-    written.logs.truncated += u64::from(line.len() < entry.line.len());
+    counts.stored += 1;
+    counts.truncated += u64::from(line.len() < entry.line.len());
     if writer.record.bytes() >= FRAME_BYTES {
         writer.end_record();
-    }
-}
-
-fn give_example(written: &mut Written, reason: Reason, labels: &Labels, time: Option<Nanos>) {
-    if written.example.is_none() {
-        let at = time.map_or(String::new(), |time| format!(" at {}", Timestamp(time.millis()).rfc3339_millis()));
-        written.example = Some(format!("{reason}: {labels}{at}"));
     }
 }

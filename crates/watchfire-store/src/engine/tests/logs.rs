@@ -1,5 +1,6 @@
 //! Logs in the engine: every entry once, in order, whatever is flushed, restarted, torn or damaged meanwhile.
 
+use crate::logs::Signal;
 use watchfire_model::labels;
 use watchfire_model::logs::{LogEntry, LogOrder, LogSelection, Nanos, StreamEntries};
 use watchfire_model::matcher::{MatchOp, Matcher};
@@ -32,7 +33,7 @@ fn whole(order: LogOrder) -> LogSelection {
 fn select(engine: &Engine, selection: &LogSelection) -> Vec<Line> {
     let mut found = Vec::new();
     let budget = Budget::unlimited(ManualClock::new(Timestamp(NOW)));
-    let read = engine.select_logs(selection, &budget, &mut |line| {
+    let read = engine.select_entries(Signal::Logs, selection, &budget, &mut |line| {
         found.push((line.labels.to_string(), line.time.0, line.line.to_owned(), line.metadata.to_string()));
         Ok(ControlFlow::Continue(()))
     });
@@ -104,9 +105,9 @@ fn entries_are_found_once_wherever_they_are() {
         let written = engine.write(&nth_logs(n)).unwrap();
         assert_eq!((written.logs.stored, written.stored), (4, 0));
         match n {
-            20 => engine.flush_logs().unwrap(),
+            20 => engine.flush_entries(Signal::Logs).unwrap(),
             40 => engine.flush().unwrap(),
-            45 => engine.flush_logs().unwrap(),
+            45 => engine.flush_entries(Signal::Logs).unwrap(),
             _ => {}
         }
         if n % 9 == 0 {
@@ -132,7 +133,7 @@ fn an_entry_that_comes_again_is_known_after_a_flush_and_a_start() {
     engine.write(&nth_logs(0)).unwrap();
     engine.flush().unwrap();
     engine.write(&nth_logs(1)).unwrap();
-    engine.flush_logs().unwrap();
+    engine.flush_entries(Signal::Logs).unwrap();
     for disk in [disk.copy(), disk.cut_power(&mut Random(1)), disk.cut_power(&mut Random(2))] {
         let engine = open_small(&disk);
         for n in 0..2 {
@@ -149,7 +150,7 @@ fn entries_of_one_stream_and_time_keep_their_order() {
     for n in 0..30 {
         engine.write(&logs(vec![(labels!("app" => "a"), vec![entry(NOW * MS, &format!("line {n}"), &[])])])).unwrap();
         if n % 7 == 3 {
-            engine.flush_logs().unwrap();
+            engine.flush_entries(Signal::Logs).unwrap();
         }
     }
     let numbers = |order| select(&engine, &whole(order)).iter().map(|(.., line, _)| line.clone()).collect::<Vec<_>>();
@@ -165,7 +166,7 @@ fn matchers_times_and_hints_choose() {
     for n in 0..50 {
         engine.write(&nth_logs(n)).unwrap();
         if n == 25 {
-            engine.flush_logs().unwrap();
+            engine.flush_entries(Signal::Logs).unwrap();
         }
     }
     let every = expected_logs(50);
@@ -214,11 +215,11 @@ fn the_last_lines_do_not_cost_the_day() {
     for n in 0..400 {
         engine.write(&logs(vec![(labels!("app" => "a"), vec![entry(NOW * MS + n * MS, &format!("line {n} of many"), &[])])])).unwrap();
     }
-    engine.flush_logs().unwrap();
+    engine.flush_entries(Signal::Logs).unwrap();
     let mut found = Vec::new();
     // Room for a few blocks only: reading everything would fail.
     let budget = Budget::new(ManualClock::new(Timestamp(NOW)), Duration::from_secs(10), u64::MAX, 6_000);
-    let read = engine.select_logs(&whole(LogOrder::Backward), &budget, &mut |line| {
+    let read = engine.select_entries(Signal::Logs, &whole(LogOrder::Backward), &budget, &mut |line| {
         found.push(line.line.to_owned());
         Ok(if found.len() == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
@@ -237,18 +238,18 @@ fn volumes_names_and_values_are_told_without_lines() {
         batch.logs.push(StreamEntries { labels: moved, entries: vec![entry(NOW * MS, "moved", &[])] });
         engine.write(&batch).unwrap();
         if n == 20 {
-            engine.flush_logs().unwrap();
+            engine.flush_entries(Signal::Logs).unwrap();
         }
     }
     let budget = Budget::unlimited(ManualClock::new(Timestamp(NOW)));
-    let volume = |matchers| engine.log_volume(&LogSelection { matchers, ..whole(LogOrder::Any) }, &budget).unwrap();
+    let volume = |matchers| engine.entry_volume(Signal::Logs, &LogSelection { matchers, ..whole(LogOrder::Any) }, &budget).unwrap();
     let told: Vec<_> = volume(vec![]).iter().map(|v| (v.labels.to_string(), v.entries)).collect();
     let b = |n: u64| (format!("{{app=\"b\", n=\"{n}\"}}"), 10);
     assert_eq!(told, [("{app=\"a\"}".to_owned(), 120), b(0), b(1), b(2), b(3), ("{app=\"c\"}".to_owned(), 40)], "an id makes no stream");
     assert_eq!(volume(vec![Matcher::equal("trace_id", &format!("{:032x}", 30)), Matcher::equal("app", "c")])[0].entries, 1);
-    let names = engine.log_label_names(&whole(LogOrder::Any), &budget).unwrap();
+    let names = engine.entry_label_names(Signal::Logs, &whole(LogOrder::Any), &budget).unwrap();
     assert_eq!(names, ["app", "n", "trace_id"]);
-    let values = |name: &str| engine.log_label_values(name, &whole(LogOrder::Any), &budget).unwrap();
+    let values = |name: &str| engine.entry_label_values(Signal::Logs, name, &whole(LogOrder::Any), &budget).unwrap();
     assert_eq!(values("n"), ["0", "1", "2", "3"]);
     assert_eq!(values("trace_id").len(), 40);
     assert_eq!(values("detected_level"), Vec::<String>::new(), "it never was a label");
@@ -311,13 +312,13 @@ fn disk_full_leaves_no_trace() {
     engine.write(&nth_logs(0)).unwrap();
     disk.set_room(Some(10));
     assert!(matches!(engine.write(&nth_logs(1)), Err(WriteError::Full(_))));
-    assert!(engine.flush_logs().is_err());
+    assert!(engine.flush_entries(Signal::Logs).is_err());
     assert_eq!(all(&engine), expected_logs(1));
     disk.heal();
     engine.look_for_room();
     let written = engine.write(&nth_logs(1)).unwrap().logs;
     assert_eq!((written.stored, written.duplicates), (4, 0), "the refused batch is not known");
-    engine.flush_logs().unwrap();
+    engine.flush_entries(Signal::Logs).unwrap();
     assert_eq!(all(&engine), expected_logs(2));
     assert_eq!(all(&open_small(&disk.copy())), expected_logs(2));
 }
@@ -398,7 +399,7 @@ fn logs_go_by_age_and_by_size() {
         let entries = (0..20).map(|i| entry(time + i, &format!("day {n} line {i}"), &[])).collect();
         engine.write(&logs(vec![(labels!("app" => "a"), entries)])).unwrap();
         clock.advance(Duration::from_secs(86_400));
-        engine.flush_logs().unwrap();
+        engine.flush_entries(Signal::Logs).unwrap();
     }
     drop(engine);
     let days = |engine: &Engine| {
@@ -439,8 +440,8 @@ fn readers_see_each_entry_once_while_it_moves() {
         });
         scope.spawn(|| {
             while done.load(std::sync::atomic::Ordering::SeqCst) < BATCHES {
-                engine.flush_logs().unwrap();
-                engine.merge_logs().unwrap();
+                engine.flush_entries(Signal::Logs).unwrap();
+                engine.merge_entries(Signal::Logs).unwrap();
                 engine.flush().unwrap();
             }
         });

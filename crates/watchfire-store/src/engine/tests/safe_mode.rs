@@ -1,5 +1,6 @@
 //! Starts that die: the log is read back in little memory, then without its oldest part, and nothing is lost on the way.
 
+use crate::logs::Signal;
 use std::path::PathBuf;
 
 use watchfire_model::batch::{Metadata, MetricType, SeriesExemplars};
@@ -58,7 +59,7 @@ fn written() -> (SimulatedDisk, Everything, u64) {
         stored += engine.write(&large(n)).expect("room").stored;
         // The log's entries are in segments before its samples are.
         if n == 40 {
-            engine.flush_logs().expect("room");
+            engine.flush_entries(Signal::Logs).expect("room");
         }
     }
     assert_eq!(logs::all(&engine), lines());
@@ -280,7 +281,7 @@ fn r10_log_entries_that_came_back_are_stored_once_though_samples_find_no_room() 
     starts::pretend(&disk, Path::new("/data"), 6, 6);
     drop(open_with(&disk, LITTLE));
     disk.rename(Path::new("/data/offline"), Path::new("/data/returned")).unwrap();
-    disk.set_room(Some(3000));
+    disk.set_room(Some(3200));
     let engine = open_little(&disk);
     assert_eq!(logs::all(&engine), lines());
     disk.set_room(None);

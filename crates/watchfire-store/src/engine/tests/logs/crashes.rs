@@ -1,6 +1,7 @@
 //! Deaths and power cuts at every change of the disk while logs are written and flushed, beside metrics and alone.
 
 use super::*;
+use crate::logs::Signal;
 
 /// Batch `n` with logs and a metric.
 fn mixed(n: u64) -> Batch {
@@ -21,9 +22,9 @@ fn eventful(disk: &SimulatedDisk, sync_interval: Duration) -> u64 {
         }
         acknowledged = n + 1;
         let done = match n {
-            4 | 8 | 15 | 23 => engine.flush_logs().is_ok(),
+            4 | 8 | 15 | 23 => engine.flush_entries(Signal::Logs).is_ok(),
             12 | 20 => engine.flush().is_ok(),
-            18 | 26 => engine.merge_all_logs().is_ok(),
+            18 | 26 => engine.merge_all_entries(Signal::Logs).is_ok(),
             _ => true,
         };
         if !done && disk.is_dead() {
@@ -70,7 +71,7 @@ fn deaths(stride: u64, power: bool) {
             disk.die_after(second);
             let clock = ManualClock::new(Timestamp(NOW));
             if let Ok(engine) = Engine::open(Arc::new(disk.clone()), Options { wal_file_bytes: 2_000, logs: small(), ..options(&clock) }) {
-                let _flushed = engine.flush_logs().and_then(|()| engine.merge_all_logs()).and_then(|()| engine.flush());
+                let _flushed = engine.flush_entries(Signal::Logs).and_then(|()| engine.merge_all_entries(Signal::Logs)).and_then(|()| engine.flush());
                 engine.close();
             }
             let dead = disk.is_dead();
@@ -112,7 +113,7 @@ fn r07_after_a_power_cut_a_prefix_of_the_entries_comes_back() {
                 written += 1;
                 match random.below(8) {
                     0 => engine.sync(),
-                    1 => engine.flush_logs().unwrap(),
+                    1 => engine.flush_entries(Signal::Logs).unwrap(),
                     2 => engine.flush().unwrap(),
                     _ => continue,
                 }

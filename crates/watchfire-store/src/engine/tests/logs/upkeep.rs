@@ -1,6 +1,7 @@
 //! Merges, deletions and rules of retention: what stays is the same, what goes is gone for good.
 
 use super::*;
+use crate::logs::Signal;
 use crate::options::LogRetention;
 use watchfire_model::logs::LogLine;
 
@@ -15,13 +16,13 @@ fn merges_keep_files_few_and_entries_as_they_are() {
     for n in 0..120 {
         engine.write(&nth_logs(n)).unwrap();
         if n % 3 == 2 {
-            engine.flush_logs().unwrap();
+            engine.flush_entries(Signal::Logs).unwrap();
         }
     }
     let before = select(&engine, &whole(LogOrder::Forward));
     let segments = engine.stats().logs.segments;
     let mut merges = 0;
-    while engine.merge_logs().unwrap() {
+    while engine.merge_entries(Signal::Logs).unwrap() {
         merges += 1;
         assert_eq!(select(&engine, &whole(LogOrder::Forward)), before, "after merge {merges}");
     }
@@ -39,11 +40,11 @@ fn small_blocks_are_packed_anew_and_full_ones_are_copied() {
     let engine = Engine::open(Arc::new(disk.clone()), Options { logs: large, ..options(&clock) }).unwrap();
     for n in 0..24 {
         engine.write(&logs(vec![(labels!("app" => "a"), (0..5).map(|i| entry(NOW * MS + n * MS, &line_of(n as u64 * 5 + i), &[])).collect())])).unwrap();
-        engine.flush_logs().unwrap();
+        engine.flush_entries(Signal::Logs).unwrap();
     }
     let before = select(&engine, &whole(LogOrder::Forward));
     let bytes = engine.stats().logs.segment_bytes;
-    while engine.merge_logs().unwrap() {}
+    while engine.merge_entries(Signal::Logs).unwrap() {}
     assert_eq!(select(&engine, &whole(LogOrder::Forward)), before);
     assert!(engine.stats().logs.segment_bytes < bytes / 3, "{} of {bytes}", engine.stats().logs.segment_bytes);
 }
@@ -55,15 +56,15 @@ fn deletions_reach_memory_and_segments_and_nothing_else() {
     for n in 0..60 {
         engine.write(&nth_logs(n)).unwrap();
         if n == 30 {
-            engine.flush_logs().unwrap();
+            engine.flush_entries(Signal::Logs).unwrap();
         }
     }
     let (start, end) = ((NOW + 20_000) * MS, (NOW + 40_000) * MS);
-    let deletion = engine.delete_logs(&[matchers(&[("app", "b"), ("n", "1")])], start, end, None).unwrap();
+    let deletion = engine.delete_entries(Signal::Logs, &[matchers(&[("app", "b"), ("n", "1")])], start, end, None).unwrap();
     assert_eq!(deletion.entries, 5);
     let warnings = |line: LogLine<'_>| line.line.contains("warn");
-    let filtered = engine.delete_logs(&[matchers(&[("app", "a")])], i64::MIN, i64::MAX, Some(&warnings)).unwrap();
-    let by_metadata = engine.delete_logs(&[matchers(&[("trace_id", &format!("{:032x}", 7))])], i64::MIN, i64::MAX, None).unwrap();
+    let filtered = engine.delete_entries(Signal::Logs, &[matchers(&[("app", "a")])], i64::MIN, i64::MAX, Some(&warnings)).unwrap();
+    let by_metadata = engine.delete_entries(Signal::Logs, &[matchers(&[("trace_id", &format!("{:032x}", 7))])], i64::MIN, i64::MAX, None).unwrap();
     assert_eq!(by_metadata.entries, 1);
     let stays = |(labels, time, line, metadata): &Line| {
         let first = labels.contains("n=\"1\"") && (start..end).contains(time);
@@ -74,13 +75,13 @@ fn deletions_reach_memory_and_segments_and_nothing_else() {
     let expected: Vec<Line> = expected_logs(60).into_iter().filter(stays).collect();
     assert_eq!(240 - expected.len() as u64, deletion.entries + filtered.entries + by_metadata.entries);
     assert_eq!(all(&engine), expected);
-    assert_eq!(engine.delete_logs(&[matchers(&[("app", "nobody")])], i64::MIN, i64::MAX, None).unwrap().segments, 0);
-    assert!(engine.delete_logs(&[], 0, 1, None).is_err() && engine.delete_logs(&[vec![]], 1, 1, None).is_err());
+    assert_eq!(engine.delete_entries(Signal::Logs, &[matchers(&[("app", "nobody")])], i64::MIN, i64::MAX, None).unwrap().segments, 0);
+    assert!(engine.delete_entries(Signal::Logs, &[], 0, 1, None).is_err() && engine.delete_entries(Signal::Logs, &[vec![]], 1, 1, None).is_err());
     // Not even a power cut brings anything back.
     for seed in 0..20 {
         assert_eq!(all(&open_small(&disk.cut_power(&mut Random(seed)))), expected, "seed {seed}");
     }
-    engine.delete_logs(&[vec![]], i64::MIN, i64::MAX, None).unwrap();
+    engine.delete_entries(Signal::Logs, &[vec![]], i64::MIN, i64::MAX, None).unwrap();
     assert_eq!(all(&engine), []);
     for seed in 0..20 {
         assert_eq!(all(&open_small(&disk.cut_power(&mut Random(seed)))), [], "seed {seed}");
@@ -100,7 +101,7 @@ fn rules_keep_streams_shorter_and_longer() {
     let engine = Engine::open(Arc::new(disk.clone()), Options { logs: limits, ..options(&clock) }).unwrap();
     let streams = ["short", "long", "other"];
     engine.write(&logs(streams.iter().map(|app| (labels!("app" => *app), vec![entry(NOW * MS, "line", &[])])).collect())).unwrap();
-    engine.flush_logs().unwrap();
+    engine.flush_entries(Signal::Logs).unwrap();
     let left = || select(&engine, &whole(LogOrder::Any)).into_iter().map(|(labels, ..)| labels).collect::<Vec<_>>();
     for (hours, expected) in [(12, 3), (30, 2), (5 * 24, 1), (10 * 24, 0)] {
         let to = NOW + hours * HOUR;
@@ -121,9 +122,9 @@ fn a_damaged_block_does_not_stop_the_rules_for_others() {
     let engine = open();
     for n in 0..3 {
         engine.write(&logs(vec![(labels!("app" => "short", "n" => n.to_string().as_str()), vec![entry(NOW * MS + n, "line", &[])])])).unwrap();
-        engine.flush_logs().unwrap();
+        engine.flush_entries(Signal::Logs).unwrap();
     }
-    let index = engine.read().logs.segments[0].index(0).unwrap().unwrap();
+    let index = engine.read().entries[Signal::Logs].segments[0].index(0).unwrap().unwrap();
     let at = (index.blocks[0].offset + u64::from(index.blocks[0].info.filter.len)) as usize;
     engine.close();
     let (first, mut bytes) = disk.files().into_iter().find(|(path, _)| path.starts_with("/data/logs")).expect("a segment");
@@ -131,16 +132,16 @@ fn a_damaged_block_does_not_stop_the_rules_for_others() {
     disk.put(&first, bytes);
     clock.advance(Duration::from_secs(2 * 86_400));
     let engine = open();
-    let entries = || engine.read().logs.segments.iter().map(|s| s.footer.entries).sum::<u64>();
+    let entries = || engine.read().entries[Signal::Logs].segments.iter().map(|s| s.footer.entries).sum::<u64>();
     assert_eq!(entries(), 3);
     for _ in 0..10 {
-        engine.apply_log_rules().unwrap();
+        engine.apply_rules(Signal::Logs).unwrap();
     }
     assert_eq!((entries(), engine.stats().quarantined), (1, 0), "the damaged one stays until its time is over");
     // What was looked at is known: nobody reads its index again before it is due.
-    engine.read().logs.segments.iter().for_each(|segment| segment.unload());
-    engine.apply_log_rules().unwrap();
-    assert_eq!(engine.read().logs.segments.iter().map(|segment| segment.index_memory()).sum::<usize>(), 0);
+    engine.read().entries[Signal::Logs].segments.iter().for_each(|segment| segment.unload());
+    engine.apply_rules(Signal::Logs).unwrap();
+    assert_eq!(engine.read().entries[Signal::Logs].segments.iter().map(|segment| segment.index_memory()).sum::<usize>(), 0);
 }
 
 /// Entries in two segments, of which the older one in time knows most of the log, which nobody drops.
@@ -152,7 +153,7 @@ fn held(disk: &SimulatedDisk, size_max: Option<u64>) -> Engine {
 fn two_segments(engine: &Engine) {
     for (app, time) in [("new", NOW), ("old", NOW - 30 * HOUR)] {
         engine.write(&logs(vec![(labels!("app" => app), vec![entry(time * MS, "a line", &[])])])).unwrap();
-        engine.flush_logs().unwrap();
+        engine.flush_entries(Signal::Logs).unwrap();
     }
 }
 
@@ -178,7 +179,7 @@ fn what_is_deleted_does_not_come_back_when_the_segment_without_it_is_lost() {
     let disk = SimulatedDisk::default();
     let engine = held(&disk, None);
     two_segments(&engine);
-    assert_eq!(engine.delete_logs(&[matchers(&[("app", "old")])], i64::MIN, i64::MAX, None).unwrap().entries, 1);
+    assert_eq!(engine.delete_entries(Signal::Logs, &[matchers(&[("app", "old")])], i64::MIN, i64::MAX, None).unwrap().entries, 1);
     drop(engine);
     let newest = disk.files().keys().filter(|path| path.starts_with("/data/logs")).max().cloned().expect("a segment");
     disk.put(&newest, b"damaged".to_vec());
