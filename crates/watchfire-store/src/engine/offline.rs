@@ -175,8 +175,7 @@ pub(super) struct How<'a> {
     pub(super) stop: &'a AtomicBool,
 }
 
-/// Reads what has come back: samples into segments without names, which are returned, log entries into memory. `None` when there is
-/// no room for that. The files stay until all of it is in segments: see [`forget_returned`].
+/// Reads what has come back: samples into segments without names, which are returned, log entries into memory. The files stay until all of it is in segments: see [`forget_returned`].
 pub(super) fn take_back(
     disk: &dyn Disk,
     root: &Path,
@@ -185,27 +184,35 @@ pub(super) fn take_back(
     mut entries: RestoreEntries<'_>,
     place: Place<'_>,
     how: &How<'_>,
-) -> Result<Option<Returned>, OpenError> {
+) -> Result<Returned, OpenError> {
     let returned = returned_dir(root);
     entries.mark(read_marks(disk, &returned)?);
     entries.skip(how.entries_are_in.map(|_, into| into.is_some()));
     let mut alone = Head::default();
     let mut restore = Restore::new(&mut alone, ring, entries, place, Bound::Everything(how.bytes));
     let report = restore.read(disk, &returned, (0, 0), how.stop)?;
-    let (samples, entries) = (restore.samples, restore.entries.counts.iter().sum::<u64>());
+    let (samples, entries) = (restore.samples, restore.entries.counts);
     let Some(segments) = restore.finish_all()? else {
         tracing::error!(directory = %returned.display(), "log files that came back cannot be taken in now; they stay there until the next start");
-        return Ok(None);
+        return Ok(Returned { entries, samples: None });
     };
     for metadata in alone.metadata() {
         head.note_metadata(metadata);
     }
-    tracing::info!(samples, entries, "log files that had been set aside are read");
-    Ok(Some(Returned { segments, damaged: report.damaged }))
+    tracing::info!(samples, entries = entries.iter().sum::<u64>(), "log files that had been set aside are read");
+    Ok(Returned { entries, samples: Some(ReturnedSamples { segments, damaged: report.damaged }) })
 }
 
 /// What has come back.
 pub(super) struct Returned {
+    /// How many entries of each signal are in memory now.
+    pub(super) entries: PerSignal<u64>,
+    /// Its samples; `None` when there was no room for them.
+    pub(super) samples: Option<ReturnedSamples>,
+}
+
+/// Samples that have come back.
+pub(super) struct ReturnedSamples {
     /// Segments without names that have its samples.
     pub(super) segments: Vec<u64>,
     /// The files that are damaged; what can be read of them is used.

@@ -218,16 +218,17 @@ fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, B
     let mut spilled = Vec::new();
     let mut returned = None;
     let entries_are_in = offline::entries_are_in(&**disk, dir, entries_before)?;
-    let mut entries_came = false;
+    let mut entries_came = PerSignal::default();
     if matches!(care, Care::Usual | Care::LittleMemory) && offline::has_returned(&**disk, dir)? {
         let entries = RestoreEntries::new(&mut shared.entries, recent, options, Before::default());
         let place = Place::new(&**disk, &metrics, next_segment);
         let how = offline::How { bytes: little, entries_are_in, stop: &options.stop };
-        if let Some(back) = offline::take_back(&**disk, dir, &mut shared.head, ring, entries, place, &how)? {
-            spilled.extend(back.segments);
-            returned = Some(back.damaged);
+        let back = offline::take_back(&**disk, dir, &mut shared.head, ring, entries, place, &how)?;
+        if let Some(samples) = back.samples {
+            spilled.extend(samples.segments);
+            returned = Some(samples.damaged);
         }
-        entries_came = entries_are_in.iter().any(Option::is_none);
+        entries_came = back.entries;
     }
     let bound = if care == Care::Usual { Bound::Samples(options.memory_max) } else { Bound::Everything(little) };
     let entries = RestoreEntries::new(&mut shared.entries, recent, options, entries_before);
@@ -251,8 +252,9 @@ fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, B
     // A new epoch: the log defines its series again, so that files of the epochs before can go at any time.
     let epoch_began = report.epoch.map_or(now, |(_, began)| began.min(now));
     let sequence = report.next_sequence.max(free_sequence);
-    if entries_came {
-        offline::entries_go_into(&**disk, dir, entries_are_in.map(|_, into| into.or(Some(sequence))))?;
+    if entries_came.iter().any(|count| *count > 0) {
+        let into = |signal, into: Option<u64>| into.or((entries_came[signal] > 0).then_some(sequence));
+        offline::entries_go_into(&**disk, dir, entries_are_in.map(into))?;
     }
     let mut wal = Wal::new(disk.clone(), &logs, sequence, epoch_began, options.wal_file_bytes);
     wal.add_closed_bytes(report.bytes);

@@ -281,7 +281,7 @@ fn r10_log_entries_that_came_back_are_stored_once_though_samples_find_no_room() 
     starts::pretend(&disk, Path::new("/data"), 6, 6);
     drop(open_with(&disk, LITTLE));
     disk.rename(Path::new("/data/offline"), Path::new("/data/returned")).unwrap();
-    disk.set_room(Some(3200));
+    disk.set_room(Some(3000));
     let engine = open_little(&disk);
     assert_eq!(logs::all(&engine), lines());
     disk.set_room(None);
