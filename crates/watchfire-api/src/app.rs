@@ -367,6 +367,8 @@ pub struct App {
     pub(crate) log_deletions: Mutex<Vec<Deletion>>,
     /// Who follows logs.
     pub(crate) log_tails: Tails,
+    /// Held while the doctor looks.
+    pub(crate) doctor_turn: Arc<tokio::sync::Mutex<()>>,
     others: OnceLock<Vec<Spec>>,
     openapi: OnceLock<Bytes>,
     started: Duration,
@@ -382,6 +384,7 @@ impl App {
             queries,
             log_deletions: Mutex::default(),
             log_tails: Tails::default(),
+            doctor_turn: Arc::default(),
             others: OnceLock::new(),
             openapi: OnceLock::new(),
             started,

@@ -106,6 +106,16 @@ codes! {
     SyncsOften = "syncs-often",
     /// Data were set aside because no start survived reading them.
     DataOffline = "data-offline",
+    /// A configuration that cannot be read, so that nothing in it is carried out.
+    CannotBeRead = "cannot-be-read",
+    /// A file that nobody needs, and that cannot be read.
+    NotLookedAt = "not-looked-at",
+}
+impl Code {
+    /// How bad it is.
+    pub fn severity(self) -> Severity {
+        if self == Code::CannotBeRead { Severity::Error } else { Severity::Warning }
+    }
 }
 
 /// One finding.
@@ -127,11 +137,16 @@ pub struct Diagnosis {
     pub suggestion: Option<String>,
 }
 impl Diagnosis {
-    /// As `watchfire check` prints it, beside findings of shape. The file is valid, so it is a warning.
+    /// What is wrong with a file itself, as whoever reads it says.
+    pub fn of_file(code: Code, finding: &Finding) -> Diagnosis {
+        let Finding { file, line, column, message, .. } = finding;
+        Diagnosis { code, file: file.clone(), line: *line, column: *column, subject: "file".to_owned(), message: message.clone(), suggestion: None }
+    }
+    /// As `watchfire check` prints it, beside findings of shape.
     pub fn finding(&self) -> Finding {
         let hint = self.suggestion.as_ref().map(|s| format!("; {s}")).unwrap_or_default();
         Finding {
-            severity: Severity::Warning,
+            severity: self.code.severity(),
             file: self.file.clone(),
             line: self.line,
             column: self.column,

@@ -45,7 +45,7 @@ fn examine(flags: DoctorFlags, environment: &Environment) -> Result<ExitCode> {
     let (findings, gathered) = check::look(flags.check, environment);
     let mut all = gathered.check(Some(Arc::new(seen_by(&remote))));
     // Of the server's findings, those about files are about its own; the state of its machine counts here, too.
-    all.extend(of_server.into_iter().filter(|d| d.line == 0));
+    all.extend(of_server.into_iter().filter(|d| &*d.file == "server"));
     Ok(said::print(&findings, &all, json))
 }
 

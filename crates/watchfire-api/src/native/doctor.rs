@@ -8,6 +8,7 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_doctor::Diagnosis;
+use watchfire_model::document::Severity;
 
 use crate::app::{App, Writes};
 use crate::server::Refusal;
@@ -49,7 +50,7 @@ impl From<Writes> for WritesJson {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DoctorFinding")]
 struct FindingJson {
-    /// How bad it is. A file that cannot be read is an error where it is loaded; what is only dead in it is a warning.
+    /// How bad it is: `error` where a configuration cannot be read, so that nothing in it is carried out; else `warning`.
     severity: &'static str,
     /// What kind; the names are stable.
     code: &'static str,
@@ -69,7 +70,7 @@ struct FindingJson {
 impl From<&Diagnosis> for FindingJson {
     fn from(d: &Diagnosis) -> FindingJson {
         FindingJson {
-            severity: "warning",
+            severity: if d.code.severity() == Severity::Error { "error" } else { "warning" },
             code: d.code.name(),
             file: d.file.to_string(),
             line: d.line,
@@ -83,8 +84,15 @@ impl From<&Diagnosis> for FindingJson {
 
 /// `GET /api/system/doctor`.
 pub(crate) async fn doctor(State(app): State<Arc<App>>) -> Result<Json<DoctorJson>, Refusal> {
+    // One at a time: whoever waits holds no thread, and is given what the one before it was told.
+    let turn = app.doctor_turn.clone().lock_owned().await;
     let ask = app.rooms.doctor.clone();
-    let report = tokio::task::spawn_blocking(move || ask()).await.map_err(|_| Refusal::internal())?;
+    let look = move || {
+        let report = ask();
+        drop(turn);
+        report
+    };
+    let report = tokio::task::spawn_blocking(look).await.map_err(|_| Refusal::internal())?;
     Ok(Json(DoctorJson {
         checked_at: report.checked_at.rfc3339(),
         files: report.files,
@@ -95,8 +103,11 @@ pub(crate) async fn doctor(State(app): State<Arc<App>>) -> Result<Json<DoctorJso
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use serde_json::json;
     use watchfire_doctor::Code;
+    use watchfire_model::document::Finding;
 
     use super::*;
     use crate::app::DoctorReport;
@@ -119,5 +130,48 @@ mod tests {
         let expected = json!({"severity": "warning", "code": "never-matches", "file": "rules.yml", "line": 3, "column": 9, "subject": "A", "message": "why", "suggestion": null});
         assert_eq!(answer["findings"], json!([expected]));
         assert_eq!((&answer["files"], &answer["checked_at"]), (&json!(2), &json!(NOW.rfc3339())));
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_cannot_be_read_is_an_error() {
+        let faces = Faces::new();
+        let broken = Finding { severity: Severity::Error, file: "prometheus.yml".into(), line: 2, column: 5, message: "why".to_owned() };
+        let findings = vec![Diagnosis::of_file(Code::CannotBeRead, &broken)];
+        faces.house.held().doctor = Some(DoctorReport { checked_at: NOW, files: 0, findings, writes: None });
+        let answer = faces.get("/api/system/doctor").await.json();
+        let expected = json!({"severity": "error", "code": "cannot-be-read", "file": "prometheus.yml", "line": 2, "column": 5, "subject": "file", "message": "why", "suggestion": null});
+        assert_eq!(answer["findings"], json!([expected]));
+    }
+
+    /// Callers that have gone away do not let another begin either.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_looks_at_a_time_and_waiters_hold_no_thread() {
+        let running = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let (begin, begun) = std::sync::mpsc::channel::<()>();
+        let begun = std::sync::Mutex::new(begun);
+        let faces = Faces::with(|rooms| {
+            let (running, most) = (running.clone(), most.clone());
+            rooms.doctor = Arc::new(move || {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                begun.lock().unwrap().recv().unwrap();
+                running.fetch_sub(1, Ordering::SeqCst);
+                DoctorReport { checked_at: NOW, files: 0, findings: Vec::new(), writes: None }
+            });
+        });
+        let app = faces.app.clone();
+        let ask = || tokio::spawn(doctor(State(app.clone())));
+        let (gone, others) = (ask(), [ask(), ask(), ask()]);
+        while running.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        for _ in 0..4 {
+            begin.send(()).unwrap();
+        }
+        for other in others {
+            assert!(other.await.unwrap().is_ok());
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 1);
     }
 }

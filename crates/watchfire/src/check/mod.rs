@@ -49,6 +49,7 @@ pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding
         findings.extend(check_file(file));
         gathered.add_named(file);
     }
+    gathered.forget_said(&findings);
     (findings, gathered)
 }
 
@@ -232,6 +233,20 @@ mod tests {
         has("grafana/dashboards/b.json:1:", "panel \"P\": no catalog declares hsi_detection_queue_size");
         has("grafana.ini:1:1: warning: [session]:", "[setting-ignored]");
         assert!(!found.iter().any(|l| l.contains("rules-not-loaded")), "{found:#?}");
+    }
+
+    /// Files that nobody reads for work are no reason not to start, but what is in them is not looked at either.
+    #[test]
+    fn files_that_cannot_be_looked_at_are_named() {
+        let board = "{\"panels\": [";
+        let rules = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: 'sum('}\n";
+        let files = [("prometheus.yml", "scrape_configs: []\n"), ("grafana/b.json", board), ("more/alerts.yml", rules), ("rules/r.yml", rules)];
+        let found = of_directory(&files);
+        let of = |begin: &str| found.iter().filter(|l| l.starts_with(begin) && !l.contains("rule_files")).collect::<Vec<_>>();
+        let named = |begin: &str| of(begin).iter().any(|l| l.ends_with("[not-looked-at]"));
+        assert!(named("grafana/b.json:") && named("more/alerts.yml:4:22: warning: file: groups[0].rules[0].expr: "), "{found:#?}");
+        assert_eq!(of("rules/r.yml").len(), 1, "whoever reads it has said so: {found:#?}");
+        assert_eq!(of("watchfire.yml").len(), 0, "there is none: {found:#?}");
     }
 
     /// Files on the command line are one site, too, and rule files that one of them names belong to it.

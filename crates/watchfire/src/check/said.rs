@@ -24,14 +24,17 @@ pub(crate) fn print(findings: &[Finding], diagnoses: &[Diagnosis], json: bool) -
     }
 }
 
+fn word(severity: Severity) -> &'static str {
+    if severity == Severity::Error { "error" } else { "warning" }
+}
+
 fn of_shape(finding: &Finding) -> Value {
-    let severity = if finding.severity == Severity::Error { "error" } else { "warning" };
-    json!({"severity": severity, "code": null, "file": &*finding.file, "line": finding.line, "column": finding.column, "subject": null, "message": finding.message, "suggestion": null})
+    json!({"severity": word(finding.severity), "code": null, "file": &*finding.file, "line": finding.line, "column": finding.column, "subject": null, "message": finding.message, "suggestion": null})
 }
 
 fn of_doctor_json(diagnosis: &Diagnosis) -> Value {
     json!({
-        "severity": "warning",
+        "severity": word(diagnosis.code.severity()),
         "code": diagnosis.code.name(),
         "file": &*diagnosis.file,
         "line": diagnosis.line,

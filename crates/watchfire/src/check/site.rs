@@ -1,5 +1,6 @@
 //! Gathers the files that the doctor looks at side by side: what the settings name, what lies in the monitoring directory, what the
-//! command line names. Whether a file is valid is said by those who read it for work; what cannot be read is left out here.
+//! command line names. Whether a file is valid is said by those who read it for work; what nobody else reads and cannot be read is
+//! said here.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use watchfire_alert::rules::file::{RuleFile, read_node};
 use watchfire_alert::rules::unit;
 use watchfire_doctor::{Code, Diagnosis, Document, Kind, Live, Site};
-use watchfire_model::document::parse_yaml;
+use watchfire_model::document::{Finding, Severity, parse_yaml};
 use watchfire_pack::catalog::Catalogs;
 
 use crate::rule_files;
@@ -28,6 +29,12 @@ const DEPTH_MAX: usize = 4;
 pub(crate) struct Gathered {
     site: Site,
     known: HashSet<PathBuf>,
+    /// Whether there are more files than are looked at.
+    full: bool,
+    /// Directories that were searched.
+    searched: Vec<PathBuf>,
+    /// What is to be said of files that are left out.
+    left_out: Vec<Diagnosis>,
 }
 
 impl Gathered {
@@ -47,7 +54,10 @@ impl Gathered {
                 ForeignFile::Content(node) => gathered.site.add(&settings.file.display().to_string(), node.clone()),
             }
         }
-        gathered.add(&settings.file);
+        // Without a file of ours, its usual name stands for none.
+        if settings.file.exists() {
+            gathered.add(&settings.file);
+        }
         if let Some(dir) = &settings.monitoring_dir {
             gathered.search(dir, 0);
         }
@@ -69,6 +79,20 @@ impl Gathered {
         }
     }
 
+    /// Forgets what others have said of the same places.
+    pub(crate) fn forget_said(&mut self, findings: &[Finding]) {
+        let said = |d: &Diagnosis| findings.iter().any(|f| (&f.file, f.line, f.column) == (&d.file, d.line, d.column));
+        self.left_out.retain(|d| !said(d));
+    }
+    /// Notes that there are rules that could not be read.
+    pub(crate) fn miss_rules(&mut self) {
+        self.site.incomplete = true;
+    }
+    /// The files and directories that were read or searched.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.known.iter().chain(&self.searched)
+    }
+
     /// How many files there are.
     pub(crate) fn files(&self) -> usize {
         self.site.documents.len() + self.site.inis.len() + self.site.rules.len()
@@ -76,10 +100,13 @@ impl Gathered {
 
     /// What the doctor says.
     pub(crate) fn check(&self, live: Option<Arc<dyn Live>>) -> Vec<Diagnosis> {
-        self.site.check(Catalogs::builtin(), live)
+        let mut found = self.site.check(Catalogs::builtin(), live);
+        found.extend(self.left_out.iter().cloned());
+        found
     }
 
     fn search(&mut self, dir: &Path, depth: usize) {
+        self.searched.push(dir.to_path_buf());
         let mut paths: Vec<PathBuf> = std::fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
         paths.sort();
         for path in paths {
@@ -93,21 +120,47 @@ impl Gathered {
 
     fn add(&mut self, path: &Path) {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-        if !matches!(extension, "yml" | "yaml" | "json" | "ini") || self.files() >= FILES_MAX || !self.known.insert(same(path)) {
+        if !matches!(extension, "yml" | "yaml" | "json" | "ini") {
             return;
         }
         let name = path.display().to_string();
-        let Some(text) = read_text(path) else { return };
+        if self.files() >= FILES_MAX {
+            // Once is enough.
+            if !self.full {
+                self.full = true;
+                self.leave_out(&whole(&name, format!("more than {FILES_MAX} files: this and those after it are not looked at")));
+            }
+            return;
+        }
+        if !self.known.insert(same(path)) {
+            return;
+        }
+        let text = match read_text(path) {
+            Ok(text) => text,
+            Err(reason) => return self.leave_out(&whole(&name, reason)),
+        };
         if extension == "ini" {
             self.site.inis.push((name.into(), text));
             return;
         }
-        let Ok(node) = parse_yaml(&name, &text) else { return };
+        let node = match parse_yaml(&name, &text) {
+            Ok(node) => node,
+            Err(finding) => return self.leave_out(&finding),
+        };
         let document = Document { name: name.as_str().into(), node };
         if document.kind() == Kind::Rules && !unit::is_test_file(&document.node) {
-            self.site.rules.extend(read_node(&name, &document.node, None).file);
+            let parsed = read_node(&name, &document.node, None);
+            if let Some(error) = parsed.findings.iter().find(|f| f.severity == Severity::Error) {
+                self.leave_out(error);
+                self.miss_rules();
+            }
+            self.site.rules.extend(parsed.file);
         }
         self.site.documents.push(document);
+    }
+
+    fn leave_out(&mut self, finding: &Finding) {
+        self.left_out.push(Diagnosis::of_file(Code::NotLookedAt, finding));
     }
 }
 
@@ -129,8 +182,13 @@ fn same(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-fn read_text(path: &Path) -> Option<String> {
+fn read_text(path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    let read = std::fs::File::open(path).ok()?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
-    (read as u64 <= FILE_BYTES_MAX).then_some(text)
+    let cannot = |error: std::io::Error| format!("cannot read the file: {error}");
+    let read = std::fs::File::open(path).map_err(cannot)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
+    if read as u64 > FILE_BYTES_MAX { Err(format!("cannot read the file: it is larger than {FILE_BYTES_MAX} bytes")) } else { Ok(text) }
+}
+
+fn whole(file: &str, message: String) -> Finding {
+    Finding { severity: Severity::Warning, file: file.into(), line: 0, column: 0, message }
 }

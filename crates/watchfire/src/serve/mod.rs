@@ -233,6 +233,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         clock: clock.clone(),
         started: clock.monotonic(),
         last: std::sync::Mutex::default(),
+        kept: std::sync::Mutex::default(),
     };
     let beating = heartbeat::start(&settings.heartbeat, &alerting, &inside, caller(&environment, &clock), &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, configured));

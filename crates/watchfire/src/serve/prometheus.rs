@@ -46,20 +46,36 @@ pub(crate) struct Configured {
     pub(crate) logs: watchfire_collect::logs::Collected,
 }
 
-/// Reads the configurations of Prometheus and Alertmanager that the settings name, and all rules; nothing when a finding is an error.
-pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
-    let Parsed { config, mut findings } = read(settings, environment);
+/// What could be read of all that, with everything there is to say of it.
+pub(crate) struct Pieces {
+    pub(crate) prometheus: Option<PrometheusConfig>,
+    alertmanager: Option<watchfire_alert::manager::config::Config>,
+    logs: Option<watchfire_collect::logs::Collected>,
+    /// The rule files that are valid.
+    pub(crate) rules: Vec<RuleFile>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Reads the configurations of Prometheus and Alertmanager that the settings name, and all rules.
+pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pieces {
+    let Parsed { config: prometheus, mut findings } = read(settings, environment);
     let inside = super::alertmanager::read(settings);
     findings.extend(inside.findings);
     let logs = super::logs::read(settings, environment);
     findings.extend(logs.findings);
-    let (Some(prometheus), Some(alertmanager), Some(logs)) = (config, inside.config, logs.config) else { return (None, findings) };
     let declared_in = settings.file.display().to_string();
     let wanted = rule_files::Wanted { packs: &settings.packs, slos: (&declared_in, &settings.slos) };
-    let loaded = rule_files::load(&prometheus, settings.monitoring_dir.as_deref(), wanted);
+    let loaded = prometheus.as_ref().map(|config| rule_files::load(config, settings.monitoring_dir.as_deref(), wanted)).unwrap_or_default();
     findings.extend(loaded.findings);
+    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, rules: loaded.files, findings }
+}
+
+/// The same as one; nothing when a finding is an error.
+pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
+    let Pieces { prometheus, alertmanager, logs, rules, findings } = read_pieces(settings, environment);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    ((!failed).then_some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules: loaded.files, logs }), findings)
+    let (Some(prometheus), Some(alertmanager), Some(logs), false) = (prometheus, alertmanager, logs, failed) else { return (None, findings) };
+    (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs }), findings)
 }
 
 /// Reads one file.

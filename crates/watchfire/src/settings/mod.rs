@@ -4,6 +4,7 @@
 mod environment;
 mod foreign;
 mod gateway;
+mod gpu;
 mod llm;
 mod log;
 mod queues;
@@ -21,12 +22,12 @@ use watchfire_alert::receivers::heartbeat::Heartbeat;
 use watchfire_alert::rules::slo::{self, Slo};
 use watchfire_api::auth;
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
-use watchfire_net::secret::Secret;
 use watchfire_store::Tier;
 
 pub(crate) use environment::Environment;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
 pub(crate) use gateway::GatewaySettings;
+pub(crate) use gpu::GpuSettings;
 pub(crate) use llm::LlmSettings;
 pub(crate) use log::LogSettings;
 pub(crate) use queues::QueueSettings;
@@ -194,16 +195,6 @@ impl ForwardSettings {
     }
 }
 
-/// `gpu:`, with the seeds' variables.
-#[derive(Debug)]
-pub(crate) struct GpuSettings {
-    pub(crate) poll_interval_s: f64,
-    pub(crate) history_minutes: f64,
-    pub(crate) http_timeout_s: f64,
-    pub(crate) ai_service_urls: Vec<String>,
-    pub(crate) database_url: Option<Secret>,
-}
-
 /// `host:`
 #[derive(Debug)]
 pub(crate) struct HostSettings {
@@ -254,7 +245,7 @@ impl Settings {
 /// Reads everything. An error finding means that the settings must not be used.
 pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Vec<Finding>> {
     let mut findings = Vec::new();
-    let file = flags.config.clone().or_else(|| default_file(environment));
+    let file = file(flags, environment);
     let (name, node) = match &file {
         Some(path) => read_file(path).map_err(|f| vec![*f])?,
         None => ("watchfire.yml".to_owned(), empty()),
@@ -282,6 +273,11 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
     findings.extend(context.into_findings().into_iter().filter(|f| !findings.iter().any(|g| g.message == f.message)).collect::<Vec<_>>());
     findings.extend(foreign_findings);
     if findings.iter().any(|f| f.severity == Severity::Error) { Err(findings) } else { Ok(Loaded { settings, findings }) }
+}
+
+/// The file of ours that is read, if there is one.
+pub(crate) fn file(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    flags.config.clone().or_else(|| default_file(environment))
 }
 
 fn default_file(environment: &Environment) -> Option<PathBuf> {
@@ -324,7 +320,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         statsd_listen: read_lines(section("statsd")),
         syslog_listen: read_lines(section("syslog")),
         forward: read_forward(section("forward")),
-        gpu: read_gpu(section("gpu")),
+        gpu: GpuSettings::read(section("gpu")),
         llm: LlmSettings::read(section("llm"), base),
         queues: QueueSettings::read(section("queues"), base),
         gateway: GatewaySettings::read(section("gateway"), base),
@@ -529,33 +525,6 @@ fn read_ingest(ingest: Reader<'_>) -> IngestSettings {
 fn read_forward(forward: Reader<'_>) -> ForwardSettings {
     let settings = ForwardSettings { buffer_max: forward.bytes("buffer_max") };
     forward.finish();
-    settings
-}
-
-fn read_gpu(gpu: Reader<'_>) -> GpuSettings {
-    let settings = GpuSettings {
-        poll_interval_s: gpu.f64("poll_interval_seconds").unwrap_or(5.0),
-        history_minutes: gpu.f64("stats_history_minutes").unwrap_or(60.0),
-        http_timeout_s: gpu.f64("http_timeout").unwrap_or(5.0),
-        ai_service_urls: gpu.texts("ai_service_urls", true),
-        database_url: gpu.text("database_url").map(Secret::new),
-    };
-    let mut trial = watchfire_collect::gpu::Settings::new("");
-    let warnings = [
-        ("poll_interval_seconds", trial.set_poll_interval_seconds(settings.poll_interval_s)),
-        ("stats_history_minutes", trial.set_history_minutes(settings.history_minutes)),
-        ("http_timeout", trial.set_http_timeout_seconds(settings.http_timeout_s)),
-    ];
-    for (key, warning) in warnings {
-        if let Some(warning) = warning {
-            gpu.warning_at(key, warning);
-        }
-    }
-    let is_web = |url: &str| url.starts_with("http://") || url.starts_with("https://");
-    for url in settings.ai_service_urls.iter().filter(|u| !is_web(u)) {
-        gpu.error_at("ai_service_urls", format!("must begin with http:// or https://, not {url:?}"));
-    }
-    gpu.finish();
     settings
 }
 
