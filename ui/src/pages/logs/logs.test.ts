@@ -4,6 +4,8 @@ import { expect, test } from "vitest";
 import { nanoseconds, parseHits } from "../../api/elasticsearch";
 import { compareNs, type Entry, levelOf, newId, nsPlus } from "../../api/entry";
 import { facetsOf, parseLogAnswer, parseTail } from "../../api/loki";
+import { clean, FOLD_CHARS_MAX, folded, ROW_CHARS_MAX, rowText } from "../../parts/text";
+import { drawn, indexAt, scrollFor, topOf, totalHeight } from "../../parts/window";
 import { parsedLine, traceOf } from "./fields";
 import { barsOf, barsOfEntries, gridOf } from "./histogram";
 import { arrived, bounded, continued, nextRange } from "./lines";
@@ -11,8 +13,6 @@ import { asksForLines, countsBy, firstQuestion, quoted, selectorOf, streamSelect
 import { addressOf, questionOf, rangeOf } from "./question";
 import { parseSaved, SAVED_MAX, withSaved } from "./saved";
 import { isoOf } from "./search.svelte";
-import { clean, FOLD_CHARS_MAX, folded, ROW_CHARS_MAX, rowText } from "./text";
-import { drawn, indexAt, scrollFor, topOf, totalHeight } from "./window";
 
 const entry = (ns: string | number, line: string, more: Partial<Entry> = {}): Entry => ({
   id: newId(),
