@@ -14,6 +14,8 @@ test.each([
   [502, "<html>bad gateway</html>", "server", "/x answered with status 502", undefined],
   [503, "overloaded\n", "server", "overloaded", undefined],
   [400, '"invalid silence: it is too large"', "refused", "invalid silence: it is too large", undefined],
+  [404, '{"data":null,"errors":[{"code":404,"msg":"trace not found"}]}', "refused", "trace not found", undefined],
+  [500, '{"errors":[]}', "server", "/x answered with status 500", undefined],
   [422, '{"detail":"too many"}', "refused", "too many", undefined],
 ])("a refusal with status %s and body %s", (status, body, kind, message, code) => {
   const error = failure(status, body, "/x");

@@ -106,7 +106,7 @@ function parseJson(text: string, path: string): unknown {
   }
 }
 
-/** Reads the message of an error answer: Prometheus' envelope, ours, Alertmanager's or plain text. */
+/** Reads the message of an error answer: Prometheus' envelope, ours, Jaeger's, Alertmanager's or plain text. */
 export function failure(status: number, text: string, path: string): ApiError {
   const { message, code } = messageOf(text);
   const kind = kindOf(status);
@@ -128,9 +128,9 @@ function messageOf(text: string): { message?: string; code?: string } {
     return plain !== "" && plain.length <= 2000 && !plain.startsWith("<") ? { message: plain } : {};
   }
   if (!isRecord(body)) return typeof body === "string" ? { message: body } : {};
-  const inner = isRecord(body["error"]) ? body["error"] : body;
+  const inner = [body["error"], Array.isArray(body["errors"]) && body["errors"][0], body].find(isRecord) ?? body;
   const found: { message?: string; code?: string } = {};
-  const message = [inner["message"], body["error"], body["detail"], body["message"]].find((it) => typeof it === "string");
+  const message = [inner["message"], inner["msg"], body["error"], body["detail"], body["message"]].find((it) => typeof it === "string");
   const code = [inner["code"], body["errorType"], body["code"]].find((it) => typeof it === "string");
   if (typeof message === "string") found.message = message;
   if (typeof code === "string") found.code = code;
