@@ -33,6 +33,7 @@ export default defineConfig({
       "/health": server,
       "/loki": { target: server, ws: true },
       "/elasticsearch": server,
+      "/jaeger": server,
       "/ws": { target: server, ws: true },
     },
   },

@@ -81,7 +81,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     expect(await section("Structured metadata").innerText()).toMatch(/trace_id\s+4bf92f/);
     expect(await section("Fields (json)").innerText()).toMatch(/camera_name\s+porch/);
     // The server keeps no traces: there is nothing to go to.
-    expect(await page.getByRole("link", { name: /^Trace/ }).count()).toBe(0);
+    expect(await page.getByRole("link", { name: /^Trace [0-9a-f]/ }).count()).toBe(0);
     await page.getByRole("button", { name: /^Copy trace id 4bf92f/ }).waitFor();
     await page.getByRole("button", { name: "Only status equal to 502" }).click();
     await until("the question", async () => lastQuery(), (it) => it === '{host="atlas"} | json | status="502"');
@@ -96,6 +96,8 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     const link = page.getByRole("link", { name: /^Trace 4bf92f/ });
     await link.waitFor();
     expect(await link.getAttribute("href")).toBe("/traces/4bf92f3577b34da6a3ce929d0e0e4736");
+    await link.click();
+    await page.getByRole("heading", { name: "Traces" }).waitFor();
   });
 
   test("facets count values and narrow by them, patterns too", async () => {

@@ -1,6 +1,6 @@
 // The pages beside System Status and the query, in a real Chromium: what they show, what they say when there is nothing, what they
 // do, who is offered it; phone width, keyboard and policy of all of them. Not the flows of the DLQ monitor (dlq.test.ts), of
-// silences (alerts.test.ts) and of logs (logs.test.ts).
+// silences (alerts.test.ts), of logs (logs.test.ts) and of traces (traces.test.ts).
 import { describe, expect, test } from "vitest";
 import { Alerting } from "./alerting.ts";
 import { healthy, PREVIEW } from "./answers.ts";
@@ -11,9 +11,10 @@ import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
 import { session, site } from "./site.ts";
 import { Supervision } from "./supervised.ts";
+import { Tracing } from "./tracing.ts";
 
-const PAGES = ["/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/services", "/storage", "/settings", "/settings/dlq"] as const;
-const everything = (): Handler[] => [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Logging(lines(200)).handler, ...pipeline];
+const PAGES = ["/logs", "/traces", "/traces/map", "/traces/compare", "/alerts", "/rules", "/doctor", "/pipeline", "/services", "/storage", "/settings", "/settings/dlq"] as const;
+const everything = (): Handler[] => [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Logging(lines(200)).handler, new Tracing().handler, ...pipeline];
 
 describe.skipIf(!chromiumIsThere())("pages", () => {
   const here = site();

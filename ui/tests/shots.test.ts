@@ -8,9 +8,18 @@ import { chromiumIsThere, type Look, open, watched } from "./browser.ts";
 import { lines, Logging } from "./logging.ts";
 import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
+import { MANY_ID, ODD_ID, Tracing, usualId } from "./tracing.ts";
 
 const folder = process.env["SHOTS"];
 const noGpu: Handler = ({ path }) => (path === "/api/system/gpu" ? { body: NO_GPU } : undefined);
+const TRACES: readonly [string, string][] = [
+  ["search", "/traces?service=nemotron-backend&limit=50"],
+  ["usual", `/traces/${usualId(3)}`],
+  ["odd", `/traces/${ODD_ID}?span=0000000000000002`],
+  ["many", `/traces/${MANY_ID}`],
+  ["compare", `/traces/compare?a=${usualId(0)}&b=${usualId(2)}`],
+  ["map", "/traces/map"],
+];
 const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
   ["dark", "/", { scheme: "dark" }, healthy],
   ["light", "/", { scheme: "light" }, healthy],
@@ -18,6 +27,14 @@ const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
   ["query", "/query?expr=up", { scheme: "light" }, healthy],
   ["no-gpu", "/", { scheme: "light" }, [noGpu, ...healthy]],
   ["histograms", "/query?expr=latency", { scheme: "light" }, [histograms, ...healthy]],
+  ...TRACES.flatMap(([name, path]): [string, string, Look, readonly Handler[]][] => {
+    const handlers = [new Tracing().handler, ...healthy];
+    return [
+      [`traces-${name}-light`, path, { scheme: "light" }, handlers],
+      [`traces-${name}-phone-dark`, path, { scheme: "dark", width: 390, height: 844 }, handlers],
+    ];
+  }),
+  ["traces-none", "/traces", { scheme: "light" }, healthy],
   ...(["/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
     const name = path.slice(1).replace("/", "-");
     const handlers = [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Logging(lines(4000)).handler, ...pipeline, ...healthy];

@@ -17,6 +17,7 @@ export const pages: readonly PageEntry[] = [
   { path: "/rules", name: "Rules", below: "/alerts", load: () => import("./RulesPage.svelte") },
   { path: "/doctor", name: "Doctor", below: "/alerts", load: () => import("./DoctorPage.svelte") },
   { path: "/logs", name: "Logs", load: () => import("./LogsPage.svelte") },
+  { path: "/traces", name: "Traces", load: () => import("./TracesPage.svelte") },
   { path: "/pipeline", name: "Pipeline", load: () => import("./PipelinePage.svelte") },
   { path: "/services", name: "Services", load: () => import("./ServicesPage.svelte") },
   { path: "/storage", name: "Storage", load: () => import("./StoragePage.svelte") },
@@ -26,6 +27,7 @@ export const pages: readonly PageEntry[] = [
 ];
 
 export function pageAt(path: string): PageEntry | undefined {
-  const plain = path.length > 1 ? path.replace(/\/+$/, "") : path;
+  // Below the search for traces stand its other views and each trace.
+  const plain = path.replace(/^(\/traces)\/.*|(.)\/+$/, "$1$2");
   return pages.find((it) => it.path === plain);
 }
