@@ -41,19 +41,66 @@ struct Kind {
     duplicates: Counter,
     exemplars_received: Counter,
     exemplars_stored: Counter,
-    entries_received: Counter,
-    entries_stored: Counter,
-    entries_duplicate: Counter,
-    log_bytes: Counter,
+    logs: EntryCounters,
+    spans: EntryCounters,
+}
+
+/// What became of the entries of one signal.
+struct EntryCounters {
+    received: Counter,
+    stored: Counter,
+    duplicates: Counter,
+    bytes: Counter,
+}
+
+/// A signal whose items are entries, in the names and words of our own metrics.
+struct Words {
+    received: (&'static str, &'static str),
+    stored: (&'static str, &'static str),
+    duplicates: (&'static str, &'static str),
+    bytes: (&'static str, &'static str),
+    rejected: (&'static str, &'static str),
+    turned_away: (&'static str, &'static str),
+}
+
+const LOGS: Words = Words {
+    received: ("watchfire_ingest_log_entries_received_total", "Log entries that were judged, whatever became of them."),
+    stored: ("watchfire_ingest_log_entries_stored_total", "Log entries that were kept."),
+    duplicates: ("watchfire_ingest_log_entries_duplicate_total", "Log entries that were already there with the same stream, time, line and metadata."),
+    bytes: ("watchfire_ingest_log_bytes_received_total", "Bytes of lines and structured metadata of log entries that were judged."),
+    rejected: ("watchfire_ingest_log_entries_rejected_total", "Log entries that were refused, by reason."),
+    turned_away: ("watchfire_ingest_log_entries_turned_away_total", "Log entries in batches of which nothing was taken."),
+};
+const SPANS: Words = Words {
+    received: ("watchfire_ingest_spans_received_total", "Spans that were judged, whatever became of them."),
+    stored: ("watchfire_ingest_spans_stored_total", "Spans that were kept."),
+    duplicates: ("watchfire_ingest_spans_duplicate_total", "Spans that were already there."),
+    bytes: ("watchfire_ingest_span_bytes_received_total", "Bytes of spans that were judged, without what they share."),
+    rejected: ("watchfire_ingest_spans_rejected_total", "Spans that were refused, by reason."),
+    turned_away: ("watchfire_ingest_spans_turned_away_total", "Spans in batches of which nothing was taken."),
+};
+
+impl EntryCounters {
+    fn new(meter: &Meter, words: &Words, labels: &[(&'static str, &str)]) -> EntryCounters {
+        let counter = |(name, help): (&'static str, &'static str)| meter.counter(name, help, labels);
+        EntryCounters { received: counter(words.received), stored: counter(words.stored), duplicates: counter(words.duplicates), bytes: counter(words.bytes) }
+    }
+    fn settled(&self, received: u64, bytes: u64, written: &LogsWritten) {
+        self.received.add(received);
+        self.stored.add(written.stored);
+        self.duplicates.add(written.duplicates);
+        self.bytes.add(bytes);
+    }
 }
 
 /// The counters of one gate.
 pub(super) struct Account {
     kinds: [Kind; KINDS.len()],
     rejected: [Counter; Reason::ALL.len()],
-    entries_rejected: [Counter; Reason::ALL.len()],
+    /// Those of logs and of spans.
+    entries_rejected: [[Counter; Reason::ALL.len()]; 2],
     entries_truncated: Counter,
-    errors: [(Counter, Counter, Counter); ERRORS.len()],
+    errors: [(Counter, Counter, [Counter; 2]); ERRORS.len()],
 }
 impl Account {
     pub(super) fn new(meter: &Meter) -> Account {
@@ -69,22 +116,8 @@ impl Account {
                     "Exemplars that are kept; the others were out of order or too large.",
                     &labels,
                 ),
-                entries_received: meter.counter(
-                    "watchfire_ingest_log_entries_received_total",
-                    "Log entries that were judged, whatever became of them.",
-                    &labels,
-                ),
-                entries_stored: meter.counter("watchfire_ingest_log_entries_stored_total", "Log entries that were kept.", &labels),
-                entries_duplicate: meter.counter(
-                    "watchfire_ingest_log_entries_duplicate_total",
-                    "Log entries that were already there with the same stream, time, line and metadata.",
-                    &labels,
-                ),
-                log_bytes: meter.counter(
-                    "watchfire_ingest_log_bytes_received_total",
-                    "Bytes of lines and structured metadata of log entries that were judged.",
-                    &labels,
-                ),
+                logs: EntryCounters::new(meter, &LOGS, &labels),
+                spans: EntryCounters::new(meter, &SPANS, &labels),
             }
         };
         let per_error = |reason| {
@@ -92,18 +125,19 @@ impl Account {
             (
                 meter.counter("watchfire_ingest_batches_turned_away_total", "Batches of which nothing was taken, so that the sender still has them.", &labels),
                 meter.counter("watchfire_ingest_samples_turned_away_total", "Samples in batches of which nothing was taken.", &labels),
-                meter.counter("watchfire_ingest_log_entries_turned_away_total", "Log entries in batches of which nothing was taken.", &labels),
+                [LOGS, SPANS].map(|words| meter.counter(words.turned_away.0, words.turned_away.1, &labels)),
             )
         };
         let rejected =
             |reason: Reason| meter.counter("watchfire_ingest_samples_rejected_total", "Samples that were refused, by reason.", &[("reason", reason.name())]);
-        let entries_rejected = |reason: Reason| {
-            meter.counter("watchfire_ingest_log_entries_rejected_total", "Log entries that were refused, by reason.", &[("reason", reason.name())])
+        let entries_rejected = |words: Words| {
+            let (name, help) = words.rejected;
+            Reason::ALL.map(|reason| meter.counter(name, help, &[("reason", reason.name())]))
         };
         Account {
             kinds: KINDS.map(per_kind),
             rejected: Reason::ALL.map(rejected),
-            entries_rejected: Reason::ALL.map(entries_rejected),
+            entries_rejected: [LOGS, SPANS].map(entries_rejected),
             entries_truncated: meter.counter(
                 "watchfire_ingest_log_entries_truncated_total",
                 "Log entries that were kept without the end of their line, which was too long.",
@@ -129,18 +163,23 @@ impl Account {
 
     /// Books the log entries of a batch whose outcome is known.
     pub(super) fn logs_settled(&self, kind: &str, received: u64, bytes: u64, written: &LogsWritten) {
-        if let Some((_, counters)) = KINDS.iter().zip(&self.kinds).find(|(k, _)| **k == kind) {
-            counters.entries_received.add(received);
-            counters.entries_stored.add(written.stored);
-            counters.entries_duplicate.add(written.duplicates);
-            counters.log_bytes.add(bytes);
+        if let Some(kind) = self.kind(kind) {
+            kind.logs.settled(received, bytes, written);
         }
         self.entries_truncated.add(written.truncated);
-        for (reason, count) in &written.rejected {
-            if let Some((_, counter)) = Reason::ALL.iter().zip(&self.entries_rejected).find(|(r, _)| *r == reason) {
-                counter.add(*count);
-            }
+        book_reasons(&self.entries_rejected[0], written);
+    }
+
+    /// Books the spans of a batch whose outcome is known.
+    pub(super) fn spans_settled(&self, kind: &str, received: u64, bytes: u64, written: &LogsWritten) {
+        if let Some(kind) = self.kind(kind) {
+            kind.spans.settled(received, bytes, written);
         }
+        book_reasons(&self.entries_rejected[1], written);
+    }
+
+    fn kind(&self, name: &str) -> Option<&Kind> {
+        KINDS.iter().zip(&self.kinds).find(|(kind, _)| **kind == name).map(|(_, kind)| kind)
     }
 
     /// Books the exemplars of a batch whose outcome is known.
@@ -151,8 +190,8 @@ impl Account {
         }
     }
 
-    /// Books a batch of which nothing was taken.
-    pub(super) fn turned_away(&self, error: &WriteError, samples: u64, log_entries: u64) {
+    /// Books a batch of which nothing was taken, with its samples, log entries and spans.
+    pub(super) fn turned_away(&self, error: &WriteError, samples: u64, entries: [u64; 2]) {
         let word = match error {
             WriteError::Full(_) => "full",
             WriteError::Busy(_) => "busy",
@@ -162,7 +201,15 @@ impl Account {
         if let Some((_, (batches, lost, lost_entries))) = ERRORS.iter().zip(&self.errors).find(|(e, _)| **e == word) {
             batches.inc();
             lost.add(samples);
-            lost_entries.add(log_entries);
+            lost_entries.iter().zip(entries).for_each(|(lost, entries)| lost.add(entries));
+        }
+    }
+}
+
+fn book_reasons(counters: &[Counter; Reason::ALL.len()], written: &LogsWritten) {
+    for (reason, count) in &written.rejected {
+        if let Some((_, counter)) = Reason::ALL.iter().zip(counters).find(|(r, _)| *r == reason) {
+            counter.add(*count);
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Limits {
     pub series_idle_ms: u64,
     /// What log entries may look like.
     pub logs: LogLimits,
+    /// What spans may look like, which are entries, too.
+    pub spans: LogLimits,
 }
 impl Default for Limits {
     fn default() -> Limits {
@@ -48,6 +50,7 @@ impl Default for Limits {
             series_per_origin_max: 10_000,
             series_idle_ms: 3_600_000,
             logs: LogLimits::default(),
+            spans: LogLimits::for_spans(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Log entries at the gate: which of them may come in, and who listens to those that did. A stream that has too many labels is refused
+//! Log entries and spans at the gate: which of them may come in, and who listens to those that did. A stream that has too many labels is refused
 //! whole; an entry that is too long, too old or too new is refused alone. It looks into no line.
 
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::time::Timestamp;
-use watchfire_model::write::{Reason, Written};
+use watchfire_model::write::{LogsWritten, Reason};
 
 use super::origins::{Admission, Locked};
 
@@ -54,6 +54,21 @@ impl Default for LogLimits {
     }
 }
 
+impl LogLimits {
+    /// The limits of spans: a stream has the attributes of the resource as labels, an entry those of the span, and its line is what
+    /// events and links need.
+    pub fn for_spans() -> LogLimits {
+        LogLimits {
+            line_bytes_max: 4 << 20,
+            labels_max: 256,
+            value_bytes_max: 64 << 10,
+            metadata_max: 1_100,
+            metadata_bytes_max: 2 << 20,
+            ..LogLimits::default()
+        }
+    }
+}
+
 /// The times that are taken.
 pub(super) struct Window {
     earliest: Nanos,
@@ -77,16 +92,16 @@ impl LogLimits {
     }
 
     /// Takes the entries that are refused out of a batch and counts them.
-    pub(super) fn judge(&self, streams: &mut Vec<StreamEntries>, origin: &mut Locked<'_>, from: &Origin, window: &Window, refused: &mut Written) {
+    pub(super) fn judge(&self, streams: &mut Vec<StreamEntries>, origin: &mut Locked<'_>, from: &Origin, window: &Window, refused: &mut Refused<'_>) {
         streams.retain_mut(|stream| {
             if let Err((reason, words)) = self.admission(origin, &stream.labels, from) {
-                refuse(refused, reason, stream.entries.len(), &stream.labels, &words);
+                refused.note(reason, stream.entries.len(), &stream.labels, &words);
                 return false;
             }
             stream.entries.retain(|entry| match self.check_entry(entry, window) {
                 ControlFlow::Continue(()) => true,
                 ControlFlow::Break((reason, words)) => {
-                    refuse(refused, reason, 1, &stream.labels, &words);
+                    refused.note(reason, 1, &stream.labels, &words);
                     false
                 }
             });
@@ -165,11 +180,19 @@ impl LogLimits {
     }
 }
 
-/// The example names the stream, never the line: what is told about it may be collected again.
-fn refuse(refused: &mut Written, reason: Reason, entries: usize, labels: &Labels, words: &str) {
-    refused.logs.reject(reason, entries as u64);
-    if refused.example.is_none() {
-        refused.example = Some(super::example(reason, words, labels));
+/// Where refusals are counted.
+pub(super) struct Refused<'a> {
+    pub(super) counts: &'a mut LogsWritten,
+    pub(super) example: &'a mut Option<String>,
+}
+
+impl Refused<'_> {
+    /// The example names the stream, never the line: what is told about it may be collected again.
+    fn note(&mut self, reason: Reason, entries: usize, labels: &Labels, words: &str) {
+        self.counts.reject(reason, entries as u64);
+        if self.example.is_none() {
+            *self.example = Some(super::example(reason, words, labels));
+        }
     }
 }
 
@@ -210,6 +233,10 @@ impl LogTaps {
     /// Whether nobody listens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+    /// What will be told, if somebody listens and there is something.
+    pub(super) fn heard(&self, streams: &[StreamEntries]) -> Option<Arc<[StreamEntries]>> {
+        (!streams.is_empty() && !self.is_empty()).then(|| streams.into())
     }
     /// Tells everybody.
     pub fn publish(&self, streams: &Arc<[StreamEntries]>) {

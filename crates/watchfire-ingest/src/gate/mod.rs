@@ -24,6 +24,7 @@ pub use limits::Limits;
 pub use logs::{LogLimits, LogTap, LogTaps};
 
 use account::Account;
+use logs::Refused;
 use origins::{Admission, Locked, Origins};
 
 /// Judges batches and hands what passes to the next sink.
@@ -33,7 +34,9 @@ pub struct Gate {
     limits: Limits,
     origins: Origins,
     streams: Origins,
+    span_streams: Origins,
     taps: LogTaps,
+    span_taps: LogTaps,
     account: Account,
 }
 
@@ -43,12 +46,18 @@ impl Gate {
         let account = Account::new(meter);
         let origins = Origins::new(limits.series_per_origin_max, limits.series_idle_ms);
         let streams = Origins::new(limits.logs.streams_per_origin_max, limits.series_idle_ms);
-        Gate { inner, clock, limits, origins, streams, taps: LogTaps::default(), account }
+        let span_streams = Origins::new(limits.spans.streams_per_origin_max, limits.series_idle_ms);
+        Gate { inner, clock, limits, origins, streams, span_streams, taps: LogTaps::default(), span_taps: LogTaps::default(), account }
     }
 
     /// Where log entries can be heard as they come in.
     pub fn log_taps(&self) -> LogTaps {
         self.taps.clone()
+    }
+
+    /// Where spans can be heard as they come in.
+    pub fn span_taps(&self) -> LogTaps {
+        self.span_taps.clone()
     }
 
     /// The number of series that an origin has delivered lately.
@@ -76,6 +85,7 @@ impl Gate {
         let rejected = Written { rejected: refused.rejected.clone(), ..Written::default() };
         self.account.settled(origin_kind(&origin.0), rejected.rejected_total(), &rejected);
         self.account.logs_settled(origin_kind(&origin.0), refused.logs.rejected_total(), 0, &refused.logs);
+        self.account.spans_settled(origin_kind(&origin.0), refused.spans.rejected_total(), 0, &refused.spans);
     }
 
     /// Takes the items of a batch that are refused out of it and counts them.
@@ -131,7 +141,14 @@ impl Gate {
         if !batch.logs.is_empty() {
             let streams = self.streams.of(&batch.origin, monotonic);
             let limits = &self.limits.logs;
+            let mut refused = Refused { counts: &mut refused.logs, example: &mut refused.example };
             limits.judge(&mut batch.logs, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
+        }
+        if !batch.spans.is_empty() {
+            let streams = self.span_streams.of(&batch.origin, monotonic);
+            let limits = &self.limits.spans;
+            let mut refused = Refused { counts: &mut refused.spans, example: &mut refused.example };
+            limits.judge(&mut batch.spans, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
         }
         refused
     }
@@ -159,10 +176,12 @@ impl Sink for Gate {
         let kind = origin_kind(&batch.origin.0);
         let received = batch.sample_count() as u64;
         let exemplars: u64 = batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
-        let (entries, bytes) = log_size(&batch);
+        let (entries, bytes) = entries_size(&batch.logs);
+        let (spans, span_bytes) = entries_size(&batch.spans);
         let refused = self.judge(&mut batch);
         self.limits.trim_metadata(&mut batch.metadata);
-        let heard: Option<Arc<[StreamEntries]>> = (!batch.logs.is_empty() && !self.taps.is_empty()).then(|| batch.logs.as_slice().into());
+        let heard = self.taps.heard(&batch.logs);
+        let heard_spans = self.span_taps.heard(&batch.spans);
         let outcome = if batch.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
         match outcome {
             Ok(mut written) => {
@@ -170,15 +189,19 @@ impl Sink for Gate {
                 self.account.settled(kind, received, &written);
                 self.account.exemplars(kind, exemplars, written.exemplars);
                 self.account.logs_settled(kind, entries, bytes, &written.logs);
+                self.account.spans_settled(kind, spans, span_bytes, &written.spans);
                 // Entries that came before were heard before.
                 if let Some(streams) = heard.filter(|_| written.logs.stored > 0) {
                     self.taps.publish(&streams);
+                }
+                if let Some(streams) = heard_spans.filter(|_| written.spans.stored > 0) {
+                    self.span_taps.publish(&streams);
                 }
                 Ok(written)
             }
             Err(error) => {
                 // Nothing was taken; the sender still has everything, so nothing counts as received.
-                self.account.turned_away(&error, received, entries);
+                self.account.turned_away(&error, received, [entries, spans]);
                 Err(error)
             }
         }
@@ -203,9 +226,9 @@ fn example(reason: Reason, words: &str, labels: &Labels) -> String {
     format!("{reason}: {words}: {series}")
 }
 
-/// The entries of a batch, and the bytes of their lines and structured metadata.
-fn log_size(batch: &Batch) -> (u64, u64) {
-    let entries = batch.logs.iter().flat_map(|stream| &stream.entries);
+/// How many entries there are, and the bytes of their lines and structured metadata.
+fn entries_size(streams: &[StreamEntries]) -> (u64, u64) {
+    let entries = streams.iter().flat_map(|stream| &stream.entries);
     entries.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + (entry.line.len() + entry.metadata.packed().len()) as u64))
 }
 

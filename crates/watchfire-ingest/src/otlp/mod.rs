@@ -1,4 +1,4 @@
-//! OTLP. Logs are in `logs`. Metrics: an `ExportMetricsServiceRequest`, in protobuf or JSON, becomes samples of Prometheus' model, translated
+//! OTLP. Logs are in `logs`, traces in `traces`. Metrics: an `ExportMetricsServiceRequest`, in protobuf or JSON, becomes samples of Prometheus' model, translated
 //! as Prometheus 3 does. Deltas become sums, exponential histograms become native ones. Input is already decompressed;
 //! sockets, paths and gRPC's framing are the business of the face.
 
@@ -16,6 +16,9 @@ mod points;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod traces;
+#[cfg(test)]
+mod traces_tests;
 mod translate;
 mod value;
 
@@ -34,6 +37,7 @@ use crate::remote_write::created::Created;
 pub use answer::status;
 pub use logs::ReceivedLogs;
 pub use settings::{Promoted, Settings, TranslationStrategy};
+pub use traces::ReceivedSpans;
 
 use delta::Sums;
 use translate::{Surroundings, Translation};
@@ -107,7 +111,7 @@ impl Received {
     }
 }
 
-/// Takes OTLP metrics and logs. Share it in an `Arc`; every method may be called from any thread and may block.
+/// Takes OTLP metrics, logs and traces. Share it in an `Arc`; every method may be called from any thread and may block.
 pub struct Otlp {
     gate: Arc<Gate>,
     clock: SharedClock,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use watchfire_model::spans::Value as Typed;
+
 use crate::protobuf::{Message, Value, WireError, text};
 
 use super::DecodeError;
@@ -55,6 +57,19 @@ pub(super) fn pair(bytes: &[u8]) -> Result<(&str, &[u8]), WireError> {
         }
     }
     Ok((key, value))
+}
+
+/// A value with its type; `None` when there is none.
+pub(super) fn typed(bytes: &[u8]) -> Result<Option<Typed<'_>>, DecodeError> {
+    Ok(Some(match read(bytes)? {
+        Any::Empty => return Ok(None),
+        Any::Text(text) => Typed::text(text),
+        Any::Bool(value) => Typed::Bool(value),
+        Any::Int(value) => Typed::Int(value),
+        Any::Double(value) => Typed::Double(value),
+        Any::Bytes(bytes) => Typed::Bytes(Cow::Owned(STANDARD.encode(bytes))),
+        Any::List(_) | Any::Map(_) => Typed::Json(as_text(bytes)?),
+    }))
 }
 
 /// A value as a label has it.

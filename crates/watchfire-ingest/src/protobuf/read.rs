@@ -31,8 +31,8 @@ pub enum Value<'a> {
     Varint(u64),
     /// Eight bytes.
     Fixed64(u64),
-    /// Four bytes; no message here has any.
-    Fixed32,
+    /// Four bytes.
+    Fixed32(u32),
     /// A text, bytes, a message or a packed list.
     Bytes(&'a [u8]),
 }
@@ -109,8 +109,9 @@ impl<'a> Message<'a> {
                 Value::Bytes(self.bytes(len)?)
             }
             5 => {
-                self.bytes(4)?;
-                Value::Fixed32
+                let mut word = [0u8; 4];
+                word.copy_from_slice(self.bytes(4)?);
+                Value::Fixed32(u32::from_le_bytes(word))
             }
             other => return Err(WireError::WireType(number, other)),
         };

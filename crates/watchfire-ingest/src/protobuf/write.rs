@@ -5,6 +5,7 @@
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
 const BYTES: u64 = 2;
+const FIXED32: u64 = 5;
 
 /// A message in the making.
 #[derive(Debug, Default)]
@@ -96,6 +97,20 @@ impl Writer {
     pub fn always_double(&mut self, field: u32, value: f64) {
         self.tag(field, FIXED64);
         self.out.extend_from_slice(&value.to_bits().to_le_bytes());
+    }
+    /// A `fixed64`; zero is left out.
+    pub fn fixed64(&mut self, field: u32, value: u64) {
+        if value != 0 {
+            self.tag(field, FIXED64);
+            self.out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+    /// A `fixed32`; zero is left out.
+    pub fn fixed32(&mut self, field: u32, value: u32) {
+        if value != 0 {
+            self.tag(field, FIXED32);
+            self.out.extend_from_slice(&value.to_le_bytes());
+        }
     }
     /// A text; an empty one is left out.
     #[inline]

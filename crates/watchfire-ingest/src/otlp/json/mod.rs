@@ -14,7 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 pub(crate) use schema::ANY_VALUE;
 pub(crate) use schema::Schema;
 use schema::{Field, Kind};
-pub(crate) use schema::{LOGS_REQUEST, METRICS_REQUEST};
+pub(crate) use schema::{LOGS_REQUEST, METRICS_REQUEST, TRACES_REQUEST};
 
 /// Reads a JSON text as a message and writes it in protobuf.
 pub(crate) fn transcode(json: &[u8], schema: &'static Schema) -> Result<Vec<u8>, serde_json::Error> {
@@ -134,6 +134,10 @@ impl ItemSeed<'_> {
         self.tag(1);
         self.out.extend_from_slice(&bits.to_le_bytes());
     }
+    fn half_word(mut self, bits: u32) {
+        self.tag(5);
+        self.out.extend_from_slice(&bits.to_le_bytes());
+    }
     fn varint(mut self, value: u64) {
         self.tag(0);
         push_varint(self.out, value);
@@ -152,6 +156,7 @@ impl ItemSeed<'_> {
         match self.field.kind {
             Kind::Double => self.word((value as f64).to_bits()),
             Kind::Fixed64 if fits(0, u64::MAX.into()) => self.word(value as u64),
+            Kind::Fixed32 if fits(0, u32::MAX.into()) => self.half_word(value as u32),
             Kind::Sfixed64 if fits(i64::MIN.into(), i64::MAX.into()) => self.word((value as i64).cast_unsigned()),
             Kind::Int64 if fits(i64::MIN.into(), i64::MAX.into()) => self.varint((value as i64).cast_unsigned()),
             Kind::Uint64 if fits(0, u64::MAX.into()) => self.varint(value as u64),

@@ -1,4 +1,4 @@
-//! The messages of OTLP metrics and logs as tables: names, numbers and types of their fields. A further signal is a further table.
+//! The messages of OTLP metrics, logs and traces as tables: names, numbers and types of their fields. A further signal is a further table.
 
 /// A message.
 pub(crate) type Schema = [Field];
@@ -18,6 +18,7 @@ pub(super) enum Kind {
     Double,
     Int64,
     Uint64,
+    Fixed32,
     Fixed64,
     Sfixed64,
     Uint32,
@@ -39,7 +40,7 @@ impl Kind {
             Kind::Double => "a number, \"NaN\", \"Infinity\" or \"-Infinity\"",
             Kind::Int64 | Kind::Sfixed64 => "a whole number of 64 bits",
             Kind::Uint64 | Kind::Fixed64 => "a whole number of 64 bits, not negative",
-            Kind::Uint32 => "a whole number of 32 bits, not negative",
+            Kind::Fixed32 | Kind::Uint32 => "a whole number of 32 bits, not negative",
             Kind::Sint32 => "a whole number of 32 bits",
             Kind::Bool => "true or false",
             Kind::Text => "text",
@@ -130,6 +131,54 @@ static SEVERITIES: [(&str, u64); 25] = [
     ("SEVERITY_NUMBER_FATAL3", 23),
     ("SEVERITY_NUMBER_FATAL4", 24),
 ];
+
+/// ExportTraceServiceRequest.
+pub(crate) static TRACES_REQUEST: [Field; 1] = [Field::messages("resourceSpans", 1, || &RESOURCE_SPANS)];
+static RESOURCE_SPANS: [Field; 3] =
+    [Field::message("resource", 1, || &RESOURCE), Field::messages("scopeSpans", 2, || &SCOPE_SPANS), Field::one("schemaUrl", 3, Kind::Text)];
+static SCOPE_SPANS: [Field; 3] = [Field::message("scope", 1, || &SCOPE), Field::messages("spans", 2, || &SPAN), Field::one("schemaUrl", 3, Kind::Text)];
+static SPAN: [Field; 16] = [
+    Field::one("traceId", 1, Kind::Id(16)),
+    Field::one("spanId", 2, Kind::Id(8)),
+    Field::one("traceState", 3, Kind::Text),
+    Field::one("parentSpanId", 4, Kind::Id(8)),
+    Field::one("name", 5, Kind::Text),
+    Field::one("kind", 6, Kind::Enum(&SPAN_KINDS)),
+    Field::one("startTimeUnixNano", 7, Kind::Fixed64),
+    Field::one("endTimeUnixNano", 8, Kind::Fixed64),
+    Field::messages("attributes", 9, || &KEY_VALUE),
+    Field::one("droppedAttributesCount", 10, Kind::Uint32),
+    Field::messages("events", 11, || &SPAN_EVENT),
+    Field::one("droppedEventsCount", 12, Kind::Uint32),
+    Field::messages("links", 13, || &SPAN_LINK),
+    Field::one("droppedLinksCount", 14, Kind::Uint32),
+    Field::message("status", 15, || &SPAN_STATUS),
+    Field::one("flags", 16, Kind::Fixed32),
+];
+static SPAN_KINDS: [(&str, u64); 6] = [
+    ("SPAN_KIND_UNSPECIFIED", 0),
+    ("SPAN_KIND_INTERNAL", 1),
+    ("SPAN_KIND_SERVER", 2),
+    ("SPAN_KIND_CLIENT", 3),
+    ("SPAN_KIND_PRODUCER", 4),
+    ("SPAN_KIND_CONSUMER", 5),
+];
+static SPAN_EVENT: [Field; 4] = [
+    Field::one("timeUnixNano", 1, Kind::Fixed64),
+    Field::one("name", 2, Kind::Text),
+    Field::messages("attributes", 3, || &KEY_VALUE),
+    Field::one("droppedAttributesCount", 4, Kind::Uint32),
+];
+static SPAN_LINK: [Field; 6] = [
+    Field::one("traceId", 1, Kind::Id(16)),
+    Field::one("spanId", 2, Kind::Id(8)),
+    Field::one("traceState", 3, Kind::Text),
+    Field::messages("attributes", 4, || &KEY_VALUE),
+    Field::one("droppedAttributesCount", 5, Kind::Uint32),
+    Field::one("flags", 6, Kind::Fixed32),
+];
+static SPAN_STATUS: [Field; 2] =
+    [Field::one("message", 2, Kind::Text), Field::one("code", 3, Kind::Enum(&[("STATUS_CODE_UNSET", 0), ("STATUS_CODE_OK", 1), ("STATUS_CODE_ERROR", 2)]))];
 
 /// AnyValue.
 pub(crate) static ANY_VALUE: [Field; 7] = [
