@@ -1,4 +1,4 @@
-//! Query languages over any source: PromQL over metrics; LogQL, Lucene's query strings, KQL and Elasticsearch's searches over logs. It
+//! Query languages over any source: PromQL over metrics; searches for traces; LogQL, Lucene's query strings, KQL and Elasticsearch's searches over logs. It
 //! never knows where the data are, and it is synchronous.
 
 pub mod documents;
@@ -6,3 +6,4 @@ pub mod logql;
 pub mod lucene;
 mod pace;
 pub mod promql;
+pub mod traces;

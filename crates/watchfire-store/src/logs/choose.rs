@@ -85,13 +85,13 @@ impl<'a> Query<'a> {
         runs.iter().any(|(_, wanted)| wanted.is_some()).then_some(runs)
     }
 
-    /// The pairs of metadata that every wanted entry of a block has.
-    pub(super) fn pairs(&self, runs: &[(u32, Option<Wanted>)]) -> Vec<u64> {
-        let mut pairs = self.pairs.clone();
+    /// The pairs of metadata that every wanted entry of a block has: one of each list.
+    pub(super) fn pairs(&self, runs: &[(u32, Option<Wanted>)]) -> Vec<Vec<u64>> {
+        let mut pairs: Vec<Vec<u64>> = self.pairs.iter().map(|pair| vec![*pair]).collect();
         for (at, matcher) in self.matchers.iter().enumerate() {
             let everywhere = runs.iter().filter_map(|(_, wanted)| wanted.as_ref()).all(|wanted| wanted.checks.contains(&at));
-            if let (true, Some([value])) = (everywhere && !matcher.matches_empty(), matcher.value_set()) {
-                pairs.push(pair_hash(&matcher.name, value));
+            if let (true, Some(values)) = (everywhere && !matcher.matches_empty(), matcher.value_set()) {
+                pairs.push(values.iter().map(|value| pair_hash(&matcher.name, value)).collect());
             }
         }
         pairs

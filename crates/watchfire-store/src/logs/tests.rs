@@ -66,7 +66,7 @@ proptest! {
         for row in &rows {
             let part: String = row.line.chars().skip(from).take(len).collect();
             prop_assert!(may_have(&block, &part), "{part:?} of {:?}", row.line);
-            let pairs: Vec<u64> = Labels::iter_packed(row.metadata).map(|(n, v)| pair_hash(n, v)).collect();
+            let pairs: Vec<Vec<u64>> = Labels::iter_packed(row.metadata).map(|(n, v)| vec![7, pair_hash(n, v)]).collect();
             prop_assert!(!filter_excludes(parts(&block).0, &block.info, &[], &pairs));
         }
     }

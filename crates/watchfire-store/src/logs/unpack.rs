@@ -17,9 +17,9 @@ const ROWS_MAX: usize = 16 << 20;
 const BORDERS: &[u8] = b"\"{}[]:,= ";
 
 /// Whether the filter of a block lets it out of the question.
-pub(super) fn filter_excludes(filter: &[u8], info: &Info, needles: &[Needle], pairs: &[u64]) -> bool {
+pub(super) fn filter_excludes(filter: &[u8], info: &Info, needles: &[Needle], pairs: &[Vec<u64>]) -> bool {
     let missing = |hash: u64| !bloom::may_have(filter, hash);
-    pairs.iter().any(|hash| missing(*hash)) || needles.iter().any(|n| n.hashes(info.longest).any(missing))
+    pairs.iter().any(|any| any.iter().all(|hash| missing(*hash))) || needles.iter().any(|n| n.hashes(info.longest).any(missing))
 }
 
 /// The head of a block.
