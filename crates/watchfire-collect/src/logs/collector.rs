@@ -10,8 +10,10 @@ use watchfire_model::batch::{Batch, Origin};
 use watchfire_net::tasks::Tasks;
 
 use super::files::Files;
+use super::outputs::Output;
 use super::stages::Metrics;
 use super::{Surroundings, containers, files, journal};
+use crate::scrape::config::ScrapeConfig;
 
 /// How often metrics that stages make are stored.
 const METRICS_EVERY: Duration = Duration::from_secs(15);
@@ -27,6 +29,10 @@ pub struct Collected {
     pub containers: Vec<containers::Source>,
     /// The stages that make metrics.
     pub metrics: Vec<Arc<Metrics>>,
+    /// Where lines are to be sent besides being kept.
+    pub outputs: Vec<Output>,
+    /// Scrape jobs that stand in a configuration for logs, too.
+    pub jobs: Vec<Arc<ScrapeConfig>>,
 }
 impl Collected {
     /// This name for a source, or one made of it when another source has it: positions of two must not be mixed.
@@ -43,6 +49,8 @@ impl Collected {
         self.journals.extend(other.journals);
         self.containers.extend(other.containers);
         self.metrics.extend(other.metrics);
+        self.outputs.extend(other.outputs);
+        self.jobs.extend(other.jobs);
     }
 }
 
@@ -69,7 +77,7 @@ impl Collector {
         if let Some(before) = before {
             before.send_replace(true);
         }
-        let Collected { files, journals, containers, metrics } = collected;
+        let Collected { files, journals, containers, metrics, .. } = collected;
         if !files.is_empty() {
             let (parts, turn, mut stop) = (self.parts.clone(), Arc::clone(&self.turn), self.tasks.stop());
             let mut cancelled = cancelled.clone();

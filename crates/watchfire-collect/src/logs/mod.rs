@@ -1,6 +1,7 @@
 //! Collects log lines: from files, the journal and containers, through stages that give them labels and times, into the sink. A folder
 //! for each source and for each foreign configuration. It keeps no line and answers no question about them.
 
+pub mod alloy;
 mod collector;
 pub mod containers;
 mod entry;
@@ -9,6 +10,7 @@ pub mod filebeat;
 pub mod files;
 mod hand_over;
 pub mod journal;
+pub mod outputs;
 pub mod promtail;
 pub mod stages;
 

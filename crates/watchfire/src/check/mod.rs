@@ -35,7 +35,9 @@ pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding
         match settings::load(&wanted, environment) {
             Ok(loaded) => {
                 findings.extend(loaded.findings);
-                for foreign in loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat")) {
+                for foreign in
+                    loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat" | "alloy"))
+                {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
                 let (configured, of_prometheus) = prometheus::read_all(&loaded.settings, environment);
@@ -85,6 +87,7 @@ fn check_file(path: &Path) -> Vec<Finding> {
             Ok(node) => check_document(path, &name, &node),
             Err(finding) => vec![*finding],
         },
+        Some("alloy") => logs::read_text("alloy", &name, &text, path, None, &Environment::default()).findings,
         Some("env") => check_env(&name, &text),
         Some("ini") => check_ini(&name, &text),
         _ => vec![whole(&name, Severity::Warning, "is of no kind that this version can check".to_owned())],
@@ -173,6 +176,7 @@ mod tests {
         check("a.ini", "[s]\nk = v\n; c\nnonsense\n", &["a.ini:4:1: error: must be a [section] or key = value"]);
         check("x.yml", "a: [1\n", &["x.yml:2:1: error: while parsing a flow sequence, expected ',' or ']'"]);
         check("x.yml", "a: 1\n", &["x.yml: warning: is well-formed, but of no kind that this version can check further"]);
+        check("config.alloy", "loki.write \"w\" {\n  endpoint { url = 1 + }\n}\n", &["config.alloy:2:24: error: expected a value, not }"]);
         check("x.bin", "", &["x.bin: warning: is of no kind that this version can check"]);
         check(
             "rules.yml",

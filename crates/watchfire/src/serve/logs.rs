@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::logs::promtail::{self, Parsed};
-use watchfire_collect::logs::{Collected, Collector, Surroundings, filebeat};
+use watchfire_collect::logs::{Collected, Collector, Surroundings, alloy, filebeat};
 use watchfire_ingest::gate::Gate;
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::meter::Meter;
@@ -16,7 +16,7 @@ use watchfire_net::tasks::Tasks;
 use crate::settings::{Environment, ForeignFile, Settings};
 
 /// The configurations that are read, in the order in which they are looked for.
-const KEYS: [&str; 2] = ["promtail", "filebeat"];
+const KEYS: [&str; 3] = ["promtail", "filebeat", "alloy"];
 
 /// Reads the configurations that the settings name; nothing is collected when they name none.
 pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
@@ -39,20 +39,41 @@ pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
 
 fn read_file(key: &str, path: &Path, monitoring_dir: Option<&Path>, environment: &Environment) -> Parsed {
     let name = path.display().to_string();
-    let whole = |message: String| Finding { severity: Severity::Error, file: name.as_str().into(), line: 0, column: 0, message };
-    let node = match std::fs::read_to_string(path) {
-        Ok(text) => parse_yaml(&name, &text).map_err(|finding| *finding),
-        Err(error) => Err(whole(format!("cannot read the file: {error}"))),
-    };
-    match node {
-        Ok(node) => read_node(key, &name, &node, path, monitoring_dir, environment),
-        Err(finding) => Parsed { config: None, findings: vec![finding] },
+    match std::fs::read_to_string(path) {
+        Ok(text) => read_text(key, &name, &text, path, monitoring_dir, environment),
+        Err(error) => {
+            let message = format!("cannot read the file: {error}");
+            let finding = Finding { severity: Severity::Error, file: name.as_str().into(), line: 0, column: 0, message };
+            Parsed { config: None, findings: vec![finding] }
+        }
     }
 }
 
-/// Reads a document of one kind.
+/// Reads the text of one kind.
+pub(crate) fn read_text(key: &str, name: &str, text: &str, path: &Path, monitoring_dir: Option<&Path>, environment: &Environment) -> Parsed {
+    if key == "alloy" {
+        let lookup = Lookup::beside(path, monitoring_dir);
+        let environment = |name: &str| environment.get(name).map(str::to_owned);
+        return alloy::parse(name, text, &alloy::Outside { environment: &environment, host: &super::host_name(), lookup });
+    }
+    match parse_yaml(name, text) {
+        Ok(node) => read_node(key, name, &node, path, monitoring_dir, environment),
+        Err(finding) => Parsed { config: None, findings: vec![*finding] },
+    }
+}
+
+/// Reads a document of one kind. Alloy's is one text.
 pub(crate) fn read_node(key: &str, name: &str, node: &Node, path: &Path, monitoring_dir: Option<&Path>, environment: &Environment) -> Parsed {
     match key {
+        "alloy" => {
+            let mut parsed = read_text(key, name, node.text().unwrap_or_default(), path, monitoring_dir, environment);
+            // The text is read as it is, because line ends in it count; its places are those of the file around it.
+            for finding in parsed.findings.iter_mut().filter(|finding| finding.line > 0) {
+                finding.line += node.line.saturating_sub(1);
+                finding.column += node.column.saturating_sub(1);
+            }
+            parsed
+        }
         "filebeat" => {
             let environment = |name: &str| environment.get(name).map(str::to_owned);
             filebeat::parse_node(name, node, &filebeat::Outside { environment: &environment, host: &super::host_name() })
@@ -64,4 +85,17 @@ pub(crate) fn read_node(key: &str, name: &str, node: &Node, path: &Path, monitor
 /// A collector that reads nothing until a configuration is applied.
 pub(super) fn open(gate: &Arc<Gate>, state: Arc<dyn StateStore>, clock: &SharedClock, meter: &Meter, tasks: &Tasks) -> Arc<Collector> {
     Arc::new(Collector::new(Surroundings::new(gate.clone(), state, clock.clone(), meter), tasks.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alloys_text_within_our_own_file_has_its_places() {
+        let file = "alloy: |\n  // a comment\n  loki.write \"w\" {\n    endpoint { url = 1 + }\n  }\n";
+        let node = parse_yaml("watchfire.yml", file).unwrap();
+        let parsed = read_node("alloy", "watchfire.yml", node.get("alloy").unwrap(), Path::new("watchfire.yml"), None, &Environment::default());
+        assert_eq!(parsed.findings[0].to_string(), "watchfire.yml:4:26: error: expected a value, not }");
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use watchfire_alert::rules::file::RuleFile;
 use watchfire_collect::discovery::glob::Lookup;
-use watchfire_collect::logs::Collector;
+use watchfire_collect::logs::{Collected, Collector};
 use watchfire_collect::scrape::Manager;
 use watchfire_collect::scrape::config::{Outside, Parsed, PrometheusConfig, parse, parse_node};
 use watchfire_forward::read::RemoteSource;
@@ -43,7 +43,7 @@ pub(crate) struct Configured {
     pub(crate) alertmanager: Arc<watchfire_alert::manager::config::Config>,
     pub(crate) prometheus: PrometheusConfig,
     pub(crate) rules: Vec<RuleFile>,
-    pub(crate) logs: watchfire_collect::logs::Collected,
+    pub(crate) logs: Collected,
 }
 
 /// What could be read of all that, with everything there is to say of it.
@@ -72,10 +72,23 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
 
 /// The same as one; nothing when a finding is an error.
 pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
-    let Pieces { prometheus, alertmanager, logs, rules, findings } = read_pieces(settings, environment);
+    let Pieces { prometheus, alertmanager, logs, rules, mut findings } = read_pieces(settings, environment);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let (Some(prometheus), Some(alertmanager), Some(logs), false) = (prometheus, alertmanager, logs, failed) else { return (None, findings) };
+    let (Some(mut prometheus), Some(alertmanager), Some(mut logs), false) = (prometheus, alertmanager, logs, failed) else { return (None, findings) };
+    add_jobs(&mut prometheus, &mut logs, settings, &mut findings);
     (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs }), findings)
+}
+
+/// Adds scrape jobs that another configuration brought along.
+fn add_jobs(prometheus: &mut PrometheusConfig, logs: &mut Collected, settings: &Settings, findings: &mut Vec<Finding>) {
+    for job in logs.jobs.drain(..) {
+        if prometheus.jobs.iter().any(|known| known.name == job.name) {
+            let message = format!("the scrape job {:?} of config.alloy stands in prometheus.yml, too, which counts", job.name);
+            findings.push(Finding { severity: Severity::Warning, file: settings.file.display().to_string().into(), line: 0, column: 0, message });
+        } else {
+            prometheus.jobs.push(job);
+        }
+    }
 }
 
 /// Reads one file.

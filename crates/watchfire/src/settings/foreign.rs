@@ -33,7 +33,7 @@ pub(crate) const FOREIGN: [ForeignKind; 10] = [
     ForeignKind { key: "json_exporter", carried_out: false, matches: |n| is_yaml(n) && (n.starts_with("json-exporter") || n.starts_with("json_exporter")) },
     ForeignKind { key: "loki", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("loki") },
     ForeignKind { key: "promtail", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("promtail") },
-    ForeignKind { key: "alloy", carried_out: false, matches: |n| n.ends_with(".alloy") },
+    ForeignKind { key: "alloy", carried_out: true, matches: |n| n.ends_with(".alloy") },
     ForeignKind { key: "filebeat", carried_out: true, matches: |n| matches!(n, "filebeat.yml" | "filebeat.yaml") },
     ForeignKind { key: "grafana", carried_out: false, matches: |n| n == "grafana.ini" },
     ForeignKind { key: "pyroscope", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("pyroscope") },
@@ -64,6 +64,8 @@ impl Foreign {
     pub(crate) fn named(root: &Reader<'_>, kind: ForeignKind, base: &Path) -> Option<Foreign> {
         let node = root.raw(kind.key)?;
         let source = match &node.value {
+            // Alloy's language is no YAML; its text is read where it is carried out.
+            Value::Scalar { text, .. } if text.contains('\n') && kind.key == "alloy" => ForeignFile::Content(node.clone()),
             Value::Scalar { text, .. } if text.contains('\n') => match parse_inside(root.context().file(), node, text) {
                 Ok(content) => ForeignFile::Content(content),
                 Err(finding) => {

@@ -5,10 +5,10 @@ mod frames;
 mod kept;
 mod list;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,12 +55,33 @@ pub struct Source {
     pub filters: Vec<(String, Vec<String>)>,
     /// How often containers are listed.
     pub refresh: Duration,
+    /// Rules over what is known of a container, `__meta_docker_…`, before the labels of all lines come to it.
+    pub discovery: Vec<RelabelConfig>,
     /// Labels of all lines.
     pub labels: BTreeMap<String, String>,
-    /// Rules over what is known of a container, `__meta_docker_…`.
+    /// Rules over all of that and the container's output, `__meta_docker_container_log_stream`.
     pub relabel: Vec<RelabelConfig>,
     /// The stages.
     pub stages: Vec<Stage>,
+}
+
+/// Why no containers can be read through a path, in a sentence; nothing when a socket is there.
+pub fn socket_problem(path: &Path) -> Option<String> {
+    use std::os::unix::fs::FileTypeExt;
+    let shown = path.display();
+    let cannot = format!("cannot connect to the container engine at unix://{shown}");
+    match std::fs::metadata(path) {
+        Ok(about) if about.file_type().is_socket() => None,
+        Ok(about) if about.is_dir() => Some(format!(
+            "{cannot}: it is a directory, not a socket; an engine makes one where a socket to mount was not there yet: remove it, start the socket \
+             (systemctl --user enable --now podman.socket), then what mounts it"
+        )),
+        Ok(_) => Some(format!("{cannot}: it is a file, not a socket")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Some(format!("{cannot}: there is nothing at this path; start the engine's socket (systemctl --user enable --now podman.socket, or docker.socket)"))
+        }
+        Err(error) => Some(format!("{cannot}: {error}")),
+    }
 }
 
 /// Reads containers until the future is dropped. `names` are those of all sources that are configured.
@@ -99,7 +120,8 @@ pub async fn run(source: Source, parts: Surroundings, names: Arc<HashSet<String>
             Err(error) => {
                 parts.figures.failed.inc();
                 if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(source = source.name, %error, "containers cannot be listed; it is tried again");
+                    let error = socket_problem(&source.socket).unwrap_or_else(|| error.to_string());
+                    tracing::warn!(source = source.name, error, "containers cannot be listed; it is tried again");
                 }
             }
         }
@@ -139,7 +161,13 @@ fn listed(answer: Option<serde_json::Value>) -> Result<Vec<Container>, UnixError
 /// The labels of one stream of a container, after the rules.
 fn labels(source: &Source, container: &Container, stream: &str) -> Option<BTreeMap<String, String>> {
     let mut builder = LabelsBuilder::new();
-    for (name, value) in source.labels.iter().chain(&container.labels) {
+    for (name, value) in &container.labels {
+        builder.set(name, value);
+    }
+    if relabel::apply(&source.discovery, &mut builder) == Verdict::Drop {
+        return None;
+    }
+    for (name, value) in &source.labels {
         builder.set(name, value);
     }
     builder.set(STREAM_LABEL, stream);

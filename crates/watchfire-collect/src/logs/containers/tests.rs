@@ -1,6 +1,5 @@
 //! A socket as Docker and Podman have it, with two containers behind it.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -16,10 +15,10 @@ use watchfire_model::write::{Sink, WriteError, Written};
 use super::*;
 
 #[derive(Default)]
-struct House {
-    lines: Mutex<Vec<String>>,
+pub(crate) struct House {
+    pub(crate) lines: Mutex<Vec<String>>,
     state: Mutex<BTreeMap<String, Vec<u8>>>,
-    kept: tokio::sync::Notify,
+    pub(crate) kept: tokio::sync::Notify,
 }
 impl Sink for House {
     fn write(&self, batch: Batch) -> Result<Written, WriteError> {
@@ -48,19 +47,21 @@ impl StateStore for House {
     }
 }
 
-fn frame(stream: u8, text: &str) -> Vec<u8> {
+pub(crate) fn frame(stream: u8, text: &str) -> Vec<u8> {
     let mut bytes = vec![stream, 0, 0, 0];
     bytes.extend((text.len() as u32).to_be_bytes());
     bytes.extend(text.as_bytes());
     bytes
 }
 
-/// Answers as an engine does, and notes what was asked.
-async fn engine(path: &Path, asked: Arc<Mutex<Vec<String>>>) {
-    let listener = UnixListener::bind(path).unwrap();
+/// One container's name, and the frames of its log.
+pub(crate) type OneContainer = (&'static str, Vec<u8>);
+
+/// Answers as an engine with one container does, and notes what was asked.
+pub(crate) async fn engine(listener: UnixListener, asked: Arc<Mutex<Vec<String>>>, (name, log): OneContainer) {
     loop {
         let (mut peer, _) = listener.accept().await.unwrap();
-        let asked = Arc::clone(&asked);
+        let (asked, log) = (Arc::clone(&asked), log.clone());
         tokio::spawn(async move {
             let mut request = vec![0; 4_096];
             let length = peer.read(&mut request).await.unwrap();
@@ -69,20 +70,17 @@ async fn engine(path: &Path, asked: Arc<Mutex<Vec<String>>>) {
             asked.lock().unwrap().push(format!("{} {target}", head.split(' ').next().unwrap_or("")));
             let json = |text: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes();
             let answer = if target.starts_with("/containers/json") {
-                json(
-                    r#"[{"Id":"abc1","Names":["backend"],"Image":"hsi/backend:1","State":"running","Labels":{"com.x":"y"}},
-                        {"Id":"gone2","Names":["gone"],"Image":"x","State":"removing"}]"#,
-                )
+                json(&format!(
+                    r#"[{{"Id":"abc1","Names":["{name}"],"Image":"hsi/{name}:1","State":"running","Labels":{{"com.x":"y"}}}},
+                        {{"Id":"gone2","Names":["gone"],"Image":"x","State":"removing"}}]"#
+                ))
             } else if target.ends_with("/abc1/json") {
                 json(r#"{"Config":{"Tty":false}}"#)
             } else if target.contains("/gone2/") {
                 b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}".to_vec()
             } else {
-                let mut body = frame(1, "1970-01-01T00:00:01.000000005Z INFO up camera=front\n");
-                body.extend(frame(2, "1970-01-01T00:00:02Z half "));
-                body.extend(frame(2, "1970-01-01T00:00:02Z whole\n"));
                 let mut all = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-                for part in body.chunks(7) {
+                for part in log.chunks(7) {
                     all.extend(format!("{:x}\r\n", part.len()).bytes());
                     all.extend(part);
                     all.extend(b"\r\n");
@@ -103,6 +101,7 @@ fn source(socket: &Path) -> Source {
         socket: socket.to_path_buf(),
         filters: Vec::new(),
         refresh: Duration::from_secs(60),
+        discovery: Vec::new(),
         labels: BTreeMap::from([("job".to_owned(), "podman-containers".to_owned())]),
         relabel: vec![rule("__meta_docker_container_name", "container"), rule("__meta_docker_container_image", "image")],
         stages: Vec::new(),
@@ -110,7 +109,7 @@ fn source(socket: &Path) -> Source {
 }
 
 /// Turns the clock until a place was kept.
-async fn kept(house: &House, clock: &ManualClock) {
+pub(crate) async fn kept(house: &House, clock: &ManualClock) {
     loop {
         tokio::select! {
             () = house.kept.notified() => return,
@@ -159,13 +158,10 @@ async fn log_13_container_and_image_are_labels() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("podman.sock");
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let engine = tokio::spawn({
-        let (socket, asked) = (socket.clone(), asked.clone());
-        async move { engine(&socket, asked).await }
-    });
-    while !socket.exists() {
-        tokio::task::yield_now().await;
-    }
+    let mut log = frame(1, "1970-01-01T00:00:01.000000005Z INFO up camera=front\n");
+    log.extend(frame(2, "1970-01-01T00:00:02Z half "));
+    log.extend(frame(2, "1970-01-01T00:00:02Z whole\n"));
+    let engine = tokio::spawn(engine(UnixListener::bind(&socket).unwrap(), asked.clone(), ("backend", log)));
     let house = Arc::new(House::default());
     let clock = ManualClock::new(Timestamp(10_000));
     let parts = Surroundings::new(house.clone(), house.clone(), clock.clone(), &Meter::new());

@@ -16,8 +16,11 @@ mod tail;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
+use watchfire_model::labels::LabelsBuilder;
 
 pub use glob::{Glob, GlobError};
 pub use lines::Encoding;
@@ -72,10 +75,29 @@ pub struct Group {
     pub excludes: Vec<Glob>,
     /// The same as expressions over paths.
     pub exclude_patterns: Vec<regex::Regex>,
-    /// The labels of their lines.
+    /// The labels of their lines; those that begin with two underscores are for rules only.
     pub labels: BTreeMap<String, String>,
+    /// Rules over the labels of each file, with its own path as `__path__`. One that they drop is not read.
+    pub relabel: Vec<RelabelConfig>,
     /// Files that did not change for so long are not begun.
     pub ignore_older: Option<Duration>,
     /// Whether files that are new to us are read from their end.
     pub from_end: bool,
+}
+
+impl Group {
+    /// The labels of one file's lines; nothing when its rules say that it is not read.
+    pub(crate) fn labels_of(&self, path: &Path) -> Option<BTreeMap<String, String>> {
+        let visible = |name: &str| !name.starts_with("__");
+        if self.relabel.is_empty() {
+            return Some(self.labels.iter().filter(|(name, _)| visible(name)).map(|(n, v)| (n.clone(), v.clone())).collect());
+        }
+        let mut builder = LabelsBuilder::new();
+        for (name, value) in &self.labels {
+            builder.set(name, value);
+        }
+        builder.set("__path__", &path.to_string_lossy());
+        (relabel::apply(&self.relabel, &mut builder) == Verdict::Keep)
+            .then(|| builder.pairs().filter(|(name, _)| visible(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect())
+    }
 }

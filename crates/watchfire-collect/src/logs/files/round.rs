@@ -379,6 +379,7 @@ impl Files {
                     !is_foreign(path)
                         && !wanted.excludes.iter().any(|glob| glob.matches(path))
                         && !wanted.exclude_patterns.iter().any(|p| p.is_match(&path.to_string_lossy()))
+                        && wanted.labels_of(path).is_some()
                 };
                 let paths: Vec<PathBuf> = wanted.paths.iter().flat_map(Glob::files).filter(meant).collect();
                 paths.into_iter().for_each(|path| self.found(source, group, path));

@@ -112,7 +112,7 @@ fn first_lines(bytes: &[u8], most: usize) -> &[u8] {
 
 impl Tail {
     pub(super) fn new(id: Id, at: (usize, usize), reading: Reading, position: Position, source: &Source, group: &Group) -> Tail {
-        let mut labels = group.labels.clone();
+        let mut labels = group.labels_of(&position.shown).unwrap_or_default();
         let prints = (position.head, position.before);
         let safe = Next { offset: position.offset, skipping: position.skipping, prints };
         if let Some(name) = &source.path_label {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, parse_yaml};
 
+use super::outputs::{self, Output};
 use super::{Collected, files};
 use crate::discovery::glob::Lookup;
 
@@ -55,12 +56,12 @@ fn read(context: &Context, root: &Node, lookup: &Lookup) -> Collected {
     }
     let positions = read_positions(&root, lookup);
     let line_bytes_max = read_limits(&root);
-    read_clients(&root);
+    let outputs = read_clients(&root, lookup);
     let jobs = root.maps("scrape_configs");
     if jobs.len() > JOBS_MAX {
         root.error_at("scrape_configs", format!("{} scrape configurations are more than {JOBS_MAX}", jobs.len()));
     }
-    let mut collected = Collected::default();
+    let mut collected = Collected { outputs, ..Collected::default() };
     for job in jobs.into_iter().take(JOBS_MAX) {
         scrape::read(job, &positions, line_bytes_max, &mut collected);
     }
@@ -108,31 +109,13 @@ fn read_limits(root: &Reader<'_>) -> usize {
 }
 
 /// Where Promtail would send lines: they are kept here in any case.
-fn read_clients(root: &Reader<'_>) {
+fn read_clients(root: &Reader<'_>, lookup: &Lookup) -> Vec<Output> {
     if root.raw("client").is_some() {
         root.warning_at("client", "lines are kept here; sending them on is not carried out yet");
     }
-    for client in root.maps("clients") {
-        let url = client.required_text("url");
-        let ours = url.split_once("://").is_some_and(|(_, rest)| rest.split([':', '/']).next() == Some("loki"));
-        if !ours && !url.is_empty() {
-            client.warning_at(
-                "url",
-                format!("lines are kept here; sending them on to {} is not carried out yet", watchfire_model::document::without_password(&url)),
-            );
-        }
-        let known = ["batchwait", "batchsize", "basic_auth", "bearer_token", "bearer_token_file", "headers", "name", "oauth2", "authorization"];
-        client.allow(&known);
-        client.allow(&[
-            "tls_config",
-            "backoff_config",
-            "external_labels",
-            "timeout",
-            "tenant_id",
-            "proxy_url",
-            "drop_rate_limited_batches",
-            "follow_redirects",
-        ]);
-        client.finish();
+    let mut outputs = Vec::new();
+    for (i, client) in root.list("clients").iter().enumerate() {
+        outputs.extend(outputs::read(root.context(), client, &format!("clients[{i}]"), lookup));
     }
+    outputs
 }

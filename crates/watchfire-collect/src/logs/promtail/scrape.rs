@@ -151,6 +151,9 @@ fn read_docker(reader: Reader<'_>, rules: &[RelabelConfig], stages: &[stages::St
     if socket.is_none() && !host.is_empty() {
         reader.warning_at("host", "only unix:// sockets are read; nothing comes from there");
     }
+    if let Some(problem) = host.strip_prefix("unix://").and_then(|path| containers::socket_problem(std::path::Path::new(path))) {
+        reader.warning_at("host", problem);
+    }
     let mut filters = Vec::new();
     for filter in reader.maps("filters") {
         filters.push((filter.required_text("name"), filter.texts("values", false)));
@@ -164,6 +167,7 @@ fn read_docker(reader: Reader<'_>, rules: &[RelabelConfig], stages: &[stages::St
         socket: socket?,
         filters,
         refresh,
+        discovery: Vec::new(),
         labels: BTreeMap::new(),
         relabel: rules.to_vec(),
         stages: stages.to_vec(),

@@ -385,8 +385,9 @@ impl<'a> Reading<'a> {
         if !(0.0..=1.0).contains(&rate) {
             reader.error_at("rate", "must be between 0 and 1");
         }
+        let reason = reader.text("drop_counter_reason").unwrap_or_else(|| "sampling".to_owned()).into();
         reader.finish();
-        pipeline.push(Sampling { rate });
+        pipeline.push(Sampling { rate, reason });
     }
 
     fn metrics(&self, pipeline: &mut Pipeline) {

@@ -7,6 +7,7 @@ mod json_path;
 mod logfmt;
 mod metrics;
 mod pipeline;
+mod relabel;
 mod select;
 mod shape;
 mod template;
@@ -26,9 +27,10 @@ pub use blocks::{Blocks, Join, Parts};
 pub use extract::{Json, Logfmt, Regex, Replace};
 pub use json_path::JsonPath;
 pub use metrics::{Metric, MetricAction, MetricKind, Metrics};
-pub use pipeline::Pipeline;
+pub use pipeline::{Fan, Pipeline};
+pub use relabel::Relabel;
 pub use select::{Drop, LineFilter, Match, Selector, SelectorError};
-pub use shape::{Decolorize, Labels, Metadata, Output, Pack, Prune, StaticLabels};
+pub use shape::{Decolorize, Labels, Metadata, MissingLabels, Output, Pack, Prune, StaticLabels};
 pub use template::Template;
 pub use thin::{Limit, Sampling};
 pub use timestamp::{Formats, OnFailure, Time};
@@ -75,6 +77,8 @@ pub enum Stage {
     Parts(Arc<Parts>),
     /// Has stages of its own for some lines.
     Match(Arc<Match>),
+    /// Goes on in several ways.
+    Fan(Arc<Fan>),
 }
 impl Stage {
     /// A stage that looks at lines one by one.

@@ -7,6 +7,13 @@ use super::blocks::{Open, Pending};
 use super::{Match, Stage, Step, Surroundings, Verdict};
 use crate::logs::Entry;
 
+/// Stages that each get every line.
+#[derive(Clone, Debug)]
+pub struct Fan {
+    /// The ways on.
+    pub branches: Vec<Vec<Stage>>,
+}
+
 /// The stages of one file or container.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -19,6 +26,7 @@ enum Node {
     Blocks(Open),
     Parts(Pending),
     Match(Arc<Match>, Pipeline),
+    Fan(Vec<Pipeline>),
 }
 
 impl Pipeline {
@@ -29,6 +37,7 @@ impl Pipeline {
             Stage::Blocks(blocks) => Node::Blocks(Open::new(Arc::clone(blocks))),
             Stage::Parts(parts) => Node::Parts(Pending::new(Arc::clone(parts))),
             Stage::Match(inner) => Node::Match(Arc::clone(inner), Pipeline::new(&inner.stages)),
+            Stage::Fan(fan) => Node::Fan(fan.branches.iter().map(|stages| Pipeline::new(stages)).collect()),
         };
         Pipeline { nodes: stages.iter().map(node).collect() }
     }
@@ -62,6 +71,11 @@ impl Pipeline {
                     inner.process(entry, around, &mut done);
                     done
                 }
+                Node::Fan(branches) => {
+                    let mut done = Vec::new();
+                    branches.iter_mut().for_each(|branch| branch.process(entry.clone(), around, &mut done));
+                    done
+                }
             };
             several.into_iter().for_each(|entry| self.from(at + 1, entry, around, out));
             return;
@@ -78,6 +92,7 @@ impl Pipeline {
                 Node::Blocks(open) => done.extend(open.flush(all, around)),
                 Node::Parts(pending) => done.extend(pending.flush(all, around)),
                 Node::Match(_, inner) => inner.flush(all, around, &mut done),
+                Node::Fan(branches) => branches.iter_mut().for_each(|branch| branch.flush(all, around, &mut done)),
             }
             done.into_iter().for_each(|entry| self.from(at + 1, entry, around, out));
         }
@@ -90,6 +105,7 @@ impl Pipeline {
             Node::Blocks(open) => open.held(),
             Node::Parts(pending) => pending.held(),
             Node::Match(_, inner) => inner.held(),
+            Node::Fan(branches) => branches.iter().filter_map(Pipeline::held).min(),
         });
         held.min()
     }
@@ -99,6 +115,7 @@ impl Pipeline {
         let pauses = self.nodes.iter().map(|node| match node {
             Node::Step(step) => step.pause(around),
             Node::Match(_, inner) => inner.pause(around),
+            Node::Fan(branches) => branches.iter().map(|branch| branch.pause(around)).max().unwrap_or_default(),
             Node::Blocks(_) | Node::Parts(_) => Duration::ZERO,
         });
         pauses.max().unwrap_or_default()

@@ -55,6 +55,21 @@ impl Step for StaticLabels {
     }
 }
 
+/// Labels with values that are known beforehand, for lines that do not have them.
+#[derive(Clone, Debug)]
+pub struct MissingLabels(pub Vec<(String, String)>);
+impl Step for MissingLabels {
+    fn name(&self) -> &'static str {
+        "external_labels"
+    }
+    fn apply(&self, entry: &mut Entry, _around: &Surroundings<'_>) -> Verdict {
+        for (name, value) in &self.0 {
+            entry.labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        Verdict::Keep
+    }
+}
+
 /// Takes labels away.
 #[derive(Clone, Debug)]
 pub enum Prune {

@@ -201,7 +201,7 @@ fn parts_of_a_container_runtime() {
 
 #[test]
 fn sampling_is_a_share_and_the_same_again() {
-    let stage = [Stage::step(Sampling { rate: 0.3 })];
+    let stage = [Stage::step(Sampling { rate: 0.3, reason: "sampling".into() })];
     let lines: Vec<String> = (0..2_000).map(|i| format!("line {i}")).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let (first, second) = (run(&stage, &lines), run(&stage, &lines));

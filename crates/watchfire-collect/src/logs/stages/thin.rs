@@ -81,10 +81,12 @@ impl Step for Limit {
 }
 
 /// Lets a share of lines through. Which ones follows from the line's time and text, so that a line which is read again has the same lot.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sampling {
     /// From 0 to 1.
     pub rate: f64,
+    /// Under which reason the others are counted.
+    pub reason: std::sync::Arc<str>,
 }
 impl Step for Sampling {
     fn name(&self) -> &'static str {
@@ -96,6 +98,6 @@ impl Step for Sampling {
         lot = (lot ^ (lot >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         lot = (lot ^ (lot >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let share = ((lot ^ (lot >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
-        if share < self.rate { Verdict::Keep } else { Verdict::Drop("sampling".into()) }
+        if share < self.rate { Verdict::Keep } else { Verdict::Drop(self.reason.clone()) }
     }
 }
