@@ -62,7 +62,7 @@ async function ask(path: string, params: Params, signal?: AbortSignal): Promise<
 
 function namesIn(body: Fields): string[] {
   const data = Array.isArray(body["data"]) ? body["data"] : [];
-  return data.filter((it) => typeof it === "string").sort((a, b) => a.localeCompare(b));
+  return [...new Set(data.filter((it) => typeof it === "string"))].sort((a, b) => a.localeCompare(b));
 }
 
 /** A server that keeps no traces has no such address: 404. */

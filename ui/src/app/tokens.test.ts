@@ -38,6 +38,9 @@ const OTHERS = [
   ["muted", "critical-soft"],
   ["muted", "warning-soft"],
   ["muted", "ok-soft"],
+  ["critical", "warning-soft"],
+  ["critical", "ok-soft"],
+  ["warning", "warning-soft"],
 ];
 
 test.each([...WORDS, ...OTHERS] as [string, string][])("%s on %s", (ink, ground) => {

@@ -55,7 +55,7 @@ export function mapOf(all: readonly Call[]): ServiceMap {
 }
 
 /** Pairs that come twice are one. */
-function summed(all: readonly Call[]): Call[] {
+export function summed(all: readonly Call[]): Call[] {
   const found = new Map<string, Call>();
   for (const it of all) {
     const key = `${it.parent}\n${it.child}`;

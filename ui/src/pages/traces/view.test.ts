@@ -7,7 +7,7 @@ import { BOX, BOXES_MAX, mapOf } from "./map";
 import { addressOf, CUSTOM, durationIn, durationText, isTraceId, LIMIT_MAX, logsAddress, paramsOf, problemOf, questionOf, quoted, tagsIn, traceAddress } from "./question";
 import { bucketsOf, ordered, quantile, type Summary, summaryOf } from "./summary";
 import { treeOf } from "./tree";
-import { colorOf, lengthOf, ROUND_US, roundMarks } from "./words";
+import { colorOf, lengthOf, logMarks, ROUND_US, roundMarks } from "./words";
 
 const ask = (text: string) => questionOf(new URLSearchParams(text));
 
@@ -164,6 +164,8 @@ test("lengths in words, and marks that read well", () => {
   expect([0, 0.2, 1, 340, 999, 1000, 1_230_000, 184e6].map(lengthOf)).toEqual(["0 µs", "<1 µs", "1 µs", "340 µs", "999 µs", "1 ms", "1.23 s", "3 min 4 s"]);
   expect(roundMarks(700_000, 4)).toEqual([0, 200_000, 400_000, 600_000]);
   expect(roundMarks(7e9, 4).map(lengthOf)).toEqual(["0 µs", "30 min", "1 h", "1 h 30 min"]);
+  expect(logMarks(40_000, 3.6e9, 5).map(lengthOf)).toEqual(["50 ms", "1 s", "15 s", "5 min", "1 h"]);
+  expect(logMarks(1500, 1600, 5)).toEqual([]);
   expect([...ROUND_US].sort((a, b) => a - b)).toEqual(ROUND_US);
   expect(new Set(["a", "b", "c"].map(colorOf)).size).toBe(3);
   expect(colorOf("a")).toBe(colorOf("a"));

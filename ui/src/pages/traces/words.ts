@@ -29,6 +29,13 @@ export function roundMarks(most: number, about: number): number[] {
   return Array.from({ length: Math.floor(most / step) + 1 }, (_, at) => at * step);
 }
 
+/** Round marks on an axis of logarithms, whose ends they may be beside. */
+export function logMarks(least: number, most: number, about: number): number[] {
+  const within = ROUND_US.filter((it) => it >= least && it <= most);
+  const every = Math.max(1, Math.ceil(within.length / about));
+  return within.filter((_, at) => at % every === 0);
+}
+
 const COLORS = 8;
 const given = new Map<string, string>();
 
