@@ -256,6 +256,24 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
     expect(faults).toEqual([]);
   });
 
+  test("what a server says twice is shown once, and an id that stands twice in a trace is two rows", async () => {
+    const { page, faults } = await at("/traces/map");
+    await page.locator("[data-service=redis]").waitFor();
+    tracing.calls = [["a", "b", 3], ["a", "b", 4]];
+    await page.getByRole("link", { name: "Last 1 hour" }).click();
+    await page.getByRole("row", { name: "a b 7" }).waitFor();
+    const [first] = tracing.traces.slice(-1);
+    if (!first) throw new Error("there is no trace");
+    first.spans.push({ ...first.spans[1], operationName: "the other" });
+    tracing.traces = [first, first];
+    await page.goto(`${here.mock.url}/traces?service=nemotron-backend`);
+    await page.getByText("1 trace", { exact: true }).waitFor();
+    await page.locator("[data-trace] a").click();
+    await spans(page).getByRole("button", { name: /the other, .*same id/ }).click();
+    await until("the second", () => spans(page).getByRole("button", { expanded: true }).filter({ hasNot: page.locator("i") }).evaluateAll((all) => all.map((it) => it.getAttribute("aria-label")).join()), (it) => it.includes("the other"));
+    expect(faults).toEqual([]);
+  });
+
   test("on a phone nothing is wider than it", async () => {
     tracing = new Tracing();
     const { page: first } = await here.at("/traces", tracing.handler);
