@@ -103,6 +103,8 @@ pub struct Rooms {
     pub elasticsearch: Arc<watchfire_ingest::elasticsearch::Elasticsearch>,
     /// Where stored log entries are read.
     pub logs: Arc<dyn LogSource>,
+    /// Where stored spans are read: see `watchfire_model::spans`.
+    pub spans: Arc<dyn LogSource>,
     /// Where log entries are heard as they come in.
     pub log_taps: LogTaps,
     /// Takes OTLP.
@@ -194,7 +196,7 @@ impl Default for QueryLimits {
 pub struct StorageStats {
     /// Where the data are.
     pub data_dir: String,
-    /// One entry per kind of data (`metrics`, later `logs`, …).
+    /// One entry per kind of data (`metrics`, …).
     pub signals: Vec<SignalStats>,
     /// Bytes of the write-ahead log.
     pub log_bytes: u64,
@@ -215,7 +217,7 @@ pub struct StorageStats {
 /// Figures about one kind of stored data.
 #[derive(Clone, Debug, Default)]
 pub struct SignalStats {
-    /// `metrics`.
+    /// `metrics`, `logs`, `traces`.
     pub name: &'static str,
     /// Series or streams that are known.
     pub series: u64,

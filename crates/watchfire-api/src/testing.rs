@@ -54,6 +54,7 @@ pub(crate) struct Held {
     pub(crate) exemplars: Vec<SeriesExemplars>,
     pub(crate) metadata: Vec<Metadata>,
     pub(crate) logs: Arc<watchfire_testkit::logs::Logs>,
+    pub(crate) spans: Arc<watchfire_testkit::logs::Logs>,
     pub(crate) write_error: Option<fn() -> WriteError>,
     /// Every read waits until its budget fails.
     pub(crate) stuck: bool,
@@ -161,6 +162,10 @@ impl Sink for House {
         for stream in batch.logs {
             written.logs.stored += stream.entries.len() as u64;
             held.logs.add(stream);
+        }
+        for stream in batch.spans {
+            written.spans.stored += stream.entries.len() as u64;
+            held.spans.add(stream);
         }
         Ok(written)
     }
@@ -493,6 +498,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         loki: Arc::new(Loki::new(gate.clone(), &meter)),
         elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), &meter)),
         logs: house.clone(),
+        spans: house.held().spans.clone(),
         log_taps: gate.log_taps(),
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
         source: house.clone(),

@@ -48,8 +48,8 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<StatsJson>
             total_events: counted(app, budget, "hsi_events_created_total").ok(),
             total_detections: counted(app, budget, "hsi_detections_processed_total").ok(),
             uptime_seconds: (app.uptime().as_secs_f64() * 1000.0).round() / 1000.0,
-            total_series: storage.signals.iter().map(|s| s.series).sum(),
-            total_samples: storage.signals.iter().map(|s| s.samples).sum(),
+            total_series: storage.signals.iter().filter(|s| s.name == "metrics").map(|s| s.series).sum(),
+            total_samples: storage.signals.iter().filter(|s| s.name == "metrics").map(|s| s.samples).sum(),
             timestamp: app.now().rfc3339(),
         })
     });

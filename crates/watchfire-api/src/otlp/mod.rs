@@ -32,7 +32,13 @@ struct Signal {
 }
 
 /// Every signal that is taken.
-static SIGNALS: [Signal; 2] = [
+static SIGNALS: [Signal; 3] = [
+    Signal {
+        paths: &["/v1/traces"],
+        method: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        summary: "OTLP traces in protobuf or JSON",
+        take: |app, body, format, origin| Ok(app.rooms.otlp.traces(body, format, origin)?.answer(format)),
+    },
     Signal {
         paths: &["/v1/metrics", "/api/v1/otlp/v1/metrics"],
         method: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",

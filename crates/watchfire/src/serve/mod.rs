@@ -152,12 +152,10 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         "store opened"
     );
 
-    let logs = LogLimits {
-        age_ms_max: settings.storage.logs_retention.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)),
-        moved_labels: LogOptions::default().moved_labels,
-        ..LogLimits::default()
-    };
-    let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, logs, ..Limits::default() };
+    let age = |keep: Option<Duration>| keep.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+    let spans = LogLimits { age_ms_max: age(settings.storage.traces_retention), ..LogLimits::for_spans() };
+    let logs = LogLimits { age_ms_max: age(settings.storage.logs_retention), moved_labels: LogOptions::default().moved_labels, ..LogLimits::default() };
+    let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, logs, spans, ..Limits::default() };
     let gate = Arc::new(Gate::new(store.clone(), clock.clone(), &meter, limits));
     let instance = settings.host.name.clone().unwrap_or_else(host_name);
     let recorder = Arc::new(Recorder::new(Catalogs::builtin(), clock.clone(), &meter, &instance));
@@ -337,11 +335,13 @@ fn store_options(settings: &Settings, clock: &SharedClock, meter: &Meter, stop: 
     options.index_cache_bytes = options.index_cache_bytes.min(options.memory_max / 8);
     options.block_cache_bytes = options.block_cache_bytes.min(options.memory_max / 8);
     options.exemplars_bytes_max = options.exemplars_bytes_max.min(options.memory_max / 8);
-    let (logs, share) = (&mut options.logs, options.memory_max);
-    logs.retention = storage.logs_retention;
-    logs.memory_max = logs.memory_max.min(share / 4);
-    logs.unit_bytes = logs.unit_bytes.min(share / 16);
-    logs.index_cache_bytes = logs.index_cache_bytes.min(share / 8);
+    let share = options.memory_max;
+    for (entries, retention) in [(&mut options.logs, storage.logs_retention), (&mut options.spans, storage.traces_retention)] {
+        entries.retention = retention;
+        entries.memory_max = entries.memory_max.min(share / 4);
+        entries.unit_bytes = entries.unit_bytes.min(share / 16);
+        entries.index_cache_bytes = entries.index_cache_bytes.min(share / 8);
+    }
     options.stop.clone_from(stop);
     options
 }

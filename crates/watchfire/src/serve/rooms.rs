@@ -17,7 +17,7 @@ use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
 use watchfire_pipeline::gateway::Gateway;
 use watchfire_pipeline::supervision::Supervisor;
-use watchfire_store::{CleanupPreview, Store};
+use watchfire_store::{CleanupPreview, LogStats, Store};
 use watchfire_tokens::TokenCounter;
 
 use super::maintenance::Keeper;
@@ -120,6 +120,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         loki: protocols.loki.clone(),
         elasticsearch: protocols.elasticsearch.clone(),
         logs: store.clone(),
+        spans: store.spans(),
         log_taps: gate.log_taps(),
         recorder: Arc::new(super::receive::Recording(recorder)),
         tokens,
@@ -179,10 +180,12 @@ fn services(gpu: GpuMonitor, supervisor: Supervisor, queues: super::queues::Runn
 
 /// Figures about the store and its disk.
 pub(super) fn storage_of(store: &Arc<Store>, settings: &Settings) -> Ask<StorageStats> {
-    storage(store.clone(), settings.server.data_dir.clone(), settings.storage.metrics_retention, settings.storage.size_max)
+    let kept = &settings.storage;
+    let retention = [kept.metrics_retention, kept.logs_retention, kept.traces_retention];
+    storage(store.clone(), settings.server.data_dir.clone(), retention, kept.size_max)
 }
 
-fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, size_max: Option<u64>) -> Ask<StorageStats> {
+fn storage(store: Arc<Store>, data_dir: PathBuf, retention: [Option<Duration>; 3], size_max: Option<u64>) -> Ask<StorageStats> {
     Arc::new(move || {
         let stats = store.stats();
         let (disk_total_bytes, disk_free_bytes) = rustix::fs::statvfs(&data_dir).map_or((0, 0), |s| (s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize));
@@ -194,11 +197,21 @@ fn storage(store: Arc<Store>, data_dir: PathBuf, retention: Option<Duration>, si
             segment_bytes: stats.segment_bytes,
             oldest: stats.oldest.map(Timestamp),
             newest: stats.newest.map(Timestamp),
+            retention: retention[0],
+        };
+        let entries = |name, stats: &LogStats, retention| SignalStats {
+            name,
+            series: stats.streams,
+            samples: stats.head_entries + stats.segment_entries,
+            segments: stats.segments,
+            segment_bytes: stats.segment_bytes,
+            oldest: stats.oldest.map(Timestamp),
+            newest: stats.newest.map(Timestamp),
             retention,
         };
         StorageStats {
             data_dir: data_dir.display().to_string(),
-            signals: vec![metrics],
+            signals: vec![metrics, entries("logs", &stats.logs, retention[1]), entries("traces", &stats.spans, retention[2])],
             log_bytes: stats.wal_bytes,
             state_bytes: stats.state_bytes,
             disk_total_bytes,

@@ -107,6 +107,8 @@ pub(crate) struct StorageSettings {
     pub(crate) metrics_retention: Option<Duration>,
     /// `None` is unlimited.
     pub(crate) logs_retention: Option<Duration>,
+    /// How long spans are kept; `None` is for ever.
+    pub(crate) traces_retention: Option<Duration>,
     /// Which windows are kept longer than samples.
     pub(crate) tiers: Vec<Tier>,
     pub(crate) size_max: Option<u64>,
@@ -432,23 +434,23 @@ fn retention(reader: &Reader<'_>, key: &'static str, default_days: u64) -> Optio
 fn read_storage(storage: Reader<'_>) -> StorageSettings {
     let ms = |key: &'static str, default: u64| Duration::from_millis(storage.duration_ms(key).unwrap_or(default));
     let month = Some(Duration::from_secs(30 * 86_400));
-    let (mut metrics_retention, mut logs_retention) = (month, month);
+    let (mut metrics_retention, mut logs_retention, mut traces_retention) = (month, month, month);
     let mut given = (false, storage.raw("out_of_order_window").is_some());
     if let Some(keep) = storage.map("retention") {
         given.0 = keep.raw("metrics").is_some();
         metrics_retention = retention(&keep, "metrics", 30);
         logs_retention = retention(&keep, "logs", 30);
-        for later in ["traces", "profiles"] {
-            if keep.raw(later).is_some() {
-                retention(&keep, later, 30);
-                keep.warning_at(later, "is valid, but this version keeps metrics and logs only");
-            }
+        traces_retention = retention(&keep, "traces", 30);
+        if keep.raw("profiles").is_some() {
+            retention(&keep, "profiles", 30);
+            keep.warning_at("profiles", "is valid, but this version keeps no profiles");
         }
         keep.finish();
     }
     let settings = StorageSettings {
         metrics_retention,
         logs_retention,
+        traces_retention,
         tiers: tiers::read(&storage),
         size_max: storage.bytes("max_size"),
         sync_interval: ms("sync_interval", 5_000),
