@@ -24,6 +24,7 @@ pub mod services;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 
 use std::sync::Arc;
 

@@ -243,6 +243,12 @@ impl<'a> SpanRow<'a> {
         self.metadata.packed().len() + self.line.len()
     }
 
+    /// Whether all that spans share is with the stream: then spans of equal labels are of one resource and one scope.
+    pub fn shares_all(&self) -> bool {
+        let shared = |name: &str| name.starts_with(key::RESOURCE) || name.starts_with(key::SCOPE);
+        !self.metadata.iter().any(|(name, _)| shared(name) || name == key::RESOURCE_TYPES)
+    }
+
     /// A field: names of streams may have become names of entries.
     fn field(&self, name: &str) -> Option<&'a str> {
         self.labels.get(name).or_else(|| self.metadata.get(name))
