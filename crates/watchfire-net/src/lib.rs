@@ -2,9 +2,11 @@
 //! decompression, outgoing-address policy, the supervised task set. Nobody else opens a connection. It knows no route,
 //! no metric format and no store.
 
+mod accept;
 pub mod backoff;
 pub mod client;
 pub mod dial;
+pub mod exchange;
 pub mod inflate;
 pub mod lines;
 pub mod listener;

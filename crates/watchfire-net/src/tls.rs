@@ -7,6 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 use crate::secret::Secret;
@@ -41,6 +42,9 @@ pub enum TlsError {
     /// The system has no authorities to trust.
     #[error("cannot load the system's certificate authorities: {0}")]
     Roots(String),
+    /// Nothing can be asked of clients.
+    #[error("cannot set up the check of clients' certificates: {0}")]
+    Clients(String),
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -95,10 +99,20 @@ fn roots(ca_pem: Option<&Secret>) -> Result<RootCertStore, TlsError> {
 
 /// The server's side: a certificate chain and its key.
 pub fn server_config(certificate_pem: &Secret, key_pem: &Secret) -> Result<ServerConfig, TlsError> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(certificates(certificate_pem, "a certificate")?, key(key_pem)?)?;
+    server_config_asking(certificate_pem, key_pem, None)
+}
+
+/// The same; where there are authorities, clients must show a certificate that one of them has signed.
+pub fn server_config_asking(certificate_pem: &Secret, key_pem: &Secret, clients_pem: Option<&Secret>) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match clients_pem {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(Some(pem))?), provider()).build();
+            builder.with_client_cert_verifier(verifier.map_err(|e| TlsError::Clients(e.to_string()))?)
+        }
+    };
+    let mut config = builder.with_single_cert(certificates(certificate_pem, "a certificate")?, key(key_pem)?)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

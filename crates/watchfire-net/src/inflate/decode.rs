@@ -35,6 +35,31 @@ pub fn decode(encoding: Encoding, body: &[u8], limits: Limits) -> Result<Vec<u8>
     Ok(out)
 }
 
+/// Decompresses a body piece by piece, for who needs it only once. Who reads more than the limit is told so as an error of kind `InvalidData`.
+pub fn reader(encoding: Encoding, body: &[u8], limits: Limits) -> Result<impl Read + '_, InflateError> {
+    if body.len() > limits.compressed {
+        return Err(InflateError::Compressed(limits.compressed));
+    }
+    if encoding == Encoding::Snappy {
+        return Err(InflateError::Unsupported("snappy".to_owned()));
+    }
+    Ok(Counted { inner: open(encoding, body)?, left: limits.decompressed, limit: limits.decompressed })
+}
+
+/// A reader that ends in an error when there is more than it may give.
+struct Counted<'a> {
+    inner: Box<dyn Read + 'a>,
+    left: usize,
+    limit: usize,
+}
+impl Read for Counted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(out)?;
+        self.left = self.left.checked_sub(read).ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, InflateError::Decompressed(self.limit)))?;
+        Ok(read)
+    }
+}
+
 fn count(encoding: Encoding, mut reader: Box<dyn Read + '_>, left: usize, limit: usize) -> Result<usize, InflateError> {
     let mut scratch = vec![0u8; SCRATCH_BYTES];
     let mut counted = 0usize;

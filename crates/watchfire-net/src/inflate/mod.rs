@@ -8,7 +8,7 @@ mod tests;
 
 use std::str::FromStr;
 
-pub use decode::decode;
+pub use decode::{decode, reader};
 pub use stream::{collect, collect_settled};
 
 /// Largest body as it comes over the wire.

@@ -30,13 +30,13 @@ use watchfire_model::meter::{Counter, Gauge, Meter};
 
 use crate::secret::Secret;
 use crate::tasks::{Stop, Tasks};
-use crate::tls::{TlsError, server_config};
+use crate::tls::{TlsError, server_config_asking};
 
 pub use guard::GuardedBody;
 pub use peer::Peer;
 
 use guard::{AnswerBody, GuardedSocket, Phase, Shared, Turn};
-use places::{Place, Places};
+pub(crate) use places::{Place, Places};
 
 /// What one listener allows.
 #[derive(Clone, Debug)]
@@ -109,21 +109,36 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 pub struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
+    /// The authorities of clients, where those must show a certificate.
+    clients: Option<PathBuf>,
     current: ArcSwapOption<rustls::ServerConfig>,
 }
 impl TlsFiles {
     /// Reads both files. Blocks.
     pub fn load(certificate: PathBuf, key: PathBuf) -> Result<Arc<TlsFiles>, TlsError> {
-        let files = TlsFiles { certificate, key, current: ArcSwapOption::empty() };
+        TlsFiles::load_asking(certificate, key, None)
+    }
+    /// The same; where there is a file of authorities, clients must show a certificate that one of them has signed. Blocks.
+    pub fn load_asking(certificate: PathBuf, key: PathBuf, clients: Option<PathBuf>) -> Result<Arc<TlsFiles>, TlsError> {
+        let files = TlsFiles { certificate, key, clients, current: ArcSwapOption::empty() };
         files.reload()?;
         Ok(Arc::new(files))
     }
     /// Reads both files again; on an error what was read before stays in use. Blocks.
     pub fn reload(&self) -> Result<(), TlsError> {
         let read = |path: &PathBuf, what| Secret::from_file(path).map_err(|e| TlsError::Pem { what, reason: crate::client::chain(&e) });
-        let config = server_config(&read(&self.certificate, "a certificate")?, &read(&self.key, "a private key")?)?;
+        let clients = self.clients.as_ref().map(|path| read(path, "a certificate authority")).transpose()?;
+        let config = server_config_asking(&read(&self.certificate, "a certificate")?, &read(&self.key, "a private key")?, clients.as_ref())?;
         self.current.store(Some(Arc::new(config)));
         Ok(())
+    }
+    /// What was read last.
+    pub(crate) fn config(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.current.load_full()
+    }
+    /// Whether clients must show a certificate.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.clients.is_some()
     }
 }
 

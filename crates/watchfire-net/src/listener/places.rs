@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The places of one listener.
 #[derive(Clone)]
-pub(super) struct Places(Arc<Inner>);
+pub(crate) struct Places(Arc<Inner>);
 struct Inner {
     all_max: usize,
     each_max: usize,
@@ -19,18 +19,18 @@ struct Taken {
 }
 
 /// One place, taken.
-pub(super) struct Place {
+pub(crate) struct Place {
     places: Places,
     address: IpAddr,
 }
 
 impl Places {
-    pub(super) fn new(all_max: usize, each_max: usize) -> Places {
+    pub(crate) fn new(all_max: usize, each_max: usize) -> Places {
         Places(Arc::new(Inner { all_max, each_max, taken: Mutex::default() }))
     }
 
     /// A place for an address, if there is one.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
+    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
         let address = key_of(address);
         let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let here = taken.each.get(&address).copied().unwrap_or(0);
