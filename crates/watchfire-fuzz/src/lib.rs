@@ -23,7 +23,7 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
@@ -40,6 +40,9 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("loki_protobuf", pushes::loki_protobuf),
     ("loki_json", pushes::loki_json),
     ("elasticsearch_bulk", pushes::elasticsearch_bulk),
+    ("jsonline", pushes::jsonline),
+    ("lumberjack", pushes::lumberjack),
+    ("gelf", pushes::gelf),
     ("tsdb_chunk", tsdb_chunk),
     ("log_record", log_record),
     ("head_chunk", head_chunk),

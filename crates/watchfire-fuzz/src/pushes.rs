@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use watchfire_ingest::elasticsearch::Elasticsearch;
 use watchfire_ingest::gate::{Gate, Limits};
+use watchfire_ingest::gelf::Gelf;
+use watchfire_ingest::jsonline::{Jsonline, Parameters};
 use watchfire_ingest::loki::{self, Loki};
+use watchfire_ingest::lumberjack::Lumberjack;
 use watchfire_ingest::otlp::{self, Otlp};
 use watchfire_model::batch::Origin;
 use watchfire_model::meter::Meter;
@@ -49,4 +52,39 @@ pub(crate) fn elasticsearch_bulk(bytes: &[u8]) {
             assert_eq!(items.len(), count, "every item has its result");
         }
     }
+}
+
+pub(crate) fn jsonline(bytes: &[u8]) {
+    let (gate, clock, meter) = gate();
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count() as u64;
+    if let Ok(written) = Jsonline::new(gate, clock, &meter).take(bytes, &Parameters::default(), Origin::new("lines/fuzz")) {
+        assert!(written.logs.rejected_total() <= lines, "no line is refused twice");
+    }
+}
+
+/// The first byte says in pieces of which size the rest comes.
+pub(crate) fn lumberjack(bytes: &[u8]) {
+    let Some((size, rest)) = bytes.split_first() else { return };
+    let (gate, clock, meter) = gate();
+    let mut session = Arc::new(Lumberjack::new(gate, clock, &meter)).session("fuzz");
+    let mut answer = Vec::new();
+    for piece in rest.chunks(usize::from(*size).max(1)) {
+        if session.take(piece, &mut answer).is_err() {
+            break;
+        }
+    }
+    assert!(answer.len().is_multiple_of(6), "acknowledgements are whole");
+}
+
+/// Datagrams behind their lengths in two bytes.
+pub(crate) fn gelf(mut bytes: &[u8]) {
+    let (gate, clock, meter) = gate();
+    let gelf = Gelf::new(gate, clock, &meter);
+    gelf.take(bytes);
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let (datagram, behind) = rest.split_at(usize::from(u16::from_be_bytes(*length)).min(rest.len()));
+        gelf.take_datagram(datagram, std::net::Ipv4Addr::LOCALHOST.into());
+        bytes = behind;
+    }
+    gelf.flush().expect("the test store takes everything");
 }

@@ -6,9 +6,12 @@
 pub mod elasticsearch;
 pub mod exposition;
 pub mod gate;
+pub mod gelf;
 pub mod influx;
+pub mod jsonline;
 pub mod label_bytes;
 pub mod loki;
+pub mod lumberjack;
 pub mod native;
 pub mod openmetrics;
 pub mod otlp;
@@ -23,3 +26,4 @@ pub mod remote_write;
 pub mod statsd;
 pub mod syslog;
 pub mod tsdb;
+mod waiting;

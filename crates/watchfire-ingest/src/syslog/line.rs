@@ -6,7 +6,8 @@ use std::sync::Arc;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos};
 
-const SEVERITIES: [&str; 8] = ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
+/// The names of severities, by their number.
+pub(crate) const SEVERITIES: [&str; 8] = ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock", "local0", "local1",
     "local2", "local3", "local4", "local5", "local6", "local7",

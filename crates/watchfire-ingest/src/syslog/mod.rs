@@ -5,113 +5,26 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-use watchfire_model::batch::{Batch, Origin};
-use watchfire_model::labels::Labels;
-use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
+use watchfire_model::logs::Nanos;
 use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::time::SharedClock;
-use watchfire_model::write::{Reason, Sink, WriteError, Written};
+use watchfire_model::write::WriteError;
 
 use crate::gate::Gate;
+use crate::waiting::Queue;
+
+pub(crate) use line::SEVERITIES;
 
 /// How often what waits is stored.
 pub const INTERVAL: Duration = Duration::from_millis(250);
-/// The most entries that wait.
-const ENTRIES_MAX: usize = 50_000;
-/// The most bytes that wait.
-const BYTES_MAX: usize = 16 << 20;
-
-/// The most entries of one batch: so many are copied for an attempt to store them, and no more each time that the store is full.
-const BATCH_ENTRIES: usize = 4_096;
-
-/// What waits. What is on its way into the store counts until it is there.
-#[derive(Default)]
-struct Waiting {
-    streams: HashMap<Labels, Vec<LogEntry>>,
-    entries: usize,
-    bytes: usize,
-}
-
-impl Waiting {
-    /// Adds an entry if there is room. The labels of a stream count once.
-    fn add(&mut self, labels: Labels, entry: LogEntry) -> bool {
-        let known = self.streams.contains_key(&labels);
-        let bytes = size(&entry) + if known { 0 } else { labels.memory() };
-        if self.entries >= ENTRIES_MAX || self.bytes + bytes > BYTES_MAX {
-            return false;
-        }
-        self.entries += 1;
-        self.bytes += bytes;
-        self.streams.entry(labels).or_default().push(entry);
-        true
-    }
-
-    /// What was not stored goes before what came meanwhile.
-    fn put_back(&mut self, older: Vec<StreamEntries>) {
-        for StreamEntries { labels, mut entries } in older {
-            if let Some(newer) = self.streams.remove(&labels) {
-                entries.extend(newer);
-                self.bytes -= labels.memory();
-            }
-            self.streams.insert(labels, entries);
-        }
-    }
-}
-
-/// The bytes of an entry's texts.
-fn size(entry: &LogEntry) -> usize {
-    entry.line.len() + entry.metadata.memory()
-}
-
-/// Takes as many entries as a batch holds off the end of a list of streams, the oldest of each stream first. Only these are copied, because a
-/// batch is gone when it is refused.
-struct Piece {
-    streams: Vec<StreamEntries>,
-    entries: usize,
-}
-impl Piece {
-    fn of(queue: &[StreamEntries]) -> Piece {
-        let mut piece = Piece { streams: Vec::new(), entries: 0 };
-        for stream in queue.iter().rev() {
-            let room = BATCH_ENTRIES - piece.entries;
-            if room == 0 {
-                break;
-            }
-            let entries: Vec<LogEntry> = stream.entries.iter().take(room).cloned().collect();
-            piece.entries += entries.len();
-            piece.streams.push(StreamEntries { labels: stream.labels.clone(), entries });
-        }
-        piece
-    }
-}
-
-/// Takes so many entries off a list of streams as [`Piece::of`] copied; gives the bytes of what is gone.
-fn forget(queue: &mut Vec<StreamEntries>, mut entries: usize) -> usize {
-    let mut bytes = 0;
-    while entries > 0
-        && let Some(stream) = queue.last_mut()
-    {
-        let gone = entries.min(stream.entries.len());
-        bytes += stream.entries.drain(..gone).map(|entry| size(&entry)).sum::<usize>();
-        entries -= gone;
-        if stream.entries.is_empty() {
-            bytes += stream.labels.memory();
-            queue.pop();
-        }
-    }
-    bytes
-}
 
 /// Takes syslog. Share it in an `Arc`; every method may be called from any thread.
 pub struct Syslog {
-    gate: Arc<Gate>,
+    queue: Queue,
     clock: SharedClock,
-    waiting: Mutex<Waiting>,
-    origin: Origin,
     lines: Counter,
     dropped: Counter,
 }
@@ -120,10 +33,8 @@ impl Syslog {
     /// A receiver that writes through the gate.
     pub fn new(gate: Arc<Gate>, clock: SharedClock, meter: &Meter) -> Syslog {
         Syslog {
-            gate,
+            queue: Queue::new(gate, "syslog"),
             clock,
-            waiting: Mutex::default(),
-            origin: Origin::new("syslog"),
             lines: meter.counter("watchfire_syslog_lines_total", "Lines of syslog that were read.", &[]),
             dropped: meter.counter("watchfire_syslog_lines_dropped_total", "Lines of syslog that were dropped unread or for want of memory.", &[]),
         }
@@ -131,18 +42,23 @@ impl Syslog {
 
     /// Takes one datagram or some whole lines. Does not block.
     pub fn take(&self, bytes: &[u8]) {
-        let now = Nanos::from_millis(self.clock.now().millis());
-        let text = String::from_utf8_lossy(bytes);
-        let mut waiting = self.waiting();
-        for line in text.split('\n').map(str::trim_end).filter(|line| !line.is_empty()) {
-            self.lines.inc();
-            let (labels, entry) = line::read(line, now);
-            if !waiting.add(labels, entry) {
-                self.dropped(1);
-                let mut refused = Written::default();
-                refused.logs.reject(Reason::SampleLimit, 1);
-                self.gate.book_refused(&self.origin, &refused);
-            }
+        String::from_utf8_lossy(bytes).split('\n').for_each(|line| self.line(line));
+    }
+
+    /// Takes one message that came with its length, so that line breaks may stand in it. Does not block.
+    pub fn take_one(&self, message: &[u8]) {
+        self.line(&String::from_utf8_lossy(message));
+    }
+
+    fn line(&self, line: &str) {
+        let line = line.trim_end_matches(|c: char| c.is_whitespace() || c == '\0');
+        if line.is_empty() {
+            return;
+        }
+        self.lines.inc();
+        let (labels, entry) = line::read(line, Nanos::from_millis(self.clock.now().millis()));
+        if !self.queue.add(labels, entry) {
+            self.dropped(1);
         }
     }
 
@@ -153,25 +69,6 @@ impl Syslog {
 
     /// Stores what waits. What cannot be stored waits on, as long as there is room. May block.
     pub fn flush(&self) -> Result<(), WriteError> {
-        let streams = std::mem::take(&mut self.waiting().streams);
-        let mut queue: Vec<StreamEntries> = streams.into_iter().map(|(labels, entries)| StreamEntries { labels, entries }).collect();
-        while !queue.is_empty() {
-            let piece = Piece::of(&queue);
-            let mut batch = Batch::new(self.origin.clone());
-            batch.logs = piece.streams;
-            if let Err(error) = self.gate.write(batch) {
-                self.waiting().put_back(queue);
-                return Err(error);
-            }
-            let bytes = forget(&mut queue, piece.entries);
-            let mut waiting = self.waiting();
-            waiting.entries -= piece.entries;
-            waiting.bytes -= bytes;
-        }
-        Ok(())
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.flush()
     }
 }

@@ -1,13 +1,16 @@
 //! Tests of syslog: lines in their forms, the bound of what waits, storing.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
+use watchfire_model::batch::Batch;
 use watchfire_model::time::{ManualClock, Timestamp};
-use watchfire_model::write::LogsWritten;
+use watchfire_model::write::{LogsWritten, Sink, Written};
 
 use super::*;
 use crate::gate::Limits;
+use crate::waiting::{BATCH_ENTRIES, BYTES_MAX, ENTRIES_MAX};
 
 const NOW: i64 = 1_767_089_700_000_000_000;
 
@@ -90,12 +93,6 @@ fn what_cannot_be_stored_waits_in_order_and_within_bounds() {
     assert_eq!((sum("watchfire_syslog_lines_dropped_total"), sum("watchfire_ingest_log_entries_rejected_total")), (3, 3));
 }
 
-/// The entries and bytes that wait.
-fn waits(syslog: &Syslog) -> (usize, usize) {
-    let waiting = syslog.waiting();
-    (waiting.entries, waiting.bytes)
-}
-
 #[test]
 fn labels_count_among_what_waits() {
     let (syslog, kept, _) = receiver();
@@ -110,7 +107,7 @@ fn labels_count_among_what_waits() {
     syslog.take(&same);
     syslog.flush().unwrap();
     assert_eq!(kept.lines.lock().unwrap().len(), 30_000);
-    assert_eq!(waits(&syslog), (0, 0));
+    assert_eq!(syslog.queue.size(), (0, 0));
 }
 
 #[test]
@@ -132,7 +129,7 @@ fn an_attempt_to_store_copies_one_batch_however_much_waits() {
     for stream in 0..3 {
         assert!(stored.iter().filter(|i| *i % 3 == stream).is_sorted(), "the lines of a stream keep their order");
     }
-    assert_eq!(waits(&syslog), (0, 0));
+    assert_eq!(syslog.queue.size(), (0, 0));
 }
 
 proptest! {
