@@ -97,6 +97,8 @@ pub struct Rooms {
     pub pushgateway: Arc<watchfire_ingest::pushgateway::Pushgateway>,
     /// Takes Influx lines.
     pub influx: Arc<watchfire_ingest::influx::Influx>,
+    /// Takes lines of JSON.
+    pub jsonline: Arc<watchfire_ingest::jsonline::Jsonline>,
     /// Takes Loki's push.
     pub loki: Arc<watchfire_ingest::loki::Loki>,
     /// Takes documents of Elasticsearch's clients.

@@ -8,6 +8,7 @@ pub mod dlq;
 pub mod elasticsearch;
 pub mod gateway;
 pub mod influx;
+mod jsonline;
 pub mod live;
 pub mod llm;
 pub mod loki;
@@ -43,6 +44,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(otlp::routes());
     all.extend(pushgateway::routes());
     all.extend(influx::routes());
+    all.extend(jsonline::routes());
     all.extend(loki::routes());
     all.extend(elasticsearch::routes());
     all.extend(services::routes());

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use watchfire_ingest::elasticsearch::Elasticsearch;
 use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::influx::Influx;
+use watchfire_ingest::jsonline::Jsonline;
 use watchfire_ingest::loki::Loki;
 use watchfire_ingest::otlp::Otlp;
 use watchfire_ingest::pushgateway::Pushgateway;
@@ -495,6 +496,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         queues: Arc::new(queues(house, clock, &meter)),
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
+        jsonline: Arc::new(Jsonline::new(gate.clone(), clock.clone(), &meter)),
         loki: Arc::new(Loki::new(gate.clone(), &meter)),
         elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), &meter)),
         logs: house.clone(),
