@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 need_build=(cc:gcc make:make)
-need_test=(ffmpeg:ffmpeg chromium:chromium prometheus:prometheus redis-server:redis-server redis-cli:redis-tools prometheus-alertmanager:prometheus-alertmanager prometheus-node-exporter:prometheus-node-exporter victoria-metrics:victoria-metrics amtool:prometheus-alertmanager strace:strace kill:procps setpriv:util-linux mkfs.ext4:e2fsprogs perl:perl-base)
+need_test=(ffmpeg:ffmpeg chromium:chromium prometheus:prometheus redis-server:redis-server redis-cli:redis-tools prometheus-alertmanager:prometheus-alertmanager prometheus-node-exporter:prometheus-node-exporter victoria-metrics:victoria-metrics amtool:prometheus-alertmanager strace:strace kill:procps setpriv:util-linux mkfs.ext4:e2fsprogs perl:perl-base rsyslogd:rsyslog logger:bsdutils openssl:openssl)
 need_demo=(ffmpeg:ffmpeg)
 need_bench=(prometheus:prometheus victoria-metrics:victoria-metrics setpriv:util-linux)
 
@@ -14,6 +14,8 @@ want() { for pair in "$@"; do command -v "${pair%%:*}" >/dev/null 2>&1 || missin
 want "${need_build[@]}"
 if [ "${1:-build}" = test ]; then
   want "${need_test[@]}"
+  [ -n "$(ls -d /usr/lib/*/rsyslog/omelasticsearch.so 2>/dev/null)" ] || missing+=(rsyslog-elasticsearch)
+  [ -n "$(ls -d /usr/lib/*/rsyslog/lmnsd_ossl.so 2>/dev/null)" ] || missing+=(rsyslog-openssl)
   [ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing+=(postgresql)
 fi
 if [ "${1:-build}" = bench ]; then want "${need_bench[@]}"; fi

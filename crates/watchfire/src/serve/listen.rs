@@ -5,14 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, Route, build};
 use watchfire_api::{App, elasticsearch, gateway, loki, otlp, page, routes};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
-use watchfire_net::lines::bind_datagrams;
 use watchfire_net::listener::{GuardedBody, Limits, Protocol, Server, TlsFiles, bind as take};
 use watchfire_net::tasks::Tasks;
 
@@ -96,15 +95,8 @@ pub(crate) fn bind(settings: &Settings) -> Result<Bound> {
     Ok(Bound { main, address, more, grpc, gateway })
 }
 
-/// Takes the sockets of StatsD or syslog, when an address is set: datagrams and connections.
-pub(crate) fn bind_lines(address: Option<SocketAddr>, what: &str) -> Result<Option<(UdpSocket, TcpListener)>> {
-    let Some(address) = address else { return Ok(None) };
-    let sockets = bind_datagrams(address).and_then(|datagrams| Ok((datagrams, take(address)?)));
-    sockets.map(Some).with_context(|| format!("cannot start: no {what}"))
-}
-
 /// Takes an address beside the main one.
-fn beside(listen: Listen, usual: SocketAddr, what: &str) -> Result<Option<TcpListener>> {
+pub(super) fn beside(listen: Listen, usual: SocketAddr, what: &str) -> Result<Option<TcpListener>> {
     match listen {
         Listen::Off => Ok(None),
         Listen::At(address) => take(address).map(Some).with_context(|| format!("cannot start: no {what}")),
@@ -199,7 +191,7 @@ fn table_of(face: Face, main: &[Route<Arc<App>>]) -> Vec<Route<Arc<App>>> {
 }
 
 /// Certificates are renewed by other programs, which do not always tell us; they are read again every ten minutes.
-fn reload_certificates(tasks: &Tasks, files: Arc<TlsFiles>) {
+pub(super) fn reload_certificates(tasks: &Tasks, files: Arc<TlsFiles>) {
     tasks.spawn("certificates", async move {
         let mut ticks = tokio::time::interval(std::time::Duration::from_secs(600));
         loop {

@@ -16,6 +16,7 @@ mod queues;
 mod receive;
 mod rooms;
 mod scraping;
+mod sockets;
 mod supervision;
 mod tokens;
 
@@ -138,8 +139,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let tasks = Tasks::new(&meter);
     let mut signals = Signals::new()?;
     let bound = listen::bind(&settings)?;
-    let statsd = listen::bind_lines(settings.statsd_listen, "StatsD")?;
-    let syslog = listen::bind_lines(settings.syslog_listen, "syslog")?;
+    let sockets = sockets::bind(&settings)?;
     let Some(store) = open_until_told(&settings, &clock, &meter, &mut signals).await? else { return Ok(ExitCode::SUCCESS) };
     let store = Arc::new(store);
     let replay = store.stats().replay;
@@ -271,8 +271,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     start_recording(&tasks, recorder, gate.clone());
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
-    protocols.start(statsd, &tasks);
-    protocols.start_syslog(syslog, &tasks);
+    protocols.start(&tasks);
+    sockets.start(&protocols, &tasks);
     supervision::start(supervisor, &app, &tasks);
     tasks.spawn("own_alerts", own_alerts::run(watched, alerting.notify(), clock.clone()));
     if settings.heartbeat.url.is_some() {

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 94] = [
+const KEYS: [(&str, bool); 97] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -46,6 +46,9 @@ const KEYS: [(&str, bool); 94] = [
     ("otlp.http_listen", false),
     ("statsd.listen", false),
     ("syslog.listen", false),
+    ("syslog.tls_listen", false),
+    ("gelf.listen", false),
+    ("beats.listen", false),
     ("forward.buffer_max", false),
     ("gpu.poll_interval_seconds", false),
     ("gpu.stats_history_minutes", false),

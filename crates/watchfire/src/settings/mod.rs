@@ -10,6 +10,7 @@ mod log;
 mod queues;
 mod rules;
 mod services;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -32,6 +33,7 @@ pub(crate) use llm::LlmSettings;
 pub(crate) use log::LogSettings;
 pub(crate) use queues::QueueSettings;
 pub(crate) use rules::RuleSettings;
+pub(crate) use sockets::{SocketSettings, TlsPaths};
 
 /// The address that is used unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -61,9 +63,8 @@ pub(crate) struct Settings {
     pub(crate) rules: RuleSettings,
     pub(crate) ingest: IngestSettings,
     pub(crate) otlp: OtlpSettings,
-    /// `statsd.listen`, `syslog.listen`: without them, there is neither.
-    pub(crate) statsd_listen: Option<SocketAddr>,
-    pub(crate) syslog_listen: Option<SocketAddr>,
+    /// `statsd:`, `syslog:`, `gelf:`, `beats:`
+    pub(crate) sockets: SocketSettings,
     pub(crate) forward: ForwardSettings,
     pub(crate) gpu: GpuSettings,
     pub(crate) llm: LlmSettings,
@@ -230,8 +231,7 @@ impl Settings {
             ("rules", format!("{:?}", self.rules)),
             ("ingest", format!("{:?}", self.ingest)),
             ("otlp", format!("{:?}", self.otlp)),
-            ("statsd", format!("{:?}", self.statsd_listen)),
-            ("syslog", format!("{:?}", self.syslog_listen)),
+            ("statsd, syslog, gelf or beats", format!("{:?}", self.sockets)),
             ("forward", format!("{:?}", self.forward)),
             ("gpu", format!("{:?}", self.gpu)),
             ("llm", format!("{:?}", self.llm)),
@@ -319,8 +319,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         rules: RuleSettings::read(section("rules")),
         ingest: read_ingest(section("ingest")),
         otlp: read_otlp(section("otlp")),
-        statsd_listen: read_lines(section("statsd")),
-        syslog_listen: read_lines(section("syslog")),
+        sockets: SocketSettings::read(section, base),
         forward: read_forward(section("forward")),
         gpu: GpuSettings::read(section("gpu")),
         llm: LlmSettings::read(section("llm"), base),
@@ -487,13 +486,6 @@ fn read_query(query: Reader<'_>) -> QuerySettings {
     }
     query.finish();
     settings
-}
-
-fn read_lines(lines: Reader<'_>) -> Option<SocketAddr> {
-    let listen = lines.text("listen");
-    let address = listen.and_then(|text| parse_listen(&text).map_err(|e| lines.error_at("listen", e)).ok());
-    lines.finish();
-    address
 }
 
 fn read_otlp(otlp: Reader<'_>) -> OtlpSettings {

@@ -30,7 +30,7 @@ fn push(server: &Server, count: u128) {
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
-fn found(server: &Server, query: &str) -> usize {
+pub(crate) fn found(server: &Server, query: &str) -> usize {
     let answer = server.json(&format!("/loki/api/v1/query_range?limit=1000&query={}", escape(query)));
     answer["data"]["result"].as_array().unwrap().iter().map(|s| s["values"].as_array().unwrap().len()).sum()
 }
@@ -140,9 +140,9 @@ except NotFoundError: pass
 "#;
 
 /// Runs a program of a client, which must be content.
-fn client(program: &str, server: &Server) -> bool {
+pub(crate) fn client(program: &str, server: &Server, more: &[&str]) -> bool {
     let Some(python) = python() else { return false };
-    let output = Command::new(&python).args(["-c", program, &server.url()]).output().unwrap();
+    let output = Command::new(&python).args(["-c", program, &server.url()]).args(more).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     true
 }
@@ -150,7 +150,7 @@ fn client(program: &str, server: &Server) -> bool {
 #[test]
 fn vms_38_the_five_searches_over_what_the_official_client_wrote() {
     let (_dir, server) = started();
-    if client(ELASTIC, &server) {
+    if client(ELASTIC, &server, &[]) {
         assert_eq!(found(&server, r#"{_index="vms"} | json | response_time > 1000"#), 9, "documents are lines, too");
     }
 }
@@ -192,7 +192,7 @@ provider.shutdown()
 #[test]
 fn loki_and_otlp_from_their_clients_of_python() {
     let (_dir, server) = started();
-    if client(LOKI, &server) && client(OTLP, &server) {
+    if client(LOKI, &server, &[]) && client(OTLP, &server, &[]) {
         assert_eq!(found(&server, r#"{application="shop", severity="error", logger="orders", customer="7"} |= "failed""#), 5);
         assert_eq!(found(&server, r#"{service_name="shop"} | customer="7" | host_name="h1" | detected_level="error""#), 5);
     }

@@ -22,6 +22,7 @@ mod queues;
 mod remote_read;
 mod rules;
 mod safe_mode;
+mod senders;
 mod server;
 mod supervision;
 mod trial;

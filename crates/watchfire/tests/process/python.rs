@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::server::{BINARY, installed};
 
 /// The clients, from PyPI.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 12] = [
     "opentelemetry-sdk==1.38.0",
     "opentelemetry-exporter-otlp-proto-http==1.38.0",
     "opentelemetry-exporter-otlp-proto-grpc==1.38.0",
@@ -17,6 +17,8 @@ const PACKAGES: [&str; 10] = [
     "openai==3.57.0",
     "elasticsearch==9.1.3",
     "python-logging-loki==0.3.1",
+    "pylogbeat==2.1.0",
+    "pygelf==0.4.3",
 ];
 
 /// The interpreter. `None`, loudly, where the clients cannot be had. Made once per build directory.
