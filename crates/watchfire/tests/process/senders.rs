@@ -188,6 +188,31 @@ fn a_client_of_beats_from_pypi() {
     }
 }
 
+const BEATS_OVER_TLS: &str = r#"
+import sys, pylogbeat
+host, port = sys.argv[2].split(":")
+with pylogbeat.PyLogBeatClient("localhost", int(port), ssl_enable=True, ca_certs=sys.argv[3]) as client:
+    client.send([{"@timestamp": "2024-05-05T00:00:00.%03dZ" % i, "message": "order %d failed" % i} for i in range(20)])
+"#;
+
+#[test]
+fn a_client_of_beats_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    if !certificate(dir.path()) {
+        return;
+    }
+    let (beats, files) = (address(), dir.path().display().to_string());
+    let configuration = "beats: {listen: '{0}', tls: {cert_file: '{1}/cert.pem', key_file: '{1}/key.pem'}}\nstorage: {retention: {logs: unlimited}}\n";
+    let (_data, server) = started(configuration, &[beats.clone(), files.clone()]);
+    if client(BEATS_OVER_TLS, &server, &[&beats, &format!("{files}/cert.pem")]) {
+        assert_eq!(server.json("/elasticsearch/beats/_count")["count"], 20);
+        // Who speaks without TLS is not understood, and counted.
+        drop(TcpStream::connect(&beats).unwrap().write_all(b"2W\0\0\0\x01"));
+        let refused = || counted(&server, r#"watchfire_lumberjack_connections_ended_total{reason="refused"}"#);
+        until("a refused connection", refused, |count| *count == 1);
+    }
+}
+
 const GELF: &str = r#"
 import sys, logging, pygelf
 host, port = sys.argv[2].split(":")
