@@ -32,7 +32,7 @@ impl Known<'_> {
     }
     /// The metrics that its expression selects.
     fn metrics(&self) -> BTreeSet<&str> {
-        self.rule.expr.selectors().into_iter().filter_map(|s| s.name.as_deref()).collect()
+        self.rule.expr.metrics().map(|expr| expr.selectors()).unwrap_or_default().into_iter().filter_map(|s| s.name.as_deref()).collect()
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn records(records: &[Recorded<'_>], found: &mut Vec<Diagnosis>) {
     let mut seen: BTreeMap<String, Vec<&Recorded<'_>>> = BTreeMap::new();
     for record in records {
         let same = seen.entry(format!("{}{:?}", record.rule.name, record.rule.labels)).or_default();
-        let condition = |r: &Recorded<'_>| normal(r.rule.expr.root(), r.rule.expr.text());
+        let condition = |r: &Recorded<'_>| condition(r.rule);
         let other = same.iter().find(|other| other.file != record.file && ((other.one && record.one) || condition(other) == condition(record)));
         if let Some(other) = other {
             let Place { line, column } = record.rule.at;
@@ -68,11 +68,10 @@ pub(crate) fn check(alerts: &[Known<'_>], inhibitions: &[Inhibition], found: &mu
     let mut conditions: BTreeMap<String, Vec<&Known<'_>>> = BTreeMap::new();
     let mut quantities: BTreeMap<(String, &str), Vec<(f64, &Known<'_>)>> = BTreeMap::new();
     for known in alerts {
-        let (root, text) = (known.rule.expr.root(), known.rule.expr.text());
-        let compared = threshold(root, text);
+        let compared = known.rule.expr.metrics().and_then(|expr| Some((threshold(expr.root(), expr.text())?, or_equal(expr.root()))));
         let condition = match &compared {
-            Some((quantity, limit)) => format!("{quantity}{}{limit}", if or_equal(root) { "=" } else { "" }),
-            None => normal(root, text),
+            Some(((quantity, limit), or_equal)) => format!("{quantity}{}{limit}", if *or_equal { "=" } else { "" }),
+            None => condition(known.rule),
         };
         let same = conditions.entry(condition).or_default();
         if let Some(first) = same.iter().find(|first| first.rule.name != known.rule.name && !silences(first, known)) {
@@ -80,7 +79,7 @@ pub(crate) fn check(alerts: &[Known<'_>], inhibitions: &[Inhibition], found: &mu
             found.push(known.say(Code::DuplicateCondition, message, "keep one of them, or let one inhibit the other"));
         }
         same.push(known);
-        let Some((quantity, limit)) = compared else { continue };
+        let Some(((quantity, limit), _)) = compared else { continue };
         let others = quantities.entry((quantity, known.severity())).or_default();
         let other = others.iter().find(|(at, other)| *at != limit && other.rule.name != known.rule.name && !silences(other, known));
         if let Some((at, other)) = other {
@@ -110,6 +109,14 @@ fn names(alerts: &[Known<'_>], found: &mut Vec<Diagnosis>) {
             found.push(known.say(Code::DuplicateName, message, "give it another name"));
         }
         same.push(known);
+    }
+}
+
+/// What a rule computes, however it is written. LogQL is no PromQL, even where both are written alike.
+fn condition(rule: &Rule) -> String {
+    match rule.expr.metrics() {
+        Some(expr) => normal(expr.root(), expr.text()),
+        None => format!("logs {}", rule.expr),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watchfire_alert::rules::file::{Place, Rule, RuleFile};
 
 use crate::beside::{self, Known, Recorded};
-use crate::expression::{Problem, diagnose};
+use crate::expression::{Problem, Shape, diagnose};
 use crate::knowledge::Knowledge;
 use crate::report::Diagnosis;
 use crate::routing::alerts::{Alert, OnTheWay};
@@ -28,7 +28,8 @@ pub(crate) fn alone<'a>(files: &[&'a RuleFile], knowledge: &Knowledge, way: &OnT
     let (mut alerts, mut records) = (Vec::new(), Vec::new());
     for file in files.iter().copied() {
         for rule in of_file(file) {
-            let (shape, problems) = diagnose(&rule.expr, knowledge);
+            // Nothing is known of what logs hold.
+            let (shape, problems) = rule.expr.metrics().map_or_else(|| (Shape::unknown(), Vec::new()), |expr| diagnose(expr, knowledge));
             found.extend(problems.into_iter().map(|p| placed(&file.name, rule, p)));
             texts::check(file, rule, &shape, found);
             if rule.kind.is_alert() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfire_alert::rules::file::RuleFile;
+use watchfire_alert::rules::file::{Language, RuleFile};
 use watchfire_model::document::Node;
 use watchfire_pack::catalog::Catalogs;
 
@@ -50,7 +50,7 @@ impl Site {
         crate::beside::check(&alerts, &routing::inhibitions(&self.documents), &mut found);
         crate::beside::records(&records, &mut found);
         let alerts: Vec<_> = alerts.into_iter().map(|known| known.alert).chain(Alert::all_own(&way)).collect();
-        let names: Vec<&str> = self.rules.iter().filter(|f| !f.groups.is_empty()).map(|f| &*f.name).collect();
+        let names: Vec<&str> = self.rules.iter().filter(|f| f.language == Language::Metrics && !f.groups.is_empty()).map(|f| &*f.name).collect();
         for document in &self.documents {
             match document.kind() {
                 Kind::Prometheus => scraping::check(document, &names, &mut found),

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use watchfire_alert::rules::file::read_node;
+use watchfire_alert::rules::file::{Language, language_of, read_logs, read_node};
 use watchfire_model::document::parse_yaml;
 use watchfire_pack::catalog::Catalogs;
 
@@ -21,7 +21,10 @@ pub(crate) fn site(files: &[(&str, &str)]) -> Site {
         let node = parse_yaml(name, text).unwrap_or_else(|f| panic!("{f}"));
         let document = Document { name: (*name).into(), node };
         if document.kind() == Kind::Rules {
-            let parsed = read_node(name, &document.node, None);
+            let parsed = match language_of(name, &document.node) {
+                Language::Metrics => read_node(name, &document.node, None),
+                Language::Logs => read_logs(name, &document.node, None),
+            };
             site.rules.push(parsed.file.unwrap_or_else(|| panic!("{:?}", parsed.findings)));
         }
         site.documents.push(document);
@@ -219,4 +222,21 @@ fn the_running_server_knows_more() {
     let found = site(&[("prometheus.yml", config), ("a.yml", rules)]).check(Catalogs::builtin(), Some(Arc::new(seen)));
     has(&found, Code::UnknownMetric, &["B", "gone"]);
     assert_eq!(found.len(), 1, "{:#?}", lines(&found));
+}
+
+/// Alerts of rules over logs take routes, too; of their expressions nothing is known.
+#[test]
+fn rules_over_logs_belong_to_the_site() {
+    let logs = "groups:\n- name: g\n  rules:\n  - {alert: Errors, expr: 'sum by (app) (rate({app=\"x\"} |= \"e\" [5m])) > 1', labels: {severity: page}, annotations: {d: '{{ $labels.app }}'}}\n  - {alert: More, expr: 'sum by (app) (rate({app=\"x\"} |= \"e\" [5m]))>1'}\n";
+    let metrics = "groups: [{name: g, rules: [{alert: Down, expr: up == 0}]}]\n";
+    let manager = |name: &str| {
+        format!("route: {{receiver: a, routes: [{{match: {{alertname: {name}}}}}]}}\nreceivers: [{{name: a, webhook_configs: [{{url: 'http://x/'}}]}}]\n")
+    };
+    let of = |name: &str| {
+        let manager = manager(name);
+        let files = [("prometheus.yml", "rule_files: [m.yml]\n"), ("m.yml", metrics), ("loki-rules.yml", logs), ("alertmanager.yml", manager.as_str())];
+        super::site_tests::found(&files).iter().map(|d| (d.code, d.subject.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(of("Errors"), [(Code::DuplicateCondition, "More".to_owned())]);
+    assert_eq!(of("Gone").len(), 2, "no rule raises it");
 }

@@ -7,6 +7,7 @@ mod command_line;
 mod demo;
 mod doctor;
 mod import;
+mod log_rules;
 mod logging;
 mod logs;
 mod memory;

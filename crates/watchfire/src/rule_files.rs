@@ -1,4 +1,4 @@
-//! Which rules there are: files that `prometheus.yml` names, files that lie in the monitoring directory without a name, those of
+//! Which rules over metrics there are: files that `prometheus.yml` names, files that lie in the monitoring directory without a name, those of
 //! enabled packs, and what becomes of service level objectives. It reads them; what a rule means is for `watchfire_alert`.
 
 use std::collections::HashSet;
@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use watchfire_alert::rules::file::{self, RuleFile};
+use watchfire_alert::rules::file::{self, Language, RuleFile};
 use watchfire_alert::rules::slo::{self, Slo};
 use watchfire_alert::rules::{Expand, GoTemplates, unit};
 use watchfire_collect::discovery::glob::{Lookup, is_pattern};
@@ -15,12 +15,13 @@ use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::time::SystemClock;
 use watchfire_pack::rules::{self as pack_rules, RuleText};
 
+use crate::log_rules;
 use crate::settings::FOREIGN;
 
 /// At most so many bytes are read from one rule file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// At most so many rule files are loaded.
-const FILES_MAX: usize = 10_000;
+pub(crate) const FILES_MAX: usize = 10_000;
 
 /// What came of loading.
 #[derive(Default)]
@@ -65,7 +66,7 @@ pub(crate) fn load(config: &PrometheusConfig, monitoring_dir: Option<&Path>, wan
     }
     for path in monitoring_dir.map(unnamed).unwrap_or_default() {
         if loaded.files.len() < FILES_MAX && known.insert(same(&path)) {
-            load_unnamed(&path, &*templates, &mut loaded);
+            load_unnamed(&path, Language::Metrics, &*templates, &mut loaded);
         }
     }
     let enabled = |text: &&RuleText| wanted.packs.iter().any(|p| p == text.pack);
@@ -93,25 +94,28 @@ fn named_by(pattern: &str, config: &PrometheusConfig) -> Vec<PathBuf> {
     let mut found = config.lookup.files(pattern);
     let foreign = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).is_some_and(|name| FOREIGN.iter().any(|kind| kind.is_named(name)));
     if is_pattern(pattern) {
-        found.retain(|path| !foreign(path));
+        found.retain(|path| !foreign(path) && !log_rules::is_log_rules(path));
     }
     found
 }
 
 /// Two names of one file are one file.
-fn same(path: &Path) -> PathBuf {
+pub(crate) fn same(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// A file that nobody asked for must not keep anything from starting: what is wrong with it is a warning, and it is left out.
-fn load_unnamed(path: &Path, templates: &dyn Expand, loaded: &mut Loaded) {
+pub(crate) fn load_unnamed(path: &Path, language: Language, templates: &dyn Expand, loaded: &mut Loaded) {
     let name = path.display().to_string();
     let said = |message: &str| whole(&name, Severity::Warning, message.to_owned());
     match read_document(path) {
         Ok(node) if unit::is_test_file(&node) => {}
         Ok(node) if node.get("groups").is_none() => loaded.findings.push(said("is named like a rule file and holds no groups; it is not loaded")),
         Ok(node) => {
-            let parsed = file::read_node(&name, &node, Some(templates));
+            let parsed = match language {
+                Language::Metrics => file::read_node(&name, &node, Some(templates)),
+                Language::Logs => file::read_logs(&name, &node, Some(templates)),
+            };
             let message = match &parsed.file {
                 Some(_) => "no rule_files names this file; it is loaded all the same",
                 None => "no rule_files names this file, and it is not loaded, because:",
@@ -124,7 +128,7 @@ fn load_unnamed(path: &Path, templates: &dyn Expand, loaded: &mut Loaded) {
     }
 }
 
-fn whole(file: &str, severity: Severity, message: String) -> Finding {
+pub(crate) fn whole(file: &str, severity: Severity, message: String) -> Finding {
     Finding { severity, file: file.into(), line: 0, column: 0, message }
 }
 
@@ -134,11 +138,12 @@ pub(crate) fn unnamed(dir: &Path) -> Vec<PathBuf> {
     let name = |path: &Path| path.file_name().and_then(|n| n.to_str()).unwrap_or("").to_owned();
     let mut found: Vec<PathBuf> = files(dir).into_iter().filter(|p| name(p).contains("rules")).chain(files(&dir.join("rules"))).collect();
     found.retain(|p| matches!(p.extension().and_then(|e| e.to_str()), Some("yml" | "yaml")) && !FOREIGN.iter().any(|kind| kind.is_named(&name(p))));
+    found.retain(|p| !log_rules::is_log_rules(p));
     found.sort();
     found
 }
 
-fn read_document(path: &Path) -> Result<Node, Box<Finding>> {
+pub(crate) fn read_document(path: &Path) -> Result<Node, Box<Finding>> {
     let name = path.display().to_string();
     let text = read_text(path).map_err(|e| Box::new(whole(&name, Severity::Error, e)))?;
     parse_yaml(&name, &text)
@@ -155,6 +160,14 @@ fn read_text(path: &Path) -> Result<String, String> {
 pub(crate) fn read(path: &Path, templates: &dyn Expand) -> file::Parsed {
     match read_document(path) {
         Ok(node) => file::read_node(&path.display().to_string(), &node, Some(templates)),
+        Err(finding) => file::Parsed { file: None, findings: vec![*finding] },
+    }
+}
+
+/// Reads one file of rules over logs.
+pub(crate) fn read_logs(path: &Path, templates: &dyn Expand) -> file::Parsed {
+    match read_document(path) {
+        Ok(node) => file::read_logs(&path.display().to_string(), &node, Some(templates)),
         Err(finding) => file::Parsed { file: None, findings: vec![*finding] },
     }
 }

@@ -32,6 +32,8 @@ export interface Rule {
 export interface RuleGroup {
   name: string;
   file: string;
+  /** Of all its expressions. */
+  language: "promql" | "logql";
   intervalSeconds: number | null;
   limit: number;
   evaluationSeconds: number | null;
@@ -39,9 +41,9 @@ export interface RuleGroup {
   rules: Rule[];
 }
 
-/** All groups, or only their alerting rules. */
+/** All groups, those over logs among them, or only their alerting rules. */
 export async function ruleGroups(signal?: AbortSignal, alertingOnly = false): Promise<RuleGroup[]> {
-  return parseRuleGroups(await request("/api/v1/rules", { params: alertingOnly ? { type: "alert" } : {}, signal }));
+  return parseRuleGroups(await request("/api/v1/rules", { params: alertingOnly ? { logs: "true", type: "alert" } : { logs: "true" }, signal }));
 }
 
 export function parseRuleGroups(body: unknown): RuleGroup[] {
@@ -50,6 +52,7 @@ export function parseRuleGroups(body: unknown): RuleGroup[] {
   return recordsIn(data, "groups").map((it) => ({
     name: textIn(it, "name") ?? "",
     file: textIn(it, "file") ?? "",
+    language: it["language"] === "logql" ? "logql" : "promql",
     intervalSeconds: numberIn(it, "interval"),
     limit: numberIn(it, "limit") ?? 0,
     evaluationSeconds: numberIn(it, "evaluationTime"),

@@ -10,7 +10,7 @@ use watchfire_query::promql::{QueryError, Sample};
 
 use super::ask::AskError;
 use super::evaluate::RuleError;
-use super::file::Rule;
+use super::file::{Language, Rule};
 use super::group::Common;
 use super::state::{Alert, AlertState, Raised};
 use super::{ALERT_NAME, About, Ask, Expand, OutgoingAlert, SampleValue};
@@ -88,7 +88,16 @@ pub(super) fn outgoing(rule: &Rule, common: &Common, alert: Alert, ends_at: i64,
         resolved: alert.resolved_at.is_some(),
         labels: alert.labels,
         annotations: alert.annotations,
-        generator_url: format!("{}/graph?g0.expr={}&g0.tab=1", common.external_url, query_escaped(&rule.expr.to_string())),
+        generator_url: link(rule, common),
+    }
+}
+
+/// Where the expression can be looked at.
+fn link(rule: &Rule, common: &Common) -> String {
+    let expr = query_escaped(&rule.expr.to_string());
+    match rule.expr.language() {
+        Language::Metrics => format!("{}/graph?g0.expr={expr}&g0.tab=1", common.external_url),
+        Language::Logs => format!("{}/logs?lang=logql&expr={expr}", common.external_url),
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use watchfire_model::batch::{Batch, SeriesHistograms, SeriesSamples};
 use watchfire_model::labels::Labels;
+use watchfire_model::read::ReadError;
 use watchfire_model::sample::{HistogramSample, stale_nan};
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::WriteError;
+use watchfire_query::logql::LogqlError;
 use watchfire_query::promql::{QueryError, Sample};
 
 use super::alerting::{self, Texts, outgoing, raise};
@@ -94,7 +96,7 @@ impl Group {
         let results = match &rule.rule.kind {
             RuleKind::Record => recording::named(&rule.rule, samples, self.limit)?,
             RuleKind::Alert { annotations, .. } => {
-                let ask = surroundings.asker.for_texts(behind, deadline);
+                let ask = surroundings.asker.for_texts(rule.rule.expr.language(), behind, deadline);
                 let texts = Texts { templates: &*surroundings.templates, ask: &ask, common: &self.common, time: tick.at };
                 let raised = raise(&rule.rule, annotations, samples, &texts, &surroundings.asker.budget(deadline))?;
                 self.alert(rule, raised, tick, behind, surroundings)?
@@ -194,7 +196,10 @@ fn note(rule: &RuleAtWork, error: Option<RuleError>, at: Timestamp, duration: Du
     let text = error.as_ref().map(ToString::to_string);
     let closed = matches!(
         &error,
-        Some(RuleError::Write(WriteError::Closed) | RuleError::Ask(AskError::Query(QueryError::Read(watchfire_model::read::ReadError::Cancelled))))
+        Some(
+            RuleError::Write(WriteError::Closed)
+                | RuleError::Ask(AskError::Query(QueryError::Read(ReadError::Cancelled)) | AskError::Logs(LogqlError::Read(ReadError::Cancelled)))
+        )
     );
     if text.is_some() && text != progress.last_error && !closed {
         tracing::warn!(file = &*group.file, group = group.name, rule = rule.rule.name, error = text, "a rule failed");

@@ -136,7 +136,7 @@ const TOLD: [Told; 11] = [
 pub(super) fn asked_for<'a>(groups: impl Iterator<Item = &'a Group>) -> HashSet<&'static str> {
     let mut asked = HashSet::new();
     for rule in groups.flat_map(|g| &g.rules) {
-        for selector in rule.rule.expr.selectors() {
+        for selector in rule.rule.expr.metrics().map(|expr| expr.selectors()).unwrap_or_default() {
             let wanted = |name: &str| selector.matchers.iter().any(|m| m.name == watchfire_model::labels::METRIC_NAME && m.matches_value(name));
             asked.extend(TOLD.iter().map(|t| t.theirs).filter(|name| !name.is_empty() && wanted(name)));
             asked.extend(Durations::asked_for(&wanted));

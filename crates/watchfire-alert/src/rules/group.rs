@@ -15,7 +15,7 @@ use watchfire_model::write::Sink;
 use super::ask::Asker;
 use super::durations::Durations;
 use super::figures::Figures;
-use super::file::{Rule, RuleGroup};
+use super::file::{Language, Rule, RuleFile, RuleGroup};
 use super::restore::Restore;
 use super::state::AlertBook;
 use super::{Expand, Notify};
@@ -128,6 +128,7 @@ pub(super) struct Living {
 /// A group at work. Only one evaluation of it runs at a time.
 pub struct Group {
     pub(super) file: Arc<str>,
+    pub(super) language: Language,
     pub(super) name: String,
     pub(super) interval_ms: u64,
     pub(super) query_offset_ms: u64,
@@ -142,11 +143,12 @@ pub struct Group {
 
 impl Group {
     /// A group that was never evaluated. Alerts that may have been there before a restart are restored unless it is said that they are.
-    pub fn new(file: &Arc<str>, group: &RuleGroup, common: &Arc<Common>, restored: bool) -> Group {
+    pub fn new(file: &RuleFile, group: &RuleGroup, common: &Arc<Common>, restored: bool) -> Group {
         let rules: Vec<_> = group.rules.iter().map(|rule| RuleAtWork { rule: rule.clone(), progress: Mutex::default() }).collect();
         let living = Living { by_rule: vec![HashSet::new(); rules.len()], orphaned: Vec::new() };
         Group {
-            file: file.clone(),
+            file: file.name.clone(),
+            language: file.language,
             name: group.name.clone(),
             interval_ms: group.interval_ms.unwrap_or(common.interval_ms),
             query_offset_ms: group.query_offset_ms.unwrap_or(common.query_offset_ms),
@@ -154,7 +156,7 @@ impl Group {
             rules,
             common: common.clone(),
             figures: Figures::default(),
-            origin: Origin::new(&format!("rule/{file};{}", group.name)),
+            origin: Origin::new(&format!("rule/{};{}", file.name, group.name)),
             restored: AtomicBool::new(restored),
             living: Mutex::new(living),
         }
@@ -173,7 +175,7 @@ impl Group {
     /// Whether a reload brought nothing new for it, so that it can simply go on.
     pub(super) fn is_same_as(&self, other: &Group) -> bool {
         let alike = |(a, b): (&RuleAtWork, &RuleAtWork)| a.identity() == b.identity() && a.rule.kind == b.rule.kind && a.rule.expr.text() == b.rule.expr.text();
-        self.key() == other.key()
+        (self.key(), self.language) == (other.key(), other.language)
             && (self.interval_ms, self.query_offset_ms, self.limit) == (other.interval_ms, other.query_offset_ms, other.limit)
             && self.common == other.common
             && self.rules.len() == other.rules.len()

@@ -78,7 +78,7 @@ impl Manager {
         let mut before = std::mem::take(&mut state.groups);
         for file in files {
             for group in &file.groups {
-                let new = Arc::new(Group::new(&file.name, group, &common, state.begun));
+                let new = Arc::new(Group::new(file, group, &common, state.begun));
                 let running = match before.remove(&new.key()) {
                     Some(running) if running.group.is_same_as(&new) => running,
                     former => self.start(new.clone(), former),

@@ -7,7 +7,7 @@ use watchfire_model::labels::Labels;
 use watchfire_model::time::Timestamp;
 
 use super::SampleValue;
-use super::file::RuleKind;
+use super::file::{Language, RuleKind};
 use super::group::{Group, Health, RuleAtWork};
 use super::state::{Alert, AlertState};
 
@@ -18,6 +18,8 @@ pub struct GroupView {
     pub name: String,
     /// The file it stands in.
     pub file: Arc<str>,
+    /// The language of its expressions.
+    pub language: Language,
     /// How often it is evaluated.
     pub interval: Duration,
     /// At most so many series or alerts of one rule; zero is any number.
@@ -81,6 +83,7 @@ impl Group {
         GroupView {
             name: self.name.clone(),
             file: self.file.clone(),
+            language: self.language,
             interval: Duration::from_millis(self.interval_ms),
             limit: self.limit,
             duration: counts.last_duration,

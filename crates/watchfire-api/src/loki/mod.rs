@@ -10,6 +10,7 @@ mod patterns;
 pub(crate) mod push;
 mod query;
 mod render;
+mod rules;
 mod status;
 mod tail;
 #[cfg(test)]
@@ -44,8 +45,8 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
     all.push(push_route("/api/prom/push").hidden());
     all.push(Route::get("/loki/ready", Level::Public, status::ready).summary("Readiness, as Loki says it").answers_with(200, "text/plain", "`ready`"));
     for prefix in ["", "/loki"] {
-        all.push(Route::get(&format!("{prefix}/prometheus/api/v1/rules"), Level::Read, status::prometheus_rules).hidden());
-        all.push(Route::get(&format!("{prefix}/prometheus/api/v1/alerts"), Level::Read, status::prometheus_alerts).hidden());
+        all.push(Route::get(&format!("{prefix}/prometheus/api/v1/rules"), Level::Read, rules::prometheus_rules).hidden());
+        all.push(Route::get(&format!("{prefix}/prometheus/api/v1/alerts"), Level::Read, rules::prometheus_alerts).hidden());
     }
     all.into_iter().map(|route| route.errors(envelope).tag("loki")).collect()
 }
@@ -112,7 +113,14 @@ fn others() -> Vec<Route<Arc<App>>> {
             .query_parameter("end", "The last moment; now by default"),
         Route::get("/loki/api/v1/delete", Level::Read, delete::list).summary("What was deleted since the start"),
         Route::delete("/loki/api/v1/delete", Level::Admin, delete::cancel).hidden(),
-        Route::get("/loki/api/v1/rules", Level::Read, status::rules).summary("Groups of rules over logs"),
+        Route::get("/loki/api/v1/rules", Level::Read, rules::all).summary("Groups of rules over logs, as YAML by namespace"),
+        Route::get("/loki/api/v1/rules/{namespace}", Level::Read, rules::namespace)
+            .summary("The groups of one namespace")
+            .path_parameter("namespace", "The name of the file"),
+        Route::get("/loki/api/v1/rules/{namespace}/{group}", Level::Read, rules::group)
+            .summary("One group")
+            .path_parameter("namespace", "The name of the file")
+            .path_parameter("group", "The name of the group"),
         Route::get("/loki/api/v1/status/buildinfo", Level::Read, status::buildinfo).summary("The version that is claimed"),
     ]
 }

@@ -1,4 +1,4 @@
-//! What clients ask beside the data: readiness, the version that is claimed, rules, the form of a query.
+//! What clients ask beside the data: readiness, the version that is claimed, the form of a query.
 
 use std::sync::Arc;
 
@@ -39,19 +39,4 @@ pub(super) async fn format_query(State(app): State<Arc<App>>, request: Request) 
         Ok(expr) => Ok(Data(expr.pretty()).into_response()),
         Err(error) => Ok(json_response(StatusCode::BAD_REQUEST, to_json(&json!({"status": "invalid-query", "error": error.to_string()})))),
     }
-}
-
-/// `GET /loki/api/v1/rules`: there are none over logs yet, and Loki says so with 404.
-pub(super) async fn rules() -> LokiError {
-    LokiError::new(StatusCode::NOT_FOUND, "no rule groups found")
-}
-
-/// `GET /prometheus/api/v1/rules`.
-pub(super) async fn prometheus_rules() -> Data<Value> {
-    Data(json!({"groups": []}))
-}
-
-/// `GET /prometheus/api/v1/alerts`.
-pub(super) async fn prometheus_alerts() -> Data<Value> {
-    Data(json!({"alerts": []}))
 }

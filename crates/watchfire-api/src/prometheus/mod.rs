@@ -13,7 +13,7 @@ mod parse;
 pub(crate) mod promql;
 pub(crate) mod query;
 mod read;
-mod rules;
+pub(crate) mod rules;
 #[cfg(test)]
 mod rules_tests;
 mod status;
@@ -77,7 +77,9 @@ fn target_routes() -> Vec<Route<Arc<App>>> {
         Route::get("/api/v1/targets", Level::Read, targets::targets).summary("Scrape targets and how they are"),
         Route::get("/api/v1/targets/metadata", Level::Read, targets::targets_metadata).summary("Metadata by target"),
         Route::get("/api/v1/scrape_pools", Level::Read, targets::scrape_pools).summary("Names of scrape pools"),
-        Route::get("/api/v1/rules", Level::Read, rules::rules).summary("Groups of rules with their alerts"),
+        Route::get("/api/v1/rules", Level::Read, rules::rules)
+            .summary("Groups of rules with their alerts")
+            .query_parameter("logs", "Whether those over logs are wanted, too"),
         Route::get("/api/v1/alerts", Level::Read, rules::alerts).summary("Alerts that are pending or firing"),
         Route::get("/api/v1/alertmanagers", Level::Read, rules::alertmanagers).summary("Alertmanagers outside that are told"),
     ]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use watchfire_alert::rules::file::RuleKind;
+use watchfire_alert::rules::file::{Language, RuleKind};
 use watchfire_alert::rules::{AlertState, AlertView, GroupView, RuleView};
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::{Matcher, matches_all};
@@ -126,6 +126,9 @@ enum RuleJson<'a> {
 struct GroupJson<'a> {
     name: &'a str,
     file: &'a str,
+    /// Only where rules over logs are asked for, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'static str>,
     rules: Vec<RuleJson<'a>>,
     interval: Seconds,
     limit: usize,
@@ -179,6 +182,8 @@ struct Asked {
     matchers: Vec<Vec<Matcher>>,
     page: Option<usize>,
     token: Option<String>,
+    /// Whether rules over logs are wanted beside those over metrics, which is an extension of ours.
+    logs: bool,
 }
 
 impl Asked {
@@ -192,13 +197,14 @@ impl Asked {
         Ok(Asked {
             alerting: kind != "record",
             recording: kind != "alert",
-            alerts: !read_exclude_alerts(params)?,
+            alerts: !read_flag(params, "exclude_alerts")?,
             names: set("rule_name[]"),
             groups: set("rule_group[]"),
             files: set("file[]"),
             matchers: selectors(params.all("match[]"))?,
             page,
             token,
+            logs: read_flag(params, "logs")?,
         })
     }
 
@@ -217,11 +223,11 @@ impl Asked {
     }
 }
 
-fn read_exclude_alerts(params: &Params) -> Result<bool, ApiError> {
-    match params.get("exclude_alerts") {
+fn read_flag(params: &Params, name: &'static str) -> Result<bool, ApiError> {
+    match params.get(name) {
         None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(false),
         Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(true),
-        Some(text) => Err(ApiError::parameter("exclude_alerts", format!("error converting exclude_alerts: {text:?} is neither true nor false"))),
+        Some(text) => Err(ApiError::parameter(name, format!("error converting {name}: {text:?} is neither true nor false"))),
     }
 }
 
@@ -268,6 +274,10 @@ fn page<'a>(groups: &'a [GroupView], asked: &Asked) -> Result<RulesJson<'a>, Api
         answer.groups.push(GroupJson {
             name: &group.name,
             file: &group.file,
+            language: asked.logs.then_some(match group.language {
+                Language::Metrics => "promql",
+                Language::Logs => "logql",
+            }),
             rules,
             interval: Seconds(group.interval.as_secs_f64()),
             limit: group.limit,
@@ -280,15 +290,28 @@ fn page<'a>(groups: &'a [GroupView], asked: &Asked) -> Result<RulesJson<'a>, Api
 
 /// `GET /api/v1/rules`.
 pub(crate) async fn rules(State(app): State<Arc<App>>, request: Request) -> Result<Success, ApiError> {
-    let asked = Asked::read(&Params::read(request).await?)?;
+    let params = Params::read(request).await?;
+    let logs = read_flag(&params, "logs")?;
     let mut groups = (app.rooms.rule_groups)();
+    groups.retain(|group| logs || group.language == Language::Metrics);
     groups.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
-    Ok(Success::of(&page(&groups, &asked)?))
+    listed(&groups, &params)
+}
+
+/// What is asked for of groups, in their order.
+pub(crate) fn listed(groups: &[GroupView], params: &Params) -> Result<Success, ApiError> {
+    Ok(Success::of(&page(groups, &Asked::read(params)?)?))
 }
 
 /// `GET /api/v1/alerts`.
 pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Success {
-    let groups = (app.rooms.rule_groups)();
+    let mut groups = (app.rooms.rule_groups)();
+    groups.retain(|group| group.language == Language::Metrics);
+    active_alerts(&groups)
+}
+
+/// The alerts of groups that are not over.
+pub(crate) fn active_alerts(groups: &[GroupView]) -> Success {
     let all = groups.iter().flat_map(|g| &g.rules).flat_map(|r| &r.alerts);
     Success::of(&json!({ "alerts": all.filter(|a| a.state != AlertState::Inactive).map(AlertJson::from).collect::<Vec<_>>() }))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use watchfire_alert::rules::file::RuleKind;
+use watchfire_alert::rules::file::{Language, RuleKind};
 use watchfire_alert::rules::{AlertState, AlertView, GroupView, Health, RuleView};
 use watchfire_model::labels;
 use watchfire_model::time::Timestamp;
@@ -31,7 +31,16 @@ fn rule(name: &str, kind: RuleKind) -> RuleView {
 }
 
 fn group(file: &str, name: &str, rules: Vec<RuleView>) -> GroupView {
-    GroupView { name: name.to_owned(), file: file.into(), interval: Duration::from_secs(30), limit: 0, duration: Duration::ZERO, last_evaluation: None, rules }
+    GroupView {
+        name: name.to_owned(),
+        file: file.into(),
+        language: Language::Metrics,
+        interval: Duration::from_secs(30),
+        limit: 0,
+        duration: Duration::ZERO,
+        last_evaluation: None,
+        rules,
+    }
 }
 
 fn faces() -> Faces {

@@ -7,15 +7,16 @@ pub(crate) mod site;
 use std::path::Path;
 use std::process::ExitCode;
 
-use watchfire_alert::rules::{self, unit};
+use watchfire_alert::rules::file::{Language, language_of, read_logs, read_node};
+use watchfire_alert::rules::unit;
 use watchfire_doctor::{Document, Kind};
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 
 use self::site::Gathered;
 use crate::command_line::CheckFlags;
-use crate::rule_files;
 use crate::serve::{alertmanager, logs, prometheus};
 use crate::settings::{self, Environment, FOREIGN, Flags, Foreign, ForeignFile};
+use crate::{log_rules, rule_files};
 
 /// Runs the command.
 pub(crate) fn run(flags: CheckFlags, environment: &Environment) -> ExitCode {
@@ -36,7 +37,7 @@ pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding
             Ok(loaded) => {
                 findings.extend(loaded.findings);
                 for foreign in
-                    loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat" | "alloy"))
+                    loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat" | "alloy" | "loki"))
                 {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
@@ -103,7 +104,11 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
         return rule_files::test(path, name, node);
     }
     if node.get("groups").is_some() && node.get("scrape_configs").is_none() {
-        return rules::file::read_node(name, node, Some(&*rule_files::templates())).findings;
+        let templates = rule_files::templates();
+        return match language_of(name, node) {
+            Language::Metrics => read_node(name, node, Some(&*templates)).findings,
+            Language::Logs => read_logs(name, node, Some(&*templates)).findings,
+        };
     }
     // Promtail's file has scrape_configs too.
     let promtail = node.get("clients").is_some() || node.get("positions").is_some();
@@ -125,6 +130,9 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
         return alertmanager::read_node(name, node, path, None).findings;
     }
     let kind = Document { name: name.into(), node: node.clone() }.kind();
+    if kind == Kind::Loki || node.get("ruler").is_some() {
+        return log_rules::check(name, node, path);
+    }
     if kind != Kind::Other {
         return Vec::new();
     }

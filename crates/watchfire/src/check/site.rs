@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use watchfire_alert::rules::file::{RuleFile, read_node};
+use watchfire_alert::rules::file::{Language, RuleFile, language_of, read_logs, read_node};
 use watchfire_alert::rules::unit;
 use watchfire_doctor::{Code, Diagnosis, Document, Kind, Live, Site};
 use watchfire_model::document::{Finding, Severity, parse_yaml};
@@ -149,7 +149,10 @@ impl Gathered {
         };
         let document = Document { name: name.as_str().into(), node };
         if document.kind() == Kind::Rules && !unit::is_test_file(&document.node) {
-            let parsed = read_node(&name, &document.node, None);
+            let parsed = match language_of(&name, &document.node) {
+                Language::Metrics => read_node(&name, &document.node, None),
+                Language::Logs => read_logs(&name, &document.node, None),
+            };
             if let Some(error) = parsed.findings.iter().find(|f| f.severity == Severity::Error) {
                 self.leave_out(error);
                 self.miss_rules();

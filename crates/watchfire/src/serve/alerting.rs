@@ -9,6 +9,7 @@ use watchfire_alert::rules::{Asker, Common, GroupView, Limits, Manager, Notify, 
 use watchfire_alert::sender::{self, Sender};
 use watchfire_collect::scrape::Aliases;
 use watchfire_collect::scrape::config::PrometheusConfig;
+use watchfire_model::logs::LogSource;
 use watchfire_model::meter::Meter;
 use watchfire_model::read::{MemoryPool, Source};
 use watchfire_model::time::SharedClock;
@@ -23,6 +24,7 @@ use crate::settings::Settings;
 /// What alerting needs of the other rooms.
 pub(super) struct Parts {
     pub(super) source: Arc<dyn Source>,
+    pub(super) logs: Arc<dyn LogSource>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) memory: MemoryPool,
     pub(super) caller: Arc<Caller>,
@@ -52,6 +54,7 @@ impl Alerting {
         let memory_max = query.memory_max.min(crate::memory::shares(settings.memory_limit).queries);
         let asker = Asker {
             source: parts.source,
+            logs: Some(parts.logs),
             engine: Engine { lookback: query.lookback, ..Engine::default() },
             pool: Some(parts.memory),
             limits: Limits { timeout: query.timeout, samples_max: query.samples_max, memory_max },
@@ -85,7 +88,8 @@ impl Alerting {
     /// Carries a configuration out.
     pub(crate) fn apply(&self, config: &PrometheusConfig, files: &[RuleFile]) {
         let global = &config.global;
-        let asked: HashSet<String> = files.iter().flat_map(|f| &f.groups).flat_map(|g| &g.rules).flat_map(|r| names(&r.expr)).collect();
+        let asked: HashSet<String> =
+            files.iter().flat_map(|f| &f.groups).flat_map(|g| &g.rules).flat_map(|r| r.expr.metrics().map(names).unwrap_or_default()).collect();
         let common = sender::Common { external_labels: global.external_labels.clone(), relabel: relabel_with(&config.alerting.relabel) };
         self.sender.set_common(common, asked);
         self.discoverer.apply(&config.alerting.alertmanagers);

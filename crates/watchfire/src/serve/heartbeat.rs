@@ -122,6 +122,7 @@ mod tests {
         GroupView {
             name: "g".to_owned(),
             file: "f.yml".into(),
+            language: watchfire_alert::rules::file::Language::Metrics,
             interval: Duration::from_secs(60),
             limit: 0,
             duration: Duration::ZERO,

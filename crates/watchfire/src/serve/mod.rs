@@ -184,6 +184,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let alerting = alerting::Parts {
         inside: inside.clone(),
         source: remote.clone(),
+        logs: store.clone(),
         sink: gate.clone(),
         memory: query_memory.clone(),
         caller: caller(&environment, &clock),

@@ -19,8 +19,8 @@ use watchfire_pipeline::supervision::{self, Supervisor};
 
 use super::alerting::Alerting;
 use super::protocols::Protocols;
-use crate::rule_files;
 use crate::settings::{self, Environment, Flags, ForeignFile, Settings};
+use crate::{log_rules, rule_files};
 
 /// Reads the Prometheus configuration that the settings name; an empty one when they name none.
 pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
@@ -67,7 +67,10 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
     let wanted = rule_files::Wanted { packs: &settings.packs, slos: (&declared_in, &settings.slos) };
     let loaded = prometheus.as_ref().map(|config| rule_files::load(config, settings.monitoring_dir.as_deref(), wanted)).unwrap_or_default();
     findings.extend(loaded.findings);
-    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, rules: loaded.files, findings }
+    let over_logs = log_rules::load(settings);
+    findings.extend(over_logs.findings);
+    let rules = loaded.files.into_iter().chain(over_logs.files).collect();
+    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, rules, findings }
 }
 
 /// The same as one; nothing when a finding is an error.

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 97] = [
+const KEYS: [(&str, bool); 98] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -104,6 +104,7 @@ const KEYS: [(&str, bool); 97] = [
     ("services.timeout", false),
     ("services.container_socket", false),
     ("drop_in", false),
+    ("logs.rule_files", true),
     ("packs", true),
     ("monitoring_dir", false),
 ];

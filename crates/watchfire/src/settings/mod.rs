@@ -7,6 +7,7 @@ mod gateway;
 mod gpu;
 mod llm;
 mod log;
+mod logs;
 mod queues;
 mod rules;
 mod services;
@@ -31,6 +32,7 @@ pub(crate) use gateway::GatewaySettings;
 pub(crate) use gpu::GpuSettings;
 pub(crate) use llm::LlmSettings;
 pub(crate) use log::LogSettings;
+pub(crate) use logs::LogsSettings;
 pub(crate) use queues::QueueSettings;
 pub(crate) use rules::RuleSettings;
 pub(crate) use sockets::{SocketSettings, TlsPaths};
@@ -72,6 +74,7 @@ pub(crate) struct Settings {
     pub(crate) gateway: GatewaySettings,
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
+    pub(crate) logs: LogsSettings,
     /// Packs whose rules and objectives are wanted. They change with a reload.
     pub(crate) packs: Vec<String>,
     /// Who is to miss us when we fall silent.
@@ -327,6 +330,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         gateway: GatewaySettings::read(section("gateway"), base),
         host: read_host(section("host")),
         log: LogSettings::read(section("log"), base),
+        logs: LogsSettings::read(section("logs")),
         packs: read_packs(&root),
         heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),

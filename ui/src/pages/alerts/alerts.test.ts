@@ -6,7 +6,7 @@ import { parseReport } from "../../api/doctor";
 import { parseRuleGroups, type RuleGroup } from "../../api/rules";
 import { hasWords } from "../../parts/words";
 import { chosen as chosenFindings, codes, placeOf } from "../doctor/view";
-import { chosen as chosenRules, groupTrouble } from "../rules/view";
+import { addressOfQuery, chosen as chosenRules, groupTrouble } from "../rules/view";
 import { deliveryRows } from "./delivery";
 import { complete, draftAgain, draftOf, fieldTime, toSend } from "./draft";
 import { stripPath, tracks } from "./history";
@@ -186,4 +186,12 @@ test("findings by file, kinds by how many", () => {
   expect(codes(findings)).toEqual([{ code: "b", count: 2 }, { code: "a", count: 1 }]);
   expect(chosenFindings(findings, "b", "").map((it) => it.file)).toEqual(["g", "server"]);
   expect(chosenFindings(findings, undefined, "f:2").map((it) => it.file)).toEqual(["f"]);
+});
+
+test("expressions over logs are looked at where lines are", () => {
+  const groups = parseRuleGroups({ data: { groups: [{ name: "g", file: "f", language: "logql", rules: [] }, { name: "h", file: "f", rules: [] }] } });
+  expect(groups.map((it) => addressOfQuery('rate({a="b"}[5m])', it.language))).toEqual([
+    "/logs?lang=logql&expr=rate%28%7Ba%3D%22b%22%7D%5B5m%5D%29",
+    "/query?expr=rate%28%7Ba%3D%22b%22%7D%5B5m%5D%29",
+  ]);
 });

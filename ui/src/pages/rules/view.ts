@@ -45,3 +45,8 @@ export function groupTrouble(group: RuleGroup, nowMs: number): string | undefine
   const late = lastEvaluation === null ? 0 : nowMs - Date.parse(lastEvaluation) - (evaluationSeconds ?? 0) * 1000;
   return late > LATE_INTERVALS * intervalSeconds * 1000 ? "has not been evaluated for several intervals" : undefined;
 }
+
+/** Where an expression can be looked at: lines make other numbers than samples. */
+export function addressOfQuery(expr: string, language: RuleGroup["language"]): string {
+  return language === "logql" ? `/logs?${new URLSearchParams({ lang: "logql", expr })}` : `/query?${new URLSearchParams({ expr })}`;
+}

@@ -1,7 +1,8 @@
-//! Rule files of Prometheus as they are: groups of rules with the places where they stand. Reading is as strict as there, and
+//! Rule files of Prometheus and of Loki's ruler as they are: groups of rules with the places where they stand. Reading is as strict as there, and
 //! collects every finding at once. Whether a rule can ever give anything is not asked here.
 
 mod duplicates;
+mod expr;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -9,9 +10,9 @@ mod tests;
 use std::sync::Arc;
 
 use watchfire_model::document::Finding;
-use watchfire_query::promql::Expr;
 
-pub use read::{RULES_MAX, read, read_node};
+pub use expr::{Language, LogQuery, RuleExpr};
+pub use read::{RULES_MAX, language_of, read, read_logs, read_node};
 
 /// A place in a file, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Place {
 pub struct RuleFile {
     /// Its name as the user knows it.
     pub name: Arc<str>,
+    /// The language of its expressions.
+    pub language: Language,
     /// Its groups in the order of the file; no two have one name.
     pub groups: Vec<RuleGroup>,
 }
@@ -56,7 +59,7 @@ pub struct Rule {
     /// What it does.
     pub kind: RuleKind,
     /// What it computes.
-    pub expr: Expr,
+    pub expr: RuleExpr,
     /// Labels that it sets, ascending by name, the group's among them. An empty text takes a label away.
     pub labels: Vec<(String, String)>,
     /// Where it begins.

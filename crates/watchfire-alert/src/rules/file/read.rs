@@ -1,10 +1,9 @@
 //! The tree of a document → groups of rules. Messages follow those of Prometheus where it has one.
 
 use watchfire_model::document::{Context, Node, Reader, Severity, parse_yaml};
-use watchfire_query::promql::{self, Expr};
 
 use super::duplicates::warn_duplicates;
-use super::{Parsed, Place, Rule, RuleFile, RuleGroup, RuleKind};
+use super::{Language, Parsed, Place, Rule, RuleExpr, RuleFile, RuleGroup, RuleKind};
 use crate::rules::Expand;
 
 /// At most so many rules are taken from one file.
@@ -18,24 +17,48 @@ pub fn read(file: &str, text: &str, templates: Option<&dyn Expand>) -> Parsed {
     }
 }
 
-/// Reads a file from its tree.
+/// Reads a file of rules over metrics from its tree.
 pub fn read_node(file: &str, root: &Node, templates: Option<&dyn Expand>) -> Parsed {
+    read_as(Language::Metrics, file, root, templates)
+}
+
+/// Reads a file of rules over logs from its tree.
+pub fn read_logs(file: &str, root: &Node, templates: Option<&dyn Expand>) -> Parsed {
+    read_as(Language::Logs, file, root, templates)
+}
+
+/// What a file is meant to be that nobody has named as one or the other: what has Loki in its name, and what is nothing but LogQL.
+pub fn language_of(file: &str, root: &Node) -> Language {
+    let named = std::path::Path::new(file).iter().rev().take(3).any(|part| part.to_string_lossy().to_lowercase().contains("loki"));
+    let errors = |parsed: Parsed| parsed.findings.iter().filter(|f| f.severity == Severity::Error).count();
+    let (metrics, logs) = (errors(read_node(file, root, None)), errors(read_logs(file, root, None)));
+    let alike = metrics == logs && named;
+    if logs < metrics || alike { Language::Logs } else { Language::Metrics }
+}
+
+fn read_as(language: Language, file: &str, root: &Node, templates: Option<&dyn Expand>) -> Parsed {
     let context = Context::new(file);
     let reader = Reader::new(&context, root, "");
-    let groups = read_groups(&reader, templates);
+    let groups = read_groups(&reader, &As { language, templates });
     reader.finish();
     warn_duplicates(&context, &groups);
     let findings = context.into_findings();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    Parsed { file: (!failed).then(|| RuleFile { name: file.into(), groups }), findings }
+    Parsed { file: (!failed).then(|| RuleFile { name: file.into(), language, groups }), findings }
 }
 
-fn read_groups(root: &Reader<'_>, templates: Option<&dyn Expand>) -> Vec<RuleGroup> {
+/// How a file is read.
+struct As<'a> {
+    language: Language,
+    templates: Option<&'a dyn Expand>,
+}
+
+fn read_groups(root: &Reader<'_>, read: &As<'_>) -> Vec<RuleGroup> {
     let mut groups: Vec<RuleGroup> = Vec::new();
     let mut rules = 0;
     for reader in root.maps("groups") {
         let node = reader.node();
-        let group = read_group(reader, templates);
+        let group = read_group(reader, read);
         rules += group.rules.len();
         if rules > RULES_MAX {
             root.context().error(node.line, node.column, format!("more than {RULES_MAX} rules in one file"));
@@ -54,17 +77,17 @@ fn place(node: &Node) -> Place {
     Place { line: node.line, column: node.column }
 }
 
-fn read_group(reader: Reader<'_>, templates: Option<&dyn Expand>) -> RuleGroup {
+fn read_group(reader: Reader<'_>, read: &As<'_>) -> RuleGroup {
     let labels = read_labels(&reader);
     let group = RuleGroup {
         name: reader.required_text("name"),
         interval_ms: reader.duration_ms("interval").filter(|ms| *ms > 0),
         query_offset_ms: reader.duration_ms("query_offset"),
         limit: read_limit(&reader),
-        rules: reader.maps("rules").into_iter().filter_map(|rule| read_rule(rule, &labels, templates)).collect(),
+        rules: reader.maps("rules").into_iter().filter_map(|rule| read_rule(rule, &labels, read)).collect(),
         at: place(reader.node()),
     };
-    for (key, program) in [("partial_response_strategy", "Thanos"), ("source_tenants", "Mimir")] {
+    for (key, program) in [("partial_response_strategy", "Thanos"), ("source_tenants", "Mimir"), ("remote_write", "older rulers")] {
         if reader.raw(key).is_some() {
             reader.warning_at(key, format!("means something to {program} only; Prometheus refuses a file with it, here it has no effect"));
         }
@@ -108,9 +131,9 @@ fn error_at_rule(reader: &Reader<'_>, message: &str) {
     reader.context().error(reader.node().line, reader.node().column, format!("{}: {message}", path.trim_end_matches('.')));
 }
 
-fn read_rule(reader: Reader<'_>, of_group: &[(String, String)], templates: Option<&dyn Expand>) -> Option<Rule> {
+fn read_rule(reader: Reader<'_>, of_group: &[(String, String)], read: &As<'_>) -> Option<Rule> {
     let name = read_name(&reader);
-    let expr = read_expr(&reader);
+    let expr = read_expr(&reader, read.language);
     let for_ms = reader.duration_ms("for");
     let keep_firing_for_ms = reader.duration_ms("keep_firing_for");
     let mut labels = read_labels(&reader);
@@ -118,7 +141,7 @@ fn read_rule(reader: Reader<'_>, of_group: &[(String, String)], templates: Optio
     match &name {
         Some((record, false)) => check_record(&reader, record, for_ms, keep_firing_for_ms, !annotations.is_empty()),
         Some((alert, true)) => {
-            if let Some(templates) = templates {
+            if let Some(templates) = read.templates {
                 check_templates(&reader, alert, templates);
             }
         }
@@ -137,13 +160,26 @@ fn read_rule(reader: Reader<'_>, of_group: &[(String, String)], templates: Optio
     Some(Rule { name, kind, expr: expr?, labels, at, expr_at })
 }
 
-fn read_expr(reader: &Reader<'_>) -> Option<Expr> {
+fn read_expr(reader: &Reader<'_>, language: Language) -> Option<RuleExpr> {
     let text = reader.text("expr").filter(|t| !t.is_empty());
     let Some(text) = text else {
         error_at_rule(reader, "field 'expr' must be set in rule");
         return None;
     };
-    promql::parse(&text).map_err(|error| reader.error_at("expr", format!("could not parse expression: {error}"))).ok()
+    let refused = match RuleExpr::parse(language, &text) {
+        Ok(expr) => return Some(expr),
+        Err(refused) => refused,
+    };
+    let message = format!("could not parse expression: {}", refused.message);
+    match (refused.at, reader.node().get("expr")) {
+        (Some((line, column)), Some(node)) => {
+            // The first line begins where the node does, the others at the left of a block.
+            let column = if line == 1 { node.column + column - 1 } else { column };
+            reader.context().error(node.line + line - 1, column, format!("{}: {message}", reader.path_of("expr")));
+        }
+        _ => reader.error_at("expr", message),
+    }
+    None
 }
 
 /// Labels as they are written, with what is wrong with their names.

@@ -131,3 +131,35 @@ proptest::proptest! {
         }
     }
 }
+
+/// What is wrong with LogQL is said where it stands in the file.
+#[test]
+fn rules_over_logs_are_read_as_logql() {
+    let read = |text: &str| super::read_logs("l.yml", &watchfire_model::document::parse_yaml("l.yml", text).unwrap(), None);
+    let check = |rule: &str, expected: &str| {
+        let parsed = read(&format!("groups:\n- name: g\n  rules:\n  - record: r\n{rule}"));
+        let found = parsed.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(found.starts_with(expected), "{found}");
+    };
+    check(
+        "    expr: sum(rate({a=\"b\"} |= \"c\" [5m])\n",
+        "l.yml:5:40: error: groups[0].rules[0].expr: could not parse expression: parse error at line 1, col 30: ",
+    );
+    check("    expr: |\n      sum(\n        rate({a=\"b\"} |~ [5m])\n      )\n", "l.yml:7:");
+    check("    expr: '{a=\"b\"} |= \"c\"'\n", "l.yml:5:11: error: groups[0].rules[0].expr: could not parse expression: it selects lines and gives no numbers");
+    check("    expr: sum(rate({a=\"b\"} |= \"c\" [5m]))\n", "");
+    assert_eq!(read("groups: [{name: g, rules: [{record: r, expr: 'rate({a=\"b\"}[5m])'}]}]\n").file.unwrap().language, Language::Logs);
+}
+
+#[test]
+fn the_language_of_a_file_that_nobody_names_is_found_out() {
+    let of = |name: &str, expr: &str| {
+        let text = format!("groups: [{{name: g, rules: [{{record: r, expr: '{expr}'}}]}}]\n");
+        super::language_of(name, &watchfire_model::document::parse_yaml(name, &text).unwrap())
+    };
+    assert_eq!(of("rules.yml", "sum(rate({a=\"b\"} |= \"c\" [5m]))"), Language::Logs);
+    assert_eq!(of("rules.yml", "sum(rate({a=\"b\"}[5m]))"), Language::Metrics);
+    assert_eq!(of("loki-rules.yml", "sum(rate({a=\"b\"}[5m]))"), Language::Logs);
+    assert_eq!(of("loki-rules.yml", "avg(up == 0)"), Language::Metrics);
+    assert_eq!(of("rules.yml", "sum("), Language::Metrics);
+}

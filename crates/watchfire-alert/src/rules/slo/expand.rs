@@ -2,14 +2,14 @@
 //! but the period, what is left of the budget, and the alerts.
 
 use watchfire_model::number::format_short;
-use watchfire_query::promql::{self, Expr};
+use watchfire_query::promql;
 
 use super::{Burn, Share, Slo, WINDOW, Window};
-use crate::rules::file::{Place, Rule, RuleFile, RuleGroup, RuleKind};
+use crate::rules::file::{Language, Place, Rule, RuleExpr, RuleFile, RuleGroup, RuleKind};
 
 /// The rules of objectives as one file.
 pub fn expand(file: &str, slos: &[Slo]) -> RuleFile {
-    RuleFile { name: file.into(), groups: slos.iter().map(group).collect() }
+    RuleFile { name: file.into(), language: Language::Metrics, groups: slos.iter().map(group).collect() }
 }
 
 fn group(slo: &Slo) -> RuleGroup {
@@ -18,7 +18,7 @@ fn group(slo: &Slo) -> RuleGroup {
     };
     let rule = |name: String, kind: RuleKind, text: &str, labels: Vec<(String, String)>, expr_at: Place| {
         // Names are checked and queries were parsed when they were read.
-        let expr: Expr = promql::parse(text).ok()?;
+        let expr = RuleExpr::Metrics(promql::parse(text).ok()?);
         Some(Rule { name, kind, expr, labels, at: slo.at, expr_at })
     };
     let record = |name: String, text: &str, at: Place| rule(name, RuleKind::Record, text, Vec::new(), at);

@@ -16,7 +16,7 @@ fn results_are_stored_under_the_rule_s_name_and_labels_and_end_when_they_vanish(
     stage.memory.add(&labels!("__name__" => "up", "job" => "b"), Timestamp(1), watchfire_model::sample::stale_nan());
     stage.evaluate(&group, MINUTE);
     assert_eq!(stage.shown("job:up:sum", MINUTE), [r#"job:up:sum{job="a", team="a"} 1"#]);
-    let ended = stage.surroundings.asker.ask(&watchfire_query::promql::parse("job:up:sum").unwrap(), Timestamp(2 * MINUTE), Duration::MAX).unwrap();
+    let ended = stage.surroundings.asker.ask_metrics(&watchfire_query::promql::parse("job:up:sum").unwrap(), Timestamp(2 * MINUTE), Duration::MAX).unwrap();
     assert_eq!(ended.len(), 1, "the series that vanished was marked as ended");
     let view = only_rule(&group);
     assert_eq!((view.health, view.last_evaluation), (Health::Ok, Some(Timestamp(MINUTE))));

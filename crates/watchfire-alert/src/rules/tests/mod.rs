@@ -2,6 +2,7 @@
 
 mod groups;
 mod life;
+mod over_logs;
 mod restarts;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use watchfire_model::read::{Budget, Selection, Source};
 use watchfire_model::sample::is_stale;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_query::promql::Engine;
+use watchfire_testkit::logs::Logs;
 use watchfire_testkit::memory::Memory;
 
 use super::file::read;
@@ -38,17 +40,19 @@ impl Told {
 /// A database, a clock and somebody who is told.
 pub(super) struct Stage {
     pub(super) memory: Arc<Memory>,
+    pub(super) logs: Arc<Logs>,
     pub(super) told: Arc<Told>,
     pub(super) surroundings: Surroundings,
 }
 
 pub(super) fn stage() -> Stage {
     let (memory, told, clock) = (Arc::new(Memory::new()), Arc::new(Told::default()), ManualClock::new(Timestamp(0)));
+    let logs = Arc::new(Logs::new());
     let limits = Limits { timeout: Duration::from_secs(30), samples_max: 1_000_000, memory_max: 64 << 20 };
-    let asker = Asker { source: memory.clone(), engine: Engine::default(), pool: None, limits, clock: clock.clone() };
+    let asker = Asker { source: memory.clone(), logs: Some(logs.clone()), engine: Engine::default(), pool: None, limits, clock: clock.clone() };
     let templates = Arc::new(GoTemplates::new(clock.clone()));
     let surroundings = Surroundings { asker, sink: memory.clone(), notify: told.clone(), templates, clock, durations: Arc::default() };
-    Stage { memory, told, surroundings }
+    Stage { memory, logs, told, surroundings }
 }
 
 /// The groups of a file.
@@ -56,7 +60,7 @@ pub(super) fn groups(text: &str, common: &Common, restored: bool) -> Vec<Group> 
     let parsed = read("r.yml", text, None);
     let file = parsed.file.unwrap_or_else(|| panic!("{:?}", parsed.findings));
     let common = Arc::new(common.clone());
-    file.groups.iter().map(|group| Group::new(&file.name, group, &common, restored)).collect()
+    file.groups.iter().map(|group| Group::new(&file, group, &common, restored)).collect()
 }
 
 pub(super) fn group(text: &str) -> Group {

@@ -23,7 +23,7 @@ fn a_changed_group_takes_over_what_it_had() {
     assert_eq!((view.state, view.alerts[0].active_at), (AlertState::Firing, Timestamp(0)), "the alert did not wait again");
     assert_eq!(stage.shown("kept", MINUTE), ["kept 1"]);
     let old = watchfire_query::promql::parse("old").unwrap();
-    assert!(stage.surroundings.asker.ask(&old, Timestamp(MINUTE), Duration::MAX).unwrap().is_empty(), "the series of a rule that is gone has ended");
+    assert!(stage.surroundings.asker.ask_metrics(&old, Timestamp(MINUTE), Duration::MAX).unwrap().is_empty(), "the series of a rule that is gone has ended");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_group_that_is_gone_ends_its_series() {
     stage.evaluate(&group, 0);
     group.end_all(Timestamp(MINUTE), &stage.surroundings);
     let r = watchfire_query::promql::parse("r").unwrap();
-    assert!(stage.surroundings.asker.ask(&r, Timestamp(MINUTE), Duration::MAX).unwrap().is_empty());
+    assert!(stage.surroundings.asker.ask_metrics(&r, Timestamp(MINUTE), Duration::MAX).unwrap().is_empty());
 }
 
 /// Runs a group until it is killed, and a new one after an outage; gives the minute after the outage at which the alert fires.

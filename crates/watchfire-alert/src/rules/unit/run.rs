@@ -43,7 +43,7 @@ impl<'a> Run<'a> {
         let storage: Arc<Storage> = Arc::default();
         // It stands still: the limits of time do not count here.
         let clock = ManualClock::new(Timestamp(0));
-        let asker = Asker { source: storage.clone(), engine: Engine::default(), pool: None, limits: LIMITS, clock: clock.clone() };
+        let asker = Asker { source: storage.clone(), logs: None, engine: Engine::default(), pool: None, limits: LIMITS, clock: clock.clone() };
         let surroundings =
             Surroundings { asker, sink: storage.clone(), notify: Arc::new(Nobody), templates: templates.clone(), clock, durations: Arc::default() };
         let common = Arc::new(Common {
@@ -52,7 +52,7 @@ impl<'a> Run<'a> {
             external_url: test.external_url.clone(),
             ..Common::default()
         });
-        let mut groups: Vec<Group> = rules.iter().flat_map(|f| f.groups.iter().map(|g| Group::new(&f.name, g, &common, true)).collect::<Vec<_>>()).collect();
+        let mut groups: Vec<Group> = rules.iter().flat_map(|f| f.groups.iter().map(|g| Group::new(f, g, &common, true)).collect::<Vec<_>>()).collect();
         let place = |group: &Group| file.order.iter().position(|name| *name == group.key().1).unwrap_or(0);
         groups.sort_by_key(place);
         Run { file, test, storage, groups, surroundings }
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
 
     fn check_queries(&self) -> Vec<String> {
         let check = |test: &super::file::QueryTest| {
-            let found = self.surroundings.asker.ask(&test.expr, Timestamp(test.at_ms), Duration::MAX);
+            let found = self.surroundings.asker.ask_metrics(&test.expr, Timestamp(test.at_ms), Duration::MAX);
             samples_differ(test, found.map_err(|e| e.to_string()), self.file.fuzzy)
         };
         self.test.queries.iter().filter_map(check).collect()
