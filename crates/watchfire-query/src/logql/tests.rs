@@ -79,6 +79,20 @@ fn budgets_are_kept_and_given_back() {
     assert_eq!(engine.lines(&logs, &log, &request, &tight).unwrap_err().to_string(), "query would need more than 10000 bytes of memory");
 }
 
+#[test]
+fn sums_of_very_many_streams_need_no_memory_for_each() {
+    let logs = Logs::new();
+    for stream in 0..50_000 {
+        logs.add_line(&labels!("app" => "web", "i" => &stream.to_string()), Nanos(1_000_000_000), "line", &Labels::empty());
+    }
+    for query in ["sum(count_over_time({app=\"web\"}[1m]))", "sum by (app) (count_over_time({app=\"web\"}[1m]))"] {
+        let small = Budget::new(ManualClock::new(Timestamp(0)), Duration::from_secs(60), 1 << 20, 3 << 20);
+        let answer = Engine::default().instant(&logs, &metric(query), Nanos(2_000_000_000), &small).unwrap();
+        let crate::promql::Value::Vector(samples) = answer.value else { panic!("vector expected") };
+        assert_eq!(samples.iter().map(|s| s.value).collect::<Vec<_>>(), [50_000.0], "{query}");
+    }
+}
+
 /// Labels are told apart whatever characters they have.
 #[test]
 fn series_are_not_added_together_by_what_is_between_their_labels() {

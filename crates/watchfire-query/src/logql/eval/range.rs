@@ -121,6 +121,9 @@ impl Extraction {
     }
 }
 
+/// So many streams are known by their labels, however many there are: a sum of a million streams needs no memory for each.
+const STREAMS_KNOWN_MAX: usize = 16_384;
+
 /// Puts a text behind a key so that no other texts make the same key: its length stands before it.
 fn push_text(key: &mut Vec<u8>, text: &str) {
     key.extend_from_slice(&(text.len() as u64).to_le_bytes());
@@ -176,8 +179,11 @@ impl Job<'_> {
                 let mut buffers = super::super::fields::Buffers::default();
                 let fields = Fields::new(labels, &empty, &mut buffers);
                 let at = self.of_key(&fields)?;
-                self.charge((labels.memory() + 64) as u64)?;
-                self.by_stream.insert(labels.clone(), at);
+                // The entries of a stream come mostly together, so those of further streams are found by their keys.
+                if self.by_stream.len() < STREAMS_KNOWN_MAX {
+                    self.charge((labels.memory() + 64) as u64)?;
+                    self.by_stream.insert(labels.clone(), at);
+                }
                 at
             }
         };
