@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use crate::client::{Client, encoded};
 use crate::load::{self, Loaded};
 use crate::query;
 use crate::server::Setup;
 use crate::template::Template;
 use crate::workload::{Group, INTERVAL_MS, Plan};
+use bench_harness::client::{Client, encoded};
 
 const PER_SECOND: f64 = 100_000.0;
 const KILL_AFTER: Duration = Duration::from_secs(15);
@@ -42,7 +42,7 @@ pub(crate) fn run(setup: &Setup, template: &Template, instances: usize, end_ms: 
         while began.elapsed() < KILL_AFTER && !loader.is_finished() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        server.kill()?;
+        server.process.kill()?;
         loader.join().ok().context("the loader failed")
     })?;
     let mut server = setup.start()?;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::client::Client;
 use crate::template::Template;
 use crate::workload::{Group, Plan};
+use bench_harness::client::Client;
 
 const CONNECTIONS: usize = 2;
 /// How many rounds one connection may be ahead of the other: their clocks are the same.

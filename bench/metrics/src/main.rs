@@ -2,7 +2,6 @@
 //! prints a table of ratios. It asserts nothing; read processor time and ratios, not wall times, on a shared machine.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time, and waits for other processes")]
 
-mod client;
 mod kill;
 mod load;
 mod measure;
@@ -17,6 +16,8 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
+use bench_harness::process::find;
+use bench_harness::table::skipped;
 use clap::{Args, Parser, Subcommand};
 
 use measure::Course;
@@ -83,11 +84,6 @@ fn main() -> Result<()> {
     }
 }
 
-/// Where a program lies.
-fn find(program: &str) -> Option<PathBuf> {
-    ["/usr/bin", "/usr/local/bin"].iter().map(|dir| PathBuf::from(dir).join(program)).find(|path| path.is_file())
-}
-
 impl Run {
     fn run(&self) -> Result<()> {
         let template = Template::parse(RECORDING)?;
@@ -105,7 +101,7 @@ impl Run {
             let kind = Kind::named(name).with_context(|| format!("no server is named {name}"))?;
             let found = if kind == Kind::Watchfire { Some(self.watchfire.clone()) } else { find(name) };
             let Some(binary) = found.filter(|b| b.is_file()) else {
-                report::skipped(&format!("{name} is not installed"));
+                skipped(&format!("{name} is not installed"));
                 continue;
             };
             let dir = self.dir.join(name);
@@ -115,7 +111,7 @@ impl Run {
             let setup = Setup { kind, binary, dir: dir.clone(), settings: self.settings.clone() };
             match course.run(&setup) {
                 Ok(figures) => results.push(figures),
-                Err(error) => report::skipped(&format!("{name}: {error:#}\n{}", setup.last_words())),
+                Err(error) => skipped(&format!("{name}: {error:#}\n{}", setup.last_words())),
             }
             std::fs::remove_dir_all(&dir)?;
         }

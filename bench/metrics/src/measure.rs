@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::client::{Client, encoded};
 use crate::kill::{self, Account};
 use crate::load;
-use crate::query::{self, Timed};
+use crate::query::{self, Asked};
 use crate::report;
-use crate::server::{Kind, Server, Setup, Watch, bytes_under, cpu_ms, status_bytes};
+use crate::server::{Kind, Server, Setup};
 use crate::template::Template;
 use crate::workload::{INTERVAL_MS, Instance, Plan};
+use bench_harness::client::{Client, encoded};
+use bench_harness::process::{Watch, bytes_under, cpu_ms, status_bytes};
+use bench_harness::table::{progress, skipped};
 
 const STARTS: usize = 3;
 const SETTLE_MAX: Duration = Duration::from_secs(90);
@@ -55,7 +57,7 @@ pub(crate) struct Figures {
     pub(crate) memory: Memory,
     /// Ready and first correct answer, for each start.
     pub(crate) starts: Vec<(Duration, Duration)>,
-    pub(crate) queries: Vec<(&'static str, Timed)>,
+    pub(crate) queries: Vec<(&'static str, Asked)>,
     pub(crate) killed: Option<Account>,
 }
 
@@ -67,7 +69,7 @@ impl Course<'_> {
         std::thread::sleep(Duration::from_secs(3));
         let mut memory = Memory { idle: status_bytes(server.pid(), "VmRSS"), ..Memory::default() };
 
-        report::progress(&format!("{name}: loading {} samples", self.plan.samples(self.template)));
+        progress(report::NAME, &format!("{name}: loading {} samples", self.plan.samples(self.template)));
         let cpu = cpu_ms(server.pid());
         let watch = Watch::new(server.pid());
         let loaded = load::load(&server.address, &self.plan, self.template, self.pace);
@@ -79,13 +81,13 @@ impl Course<'_> {
         if setup.kind == Kind::VictoriaMetrics {
             Client::new(&server.address).get("/internal/force_flush")?;
         }
-        server.wait_quiet(SETTLE_MAX);
+        server.process.wait_quiet(SETTLE_MAX);
         let cpu_settled = cpu_ms(server.pid()) - cpu;
         memory.after = status_bytes(server.pid(), "VmRSS");
         let blocks = if setup.kind == Kind::Prometheus { Some(snapshot_bytes(setup, &server)?) } else { None };
         server.stop()?;
 
-        report::progress(&format!("{name}: starting {STARTS} times"));
+        progress(report::NAME, &format!("{name}: starting {STARTS} times"));
         let mut starts = Vec::new();
         let mut server = None;
         for left in (0..STARTS).rev() {
@@ -96,7 +98,7 @@ impl Course<'_> {
             if left > 0 { started.stop()? } else { server = Some(started) }
         }
         let server = server.context("no start")?;
-        server.wait_quiet(SETTLE_MAX);
+        server.process.wait_quiet(SETTLE_MAX);
         // A stop and a start have put on the disk what was in memory only.
         let disk_bytes = setup.disk_bytes();
 
@@ -104,24 +106,24 @@ impl Course<'_> {
         if self.queries {
             for query in query::queries() {
                 if query.hours() as f64 > self.hours {
-                    report::skipped(&format!("{} needs {} hours of data", query.name, query.hours()));
+                    skipped(&format!("{} needs {} hours of data", query.name, query.hours()));
                     continue;
                 }
-                report::progress(&format!("{name}: {}", query.name));
+                progress(report::NAME, &format!("{name}: {}", query.name));
                 queries.push((query.name, query::time(&query, &server, self.plan.end_ms() / 1000)?));
             }
         }
         memory.after_queries = status_bytes(server.pid(), "VmRSS");
         if setup.kind == Kind::VictoriaMetrics {
             Client::new(&server.address).get("/internal/force_merge")?;
-            server.wait_quiet(SETTLE_MAX);
+            server.process.wait_quiet(SETTLE_MAX);
         }
         let disk_bytes_least = blocks.unwrap_or_else(|| setup.disk_bytes());
         server.stop()?;
 
         let mut killed = None;
         if self.kill {
-            report::progress(&format!("{name}: kill -9"));
+            progress(report::NAME, &format!("{name}: kill -9"));
             let fresh = Setup { dir: setup.dir.join("kill"), ..setup.clone() };
             killed = Some(kill::run(&fresh, self.template, self.plan.instances.min(10), self.plan.end_ms(), self.plan.seed)?);
         }
@@ -164,7 +166,7 @@ impl Course<'_> {
                     wrong = Some(format!("{question} gave {found:?} instead of {value}"));
                 }
             }
-            let Some(wrong) = wrong else { return Ok(server.since_start()) };
+            let Some(wrong) = wrong else { return Ok(server.process.since_start()) };
             ensure!(began.elapsed() < Duration::from_secs(30), "{wrong}");
             std::thread::sleep(Duration::from_millis(5));
         }

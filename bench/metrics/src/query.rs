@@ -1,25 +1,15 @@
 //! The queries that are timed, how they are asked, and how two servers' answers are compared.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::client::{Client, encoded};
-use crate::server::{Kind, Server, cpu_ms};
+use crate::server::{Kind, Server};
+use bench_harness::client::encoded;
+use bench_harness::timing::{self, Timed};
 
 const HOUR_S: i64 = 3_600;
-/// Each query is asked at least this often, …
-const RUNS_MIN: usize = 15;
-/// … at most this often, …
-const RUNS_MAX: usize = 3_000;
-/// … and until this much time has gone by: the kernel counts processor time in steps of 10 ms.
-const RUNS_TIME: Duration = Duration::from_millis(1_200);
-/// A query that takes very long is not asked again after this.
-const RUNS_TIME_MAX: Duration = Duration::from_secs(15);
-const WARM_UPS: usize = 3;
-
 /// What is asked.
 enum Ask {
     Instant(&'static str),
@@ -91,36 +81,18 @@ pub(crate) fn queries() -> Vec<Query> {
 /// Per series its points: time in milliseconds and value.
 pub(crate) type Rows = BTreeMap<String, Vec<(i64, f64)>>;
 
-pub(crate) struct Timed {
-    pub(crate) median: Duration,
-    pub(crate) p95: Duration,
-    pub(crate) cpu_ms: f64,
+/// What a query took, and its answer.
+pub(crate) struct Asked {
+    pub(crate) took: Timed,
     pub(crate) rows: Rows,
 }
 
 /// Asks a query many times.
-pub(crate) fn time(query: &Query, server: &Server, end_s: i64) -> Result<Timed> {
-    let path = query.path(server.kind, end_s);
-    let mut client = Client::new(&server.address);
-    let mut body = String::new();
-    let began = Instant::now();
-    for _ in 0..WARM_UPS {
-        body = client.get(&path)?.text().with_context(|| format!("{} asked {}", server.kind.name(), query.name))?;
-        if began.elapsed() > RUNS_TIME_MAX {
-            break;
-        }
-    }
-    let mut took = Vec::new();
-    let cpu = cpu_ms(server.pid());
-    let began = Instant::now();
-    while took.len() < RUNS_MAX && (took.len() < RUNS_MIN || began.elapsed() < RUNS_TIME) && began.elapsed() < RUNS_TIME_MAX {
-        let sent = Instant::now();
-        ensure!(client.get(&path)?.status == 200, "{} failed on {}", server.kind.name(), query.name);
-        took.push(sent.elapsed());
-    }
-    let cpu_ms = (cpu_ms(server.pid()) - cpu) as f64 / took.len() as f64;
-    took.sort_unstable();
-    Ok(Timed { median: took[took.len() / 2], p95: took[(took.len() * 95 / 100).min(took.len() - 1)], cpu_ms, rows: rows(&body)? })
+pub(crate) fn time(query: &Query, server: &Server, end_s: i64) -> Result<Asked> {
+    let took =
+        timing::time(server.pid(), &server.address, &query.path(server.kind, end_s)).with_context(|| format!("{}: {}", server.kind.name(), query.name))?;
+    let rows = rows(&took.body)?;
+    Ok(Asked { took, rows })
 }
 
 fn number(value: &Value) -> f64 {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::client::Client;
+use bench_harness::client::Client;
 
 const SCRAPES: usize = 6;
 const PAUSE: Duration = Duration::from_secs(13);

@@ -82,6 +82,36 @@ fn log_19_too_many_streams_are_answered_with_429_and_what_is_good_is_kept() {
     assert_eq!(found(&server, r#"{pod="7"}"#), 1);
 }
 
+/// `make bench-logs` does the same with a million streams from several addresses.
+#[test]
+fn many_distinct_streams_in_a_day_stay_inside_the_memory() {
+    const STREAMS: u128 = 20_000;
+    const LIMIT_MIB: u64 = 64;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[], &[("WATCHFIRE_MEMORY_LIMIT", &format!("{LIMIT_MIB}MiB"))]);
+    let now = now();
+    let day = 86_400_000_000_000;
+    for first in (0..STREAMS).step_by(2_000) {
+        let stream = |n: u128| {
+            let labels = json!({"app": format!("a{}", n % 100), "zone": format!("z{}", n / 100 % 100), "pod": format!("p{}", n / 10_000)});
+            json!({"stream": labels, "values": [[(now - day + day * n / STREAMS).to_string(), format!("job={n}")]]})
+        };
+        let body = json!({"streams": (first..first + 2_000).map(stream).collect::<Vec<_>>()}).to_string();
+        let answer = request(server.address, "POST", "/loki/api/v1/push", &[("content-type", "application/json")], body.as_bytes()).unwrap();
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    }
+    let count = |selector: &str| {
+        let answer = server.json(&format!("/loki/api/v1/query?query={}", escape(&format!("sum(count_over_time({selector}[25h]))"))));
+        answer["data"]["result"][0]["value"][1].as_str().unwrap_or("none").to_owned()
+    };
+    assert_eq!((count(r#"{app=~"a.*"}"#), count(r#"{app="a7",zone="z3",pod="p1"}"#)), (STREAMS.to_string(), "1".to_owned()));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:")).unwrap();
+    let anonymous: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
+    // The pages of the program itself are not counted: without optimisation it is many times larger.
+    assert!(anonymous < LIMIT_MIB << 10, "{anonymous} kB");
+}
+
 #[test]
 fn lines_survive_a_kill_and_are_not_doubled() {
     let (dir, mut server) = started();

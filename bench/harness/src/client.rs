@@ -1,27 +1,34 @@
 //! One HTTP/1.1 connection with keep-alive, so that the loader costs little. Not a general client: loopback and plain text only.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::net::{AddressFamily, SocketType};
 
 /// Longer than any query may take here.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(crate) struct Client {
+/// A connection that is made when it is needed.
+pub struct Client {
     address: String,
+    /// The address that it comes from, where that matters.
+    from: Option<Ipv4Addr>,
     stream: Option<BufReader<TcpStream>>,
 }
 
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+/// Status and body.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body without its framing.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// The body of a success as text.
-    pub(crate) fn text(self) -> Result<String> {
+    pub fn text(self) -> Result<String> {
         let text = String::from_utf8(self.body).context("the answer is not UTF-8")?;
         ensure!(self.status / 100 == 2, "status {}: {}", self.status, text.chars().take(300).collect::<String>());
         Ok(text)
@@ -29,20 +36,36 @@ impl Answer {
 }
 
 impl Client {
-    pub(crate) fn new(address: &str) -> Client {
-        Client { address: address.to_owned(), stream: None }
+    /// One to `HOST:PORT`.
+    pub fn new(address: &str) -> Client {
+        Client { address: address.to_owned(), from: None, stream: None }
     }
 
-    pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
+    /// The same, from another address of this machine: every 127.x.y.z is one.
+    pub fn from(address: &str, from: Ipv4Addr) -> Client {
+        Client { from: Some(from), ..Client::new(address) }
+    }
+
+    fn connect(&self) -> Result<TcpStream> {
+        let failed = || format!("cannot connect to {}", self.address);
+        let Some(from) = self.from else { return TcpStream::connect(&self.address).with_context(failed) };
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        rustix::net::bind(&socket, &SocketAddrV4::new(from, 0)).with_context(failed)?;
+        rustix::net::connect(&socket, &self.address.parse::<SocketAddrV4>()?).with_context(failed)?;
+        Ok(TcpStream::from(socket))
+    }
+
+    /// Asks.
+    pub fn get(&mut self, path: &str) -> Result<Answer> {
         self.send("GET", path, "", &[])
     }
 
-    /// `headers` are whole lines.
-    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Answer> {
+    /// Sends a request; `headers` are whole lines.
+    pub fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
-                let stream = TcpStream::connect(&self.address).with_context(|| format!("cannot connect to {}", self.address))?;
+                let stream = self.connect()?;
                 stream.set_nodelay(true)?;
                 stream.set_read_timeout(Some(TIMEOUT))?;
                 BufReader::with_capacity(64 << 10, stream)
@@ -102,7 +125,7 @@ fn read_answer(stream: &mut BufReader<TcpStream>) -> Result<(Answer, bool)> {
 }
 
 /// Percent-encodes a query parameter.
-pub(crate) fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
