@@ -31,8 +31,13 @@ pub(crate) fn unzigzag(value: u64) -> i64 {
 
 /// Appends a text with its length.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+    put_bytes(out, text.as_bytes());
+}
+
+/// Appends bytes with their number before them.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
 }
 
 /// Appends a double: one byte says how many leading bytes follow; the others are zero. Whole numbers end in many zero bytes.

@@ -8,7 +8,7 @@ use super::bloom;
 use super::columns::{Column, Known, Packer};
 use super::split::{Slot, split};
 use super::tokens::{Longest, hash, join};
-use crate::encoding::{Input, put_signed, put_text, put_varint};
+use crate::encoding::{Input, put_bytes, put_signed, put_text, put_varint};
 use crate::ints;
 
 /// Blocks are made for reading soon and often.
@@ -157,6 +157,8 @@ impl<'a> Columns<'a> {
 pub(crate) fn encode(rows: &[Row<'_>]) -> std::io::Result<Encoded> {
     let times: Vec<i64> = rows.iter().map(|r| r.time).collect();
     let mut known = Known::default();
+    // Ids make about one of each row.
+    known.hashes.reserve(rows.len());
     let lines = templates_of_lines(rows, &mut known);
     let mut packer = Packer::new(BLOCK_LEVEL)?;
     let mut head = Vec::new();
@@ -205,11 +207,20 @@ fn put_templates(head: &mut Vec<u8>, encoded: &[u8], count: usize, of_row: &[u8]
     }
 }
 
+/// What is found out about a line.
+struct Taken {
+    /// Where its slots end.
+    to: usize,
+    /// The hash of what is between them.
+    hash: u64,
+    /// Whether that is the same as in the line before.
+    again: bool,
+}
+
 /// The values of all lines, one behind the other, with what tells templates apart.
 struct Splits {
     slots: Vec<Slot>,
-    /// For each row: where its slots end, and the hash of what is between them.
-    rows: Vec<(usize, u64)>,
+    rows: Vec<Taken>,
     counts: HashMap<u64, u32>,
 }
 
@@ -217,11 +228,14 @@ impl Splits {
     fn new(rows: &[Row<'_>]) -> Splits {
         let mut splits = Splits { slots: Vec::new(), rows: Vec::with_capacity(rows.len()), counts: HashMap::new() };
         let mut slots = Vec::new();
+        let (mut before, mut from, mut last) = ("", 0, None);
         for row in rows {
             split(row.line, &mut slots);
-            let hash = gaps(row.line, &slots).fold(slots.len() as u64, |state, gap| join(state, hash(gap.as_bytes())));
+            let known = last.filter(|_| are_alike((before, splits.slots.get(from..).unwrap_or(&[])), (row.line, &slots)));
+            let hash = known.unwrap_or_else(|| gaps(row.line, &slots).fold(slots.len() as u64, |state, gap| join(state, hash(gap))));
+            (before, from, last) = (row.line, splits.slots.len(), Some(hash));
             splits.slots.extend_from_slice(&slots);
-            splits.rows.push((splits.slots.len(), hash));
+            splits.rows.push(Taken { to: splits.slots.len(), hash, again: known.is_some() });
             *splits.counts.entry(hash).or_default() += 1;
         }
         splits
@@ -229,10 +243,38 @@ impl Splits {
 }
 
 /// What is between the values.
-fn gaps<'a>(line: &'a str, slots: &[Slot]) -> impl Iterator<Item = &'a str> {
+fn gaps<'a>(line: &'a str, slots: &[Slot]) -> impl Iterator<Item = &'a [u8]> {
     let ends = slots.iter().map(|s| s.from).chain([line.len()]);
     let begins = [0].into_iter().chain(slots.iter().map(|s| s.to));
-    begins.zip(ends).map(|(from, to)| line.get(from..to).unwrap_or(""))
+    begins.zip(ends).map(|(from, to)| line.as_bytes().get(from..to).unwrap_or(&[]))
+}
+
+/// Whether two lines have the same between their values.
+fn are_alike(a: (&str, &[Slot]), b: (&str, &[Slot])) -> bool {
+    if a.1.len() != b.1.len() {
+        return false;
+    }
+    let (mut from_a, mut from_b) = (0, 0);
+    for (slot_a, slot_b) in a.1.iter().zip(b.1) {
+        if !same(a.0.as_bytes().get(from_a..slot_a.from), b.0.as_bytes().get(from_b..slot_b.from)) {
+            return false;
+        }
+        (from_a, from_b) = (slot_a.to, slot_b.to);
+    }
+    same(a.0.as_bytes().get(from_a..), b.0.as_bytes().get(from_b..))
+}
+
+/// Whether two pieces are the same. Most are so short that calling for a comparison would take longer than to compare.
+#[inline]
+fn same(a: Option<&[u8]>, b: Option<&[u8]>) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return false };
+    if a.len() != b.len() {
+        return false;
+    }
+    let (words_a, rest_a) = a.as_chunks::<8>();
+    let (words_b, rest_b) = b.as_chunks::<8>();
+    let words = words_a.iter().zip(words_b).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b));
+    words && rest_a.iter().zip(rest_b).all(|(a, b)| a == b)
 }
 
 struct Template<'a> {
@@ -244,7 +286,7 @@ struct Template<'a> {
 
 impl Template<'_> {
     fn fits(&self, line: &str, slots: &[Slot]) -> bool {
-        self.slots.len() == slots.len() && gaps(self.line, &self.slots).eq(gaps(line, slots))
+        are_alike((self.line, &self.slots), (line, slots))
     }
 }
 
@@ -252,18 +294,25 @@ fn templates_of_lines<'a>(rows: &[Row<'a>], known: &mut Known) -> Templates<'a> 
     let splits = Splits::new(rows);
     let least = LINES_MIN.max((rows.len() / LINES_SHARE) as u32);
     let mut out = Templates { encoded: Vec::new(), count: 0, of_row: Vec::with_capacity(rows.len()), columns: Columns::default() };
-    let mut by_hash: HashMap<u64, Template<'a>> = HashMap::new();
+    let mut by_hash: HashMap<u64, usize> = HashMap::new();
+    let mut templates: Vec<Template<'a>> = Vec::new();
     let mut whole: Option<(u8, u32)> = None;
-    let mut from = 0;
-    for (at, (row, (to, hash))) in rows.iter().zip(&splits.rows).enumerate() {
-        let slots = &splits.slots[std::mem::replace(&mut from, *to)..*to];
-        let often = splits.counts.get(hash).is_some_and(|count| *count >= least);
-        // One place is left for lines that stay whole.
-        let room = out.count < TEMPLATES_MAX - 1 && out.columns.all.len() < COLUMNS_MAX;
-        if often && room && !by_hash.contains_key(hash) {
-            by_hash.insert(*hash, new_template(row.line, slots, &mut out, known));
+    let (mut from, mut place) = (0, None);
+    for (at, (row, taken)) in rows.iter().zip(&splits.rows).enumerate() {
+        let (hash, to) = (&taken.hash, taken.to);
+        let slots = &splits.slots[std::mem::replace(&mut from, to)..to];
+        if !taken.again {
+            let often = splits.counts.get(hash).is_some_and(|count| *count >= least);
+            // One place is left for lines that stay whole.
+            let room = out.count < TEMPLATES_MAX - 1 && out.columns.all.len() < COLUMNS_MAX;
+            if often && room && !by_hash.contains_key(hash) {
+                by_hash.insert(*hash, templates.len());
+                templates.push(new_template(row.line, slots, &mut out, known));
+            }
+            place = by_hash.get(hash).copied().filter(|place| templates.get(*place).is_some_and(|template| template.fits(row.line, slots)));
         }
-        match by_hash.get(hash).filter(|template| template.fits(row.line, slots)) {
+        // What became of a line becomes of the next one that is like it.
+        match place.and_then(|place| templates.get(place)) {
             Some(template) => {
                 out.of_row.push(template.number);
                 for (slot, column) in slots.iter().zip(&template.columns) {
@@ -287,7 +336,7 @@ fn new_template<'a>(line: &'a str, slots: &[Slot], out: &mut Templates<'a>, know
     };
     let columns: Vec<u32> = slots.iter().map(column).collect();
     put_template(&mut out.encoded, gaps(line, slots), &columns);
-    gaps(line, slots).for_each(|gap| known.add_text(gap.as_bytes()));
+    gaps(line, slots).for_each(|gap| known.add_text(gap));
     out.count += 1;
     Template { line, slots: slots.to_vec(), columns, number: (out.count - 1) as u8 }
 }
@@ -295,15 +344,15 @@ fn new_template<'a>(line: &'a str, slots: &[Slot], out: &mut Templates<'a>, know
 /// The template of lines that are one value.
 fn whole_lines(out: &mut Templates<'_>) -> (u8, u32) {
     let column = out.columns.add(false, "");
-    put_template(&mut out.encoded, ["", ""].into_iter(), &[column]);
+    put_template(&mut out.encoded, [&b""[..], b""].into_iter(), &[column]);
     out.count += 1;
     ((out.count - 1) as u8, column)
 }
 
-fn put_template<'g>(encoded: &mut Vec<u8>, gaps: impl Iterator<Item = &'g str>, columns: &[u32]) {
+fn put_template<'g>(encoded: &mut Vec<u8>, gaps: impl Iterator<Item = &'g [u8]>, columns: &[u32]) {
     put_varint(encoded, columns.len() as u64);
     columns.iter().for_each(|column| put_varint(encoded, u64::from(*column)));
-    gaps.for_each(|gap| put_text(encoded, gap));
+    gaps.for_each(|gap| put_bytes(encoded, gap));
 }
 
 /// Adds the columns of structured metadata behind those of lines. A shape is a set of names; what has none of the first is packed
@@ -352,4 +401,40 @@ fn levels(rows: &[Row<'_>]) -> Vec<(String, u32)> {
         }
     }
     counts.into_iter().map(|(level, count)| (level.to_owned(), count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_alike_when_all_bytes_between_their_values_are() {
+        let alike = |a: &str, b: &str| {
+            let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+            split(a, &mut of_a);
+            split(b, &mut of_b);
+            are_alike((a, &of_a), (b, &of_b))
+        };
+        assert!(alike(r#"{"level":"info","a longer key":1}"#, r#"{"level":"error","a longer key":22}"#));
+        for other in [
+            r#"{"level":"info","a longer key":1} "#,
+            r#"{"level":"info","a longer kez":1}"#,
+            r#"{"Level":"info","a longer key":1}"#,
+            r#"{"level":"info","a longer key":1,"b":2}"#,
+            r#"{"level": "info","a longer key":1}"#,
+            "",
+        ] {
+            assert!(!alike(r#"{"level":"info","a longer key":1}"#, other), "{other}");
+        }
+        for len in 0..40 {
+            let text = "x".repeat(len);
+            assert!(same(Some(text.as_bytes()), Some(text.as_bytes())));
+            for at in 0..len {
+                let mut changed = text.clone().into_bytes();
+                changed[at] = b'y';
+                assert!(!same(Some(text.as_bytes()), Some(&changed)), "{len} {at}");
+            }
+        }
+        assert!(!same(None, None) && !same(Some(b"a"), Some(b"ab")));
+    }
 }

@@ -2,8 +2,10 @@
 //! no entries; the oldest are forgotten first.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 
-use hashbrown::HashSet;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Whatever the options say, not more are remembered: a frame of the log has to hold their hashes.
 const ENTRIES_LIMIT: usize = 1_000_000;
@@ -12,7 +14,12 @@ const ENTRIES_LIMIT: usize = 1_000_000;
 #[derive(Default)]
 pub(crate) struct Recent {
     order: VecDeque<u64>,
-    known: HashSet<u64>,
+    /// The number of the oldest; numbers ascend, and begin anew behind the greatest.
+    first: u32,
+    /// Numbers, found by hashes: half as large as the hashes, because every entry touches another place of it.
+    known: HashTable<u32>,
+    /// Senders choose what is hashed, so where a hash stands must not be known to them.
+    places: DefaultHashBuilder,
     most: usize,
 }
 
@@ -25,22 +32,32 @@ impl Recent {
         if self.most == 0 {
             return true;
         }
-        if !self.known.insert(hash) {
-            return false;
-        }
+        let Recent { order, first, known, places, .. } = self;
+        let hash_of = |number: &u32| order.get(number.wrapping_sub(*first) as usize).copied();
+        let place_of = |number: &u32| hash_of(number).map_or(0, |hash| places.hash_one(hash));
+        match known.entry(places.hash_one(hash), |number| hash_of(number) == Some(hash), place_of) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(vacant) => vacant.insert(first.wrapping_add(order.len() as u32)),
+        };
         self.order.push_back(hash);
         if self.order.len() > self.most
             && let Some(oldest) = self.order.pop_front()
         {
-            self.known.remove(&oldest);
+            self.remove(oldest, self.first);
+            self.first = self.first.wrapping_add(1);
         }
         true
+    }
+    fn remove(&mut self, hash: u64, number: u32) {
+        if let Ok(found) = self.known.find_entry(self.places.hash_one(hash), |known| *known == number) {
+            found.remove();
+        }
     }
     /// Forgets the entries that were noted last: they were not kept.
     pub(crate) fn forget_last(&mut self, count: usize) {
         for _ in 0..count {
             if let Some(hash) = self.order.pop_back() {
-                self.known.remove(&hash);
+                self.remove(hash, self.first.wrapping_add(self.order.len() as u32));
             }
         }
     }
@@ -65,5 +82,21 @@ mod tests {
         assert!(recent.note(1), "it was taken back");
         assert_eq!(recent.all().collect::<Vec<_>>(), [3, 4, 1]);
         assert!(Recent::new(0).note(1) && Recent::new(0).note(1));
+    }
+
+    #[test]
+    fn very_many_are_told_apart_also_when_numbers_begin_anew() {
+        let mut recent = Recent { first: u32::MAX - 5_000, ..Recent::new(1_000) };
+        for hash in 0..20_000u64 {
+            assert!(recent.note(hash), "{hash}");
+            assert!(!recent.note(hash) && !recent.note(hash.saturating_sub(999)), "{hash}");
+            if hash % 7 == 0 {
+                recent.forget_last(1);
+                assert!(recent.note(hash), "{hash}");
+            }
+        }
+        assert_eq!(recent.all().collect::<Vec<_>>(), (19_000..20_000).collect::<Vec<_>>());
+        assert_eq!(recent.known.len(), 1_000);
+        assert!((0..19_000).all(|old| recent.note(old)));
     }
 }
