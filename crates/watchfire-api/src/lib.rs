@@ -8,6 +8,7 @@ pub mod dlq;
 pub mod elasticsearch;
 pub mod gateway;
 pub mod influx;
+pub mod jaeger;
 mod jsonline;
 pub mod live;
 pub mod llm;
@@ -47,6 +48,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(jsonline::routes());
     all.extend(loki::routes());
     all.extend(elasticsearch::routes());
+    all.extend(jaeger::routes());
     all.extend(services::routes());
     all.extend(alertmanager::routes());
     all.extend(page::routes());

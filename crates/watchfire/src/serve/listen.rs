@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, Route, build};
-use watchfire_api::{App, elasticsearch, gateway, loki, otlp, page, routes};
+use watchfire_api::{App, elasticsearch, gateway, jaeger, loki, otlp, page, routes};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -19,12 +19,13 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str, Face); 5] = [
+const DROP_IN: [(u16, &str, Face); 6] = [
     (9090, "Prometheus", Face::Main),
     (9093, "Alertmanager", Face::Main),
     (3002, "Grafana", Face::Main),
     (3100, "Loki", Face::Loki),
     (9200, "Elasticsearch", Face::Elasticsearch),
+    (16686, "Jaeger", Face::Jaeger),
 ];
 
 /// Which routes a port has.
@@ -34,6 +35,8 @@ enum Face {
     Main,
     /// The same, with Loki's own at the root.
     Loki,
+    /// The same, with Jaeger's own at the root.
+    Jaeger,
     /// Elasticsearch's at the root, and nothing else.
     Elasticsearch,
 }
@@ -130,7 +133,7 @@ pub(crate) fn serve(
     table.extend(access);
     let router_of = |face: Face| match face {
         Face::Elasticsearch => build(elasticsearch::port_routes(), app.clone(), elasticsearch::fallback, doors.clone()),
-        Face::Main | Face::Loki => build(table_of(face, &table), app.clone(), page::fallback, doors.clone()),
+        Face::Main | Face::Loki | Face::Jaeger => build(table_of(face, &table), app.clone(), page::fallback, doors.clone()),
     };
     let router = router_of(Face::Main);
     let tls = server.tls.as_ref().map(|(certificate, key)| TlsFiles::load(certificate.clone(), key.clone())).transpose()?;
@@ -182,6 +185,7 @@ pub(crate) fn serve(
 fn table_of(face: Face, main: &[Route<Arc<App>>]) -> Vec<Route<Arc<App>>> {
     let own = match face {
         Face::Loki => loki::port_routes(),
+        Face::Jaeger => jaeger::port_routes(),
         Face::Main | Face::Elasticsearch => Vec::new(),
     };
     let replaced = |route: &&Route<Arc<App>>| own.iter().any(|o| o.spec().path == route.spec().path);
