@@ -1,4 +1,4 @@
-//! The real OpenTelemetry SDK of Python against the real binary: protobuf over HTTP and gRPC, both temporalities.
+//! The real OpenTelemetry SDK of Python against the real binary: metrics of both temporalities and traces, by HTTP and gRPC.
 
 use std::process::Command;
 
@@ -75,5 +75,84 @@ fn otlp_from_the_python_sdk() {
         (r#"target_info{host_name="h1", telemetry_sdk_language="python"}"#, 4),
     ] {
         until(expression, || query(expression), |found| *found == series);
+    }
+}
+
+const TRACES: &str = r#"
+import sys, time
+kind, endpoint = sys.argv[1:3]
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+if kind == "grpc":
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True)
+else:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter, Compression
+    exporter = OTLPSpanExporter(endpoint=endpoint, compression=Compression.Gzip)
+provider = TracerProvider(resource=Resource.create({"service.name": "nemotron-backend", "host.name": kind}))
+provider.add_span_processor(BatchSpanProcessor(exporter))
+tracer = provider.get_tracer("pipeline", "1.2")
+with tracer.start_as_current_span("detect_objects", attributes={"camera_id": "front_door", "frames": 3}) as span:
+    print(format(span.get_span_context().trace_id, "032x"))
+    try:
+        with tracer.start_as_current_span("llm_inference", kind=trace.SpanKind.CLIENT):
+            raise ValueError("no answer")
+    except ValueError:
+        pass
+assert provider.force_flush(10000), "not taken"
+provider.shutdown()
+"#;
+
+/// The SDK's traces by both transports, asked for as the documents do it, and still there after a kill.
+#[test]
+fn trc_17_traces_from_the_python_sdk_by_grpc_and_http() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (grpc, http) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+    let config = dir.path().join("watchfire.yml");
+    std::fs::write(&config, format!("otlp: {{grpc_listen: '{grpc}', http_listen: '{http}'}}\n")).unwrap();
+    let arguments = ["--config", config.to_str().unwrap()];
+    let mut server = Server::start(&dir.path().join("data"), &arguments, &[]);
+    let mut ids = Vec::new();
+    for (kind, endpoint) in [("http", format!("http://{http}/v1/traces")), ("grpc", format!("http://{grpc}"))] {
+        let output = Command::new(&python).args(["-c", TRACES, kind, &endpoint]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{kind}: {said}");
+        ids.push(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    for again in [false, true] {
+        if again {
+            server.kill();
+            server = Server::start(&dir.path().join("data"), &arguments, &[]);
+        }
+        let get = |path: &str| request(server.address, "GET", path, &[], b"").unwrap().json();
+        assert_eq!(get("/jaeger/api/services")["data"], serde_json::json!(["nemotron-backend"]));
+        let found = get("/jaeger/api/traces?service=nemotron-backend&limit=20")["data"].as_array().unwrap().len();
+        assert_eq!(found, 2, "each trace once, whatever died");
+        for (id, kind) in ids.iter().zip(["http", "grpc"]) {
+            let trace = get(&format!("/jaeger/api/traces/{id}"))["data"][0].clone();
+            assert_eq!(trace["spans"].as_array().unwrap().len(), 2);
+            let (outer, inner) = (&trace["spans"][0], &trace["spans"][1]);
+            assert_eq!((&outer["operationName"], &inner["operationName"]), (&"detect_objects".into(), &"llm_inference".into()));
+            assert_eq!(inner["references"][0]["spanID"], outer["spanID"]);
+            let tags = |span: &serde_json::Value| -> Vec<String> {
+                span["tags"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|t| format!("{} {} {}", t["key"].as_str().unwrap(), t["type"].as_str().unwrap(), t["value"]))
+                    .collect()
+            };
+            for tag in ["camera_id string \"front_door\"", "frames int64 3", "span.kind string \"internal\""] {
+                assert!(tags(outer).iter().any(|t| t == tag), "{tag}: {:?}", tags(outer));
+            }
+            assert!(tags(inner).iter().any(|t| t == "error bool true"), "{:?}", tags(inner));
+            let fields = inner["logs"][0]["fields"].as_array().unwrap();
+            assert!(fields.iter().any(|f| f["key"] == "exception.type" && f["value"] == "ValueError"), "{fields:?}");
+            let process = &trace["processes"][outer["processID"].as_str().unwrap()];
+            assert!(process["tags"].as_array().unwrap().iter().any(|t| t["key"] == "host.name" && t["value"] == kind), "{process}");
+        }
     }
 }
