@@ -34,12 +34,6 @@ struct Signal {
 /// Every signal that is taken.
 static SIGNALS: [Signal; 3] = [
     Signal {
-        paths: &["/v1/traces"],
-        method: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-        summary: "OTLP traces in protobuf or JSON",
-        take: |app, body, format, origin| Ok(app.rooms.otlp.traces(body, format, origin)?.answer(format)),
-    },
-    Signal {
         paths: &["/v1/metrics", "/api/v1/otlp/v1/metrics"],
         method: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
         summary: "OTLP metrics in protobuf or JSON",
@@ -50,6 +44,12 @@ static SIGNALS: [Signal; 3] = [
         method: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
         summary: "OTLP logs in protobuf or JSON",
         take: |app, body, format, origin| Ok(app.rooms.otlp.logs(body, format, origin)?.answer(format)),
+    },
+    Signal {
+        paths: &["/v1/traces"],
+        method: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        summary: "OTLP traces in protobuf or JSON",
+        take: |app, body, format, origin| Ok(app.rooms.otlp.traces(body, format, origin)?.answer(format)),
     },
 ];
 

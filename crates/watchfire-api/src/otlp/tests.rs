@@ -129,7 +129,7 @@ async fn grpc_calls() {
         assert_eq!(status, code, "{message}");
         assert!(message.contains(words), "{message}");
     };
-    check("/opentelemetry.proto.collector.trace.v1.TraceService/Export", &[], Vec::new(), 12, "unknown method").await;
+    check("/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export", &[], Vec::new(), 12, "unknown method").await;
     check("/api/v1/write", &[], Vec::new(), 12, "unknown method").await;
     check(METHOD, &[("grpc-encoding", "br")], zipped, 12, "grpc-encoding").await;
     check(METHOD, &[], vec![0, 0], 3, "no message").await;

@@ -28,7 +28,7 @@ async fn people_get_the_page_everywhere_but_under_program_paths() {
         let answer = faces.get_with(path, &[HTML]).await;
         assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"), "{path}");
     }
-    for path in ["/api", "/api/nothing", "/ws/nothing", "/loki/nothing", "/v1/traces", "/-/nothing", "/metrics/nothing"] {
+    for path in ["/api", "/api/nothing", "/ws/nothing", "/loki/nothing", "/v1/nothing", "/-/nothing", "/metrics/nothing"] {
         let answer = faces.get_with(path, &[HTML]).await;
         assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")), "{path}");
     }
