@@ -29,4 +29,4 @@ pub use error::OpenError;
 pub use options::{LogOptions, LogRetention, Options, Tier};
 pub use stats::{CleanupFile, CleanupPreview, Deletion, LogDeletion, LogStats, Offline, Replay, SnapshotReport, Stats, Written};
 pub use store::Store;
-pub use tail::{Portion, Position, Tail, TailError, TailStats, TailStop};
+pub use tail::{Portion, Position, Tail, TailEntries, TailEntry, TailError, TailStats, TailStop};

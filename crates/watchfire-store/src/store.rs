@@ -78,11 +78,28 @@ impl Store {
     /// Reads what is written from now on, or since the reader of this name stopped. The log stays until it is acknowledged.
     /// Only one tail of a name may live at a time.
     pub fn tail(&self, name: &str) -> Result<Tail, TailError> {
-        Tail::open(self.engine.clone(), self.state.clone(), name, self.state_reset)
+        Tail::open(self.engine.clone(), self.state.clone(), name, self.state_reset, None)
     }
     /// Forgets all readers of the log but these: it need not stay for anybody else.
     pub fn forget_other_tails(&self, names: &[String]) -> Result<(), TailError> {
         tail::forget_others(&self.engine, &*self.state, names)
+    }
+    /// The same for log entries that came by some origins, as `Store::tail` is for samples. `sources` are names of origins.
+    pub fn log_tail(&self, name: &str, sources: std::collections::BTreeSet<String>) -> Result<Tail, TailError> {
+        Tail::open(self.engine.clone(), self.state.clone(), &tail::log_tail_name(name), self.state_reset, Some(sources))
+    }
+    /// Forgets all readers of log entries but these.
+    pub fn forget_other_log_tails(&self, names: &[String]) -> Result<(), TailError> {
+        tail::forget_other_logs(&self.engine, &*self.state, names)
+    }
+    /// How a reader of log entries is doing.
+    pub fn log_tail_stats(&self, name: &str) -> Result<Option<TailStats>, TailError> {
+        let name = tail::log_tail_name(name);
+        Ok(tail::stats(&self.engine)?.into_iter().find(|stats| stats.name == name))
+    }
+    /// How long log entries stay in the log only because a reader of them still needs them.
+    pub fn set_log_tail_age_max(&self, age: Duration) {
+        self.engine.holds().age_max = Some(age);
     }
     /// How many bytes of the log may stay only because a tail still needs them.
     pub fn set_tail_bytes_max(&self, bytes: u64) {

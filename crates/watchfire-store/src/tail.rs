@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use watchfire_model::batch::Metadata;
 use watchfire_model::labels::Labels;
+use watchfire_model::logs::Nanos;
 use watchfire_model::sample::{Exemplar, HistogramSample, Sample};
 use watchfire_model::state::{Change, LOG_POSITIONS, StateError, StateStore};
 use watchfire_model::time::Timestamp;
 
-use crate::engine::{Engine, Hold};
+use crate::engine::{Engine, Hold, Sources};
 use crate::logs::Signal;
+use crate::logs::piece::{self, Defined, Piece};
 use crate::metrics::record::{self, HistogramEntry, Record};
 pub use crate::wal::Position;
-use crate::wal::{Found, LogReader, Progress};
+use crate::wal::{Found, LogReader, Progress, SIGNAL_LOGS};
 
 /// How long an acknowledged position may be known in memory only: what is sent twice after a crash.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
@@ -37,8 +39,52 @@ pub struct Portion {
     pub exemplars: Vec<(u32, Exemplar)>,
     /// What was said about metric families.
     pub metadata: Vec<Metadata>,
+    /// Log entries, for a reader of them.
+    pub logs: Vec<TailEntries>,
     /// Bytes of the log that cannot be read.
     pub damaged_bytes: u64,
+}
+
+/// Log entries that came together.
+pub struct TailEntries {
+    /// Who brought them: the origin of their batch.
+    pub source: Arc<str>,
+    piece: Piece,
+}
+
+impl TailEntries {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.piece.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.piece.len() == 0
+    }
+    /// Each with the labels of its stream.
+    pub fn iter(&self) -> impl Iterator<Item = (&Labels, TailEntry<'_>)> {
+        self.piece.rows().filter_map(|(stream, row)| {
+            let labels = self.piece.streams.get(stream as usize)?;
+            Some((labels, TailEntry { time: Nanos(row.time), line: row.line, metadata: Labels::unpack(row.metadata)? }))
+        })
+    }
+}
+
+impl std::fmt::Debug for TailEntries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TailEntries").field("source", &self.source).field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// One log entry as it was stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TailEntry<'a> {
+    /// Its time.
+    pub time: Nanos,
+    /// Its line.
+    pub line: &'a str,
+    /// Its structured metadata.
+    pub metadata: Labels,
 }
 
 /// How one reader of the log is doing.
@@ -48,8 +94,8 @@ pub struct TailStats {
     pub name: String,
     /// Bytes of the log that it has not acknowledged.
     pub behind_bytes: u64,
-    /// Samples that went before it had read them.
-    pub lost_samples: u64,
+    /// Samples, or log entries for a reader of them, that went before it had read them.
+    pub lost: u64,
 }
 
 /// Reads the log behind the writer. One per name at a time.
@@ -64,6 +110,10 @@ pub struct Tail {
     /// Where the log stood when this tail was opened.
     opened_at: Position,
     pending: Portion,
+    /// Whose log entries are read, and the streams of the epoch by their numbers; samples are read where this is nothing.
+    logs: Option<(Arc<Sources>, Defined)>,
+    /// The last position that was given out.
+    given: Position,
     saved: Option<Position>,
     saved_at: Duration,
     enough: Arc<AtomicBool>,
@@ -86,7 +136,8 @@ impl TailStop {
 
 impl Tail {
     /// Goes on where the reader of this name stopped; a new one begins with what is written from now on.
-    pub(crate) fn open(engine: Arc<Engine>, state: Arc<dyn StateStore>, name: &str, state_reset: bool) -> Result<Tail, TailError> {
+    pub(crate) fn open(engine: Arc<Engine>, state: Arc<dyn StateStore>, name: &str, state_reset: bool, sources: Option<Sources>) -> Result<Tail, TailError> {
+        let sources = sources.map(Arc::new);
         let progress = engine.progress();
         let written = progress.get();
         let position = {
@@ -97,7 +148,9 @@ impl Tail {
                 None if state_reset => engine.oldest_position()?,
                 None => written,
             };
-            holds.by_name.entry(name.to_owned()).and_modify(|h| (h.acknowledged, h.read) = (position, position)).or_insert_with(|| Hold::new(position));
+            let hold = holds.by_name.entry(name.to_owned()).or_insert_with(|| Hold::new(position));
+            (hold.acknowledged, hold.read) = (position, position);
+            hold.sources.clone_from(&sources);
             position
         };
         let mut tail = Tail {
@@ -108,6 +161,8 @@ impl Tail {
             known: position,
             opened_at: written,
             pending: Portion::default(),
+            logs: sources.map(|sources| (sources, Defined::new())),
+            given: position,
             saved: None,
             saved_at: engine.options.clock.monotonic(),
             enough: Arc::default(),
@@ -138,9 +193,13 @@ impl Tail {
                     let position = self.reader.position();
                     self.take(found, position);
                     if position > self.known && self.pending.is_worth_passing_on() {
-                        self.note_read(position);
-                        return Ok(Some((std::mem::take(&mut self.pending), position)));
+                        return Ok(Some(self.give(position)));
                     }
+                }
+                // Whoever waits for log entries needs nothing of what else was written meanwhile.
+                None if self.logs.is_some() && self.reader.position() > self.given.max(self.known) => {
+                    let position = self.reader.position();
+                    return Ok(Some(self.give(position)));
                 }
                 None if waited || self.enough.load(Ordering::Acquire) => return Ok(None),
                 None => {
@@ -151,22 +210,46 @@ impl Tail {
         }
     }
 
+    fn give(&mut self, position: Position) -> (Portion, Position) {
+        self.note_read(position);
+        self.given = position;
+        (std::mem::take(&mut self.pending), position)
+    }
+
     fn take(&mut self, found: Found, position: Position) {
         match found {
             Found::Epoch(_) => {
                 self.pending.begins_anew = true;
                 self.pending.series.clear();
+                if let Some((_, defined)) = &mut self.logs {
+                    defined.clear();
+                }
             }
             Found::Damaged(bytes) => {
                 tracing::error!(reader = %self.name, bytes, "a part of the write-ahead log cannot be read and is not forwarded");
                 self.pending.damaged_bytes += bytes;
             }
-            // Entries are not passed on by this reader.
-            Found::Frame(signal, _) if Signal::from_number(signal).is_some() => {}
+            Found::Frame(SIGNAL_LOGS, payload) => self.take_logs(&payload, position),
+            // Entries of other kinds are not passed on.
+            Found::Frame(signal, _) if self.logs.is_some() || Signal::from_number(signal).is_some() => {}
             Found::Frame(signal, payload) => match record::decode(signal, &payload) {
                 Some(record) => self.take_record(record, position),
                 None => self.pending.damaged_bytes += payload.len() as u64,
             },
+        }
+    }
+
+    /// Logs, for a reader of them.
+    fn take_logs(&mut self, payload: &[u8], position: Position) {
+        let Some((sources, defined)) = &mut self.logs else { return };
+        match piece::decode(payload, defined) {
+            None => self.pending.damaged_bytes += payload.len() as u64,
+            Some(record) => {
+                let wanted = record.source.filter(|source| position > self.known && sources.contains(&**source));
+                if let Some(source) = wanted.filter(|_| record.piece.len() > 0) {
+                    self.pending.logs.push(TailEntries { source, piece: record.piece });
+                }
+            }
         }
     }
 
@@ -193,6 +276,9 @@ impl Tail {
             self.reader = self.engine.read_log(read);
             self.known = read;
             self.pending = Portion::default();
+            if let Some((_, defined)) = &mut self.logs {
+                defined.clear();
+            }
         }
     }
 
@@ -244,7 +330,8 @@ impl Drop for Tail {
 
 impl Portion {
     fn is_worth_passing_on(&self) -> bool {
-        !(self.samples.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty()) || self.damaged_bytes > 0
+        !(self.logs.is_empty() && self.samples.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty())
+            || self.damaged_bytes > 0
     }
 }
 
@@ -267,20 +354,37 @@ pub(crate) fn load(engine: &Engine, state: &dyn StateStore) -> Result<BTreeMap<S
     Ok(state.scan(LOG_POSITIONS, "")?.into_iter().filter_map(|(name, bytes)| Some((name, hold(&bytes)?))).collect())
 }
 
-/// Forgets all readers but these.
+/// How the names of readers of log entries begin in the state; those of samples must not.
+const LOGS: &str = "logs ";
+
+/// The name under which the position of a reader of log entries is kept.
+pub(crate) fn log_tail_name(name: &str) -> String {
+    format!("{LOGS}{name}")
+}
+
+/// Forgets all readers of samples but these.
 pub(crate) fn forget_others(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
+    forget(engine, state, |name| name.starts_with(LOGS) || names.iter().any(|kept| kept == name))
+}
+
+/// Forgets all readers of log entries but these.
+pub(crate) fn forget_other_logs(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
+    forget(engine, state, |name| name.strip_prefix(LOGS).is_none_or(|name| names.iter().any(|kept| kept == name)))
+}
+
+fn forget(engine: &Engine, state: &dyn StateStore, stays: impl Fn(&str) -> bool) -> Result<(), TailError> {
     let kept = state.scan(LOG_POSITIONS, "")?;
-    let gone: Vec<_> = kept.into_iter().filter(|(name, _)| !names.contains(name)).map(|(name, _)| Change::Delete(LOG_POSITIONS, name)).collect();
+    let gone: Vec<_> = kept.into_iter().filter(|(name, _)| !stays(name)).map(|(name, _)| Change::Delete(LOG_POSITIONS, name)).collect();
     if !gone.is_empty() {
         state.commit(&gone)?;
     }
-    engine.holds().by_name.retain(|name, _| names.contains(name));
+    engine.holds().by_name.retain(|name, _| stays(name));
     Ok(engine.trim_log()?)
 }
 
 /// How the readers are doing.
 pub(crate) fn stats(engine: &Engine) -> io::Result<Vec<TailStats>> {
-    let holds: Vec<_> = engine.holds().by_name.iter().map(|(name, hold)| (name.clone(), *hold)).collect();
+    let holds: Vec<_> = engine.holds().by_name.iter().map(|(name, hold)| (name.clone(), hold.clone())).collect();
     if holds.is_empty() {
         return Ok(Vec::new());
     }
@@ -293,5 +397,5 @@ pub(crate) fn stats(engine: &Engine) -> io::Result<Vec<TailStats>> {
         };
         files.iter().map(of_file).sum()
     };
-    Ok(holds.into_iter().map(|(name, hold)| TailStats { name, behind_bytes: behind(hold.acknowledged), lost_samples: hold.lost_samples }).collect())
+    Ok(holds.into_iter().map(|(name, hold)| TailStats { name, behind_bytes: behind(hold.acknowledged), lost: hold.lost }).collect())
 }

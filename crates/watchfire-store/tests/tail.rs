@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::Labels;
+use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::sample::Sample;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::Sink;
@@ -191,7 +192,7 @@ fn what_takes_too_much_room_goes_and_is_counted() {
     }
     write(&store, 0..50, 100);
     seen.drain(&mut tail, 999);
-    let lost = store.tail_stats().unwrap()[0].lost_samples;
+    let lost = store.tail_stats().unwrap()[0].lost;
     assert!(lost > 0 && lost.is_multiple_of(500), "whole epochs go: {lost}");
     assert_eq!(seen.count() as u64 + lost, 42 * 50);
     assert_eq!(seen.again(), 0);
@@ -295,4 +296,118 @@ fn a_file_without_a_readable_head_is_counted() {
     }
     assert_eq!(damaged_bytes, len);
     assert!(samples > 0 && samples < 20 * 50, "{samples}");
+}
+
+/// Writes lines as if somebody had brought them.
+fn write_lines(store: &Store, source: &str, lines: std::ops::Range<u32>) {
+    let mut batch = Batch::new(Origin::new(source));
+    let entry = |n: u32| LogEntry {
+        time: Nanos((NOW + i64::from(n)) * 1_000_000),
+        line: format!("line {n} {}", "x".repeat(100)).into(),
+        metadata: Labels::from_pairs([("n", n.to_string())]),
+    };
+    batch.logs.push(StreamEntries { labels: Labels::from_pairs([("source", source)]), entries: lines.clone().map(entry).collect() });
+    assert_eq!(store.write(batch).expect("a write").logs.stored, u64::from(lines.end - lines.start));
+}
+
+/// The numbers of the lines that come, and the position behind them.
+fn drain_lines(tail: &mut Tail, into: &mut Vec<u32>) -> Option<Position> {
+    let mut last = None;
+    while let Some((portion, position)) = tail.next(Duration::ZERO).expect("a readable log") {
+        for entries in &portion.logs {
+            for (labels, entry) in entries.iter() {
+                assert_eq!(labels.get("source"), Some(&*entries.source));
+                assert!(entry.line.starts_with(&format!("line {} ", entry.metadata.get("n").unwrap())));
+                into.push(entry.metadata.get("n").unwrap().parse().unwrap());
+            }
+        }
+        assert!(portion.samples.is_empty() && portion.damaged_bytes == 0);
+        last = Some(position);
+    }
+    last
+}
+
+#[test]
+fn log_entries_come_by_their_sources_and_once_when_they_are_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let sources = || ["files/a".to_owned(), "journal/b".to_owned()].into();
+    let mut store = open(dir.path(), &clock);
+    write_lines(&store, "files/a", 0..5);
+    let mut seen = Vec::new();
+    let mut tail = store.log_tail("out", sources()).unwrap();
+    for round in 1..=3 {
+        write_lines(&store, "files/a", round * 10..round * 10 + 3);
+        write(&store, 0..5, i64::from(round));
+        write_lines(&store, "files/other", round * 10..round * 10 + 3);
+        write_lines(&store, "journal/b", round * 10 + 3..round * 10 + 5);
+        store.flush_logs().unwrap();
+        let position = drain_lines(&mut tail, &mut seen).unwrap();
+        if round != 2 {
+            tail.acknowledge(position).unwrap();
+        }
+        drop(tail);
+        store.close();
+        drop(store);
+        store = open(dir.path(), &clock);
+        tail = store.log_tail("out", sources()).unwrap();
+    }
+    let expected: Vec<u32> = [10, 20, 20, 30].into_iter().flat_map(|n| n..n + 5).collect();
+    assert_eq!(seen, expected, "only the second round comes twice");
+    // Readers of samples and of entries do not forget each other.
+    let _samples = store.tail("samples").unwrap();
+    store.forget_other_tails(&["samples".to_owned()]).unwrap();
+    assert!(store.log_tail_stats("out").unwrap().is_some());
+    store.forget_other_log_tails(&[]).unwrap();
+    assert_eq!(store.tail_stats().unwrap().len(), 1);
+}
+
+#[test]
+fn the_log_does_not_stay_for_who_reads_no_line_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), &clock());
+    let mut tail = store.log_tail("out", ["files/a".to_owned()].into()).unwrap();
+    for time in 0..100 {
+        write(&store, 0..50, time);
+    }
+    write_lines(&store, "files/other", 0..100);
+    store.flush().unwrap();
+    let before = log_files(dir.path());
+    let mut seen = Vec::new();
+    let position = drain_lines(&mut tail, &mut seen).expect("a position though there is no line");
+    tail.acknowledge(position).unwrap();
+    assert!(seen.is_empty() && before > 5 && log_files(dir.path()) <= 1, "{before} {}", log_files(dir.path()));
+}
+
+#[test]
+fn log_entries_that_wait_too_long_or_take_too_much_room_are_counted() {
+    for by_age in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = clock();
+        let store = open(dir.path(), &clock);
+        if by_age {
+            store.set_log_tail_age_max(Duration::from_secs(3_600));
+        } else {
+            store.set_tail_bytes_max(3_000);
+        }
+        let mut samples = store.tail("samples").unwrap();
+        let mut tail = store.log_tail("out", ["files/a".to_owned()].into()).unwrap();
+        for round in 0..6 {
+            write_lines(&store, "files/a", round * 100..round * 100 + 50);
+            write_lines(&store, "files/other", round * 100..round * 100 + 50);
+            write(&store, 0..5, i64::from(round));
+            clock.advance(Duration::from_secs(1_800));
+            store.flush().unwrap();
+        }
+        let mut seen = Vec::new();
+        drain_lines(&mut tail, &mut seen);
+        let lost = store.log_tail_stats("out").unwrap().unwrap().lost;
+        assert!(lost > 0 && lost.is_multiple_of(50), "{lost}");
+        assert_eq!(seen.len() as u64 + lost, 300, "by age: {by_age}");
+        if by_age {
+            let mut all = Seen::default();
+            all.drain(&mut samples, 999);
+            assert_eq!(all.count(), 30, "age is about log entries");
+        }
+    }
 }

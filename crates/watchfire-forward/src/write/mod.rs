@@ -214,7 +214,7 @@ impl Inner {
                     figures: &r.target.figures,
                     queue: &r.target.config.queue,
                     behind_bytes: tail.map_or(0, |t| t.behind_bytes),
-                    lost_samples: tail.map_or(0, |t| t.lost_samples),
+                    lost_samples: tail.map_or(0, |t| t.lost),
                 }
             })
             .collect();

@@ -5,36 +5,45 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use watchfire_model::labels::Labels;
 
-use super::{Engine, wal_dir};
+use super::{Engine, millis, wal_dir};
 use crate::logs::Signal;
+use crate::logs::piece::{self, Defined};
 use crate::metrics::record;
-use crate::wal::{self, Found, LogReader, Position, Progress};
+use crate::wal::{self, Found, LogReader, Position, Progress, SIGNAL_LOGS};
 
 /// The readers of the log.
 #[derive(Default)]
 pub(crate) struct Holds {
     /// How many bytes of the log may stay only because somebody still needs them.
     pub(crate) bytes_max: u64,
+    /// How long log entries may stay only because somebody still needs them.
+    pub(crate) age_max: Option<Duration>,
     pub(crate) by_name: BTreeMap<String, Hold>,
 }
 
 /// What one reader needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Hold {
     /// Everything before this was passed on for good.
     pub(crate) acknowledged: Position,
     /// Everything before this was read at least.
     pub(crate) read: Position,
-    /// Samples that went before they were read.
-    pub(crate) lost_samples: u64,
+    /// Samples that went before they were read, or log entries, by what is read.
+    pub(crate) lost: u64,
+    /// Whose log entries it reads; samples where this is nothing.
+    pub(crate) sources: Option<Arc<Sources>>,
 }
+
+/// The origins of log entries that somebody reads.
+pub(crate) type Sources = std::collections::BTreeSet<String>;
 
 impl Hold {
     pub(crate) fn new(position: Position) -> Hold {
-        Hold { acknowledged: position, read: position, lost_samples: 0 }
+        Hold { acknowledged: position, read: position, lost: 0, sources: None }
     }
 }
 
@@ -83,28 +92,70 @@ impl Engine {
         if keep < flushed {
             let files = wal::epochs(&*self.disk, &wal_dir(&self.options.dir))?;
             let held = |keep: u64| files.iter().filter(|(sequence, ..)| (keep..flushed).contains(sequence)).map(|(.., len)| len).sum::<u64>();
+            let next = |keep: u64| files.iter().find(|(_, epoch, _)| *epoch > keep).map_or(flushed, |(_, epoch, _)| *epoch).min(flushed);
             while keep < flushed && held(keep) > holds.bytes_max {
-                let next = files.iter().find(|(_, epoch, _)| *epoch > keep).map_or(flushed, |(_, epoch, _)| *epoch);
-                keep = next.min(flushed);
+                keep = next(keep);
             }
-            self.give_up_before(&mut holds, keep);
+            self.give_up_before(&mut holds, keep, |_| true);
+            if let Some(age_max) = holds.age_max {
+                let earliest = self.now().saturating_sub(millis(age_max));
+                let mut young = keep;
+                // What an epoch holds was written before the next one began.
+                while young < flushed && self.began(next(young))?.is_some_and(|began| began < earliest) {
+                    young = next(young);
+                }
+                self.give_up_before(&mut holds, young, |hold| hold.sources.is_some());
+                let needed = holds.by_name.values().map(|h| h.acknowledged.epoch).min().unwrap_or(u64::MAX);
+                keep = keep.max(needed.min(flushed));
+            }
         }
         self.writer().wal.drop_before(keep)
     }
 
     /// Counts what readers lose when files go that they have not read.
-    fn give_up_before(&self, holds: &mut Holds, keep: u64) {
-        for (name, hold) in holds.by_name.iter_mut().filter(|(_, h)| h.acknowledged.epoch < keep) {
-            let lost = self.samples_between(hold.read, keep);
-            hold.lost_samples += lost;
+    fn give_up_before(&self, holds: &mut Holds, keep: u64, whose: impl Fn(&Hold) -> bool) {
+        for (name, hold) in holds.by_name.iter_mut().filter(|(_, h)| h.acknowledged.epoch < keep && whose(h)) {
+            let lost = match &hold.sources {
+                None => self.samples_between(hold.read, keep),
+                Some(sources) => self.entries_between(hold.read, keep, sources),
+            };
+            hold.lost += lost;
             hold.acknowledged = hold.acknowledged.max(Position::begin(keep));
             hold.read = hold.read.max(Position::begin(keep));
             if lost > 0 {
                 tracing::error!(
                     reader = %name,
-                    samples = lost,
-                    "samples that were not forwarded yet are given up: they took more room in the log than they may"
+                    lost,
+                    "samples or log entries that were not forwarded yet are given up: they took more room in the log, or more time, than they may"
                 );
+            }
+        }
+    }
+
+    /// When an epoch began, by the header of its first file; nothing when it has not begun.
+    fn began(&self, epoch: u64) -> io::Result<Option<i64>> {
+        wal::epoch_began(&*self.disk, &wal_dir(&self.options.dir), epoch)
+    }
+
+    /// How many log entries of some sources stand in the log between a position and a file.
+    fn entries_between(&self, from: Position, before: u64, sources: &Sources) -> u64 {
+        let end = Arc::new(Progress::new(Position::begin(before)));
+        // Streams are defined from the begin of the epoch on.
+        let mut reader = LogReader::new(self.disk.clone(), &wal_dir(&self.options.dir), end, Position::begin(from.epoch));
+        let (mut entries, mut defined) = (0, Defined::new());
+        loop {
+            match reader.read() {
+                Ok(Some(Found::Epoch(_))) => defined.clear(),
+                Ok(Some(Found::Frame(SIGNAL_LOGS, payload))) => {
+                    let record = piece::decode(&payload, &mut defined).filter(|_| reader.position() > from);
+                    entries += record.filter(|r| r.source.as_deref().is_some_and(|s| sources.contains(s))).map_or(0, |r| r.piece.len() as u64);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return entries,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot count the log entries of log files that go");
+                    return entries;
+                }
             }
         }
     }

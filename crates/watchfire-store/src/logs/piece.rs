@@ -1,6 +1,8 @@
 //! Entries as they came, in one buffer: what the log's frames hold and what the newest entries are in memory. Each frame can be
 //! read by itself, except that streams are numbers which an earlier frame of the same epoch has defined. Layout: `docs/formats/wal.md`.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
 
@@ -14,6 +16,7 @@ const ITEM_MOVED: u8 = 1;
 const ITEM_STREAM: u8 = 2;
 const ITEM_ENTRIES: u8 = 3;
 const ITEM_HASHES: u8 = 4;
+const ITEM_SOURCE: u8 = 5;
 /// How the items are stored.
 const FORM_PLAIN: u8 = 0;
 const FORM_ZSTD: u8 = 1;
@@ -127,9 +130,18 @@ pub(crate) struct RecordWriter {
     piece: Piece,
     /// The stream whose entries are being written, and the time of the last one.
     open: Option<(u64, i64)>,
+    /// Who brought the entries; it is said at the begin of a record that has some.
+    source: Option<Arc<str>>,
 }
 
 impl RecordWriter {
+    /// A record of entries that somebody brought.
+    pub(crate) fn of(source: Option<Arc<str>>) -> RecordWriter {
+        RecordWriter { source, ..RecordWriter::default() }
+    }
+    pub(crate) fn source(&self) -> Option<Arc<str>> {
+        self.source.clone()
+    }
     pub(crate) fn bytes(&self) -> usize {
         self.piece.bytes.len()
     }
@@ -137,6 +149,10 @@ impl RecordWriter {
         self.piece.bytes.is_empty()
     }
     fn close(&mut self) {
+        if let Some(source) = self.source.as_ref().filter(|_| self.piece.bytes.is_empty()) {
+            self.piece.bytes.push(ITEM_SOURCE);
+            put_text(&mut self.piece.bytes, source);
+        }
         if self.open.take().is_some() {
             put_varint(&mut self.piece.bytes, 0);
         }
@@ -215,6 +231,8 @@ pub(crate) struct Record {
     pub(crate) moved: Vec<String>,
     pub(crate) hashes: Vec<u64>,
     pub(crate) piece: Piece,
+    /// Who brought its entries, if it says so.
+    pub(crate) source: Option<Arc<str>>,
     /// Entries whose stream no frame has defined.
     pub(crate) orphans: u64,
 }
@@ -241,6 +259,7 @@ pub(crate) fn decode(payload: &[u8], defined: &mut Defined) -> Option<Record> {
     while input.remaining() > 0 {
         match input.u8()? {
             ITEM_MOVED => record.moved.push(input.text()?.to_owned()),
+            ITEM_SOURCE => record.source = Some(input.text()?.into()),
             ITEM_STREAM => {
                 let number = input.varint()?;
                 defined.insert(number, Labels::unpack(input.text()?)?);
@@ -295,7 +314,7 @@ mod tests {
     proptest! {
         #[test]
         fn records_survive(raw in proptest::collection::vec((0u64..3, any::<i64>(), ".{0,80}", "[a-c]{0,3}"), 1..40)) {
-            let mut writer = RecordWriter::default();
+            let mut writer = RecordWriter::of(Some("files/a".into()));
             let streams: Vec<Labels> = (0..3).map(|n| labels!("n" => n.to_string().as_str())).collect();
             writer.moved("trace_id");
             writer.hashes([7, u64::MAX].into_iter());
@@ -309,6 +328,7 @@ mod tests {
             encode(&mut payload, &piece, &mut Compressor::new(1).unwrap());
             let record = decode(&payload, &mut Defined::new()).unwrap();
             prop_assert_eq!(&record.moved, &["trace_id"]);
+            prop_assert_eq!(record.source.as_deref(), Some("files/a"));
             prop_assert_eq!(&record.hashes, &[7, u64::MAX]);
             let mut twice = record.piece.clone();
             twice.append(&piece);

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 pub(crate) use log::{AppendError, Wal};
 pub(crate) use replay::{ReplayReport, Visit, check_versions, replay};
 pub use tail::Position;
-pub(crate) use tail::{Found, LogReader, Progress, epochs, oldest_epoch_began};
+pub(crate) use tail::{Found, LogReader, Progress, epoch_began, epochs, oldest_epoch_began};
 
 /// The newest major version of the log's format that we read and the one that we write.
-pub(crate) const MAJOR: u16 = 4;
+pub(crate) const MAJOR: u16 = 5;
 /// Raised when readers of the same major version may see something new that they can ignore.
 pub(crate) const MINOR: u16 = 0;
 /// The first bytes of every log file.

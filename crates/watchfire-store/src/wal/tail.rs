@@ -291,6 +291,15 @@ pub(crate) fn oldest_epoch_began(disk: &dyn Disk, dir: &Path) -> io::Result<Opti
     Ok(oldest)
 }
 
+/// When an epoch began, by the header of its first file.
+pub(crate) fn epoch_began(disk: &dyn Disk, dir: &Path, epoch: u64) -> io::Result<Option<i64>> {
+    match disk.open(&path_of(dir, epoch)) {
+        Ok(file) => Ok(header_of(&*file, epoch)?.map(|header| header.epoch_began)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The files of the log with their epochs and sizes, ascending; files without a readable head are left out.
 pub(crate) fn epochs(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, u64, u64)>> {
     let mut found = Vec::new();

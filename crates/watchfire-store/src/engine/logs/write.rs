@@ -64,7 +64,8 @@ impl EntryWriter {
     }
 
     fn end_record(&mut self) {
-        let record = std::mem::take(&mut self.record);
+        let next = RecordWriter::of(self.record.source());
+        let record = std::mem::replace(&mut self.record, next);
         if !record.is_empty() {
             self.records.push(record.finish());
         }
@@ -124,6 +125,7 @@ impl Engine {
         writer.noted = 0;
         writer.defined.clear();
         writer.moved.clear();
+        writer.record = RecordWriter::of((!batch.logs.is_empty()).then(|| batch.origin.0.clone()));
         let now = self.now();
         let nanos = |ms: i64| ms.saturating_mul(NANOS_PER_MILLI);
         let options = self.options.entries(writer.signal);
