@@ -302,6 +302,11 @@ impl Tail {
         if moved {
             self.engine.trim_log()?;
         }
+        self.save_now_and_then()
+    }
+
+    /// Keeps the acknowledged position durably, if that was not done lately.
+    pub fn save_now_and_then(&mut self) -> Result<(), TailError> {
         if self.engine.options.clock.monotonic().saturating_sub(self.saved_at) >= SAVE_PAUSE {
             self.save()?;
         }

@@ -1,6 +1,6 @@
 //! Runs what configurations say is to be collected, and takes another configuration over while it runs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Collected {
     pub containers: Vec<containers::Source>,
     /// The stages that make metrics.
     pub metrics: Vec<Arc<Metrics>>,
-    /// Where lines are to be sent besides being kept.
+    /// Where lines go on to besides being kept.
     pub outputs: Vec<Output>,
     /// Scrape jobs that stand in a configuration for logs, too.
     pub jobs: Vec<Arc<ScrapeConfig>>,
@@ -43,8 +43,21 @@ impl Collected {
         let numbered = (2..).map(|n: usize| format!("{wanted} {n}"));
         std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(wanted)
     }
+    /// The origins of all lines.
+    pub(super) fn origins(&self) -> BTreeSet<String> {
+        let files = self.files.iter().map(|source| origin(files::KIND, &source.name));
+        let journals = self.journals.iter().map(|source| origin(journal::KIND, &source.name));
+        let containers = self.containers.iter().map(|source| origin(containers::KIND, &source.name));
+        files.chain(journals).chain(containers).collect()
+    }
+    /// Lets the lines of all sources go to the outputs that do not say whose they want.
+    pub fn join_outputs(&mut self) {
+        let all = self.origins();
+        self.outputs.iter_mut().filter(|output| output.sources.is_empty()).for_each(|output| output.sources.clone_from(&all));
+    }
     /// Adds what another configuration says.
-    pub fn add(&mut self, other: Collected) {
+    pub fn add(&mut self, mut other: Collected) {
+        other.join_outputs();
         self.files.extend(other.files);
         self.journals.extend(other.journals);
         self.containers.extend(other.containers);
@@ -52,6 +65,11 @@ impl Collected {
         self.outputs.extend(other.outputs);
         self.jobs.extend(other.jobs);
     }
+}
+
+/// The origin of the lines of a source.
+pub(super) fn origin(kind: &str, source: &str) -> String {
+    format!("{kind}/{source}")
 }
 
 /// Collects lines.

@@ -54,15 +54,20 @@ const ENTRY_BYTES: usize = 96;
 /// Lines that go to the sink together.
 #[derive(Debug, Default)]
 pub struct Delivery {
-    streams: HashMap<Labels, Vec<LogEntry>>,
+    /// By the number of their source.
+    streams: HashMap<(usize, Labels), Vec<LogEntry>>,
     /// The labels of the last line: most lines have those of the line before, and need no set of their own.
     last: Option<(BTreeMap<String, String>, Labels)>,
     lines: usize,
     bytes: usize,
 }
 impl Delivery {
-    /// Adds a line.
+    /// Adds a line of the only source.
     pub fn add(&mut self, entry: Entry) {
+        self.add_of(0, entry);
+    }
+    /// Adds a line of one of several sources.
+    pub fn add_of(&mut self, source: usize, entry: Entry) {
         let labels = match &self.last {
             Some((same, labels)) if *same == entry.labels => labels.clone(),
             _ => self.last.insert((entry.labels.clone(), Labels::from_pairs(&entry.labels))).1.clone(),
@@ -71,7 +76,7 @@ impl Delivery {
         self.lines += 1;
         self.bytes += entry.line.len() + metadata.packed().len() + ENTRY_BYTES;
         let line: Arc<str> = entry.line.into();
-        self.streams.entry(labels).or_default().push(LogEntry { time: entry.time, line, metadata });
+        self.streams.entry((source, labels)).or_default().push(LogEntry { time: entry.time, line, metadata });
     }
     /// How many lines there are.
     pub fn lines(&self) -> usize {
@@ -85,11 +90,14 @@ impl Delivery {
     pub fn is_empty(&self) -> bool {
         self.lines == 0
     }
-    /// The batch for the sink; the delivery is empty then.
-    pub fn take(&mut self, origin: &Origin) -> Batch {
+    /// A batch for the sink from each source that has lines, by the origins of the sources; the delivery is empty then.
+    pub fn take(&mut self, origins: &[Origin]) -> Vec<Batch> {
         (self.lines, self.bytes) = (0, 0);
-        let mut batch = Batch::new(origin.clone());
-        batch.logs = self.streams.drain().map(|(labels, entries)| StreamEntries { labels, entries }).collect();
-        batch
+        let mut batches: BTreeMap<usize, Batch> = BTreeMap::new();
+        for ((source, labels), entries) in self.streams.drain() {
+            let Some(origin) = origins.get(source) else { continue };
+            batches.entry(source).or_insert_with(|| Batch::new(origin.clone())).logs.push(StreamEntries { labels, entries });
+        }
+        batches.into_values().collect()
     }
 }

@@ -55,8 +55,7 @@ impl Cursors {
 
 /// Hands lines over until they are taken. `held` is the place of the first line that stages hold; `last` says that nothing follows soon.
 pub(super) async fn hand_over(parts: &Surroundings, origin: &str, delivery: &mut Delivery, cursors: &mut Cursors, held: Option<u64>, last: bool) {
-    if !delivery.is_empty() {
-        let batch = delivery.take(&Origin::new(origin));
+    for batch in delivery.take(&[Origin::new(origin)]) {
         let mut backoff = Backoff::new(AGAIN.0, AGAIN.1, parts.clock.now().millis().unsigned_abs());
         loop {
             let (batch, parts) = (batch.clone(), parts.clone());

@@ -29,6 +29,9 @@ pub(super) struct Flows<'a> {
     /// The settings of each component; nothing for those that are not carried out or have errors.
     pub(super) settings: Vec<Option<Settings>>,
     pub(super) collected: Collected,
+    /// The outputs of each component that has some, by their places among all; and those to which the source leads that is being read.
+    pub(super) outputs_of: HashMap<usize, Vec<usize>>,
+    pub(super) leads_to: HashSet<usize>,
     pipelines: HashMap<usize, Pipeline>,
     rules: HashMap<usize, Vec<RelabelConfig>>,
     reached: HashSet<usize>,
@@ -44,6 +47,8 @@ impl<'a> Flows<'a> {
             outside,
             settings,
             collected: Collected::default(),
+            outputs_of: HashMap::new(),
+            leads_to: HashSet::new(),
             pipelines: HashMap::new(),
             rules: HashMap::new(),
             reached: HashSet::new(),

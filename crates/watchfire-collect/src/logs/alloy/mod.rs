@@ -85,6 +85,8 @@ fn read(context: &Context, body: &Body, outside: &Outside<'_>) -> super::Collect
         prometheus::read(&mut flows, number);
     }
     flows.say_unreached();
+    // Those without a source of their own must not get the lines of all.
+    flows.collected.outputs.retain(|output| !output.sources.is_empty());
     flows.collected
 }
 

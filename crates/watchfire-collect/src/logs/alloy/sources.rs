@@ -1,6 +1,6 @@
 //! Where lines come from: `loki.source.…` with what `discovery.docker` and `local.file_match` find for them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use watchfire_ingest::relabel::RelabelConfig;
@@ -19,6 +19,8 @@ pub(super) fn read(flows: &mut Flows<'_>, number: usize) {
     if !matches!(kind, Kind::SourceDocker | Kind::SourceFile | Kind::SourceJournal | Kind::SourceApi | Kind::SourceSyslog) || flows.settings[number].is_none() {
         return;
     }
+    flows.leads_to.clear();
+    let before = origins(flows);
     let stages = flows.forward(number);
     if stages.is_none() {
         flows.warn(flows.place(number), format!("{}: its lines lead nowhere, so nothing is read", flows.id(number)));
@@ -29,6 +31,17 @@ pub(super) fn read(flows: &mut Flows<'_>, number: usize) {
         Kind::SourceJournal => journal(flows, number, stages),
         _ => pushed(flows, number, kind),
     }
+    // Only what leads to an output goes there.
+    let fresh: Vec<String> = origins(flows).difference(&before).cloned().collect();
+    for output in std::mem::take(&mut flows.leads_to) {
+        if let Some(output) = flows.collected.outputs.get_mut(output) {
+            output.sources.extend(fresh.iter().cloned());
+        }
+    }
+}
+
+fn origins(flows: &Flows<'_>) -> BTreeSet<String> {
+    flows.collected.origins()
 }
 
 /// The name under which places are kept.

@@ -39,7 +39,13 @@ pub(super) fn stages(flows: &mut Flows<'_>, number: usize) -> Vec<Stage> {
         reader.allow(&["max_streams", "wal"]);
         external
     });
-    flows.collected.outputs.extend(outputs);
+    if first {
+        let from = flows.collected.outputs.len();
+        flows.outputs_of.insert(number, (from..from + outputs.len()).collect());
+        flows.collected.outputs.extend(outputs);
+    }
+    let outputs = flows.outputs_of.get(&number).cloned().unwrap_or_default();
+    flows.leads_to.extend(outputs);
     match external.unwrap_or_default() {
         labels if ours && !labels.is_empty() => vec![Stage::step(MissingLabels(labels))],
         _ => Vec::new(),

@@ -23,10 +23,13 @@ use watchfire_net::unix::{self, UnixError};
 
 use self::frames::{Frames, Line};
 use self::list::Container;
+use super::collector::origin;
 use super::hand_over::{Cursors, LOG_CURSORS, hand_over};
 use super::stages::{Pipeline, Stage, Surroundings as Around};
 use super::{Delivery, Entry, Surroundings};
 
+/// The kind of origin that lines of containers have.
+pub(crate) const KIND: &str = "containers";
 /// The most containers whose logs are followed at once.
 pub const CONTAINERS_MAX: usize = 1_000;
 /// The largest list of containers.
@@ -257,7 +260,7 @@ async fn read(
         out.into_iter().for_each(|entry| delivery.add(entry));
         if quiet || result.is_some() || delivery.bytes() >= DELIVERY_BYTES_MAX {
             let held = pipelines.iter().filter_map(Pipeline::held).min();
-            hand_over(parts, "containers", &mut delivery, &mut cursors, held, result.is_some()).await;
+            hand_over(parts, &origin(KIND, &source.name), &mut delivery, &mut cursors, held, result.is_some()).await;
         }
         if let Some(result) = result {
             return result;

@@ -5,6 +5,7 @@ mod condition;
 mod container;
 mod event;
 mod inputs;
+mod outputs;
 mod processors;
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,6 @@ pub struct Outside<'a> {
     /// The name of this machine.
     pub host: &'a str,
 }
-
-/// Names of machines that we stand in for.
-const OURS: [&str; 3] = ["logstash", "elasticsearch", "localhost"];
-/// Outputs that lead elsewhere.
-const OUTPUTS: [&str; 7] = ["elasticsearch", "logstash", "kafka", "redis", "file", "console", "discard"];
 
 /// Reads a configuration from its text.
 pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Parsed {
@@ -75,25 +71,9 @@ fn read(context: &Context, root: &Node, outside: &Outside<'_>) -> Collected {
         filebeat.finish();
     }
     if let Some(output) = root.map("output") {
-        for key in OUTPUTS {
-            if let Some(one) = output.map(key) {
-                let hosts = one.texts("hosts", true);
-                let elsewhere: Vec<&str> = hosts.iter().map(String::as_str).filter(|host| !OURS.contains(&host_name(host))).collect();
-                if !elsewhere.is_empty() {
-                    output.warning_at(key, format!("lines are kept here; sending them on to {} is not carried out yet", elsewhere.join(", ")));
-                }
-            }
-        }
-        output.finish();
+        collected.outputs = outputs::read(output);
     }
     root.allow(&["setup", "logging", "queue", "http", "monitoring", "path", "max_procs", "timestamp", "instrumentation", "cloud", "seccomp", "features"]);
     root.finish();
     collected
-}
-
-/// The machine of `http://name:port/…`.
-fn host_name(text: &str) -> &str {
-    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let text = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
-    text.split([':', '/']).next().unwrap_or(text)
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::logs::outputs::Destination;
 use crate::logs::stages::tests::run;
 
 fn parsed(text: &str) -> Parsed {
@@ -80,6 +81,7 @@ fn vms_36_events_have_the_host_and_go_to_ourselves() {
     assert_eq!(events(2, &["GET /"])[0]["host"]["hostname"].as_str(), Some("edge"));
     let said = said(VMS);
     assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(parsed(VMS).config.unwrap().outputs.is_empty(), "logstash is ourselves");
     assert!(said[0].contains("add_cloud_metadata finds nothing") && said[1].contains("add_docker_metadata finds nothing"), "{said:#?}");
 }
 
@@ -145,11 +147,27 @@ fn what_is_not_understood_is_said_with_its_place() {
         said(&input("processors: [{dissct: {}}]\n")),
         ["filebeat.yml:4:15: error: processors[0]: unknown processor \"dissct\"; did you mean \"dissect\"?"]
     );
-    assert_eq!(
-        said(&input("output.kafka: {hosts: ['k:9092']}\n")),
-        ["filebeat.yml:4:15: warning: output.kafka: lines are kept here; sending them on to k:9092 is not carried out yet"]
-    );
+    assert_eq!(said(&input("output.kafka: {hosts: ['k:9092']}\n")), ["filebeat.yml:4:15: warning: output.kafka: is not carried out; events are kept here"]);
     assert_eq!(said("filebeat.inputs: [{type: kafka}]\n").len(), 1);
+}
+
+#[test]
+fn outputs_that_lead_elsewhere() {
+    let text = "filebeat.inputs: [{type: log, paths: [/a]}]\n\
+                output.elasticsearch: {hosts: ['es.example', 'https://other:9201/x', elasticsearch], username: u, password: p, path: /base, index: 'a-%{+yyyy}', pipeline: q, bulk_max_size: 7}\n\
+                output.logstash: {hosts: ['ls.example:6000', ls2], ssl: {certificate_authorities: [/ca.pem]}, backoff: {init: 2s}}\n";
+    let mut config = parsed(text).config.unwrap();
+    config.join_outputs();
+    assert_eq!(said(text), Vec::<String>::new());
+    let [elastic, logstash] = &config.outputs[..] else { panic!("{:?}", config.outputs) };
+    assert_eq!((elastic.url.expose(), elastic.batch_entries, elastic.retries), ("http://es.example:9200/base", 7, 0));
+    let Destination::Elasticsearch { others, index, pipeline } = &elastic.destination else { panic!("{elastic:?}") };
+    assert_eq!((others[0].expose(), others.len(), index.as_str(), pipeline.as_deref()), ("https://other:9201/x", 1, "a-%{+yyyy}", Some("q")));
+    let Destination::Logstash { hosts, tls, .. } = &logstash.destination else { panic!("{logstash:?}") };
+    assert_eq!(hosts, &[("ls.example".to_owned(), 6_000), ("ls2".to_owned(), 5_044)]);
+    assert!(tls.is_some() && logstash.backoff.0.as_secs() == 2);
+    assert_eq!(elastic.sources, ["files/filebeat//a".to_owned()].into());
+    assert!(!format!("{:?}", config.outputs).contains("\"p\""), "passwords have no printable form");
 }
 
 /// The block of the documents, where it is at hand.

@@ -26,6 +26,8 @@ pub use glob::{Glob, GlobError};
 pub use lines::Encoding;
 pub use round::Files;
 
+/// The kind of origin that lines of files have.
+pub(crate) const KIND: &str = "files";
 /// The most bytes that are read from one file at once.
 pub(crate) const CHUNK_BYTES: usize = 512 << 10;
 /// The longest line, unless the configuration has it shorter; the rest of a longer one is left out and counted.

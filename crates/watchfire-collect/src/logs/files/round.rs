@@ -8,6 +8,7 @@ use std::time::Duration;
 use watchfire_model::batch::{Batch, Origin};
 use watchfire_net::backoff::Backoff;
 
+use super::super::collector::origin;
 use super::super::stages::Surroundings as Around;
 use super::super::{Delivery, Surroundings};
 use super::find::successor;
@@ -15,7 +16,7 @@ use super::known::{self, Known};
 use super::position::{self, Id, Position};
 use super::reading::{Reading, is_foreign, is_gzip};
 use super::tail::{Copied, Hands, Stamps, Tail};
-use super::{CHUNK_BYTES, COMPRESSED_MAX, DELIVERY_BYTES_MAX, FILES_MAX, Glob, LINGER, SCAN_EVERY, Source};
+use super::{CHUNK_BYTES, COMPRESSED_MAX, DELIVERY_BYTES_MAX, FILES_MAX, Glob, KIND, LINGER, SCAN_EVERY, Source};
 
 /// The pause between two rounds, unless there is more to read at once. Each round that gives out times keeps them, which is a sync of
 /// the state: no more than one in a second.
@@ -35,7 +36,8 @@ const REFUSED: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 /// All files of all sources.
 pub struct Files {
     parts: Surroundings,
-    origin: Origin,
+    /// By source.
+    origins: Vec<Origin>,
     sources: Vec<Source>,
     tails: BTreeMap<(usize, Id), Tail>,
     /// Files that are done with; their lines are on the way.
@@ -47,7 +49,7 @@ pub struct Files {
     stamps: Stamps,
     delivery: Delivery,
     /// What the sink did not take yet.
-    waiting: Option<Batch>,
+    waiting: Vec<Batch>,
     backoff: Backoff,
     buffer: Vec<u8>,
     next_scan: Duration,
@@ -73,7 +75,7 @@ impl Files {
         known::forget(&*parts.state, &sources, &mut known, now, |_| false);
         Files {
             parts,
-            origin: Origin::new("files"),
+            origins: sources.iter().map(|source| Origin::new(&origin(KIND, &source.name))).collect(),
             sources,
             tails: BTreeMap::new(),
             closing: Vec::new(),
@@ -81,7 +83,7 @@ impl Files {
             known,
             stamps: Stamps::default(),
             delivery: Delivery::default(),
-            waiting: None,
+            waiting: Vec::new(),
             backoff: Backoff::new(REFUSED.0, REFUSED.1, now.unsigned_abs()),
             buffer: Vec::new(),
             next_scan: Duration::ZERO,
@@ -93,8 +95,8 @@ impl Files {
 
     /// Does one round and tells how long to wait before the next. Blocks.
     pub fn round(&mut self) -> Duration {
-        if let Some(batch) = self.waiting.take()
-            && let Some(wait) = self.hand_over(batch)
+        if !self.waiting.is_empty()
+            && let Some(wait) = self.hand_over()
         {
             return wait;
         }
@@ -291,31 +293,32 @@ impl Files {
         self.unsynced.since.get_or_insert(self.parts.clock.monotonic());
         self.unsynced.lines += self.delivery.lines();
         self.unsynced.bytes += self.delivery.bytes();
-        let batch = self.delivery.take(&self.origin);
-        self.hand_over(batch)
+        self.waiting = self.delivery.take(&self.origins);
+        self.hand_over()
     }
 
-    fn hand_over(&mut self, batch: Batch) -> Option<Duration> {
+    fn hand_over(&mut self) -> Option<Duration> {
         if !self.keep_positions() {
-            self.waiting = Some(batch);
             return Some(self.backoff.next_wait());
         }
-        match self.parts.sink.write(batch.clone()) {
-            Ok(written) => {
-                if let Some(example) = written.example.filter(|_| written.logs.rejected_total() > 0) {
-                    tracing::warn!(example, rejected = written.logs.rejected_total(), "log lines were refused");
+        while let Some(batch) = self.waiting.last().cloned() {
+            match self.parts.sink.write(batch) {
+                Ok(written) => {
+                    if let Some(example) = written.example.filter(|_| written.logs.rejected_total() > 0) {
+                        tracing::warn!(example, rejected = written.logs.rejected_total(), "log lines were refused");
+                    }
+                    self.waiting.pop();
                 }
-                self.backoff.reset();
-                self.settle();
-                None
-            }
-            Err(error) => {
-                self.parts.figures.refused.inc();
-                tracing::warn!(%error, "log lines wait; they are handed over again");
-                self.waiting = Some(batch);
-                Some(self.backoff.next_wait())
+                Err(error) => {
+                    self.parts.figures.refused.inc();
+                    tracing::warn!(%error, "log lines wait; they are handed over again");
+                    return Some(self.backoff.next_wait());
+                }
             }
         }
+        self.backoff.reset();
+        self.settle();
+        None
     }
 
     /// Everything that was read is with the sink now, but for what stages hold. Files that are done with are so only when their lines

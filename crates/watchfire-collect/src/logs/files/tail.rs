@@ -247,7 +247,7 @@ impl Tail {
             for entry in out.drain(..) {
                 // Lines that tell their own times need none of ours.
                 any_given |= base.is_some_and(|base| (base..=base.saturating_add(bytes.len() as i64)).contains(&entry.time.0));
-                hands.delivery.add(entry);
+                hands.delivery.add_of(self.source, entry);
             }
         });
         if let Some(base) = base {
@@ -282,7 +282,7 @@ impl Tail {
                 None => Next { offset: self.read_to, skipping: self.skipping, prints: self.prints },
             };
         }
-        out.into_iter().for_each(|entry| hands.delivery.add(entry));
+        out.into_iter().for_each(|entry| hands.delivery.add_of(self.source, entry));
         any
     }
 

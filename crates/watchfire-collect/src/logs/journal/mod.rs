@@ -13,10 +13,13 @@ use tokio::process::Command;
 use watchfire_ingest::relabel::RelabelConfig;
 use watchfire_net::backoff::Backoff;
 
+use super::collector::origin;
 use super::hand_over::{Cursors, LOG_CURSORS, hand_over};
 use super::stages::{Pipeline, Stage, Surroundings as Around};
 use super::{Delivery, Surroundings};
 
+/// The kind of origin that lines of journals have.
+pub(crate) const KIND: &str = "journal";
 /// The longest entry as JSON; a longer one is left out.
 const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of lines that go to the sink together.
@@ -131,7 +134,7 @@ async fn follow(source: &Source, parts: &Surroundings, output: impl AsyncRead + 
         pipeline.flush(ended, &around, &mut out);
         out.into_iter().for_each(|entry| delivery.add(entry));
         if quiet || delivery.bytes() >= DELIVERY_BYTES_MAX {
-            hand_over(parts, "journal", &mut delivery, &mut cursors, pipeline.held(), ended).await;
+            hand_over(parts, &origin(KIND, &source.name), &mut delivery, &mut cursors, pipeline.held(), ended).await;
         }
     }
     any

@@ -108,14 +108,11 @@ fn read_limits(root: &Reader<'_>) -> usize {
     size.min(files::LINE_BYTES_MAX)
 }
 
-/// Where Promtail would send lines: they are kept here in any case.
+/// Where lines go on to; they are kept here in any case.
 fn read_clients(root: &Reader<'_>, lookup: &Lookup) -> Vec<Output> {
     if root.raw("client").is_some() {
-        root.warning_at("client", "lines are kept here; sending them on is not carried out yet");
+        root.warning_at("client", "is not read any more; use clients");
     }
-    let mut outputs = Vec::new();
-    for (i, client) in root.list("clients").iter().enumerate() {
-        outputs.extend(outputs::read(root.context(), client, &format!("clients[{i}]"), lookup));
-    }
-    outputs
+    let clients = root.list("clients").iter().enumerate();
+    clients.filter_map(|(i, client)| outputs::read(root.context(), client, &format!("clients[{i}]"), lookup)).collect()
 }
