@@ -317,8 +317,8 @@ fn drain_lines(tail: &mut Tail, into: &mut Vec<u32>) -> Option<Position> {
         for entries in &portion.logs {
             for (labels, entry) in entries.iter() {
                 assert_eq!(labels.get("source"), Some(&*entries.source));
-                assert!(entry.line.starts_with(&format!("line {} ", entry.metadata.get("n").unwrap())));
-                into.push(entry.metadata.get("n").unwrap().parse().unwrap());
+                assert!(entry.line.starts_with(&format!("line {} ", entry.metadata.get("n").expect("a number"))));
+                into.push(entry.metadata.get("n").expect("a number").parse().expect("a number"));
             }
         }
         assert!(portion.samples.is_empty() && portion.damaged_bytes == 0);

@@ -62,6 +62,11 @@ impl Bound {
         let ip = if self.address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.address.ip() };
         SocketAddr::new(ip, self.address.port()).to_string()
     }
+    /// The ports that we listen on.
+    pub(crate) fn own_ports(&self) -> Vec<u16> {
+        let more = self.more.iter().filter_map(|(listener, _)| listener.local_addr().ok()).map(|address| address.port());
+        std::iter::once(self.address.port()).chain(more).collect()
+    }
     /// Where the page is found from here.
     pub(crate) fn own_url(&self, settings: &Settings) -> String {
         format!("{}://{}", if settings.server.tls.is_some() { "https" } else { "http" }, self.own_address())

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::logs::promtail::{self, Parsed};
 use watchfire_collect::logs::{Collected, Collector, Surroundings, alloy, filebeat};
+use watchfire_forward::logs::LogForwarder;
+use watchfire_forward::write::Parts;
 use watchfire_ingest::gate::Gate;
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::meter::Meter;
@@ -85,6 +87,30 @@ pub(crate) fn read_node(key: &str, name: &str, node: &Node, path: &Path, monitor
 /// A collector that reads nothing until a configuration is applied.
 pub(super) fn open(gate: &Arc<Gate>, state: Arc<dyn StateStore>, clock: &SharedClock, meter: &Meter, tasks: &Tasks) -> Arc<Collector> {
     Arc::new(Collector::new(Surroundings::new(gate.clone(), state, clock.clone(), meter), tasks.clone()))
+}
+
+/// Who sends lines on to other places.
+pub(crate) struct Sending {
+    forwarder: LogForwarder,
+    own_ports: Vec<u16>,
+}
+
+impl Sending {
+    pub(super) fn new(parts: Parts, own_ports: Vec<u16>) -> Sending {
+        Sending { forwarder: LogForwarder::new(parts), own_ports }
+    }
+
+    /// Makes the outputs of a configuration the ones that lines go to. What leads to ourselves would go in circles: lines are here already.
+    pub(super) fn apply(&self, collected: &Collected) {
+        let outputs: Vec<_> = collected.outputs.iter().filter(|output| !output.leads_to(&self.own_ports)).cloned().collect();
+        if let Err(error) = self.forwarder.apply(&outputs) {
+            tracing::error!(%error, "log lines are not sent on; the next reload tries again");
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.forwarder.stop();
+    }
 }
 
 #[cfg(test)]

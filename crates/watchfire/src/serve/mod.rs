@@ -170,6 +170,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max, disk_bytes));
     let supervisor = supervision::open(&settings, store.state(), &recorder, &clock, &meter)?;
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
+    store.set_log_tail_age_max(settings.forward.logs_age_max);
+    let sending = Arc::new(logs::Sending::new(write_parts(&store, &environment, &clock, &meter), bound.own_ports()));
     let query_memory = MemoryPool::new(memory::shares(settings.memory_limit).queries);
     let inside = alertmanager::open(
         watchfire_alert::manager::engine::Parts {
@@ -204,6 +206,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         alerting: alerting.clone(),
         alertmanager: inside.clone(),
         logs: logs::open(&gate, store.state(), &clock, &meter, &tasks),
+        sending: sending.clone(),
     };
     let tokens = tokens::start(&settings.llm, &recorder, &tasks);
     let gateway = gateway::start(&gateway::Surroundings {
@@ -288,7 +291,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     announce(&addresses, &settings);
 
     let code = signals.wait(&reloader).await;
-    shut_down(&manager, &tasks, forwarder, gateway, &store).await;
+    shut_down(&manager, &tasks, (forwarder, sending), gateway, &store).await;
     drop(scraping);
     Ok(code)
 }
@@ -414,15 +417,13 @@ fn start_scraping(
 fn start_forwarding(store: &Arc<Store>, environment: &Environment, clock: &SharedClock, meter: &Meter) -> (Arc<Forwarder>, Arc<RemoteSource>) {
     let (caller, runtime) = (caller(environment, clock), tokio::runtime::Handle::current());
     let begin = store.clone();
-    let read = ReadParts {
-        local: store.clone(),
-        local_begin: Arc::new(move || begin.stats().oldest),
-        caller: caller.clone(),
-        meter: meter.clone(),
-        runtime: runtime.clone(),
-    };
-    let write = WriteParts { store: store.clone(), caller, clock: clock.clone(), meter: meter.clone(), runtime };
-    (Arc::new(Forwarder::new(write)), Arc::new(RemoteSource::new(read)))
+    let read = ReadParts { local: store.clone(), local_begin: Arc::new(move || begin.stats().oldest), caller, meter: meter.clone(), runtime };
+    (Arc::new(Forwarder::new(write_parts(store, environment, clock, meter))), Arc::new(RemoteSource::new(read)))
+}
+
+fn write_parts(store: &Arc<Store>, environment: &Environment, clock: &SharedClock, meter: &Meter) -> WriteParts {
+    let runtime = tokio::runtime::Handle::current();
+    WriteParts { store: store.clone(), caller: caller(environment, clock), clock: clock.clone(), meter: meter.clone(), runtime }
 }
 
 /// What makes requests as configuration says.
@@ -489,7 +490,7 @@ fn announce(addresses: &[String], settings: &Settings) {
     }
 }
 
-async fn shut_down(manager: &Manager, tasks: &Tasks, forwarder: Arc<Forwarder>, gateway: Gateway, store: &Arc<Store>) {
+async fn shut_down(manager: &Manager, tasks: &Tasks, passing_on: (Arc<Forwarder>, Arc<logs::Sending>), gateway: Gateway, store: &Arc<Store>) {
     tracing::info!("stopping");
     let late = async {
         manager.shutdown().await;
@@ -502,7 +503,8 @@ async fn shut_down(manager: &Manager, tasks: &Tasks, forwarder: Arc<Forwarder>, 
     }
     let store = store.clone();
     let close = move || {
-        forwarder.stop();
+        passing_on.0.stop();
+        passing_on.1.stop();
         gateway.tend();
         store.close();
     };

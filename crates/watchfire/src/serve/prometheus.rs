@@ -125,6 +125,7 @@ pub(crate) struct CarriedOutBy {
     pub(crate) alerting: Arc<Alerting>,
     pub(crate) alertmanager: Arc<watchfire_alert::manager::Manager>,
     pub(crate) logs: Arc<Collector>,
+    pub(crate) sending: Arc<super::logs::Sending>,
 }
 impl CarriedOutBy {
     fn apply(&self, configured: &Configured) {
@@ -137,6 +138,8 @@ impl CarriedOutBy {
         }
         self.alertmanager.apply(configured.alertmanager.clone());
         self.alerting.apply(config, &configured.rules);
+        // First who sends lines on, so that none is collected before.
+        self.sending.apply(&configured.logs);
         self.logs.apply(configured.logs.clone());
     }
 }

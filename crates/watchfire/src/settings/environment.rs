@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 98] = [
+const KEYS: [(&str, bool); 99] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -50,6 +50,7 @@ const KEYS: [(&str, bool); 98] = [
     ("gelf.listen", false),
     ("beats.listen", false),
     ("forward.buffer_max", false),
+    ("forward.logs_age_max", false),
     ("gpu.poll_interval_seconds", false),
     ("gpu.stats_history_minutes", false),
     ("gpu.http_timeout", false),

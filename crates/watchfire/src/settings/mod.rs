@@ -3,6 +3,7 @@
 
 mod environment;
 mod foreign;
+mod forward;
 mod gateway;
 mod gpu;
 mod llm;
@@ -28,6 +29,7 @@ use watchfire_store::Tier;
 
 pub(crate) use environment::Environment;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
+pub(crate) use forward::ForwardSettings;
 pub(crate) use gateway::GatewaySettings;
 pub(crate) use gpu::GpuSettings;
 pub(crate) use llm::LlmSettings;
@@ -187,20 +189,6 @@ impl IngestSettings {
     }
 }
 
-/// `forward:`
-#[derive(Debug)]
-pub(crate) struct ForwardSettings {
-    /// How many bytes of the log may stay for places that are away, if that is set.
-    buffer_max: Option<u64>,
-}
-impl ForwardSettings {
-    /// The same with the default: 1 GiB, but not more than a quarter of what all data may take, nor a tenth of the file system.
-    pub(crate) fn buffer_max(&self, size_max: Option<u64>, disk_bytes: Option<u64>) -> u64 {
-        let shares = [size_max.map(|max| max / 4), disk_bytes.map(|all| all / 10), Some(1 << 30)];
-        self.buffer_max.or(shares.into_iter().flatten().min()).unwrap_or(1 << 30)
-    }
-}
-
 /// `host:`
 #[derive(Debug)]
 pub(crate) struct HostSettings {
@@ -323,7 +311,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         ingest: read_ingest(section("ingest")),
         otlp: read_otlp(section("otlp")),
         sockets: SocketSettings::read(section, base),
-        forward: read_forward(section("forward")),
+        forward: ForwardSettings::read(section("forward")),
         gpu: GpuSettings::read(section("gpu")),
         llm: LlmSettings::read(section("llm"), base),
         queues: QueueSettings::read(section("queues"), base),
@@ -517,12 +505,6 @@ fn read_ingest(ingest: Reader<'_>) -> IngestSettings {
     let flag = |key| ingest.bool(key).unwrap_or(false);
     let settings = IngestSettings { type_and_unit_labels: flag("type_and_unit_labels"), created_timestamps: flag("created_timestamps") };
     ingest.finish();
-    settings
-}
-
-fn read_forward(forward: Reader<'_>) -> ForwardSettings {
-    let settings = ForwardSettings { buffer_max: forward.bytes("buffer_max") };
-    forward.finish();
     settings
 }
 

@@ -11,6 +11,7 @@ mod forward;
 mod gateway;
 mod late;
 mod llm;
+mod log_forward;
 mod log_rules;
 mod logs;
 mod native;

@@ -83,7 +83,10 @@ pub(crate) struct Server {
 impl Server {
     /// Starts with a data directory and further arguments, and waits until it is healthy.
     pub(crate) fn start(data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
-        let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+        Server::start_at(format!("127.0.0.1:{}", free_port()).parse().unwrap(), data, arguments, environment)
+    }
+    /// The same at an address.
+    pub(crate) fn start_at(address: SocketAddr, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(data.with_extension("log")).unwrap();
         let child = Command::new(BINARY)
             .args(["serve", "--listen", &address.to_string(), "--data-dir"])

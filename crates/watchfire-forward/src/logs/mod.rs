@@ -1,0 +1,158 @@
+//! Log lines on to other places: what a configuration collects goes to the outputs that it names, to Loki, Elasticsearch or Logstash. The
+//! store's log is the queue, so a place that is away for hours misses nothing and costs no memory; a place that hangs delays nobody else.
+
+mod elasticsearch;
+mod figures;
+mod logstash;
+mod loki;
+mod outcome;
+mod queue;
+mod target;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+use watchfire_collect::logs::outputs::Output;
+use watchfire_store::TailStop;
+
+use crate::write::{ForwardError, Parts};
+use queue::Queue;
+use target::Target;
+
+/// The stack of a thread that reads the log.
+const STACK_BYTES: usize = 512 << 10;
+
+/// All outputs of log lines.
+pub struct LogForwarder(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    /// One change at a time.
+    changing: Mutex<()>,
+    running: Mutex<BTreeMap<String, Running>>,
+}
+
+/// An output at work.
+struct Running {
+    output: Output,
+    target: Arc<Target>,
+    stop: watch::Sender<bool>,
+    /// Closed when it is to stop.
+    alive: Sender<()>,
+    tail: Arc<Mutex<TailStop>>,
+    thread: JoinHandle<()>,
+}
+
+impl LogForwarder {
+    /// A forwarder without outputs.
+    pub fn new(parts: Parts) -> LogForwarder {
+        let inner = Arc::new(Inner { parts, changing: Mutex::default(), running: Mutex::default() });
+        let weak: Weak<Inner> = Arc::downgrade(&inner);
+        inner.parts.meter.on_gather(move |out| {
+            if let Some(inner) = weak.upgrade() {
+                out.extend(inner.families());
+            }
+        });
+        LogForwarder(inner)
+    }
+
+    /// Makes these the outputs: others stop, changed ones go on where they were, new ones begin with what is written from now on. An output
+    /// is recognised by its name, or by its address when it has none. Blocks until stopped ones have ended.
+    pub fn apply(&self, outputs: &[Output]) -> Result<(), ForwardError> {
+        let wanted = keyed(outputs);
+        let _turn = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let over: Vec<Running> = self.0.running().extract_if(.., |key, r| wanted.get(key).is_none_or(|output| **output != r.output)).map(|(_, r)| r).collect();
+        end(over);
+        let keys: Vec<String> = wanted.keys().cloned().collect();
+        self.0.parts.store.forget_other_log_tails(&keys).map_err(ForwardError::Forget)?;
+        for (key, output) in wanted {
+            if !self.0.running().contains_key(&key) {
+                let started = self.0.start(key.clone(), output)?;
+                self.0.running().insert(key, started);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all outputs in good order: what was not sent stays in the log.
+    pub fn stop(&self) {
+        let all = std::mem::take(&mut *self.0.running());
+        end(all.into_values().collect());
+    }
+}
+
+/// The key of each output: its name, or its address with a number when several have it.
+fn keyed(outputs: &[Output]) -> BTreeMap<String, &Output> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut keyed = BTreeMap::new();
+    for output in outputs {
+        let address = || format!("url {}", watchfire_net::client::without_credentials(output.url.expose()));
+        let base = output.name.as_ref().map_or_else(address, |name| format!("name {name}"));
+        let n = seen.entry(base.clone()).or_default();
+        *n += 1;
+        keyed.insert(if *n == 1 { base } else { format!("{base} {n}") }, output);
+    }
+    keyed
+}
+
+/// Tells all of them to stop, then waits for each.
+fn end(outputs: Vec<Running>) {
+    let stopping: Vec<_> = outputs
+        .into_iter()
+        .map(|running| {
+            running.stop.send_replace(true);
+            drop(running.alive);
+            running.tail.lock().unwrap_or_else(PoisonError::into_inner).stop();
+            (running.target, running.thread)
+        })
+        .collect();
+    for (target, thread) in stopping {
+        if thread.join().is_err() {
+            tracing::error!(url = %target.shown_url, "BUG: sending log lines on panicked");
+        }
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, key: String, output: &Output) -> Result<Running, ForwardError> {
+        let Parts { store, caller, clock, runtime, .. } = &self.parts;
+        let target = Arc::new(Target::new(key, output.clone(), caller.clone(), clock.clone()));
+        let url = || target.shown_url.clone();
+        let tail = store.log_tail(&target.key, output.sources.clone()).map_err(|source| ForwardError::Tail { url: url(), source })?;
+        let (stop, watched) = watch::channel(false);
+        let (alive, stopped) = std::sync::mpsc::channel();
+        let tail_stop = Arc::new(Mutex::new(tail.stop_handle()));
+        let queue = Queue { target: target.clone(), store: store.clone(), runtime: runtime.clone(), stop: watched, stopped };
+        let newest = tail_stop.clone();
+        let on_tail = move |stop: TailStop| *newest.lock().unwrap_or_else(PoisonError::into_inner) = stop;
+        let builder = std::thread::Builder::new().name("forward-logs".into()).stack_size(STACK_BYTES);
+        let thread = builder.spawn(move || queue.run(tail, on_tail)).map_err(|source| ForwardError::Thread { url: url(), source })?;
+        tracing::info!(url = %target.shown_url, sources = output.sources.len(), "log lines go on to another place");
+        Ok(Running { output: output.clone(), target, stop, alive, tail: tail_stop, thread })
+    }
+
+    fn families(&self) -> Vec<watchfire_model::meter::Family> {
+        let running = self.running();
+        let shown: Vec<_> = running
+            .values()
+            .map(|r| {
+                let tail = self.parts.store.log_tail_stats(&r.target.key).ok().flatten();
+                figures::Shown { target: &r.target, behind_bytes: tail.as_ref().map_or(0, |t| t.behind_bytes), lost: tail.map_or(0, |t| t.lost) }
+            })
+            .collect();
+        if shown.is_empty() { Vec::new() } else { figures::families(&shown, self.parts.clock.now()) }
+    }
+}
+
+impl Drop for LogForwarder {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
