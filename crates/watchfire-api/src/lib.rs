@@ -22,6 +22,7 @@ pub mod pushgateway;
 pub mod queues;
 pub mod server;
 pub mod services;
+pub mod tempo;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(loki::routes());
     all.extend(elasticsearch::routes());
     all.extend(jaeger::routes());
+    all.extend(tempo::routes());
     all.extend(services::routes());
     all.extend(alertmanager::routes());
     all.extend(page::routes());

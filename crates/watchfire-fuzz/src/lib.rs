@@ -5,6 +5,7 @@
 mod logs;
 mod promql;
 mod pushes;
+mod traces;
 
 use std::sync::Arc;
 
@@ -23,10 +24,11 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 26] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
+    ("traceql", traces::traceql),
     ("exposition_text", exposition_text),
     ("openmetrics", openmetrics),
     ("exposition_proto", exposition_proto),

@@ -7,10 +7,11 @@ mod search;
 mod tags;
 #[cfg(test)]
 mod tests;
+pub mod traceql;
 
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, LogLine, Nanos};
-use watchfire_model::spans::{SpanRow, TraceId};
+use watchfire_model::spans::{SpanId, SpanRow, TraceId};
 
 pub use dependencies::{Dependency, dependencies};
 pub use fetch::{trace, traces};
@@ -66,9 +67,13 @@ impl Trace {
     }
     /// The span that the others belong to: the oldest without a parent, else the oldest whose parent is not there, else the oldest.
     pub fn root(&self) -> Option<&Span> {
-        let is_here = |span: &Span| span.row().parent().is_some_and(|parent| self.spans.iter().any(|other| other.row().span() == parent));
-        let orphan = || self.spans.iter().find(|span| !is_here(span));
-        self.spans.iter().find(|span| span.row().parent().is_none()).or_else(orphan).or(self.spans.first())
+        if let Some(root) = self.spans.iter().find(|span| span.row().parent().is_none()) {
+            return Some(root);
+        }
+        // Rare, and traces may be large: each id is looked at twice, however many there are.
+        let here: hashbrown::HashSet<SpanId> = self.spans.iter().map(|span| span.row().span()).collect();
+        let is_orphan = |span: &&Span| span.row().parent().is_none_or(|parent| !here.contains(&parent));
+        self.spans.iter().find(is_orphan).or(self.spans.first())
     }
 }
 

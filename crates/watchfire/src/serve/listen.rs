@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, Route, build};
-use watchfire_api::{App, elasticsearch, gateway, jaeger, loki, otlp, page, routes};
+use watchfire_api::{App, elasticsearch, gateway, jaeger, loki, otlp, page, routes, tempo};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -19,11 +19,12 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str, Face); 6] = [
+const DROP_IN: [(u16, &str, Face); 7] = [
     (9090, "Prometheus", Face::Main),
     (9093, "Alertmanager", Face::Main),
     (3002, "Grafana", Face::Main),
     (3100, "Loki", Face::Loki),
+    (3200, "Tempo", Face::Tempo),
     (9200, "Elasticsearch", Face::Elasticsearch),
     (16686, "Jaeger", Face::Jaeger),
 ];
@@ -39,6 +40,8 @@ enum Face {
     Jaeger,
     /// Elasticsearch's at the root, and nothing else.
     Elasticsearch,
+    /// The same for Tempo.
+    Tempo,
 }
 
 /// OTLP's own ports.
@@ -138,6 +141,7 @@ pub(crate) fn serve(
     table.extend(access);
     let router_of = |face: Face| match face {
         Face::Elasticsearch => build(elasticsearch::port_routes(), app.clone(), elasticsearch::fallback, doors.clone()),
+        Face::Tempo => build(tempo::port_routes(), app.clone(), tempo::fallback, doors.clone()),
         Face::Main | Face::Loki | Face::Jaeger => build(table_of(face, &table), app.clone(), page::fallback, doors.clone()),
     };
     let router = router_of(Face::Main);
@@ -191,7 +195,7 @@ fn table_of(face: Face, main: &[Route<Arc<App>>]) -> Vec<Route<Arc<App>>> {
     let own = match face {
         Face::Loki => loki::port_routes(),
         Face::Jaeger => jaeger::port_routes(),
-        Face::Main | Face::Elasticsearch => Vec::new(),
+        Face::Main | Face::Elasticsearch | Face::Tempo => Vec::new(),
     };
     let replaced = |route: &&Route<Arc<App>>| own.iter().any(|o| o.spec().path == route.spec().path);
     let mut table: Vec<_> = main.iter().filter(|route| !replaced(route)).cloned().collect();
