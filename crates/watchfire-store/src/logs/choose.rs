@@ -19,6 +19,31 @@ pub(crate) struct Wanted {
     pub(crate) checks: Vec<usize>,
 }
 
+/// The wanted streams of a segment. There may be very many of them, so only their numbers are kept: labels are made anew where a block
+/// is opened.
+pub(crate) struct WantedStreams {
+    /// Ascending.
+    numbers: Vec<u32>,
+    /// Of those for which something is left to check.
+    checks: HashMap<u32, Vec<usize>>,
+}
+
+impl WantedStreams {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+    pub(crate) fn has(&self, number: u32) -> bool {
+        self.numbers.binary_search(&number).is_ok()
+    }
+    /// A stream, if it is wanted.
+    pub(crate) fn get(&self, index: &Index, number: u32) -> Option<Wanted> {
+        if !self.has(number) {
+            return None;
+        }
+        Some(Wanted { labels: Labels::unpack(index.labels.packed(number))?, checks: self.checks.get(&number).cloned().unwrap_or_default() })
+    }
+}
+
 /// A selection, ready to be asked.
 pub(crate) struct Query<'a> {
     pub(super) start: i64,
@@ -68,15 +93,21 @@ impl<'a> Query<'a> {
     }
 
     /// The wanted streams of a segment, by their numbers.
-    pub(crate) fn streams_of(&self, index: &Index, footer: &Footer) -> HashMap<u32, Wanted> {
+    pub(crate) fn streams_of(&self, index: &Index, footer: &Footer) -> WantedStreams {
         // Labels alone decide about names that no entry has.
         let decided: Vec<Matcher> = self.matchers.iter().filter(|m| !footer.may_have_name(&m.name)).cloned().collect();
         let chosen = postings::select(&index.labels, &decided);
-        let wanted = |number: u32| {
-            let labels = Labels::unpack(index.labels.packed(number))?;
-            Some((number, self.stream(&labels, |name| footer.may_have_name(name))?))
-        };
-        chosen.into_iter().filter_map(wanted).collect()
+        let mut wanted = WantedStreams { numbers: Vec::new(), checks: HashMap::new() };
+        for number in chosen {
+            let stream = Labels::unpack(index.labels.packed(number)).and_then(|labels| self.stream(&labels, |name| footer.may_have_name(name)));
+            let Some(stream) = stream else { continue };
+            wanted.numbers.push(number);
+            if !stream.checks.is_empty() {
+                wanted.checks.insert(number, stream.checks);
+            }
+        }
+        wanted.numbers.sort_unstable();
+        wanted
     }
 
     /// The runs of a block: how many rows, and whose they are if they are wanted. `None` when none is.

@@ -6,14 +6,13 @@ use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogLine, LogOrder, LogSelection, LogVisitor, Nanos};
 use watchfire_model::read::{Budget, ReadError};
 use zstd::bulk::Decompressor;
 
 use super::block::{Info, Row};
-use super::choose::{Query, Wanted};
+use super::choose::{Query, Wanted, WantedStreams};
 use super::head::{Content, Sealed};
 use super::piece::Piece;
 use super::segment::{Index, LogSegment};
@@ -35,7 +34,7 @@ pub(crate) struct Look {
 pub(super) struct Chosen {
     pub(super) segment: Arc<LogSegment>,
     pub(super) index: Arc<Index>,
-    pub(super) streams: HashMap<u32, Wanted>,
+    pub(super) streams: WantedStreams,
 }
 
 /// Where entries are.
@@ -82,7 +81,7 @@ impl<'a> Reading<'a> {
             let streams = query.streams_of(&index, &segment.footer);
             let chosen = Arc::new(Chosen { segment: segment.clone(), index, streams });
             for (at, stored) in chosen.index.blocks.iter().enumerate() {
-                let wanted = || stored.streams.iter().any(|member| chosen.streams.contains_key(&member.stream));
+                let wanted = || stored.streams.iter().any(|member| chosen.streams.has(member.stream));
                 if query.overlaps(stored.info.min, stored.info.max) && wanted() {
                     found.push(Candidate { min: stored.info.min, max: stored.info.max, place: Place::Stored(chosen.clone(), at) });
                 }
@@ -124,7 +123,7 @@ impl<'a> Reading<'a> {
             }
             Place::Stored(chosen, at) => {
                 let Some(stored) = chosen.index.blocks.get(*at) else { return Ok(ControlFlow::Continue(())) };
-                let Some(runs) = self.query.runs(&stored.streams, |number| chosen.streams.get(number).cloned()) else {
+                let Some(runs) = self.query.runs(&stored.streams, |number| chosen.streams.get(&chosen.index, *number)) else {
                     return Ok(ControlFlow::Continue(()));
                 };
                 let read = &mut |from: usize, len: usize| chosen.index.read(stored.offset + from as u64, len).map_err(storage);

@@ -31,7 +31,7 @@ fn each_stream(reading: &mut Reading<'_>, candidate: &Candidate, each: &mut Each
         Place::AsCame(_) => None,
         Place::Stored(chosen, at) => {
             let streams = chosen.index.blocks.get(*at).map_or(&[][..], |stored| &stored.streams);
-            tell(streams, |number| chosen.streams.get(number).cloned(), share)
+            tell(streams, |number| chosen.streams.get(&chosen.index, *number), share)
         }
         Place::Sealed(blocks, at) => {
             let Some(block) = blocks.get(*at) else { return Ok(()) };
