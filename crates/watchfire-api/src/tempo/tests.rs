@@ -74,7 +74,7 @@ async fn what_is_asked_before_anything_else() {
 }
 
 #[tokio::test]
-async fn a_trace_by_its_id() {
+async fn trc_22_a_trace_by_its_id() {
     let faces = faces_with_traces().await;
     let v1 = ask(&faces, &format!("/tempo/api/traces/{TRACE}")).await;
     let span = &v1["batches"][0]["scopeSpans"][0]["spans"][1];

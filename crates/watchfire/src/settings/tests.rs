@@ -261,3 +261,12 @@ fn queues_lie_in_the_redis_of_the_pipeline_when_it_names_one() {
         ]
     );
 }
+
+#[test]
+fn trc_16_spans_are_kept_for_thirty_days_unless_told_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |text: &str| load(&flags(&write(dir.path(), "w.yml", text)), &Environment::default()).ok().unwrap().settings.storage.traces_retention;
+    let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+    assert_eq!((of("{}\n"), of("storage: {retention: {logs: 7d}}\n")), (days(30), days(30)));
+    assert_eq!((of("storage: {retention: {traces: 3d}}\n"), of("storage: {retention: {traces: unlimited}}\n")), (days(3), None));
+}
