@@ -94,6 +94,8 @@ codes! {
     SettingIgnored = "setting-ignored",
     /// Nobody keeps the clock right.
     ClockNotSynced = "clock-not-synced",
+    /// Containers are to be read through a socket that is none.
+    NoContainerSocket = "no-container-socket",
     /// The disk is nearly full.
     DiskNearlyFull = "disk-nearly-full",
     /// Strangers can reach it without a log-in.

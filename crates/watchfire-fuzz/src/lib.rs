@@ -2,6 +2,7 @@
 //! wrappers in `fuzz/` run them under libFuzzer (`make fuzz`); the tests here run the committed corpora and changes of them.
 //! Not for the product. To add one: a function and a line in [`TARGETS`], a wrapper in `fuzz/fuzz_targets/`, some inputs.
 
+mod configuration;
 mod logs;
 mod promql;
 mod pushes;
@@ -24,11 +25,12 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 27] = [
+pub const TARGETS: [(&str, Target); 28] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
     ("traceql", traces::traceql),
+    ("alloy", configuration::alloy),
     ("exposition_text", exposition_text),
     ("openmetrics", openmetrics),
     ("exposition_proto", exposition_proto),

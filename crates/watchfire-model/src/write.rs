@@ -193,6 +193,9 @@ pub enum WriteError {
     /// We are shutting down.
     #[error("shutting down")]
     Closed,
+    /// It comes faster than a limit of the configuration allows; the words say which.
+    #[error("{0}")]
+    TooFast(String),
 }
 
 /// Takes batches. An `Ok` is an acknowledgement: what it counts as stored survives `kill -9`.

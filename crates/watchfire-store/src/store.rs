@@ -23,7 +23,7 @@ use crate::error::OpenError;
 use crate::figures;
 use crate::file::{CountedDisk, Counters, Disk, LockGuard, RealDisk};
 use crate::logs::Signal;
-use crate::options::Options;
+use crate::options::{LogOptions, Options};
 use crate::state::{OpenStateError, RedbState};
 use crate::stats::{CleanupPreview, Deletion, LogDeletion, SnapshotReport, Stats};
 use crate::tail::{self, Tail, TailError, TailStats};
@@ -112,6 +112,11 @@ impl Store {
     /// Figures about the store.
     pub fn stats(&self) -> Stats {
         Stats { state_bytes: self.state.bytes(), state_reset: self.state_reset, written: self.written.written(), ..self.engine.stats() }
+    }
+    /// Changes how log entries are kept while the store is open: for how long, and what of them is taken. What needs memory or files of
+    /// another kind (sizes of memory and blocks, which labels are moved) stays as it was.
+    pub fn set_log_policy(&self, wanted: &LogOptions) {
+        self.engine.set_log_policy(wanted);
     }
     /// What retention would remove now. Changes nothing.
     pub fn cleanup_preview(&self) -> CleanupPreview {

@@ -48,10 +48,8 @@ pub(crate) fn load(settings: &Settings) -> Loaded {
     let ruler = match settings.foreign_of("loki").map(|f| &f.source) {
         Some(ForeignFile::Path(path)) => match read_document(path) {
             Ok(node) => of_loki(&path.display().to_string(), &node, path, monitoring_dir, &mut loaded.findings),
-            Err(finding) => {
-                loaded.findings.push(*finding);
-                Ruler::default()
-            }
+            // Whoever reads the rest of the file says so.
+            Err(_) => Ruler::default(),
         },
         Some(ForeignFile::Content(node)) => of_loki(&settings.file.display().to_string(), node, &settings.file, monitoring_dir, &mut loaded.findings),
         None => Ruler::default(),
@@ -110,7 +108,6 @@ fn of_loki(name: &str, root: &Node, path: &Path, monitoring_dir: Option<&Path>, 
     let mut warn = |at: &Node, message: String| {
         findings.push(Finding { severity: Severity::Warning, file: name.into(), line: at.line, column: at.column, message });
     };
-    warn(root, "of Loki's configuration only the ruler is carried out; how long logs are kept says storage.retention.logs".to_owned());
     let ruler = root.get("ruler");
     let text = |node: Option<&Node>| node.and_then(Node::text).filter(|text| !text.is_empty()).map(str::to_owned);
     let below = |keys: &[&str]| keys.iter().try_fold(root, |node, key| node.get(key));
@@ -227,7 +224,7 @@ mod tests {
         assert_eq!(of("common: {storage: {filesystem: {rules_directory: r}}}\n").0, ["r/fake/a.yml 60000"]);
         assert_eq!(of("ruler: {rule_path: r}\n").0, ["r/fake/a.yml 60000"]);
         let (files, said) = of("ruler: {storage: {type: s3, local: {directory: gone}}, evaluation_interval: often}\n");
-        assert_eq!((files.len(), said.len()), (0, 4), "{said:#?}");
+        assert_eq!((files.len(), said.len()), (0, 3), "{said:#?}");
         assert!(said.iter().any(|s| s.contains("there is no directory gone")) && said.iter().any(|s| s.contains("not from \"s3\"")), "{said:#?}");
     }
 

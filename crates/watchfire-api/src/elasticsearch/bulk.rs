@@ -42,7 +42,7 @@ fn origin(request: &Request) -> Origin {
 }
 
 fn later(error: &WriteError) -> EsError {
-    let status = if matches!(error, WriteError::Busy(_)) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if matches!(error, WriteError::Busy(_) | WriteError::TooFast(_)) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE };
     EsError::new(status, "es_rejected_execution_exception", error.to_string())
 }
 

@@ -86,6 +86,15 @@ impl Params {
         if end < start {
             return Err(LokiError::bad("end timestamp must not be before or equal to start time"));
         }
+        let limits = app.rooms.loki.queries();
+        let length = Duration::from_nanos(end.0.saturating_sub(start.0).unsigned_abs());
+        if let Some(most) = limits.length.filter(|most| length > *most) {
+            let shown = |duration: Duration| duration::format_millis(duration.as_millis() as u64);
+            return Err(LokiError::bad(format!("the query time range exceeds the limit (query length: {}, limit: {})", shown(length), shown(most))));
+        }
+        // What is further back is not there for a query, as in Loki.
+        let earliest = limits.lookback.map(|back| Nanos(now.0.saturating_sub(i64::try_from(back.as_nanos()).unwrap_or(i64::MAX))));
+        let start = earliest.map_or(start, |earliest| start.max(earliest).min(end));
         Ok(Range { start, end })
     }
     pub(crate) fn step(&self, range: Range) -> Result<Duration, LokiError> {

@@ -1,4 +1,5 @@
-//! `POST /loki/api/v1/push`: 204 stored, 400 never again (what was good is stored), 429 too many streams, 503 later.
+//! `POST /loki/api/v1/push`: 204 stored, 400 never again (what was good is stored), 429 too many streams, or too fast,
+//! 503 later.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,8 +40,12 @@ pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Resul
         Ok(received) => outcome(&received),
         Err(PushError::Malformed(error)) => Err(LokiError::bad(error.to_string())),
         Err(PushError::Later(error)) => {
-            let seconds = if matches!(error, WriteError::Busy(_)) { "1" } else { "30" };
-            let mut response = LokiError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response();
+            let (status, seconds) = match error {
+                WriteError::TooFast(_) => (StatusCode::TOO_MANY_REQUESTS, "1"),
+                WriteError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "1"),
+                WriteError::Full(_) | WriteError::Failed(_) | WriteError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "30"),
+            };
+            let mut response = LokiError::new(status, error.to_string()).into_response();
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
             Ok(response)
         }

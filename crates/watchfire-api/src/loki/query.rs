@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::Value as Json;
+use watchfire_ingest::loki::config::QueryLimits;
 use watchfire_model::logs::Nanos;
 use watchfire_model::read::Budget;
 use watchfire_query::logql::{Engine, Expr, LinesRequest, parse};
@@ -73,7 +74,14 @@ pub(super) async fn instant(State(app): State<Arc<App>>, request: Request) -> Re
     let Expr::Metric(metric) = parse(&params.query(&app)?)? else {
         return Err(LokiError::bad("log queries are not supported as an instant query type, please change your query to a range query type"));
     };
-    run(&app, None, move |app, budget| answered(app, budget, |source| numbers(Engine::default().instant(source, &metric, time, budget)?, budget))).await
+    run(&app, None, move |app, budget| answered(app, budget, |source| numbers(engine(app).instant(source, &metric, time, budget)?, budget))).await
+}
+
+/// The engine with the limits of Loki's configuration.
+fn engine(app: &App) -> Engine {
+    let QueryLimits { entries, series, .. } = app.rooms.loki.queries();
+    let limits = Engine::default();
+    Engine { entries_max: entries.unwrap_or(limits.entries_max), series_max: series.unwrap_or(limits.series_max) }
 }
 
 /// `GET|POST /loki/api/v1/query_range`.
@@ -86,7 +94,7 @@ pub(super) async fn range(State(app): State<Arc<App>>, request: Request) -> Resu
             let range = params.steps_range(&app)?;
             let step = params.step(range)?;
             run(&app, None, move |app, budget| {
-                answered(app, budget, |source| numbers(Engine::default().range(source, &metric, range.start, range.end, step, budget)?, budget))
+                answered(app, budget, |source| numbers(engine(app).range(source, &metric, range.start, range.end, step, budget)?, budget))
             })
             .await
         }
@@ -96,7 +104,7 @@ pub(super) async fn range(State(app): State<Arc<App>>, request: Request) -> Resu
                 LinesRequest { start: range.start, end: range.end, limit: params.limit()?, direction: params.direction()?, interval: params.interval()? };
             run(&app, None, move |app, budget| {
                 answered(app, budget, |source| {
-                    let lines = Engine::default().lines(source, &log, &wanted, budget)?;
+                    let lines = engine(app).lines(source, &log, &wanted, budget)?;
                     let mut data = b"{\"resultType\":\"streams\",".to_vec();
                     if categories {
                         data.extend_from_slice(b"\"encodingFlags\":[\"categorize-labels\"],");

@@ -6,6 +6,7 @@ use axum::body::Body;
 use futures_util::{SinkExt, StreamExt};
 use http::Request;
 use serde_json::{Value, json};
+use watchfire_ingest::loki::config::QueryLimits;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::Nanos;
 use watchfire_model::write::WriteError;
@@ -114,6 +115,9 @@ async fn refused_pushes_say_why_and_good_entries_stay() {
     faces.house.held().write_error = Some(|| WriteError::Busy("x".to_owned()));
     let later = post(&faces, path, &json_type, json!({"streams": [{"stream": {"a": "b"}, "values": [["1", "x"]]}]}).to_string()).await;
     assert_eq!((later.status.as_u16(), later.header("retry-after")), (503, "1"));
+    faces.house.held().write_error = Some(|| WriteError::TooFast("Ingestion rate limit exceeded".to_owned()));
+    let too_fast = post(&faces, path, &json_type, json!({"streams": [{"stream": {"a": "b"}, "values": [["1", "x"]]}]}).to_string()).await;
+    assert_eq!((too_fast.status.as_u16(), too_fast.header("retry-after"), too_fast.text()), (429, "1", "Ingestion rate limit exceeded\n".to_owned()));
     faces.house.held().rights = Some(Rights::of(Access::Read));
     assert_eq!(post(&faces, path, &json_type, "{}").await.status, 403);
 }
@@ -183,6 +187,26 @@ async fn errors_are_text_with_lokis_status() {
     faces.house.held().rights = Some(Rights::of(Access::Ingest));
     check("/loki/api/v1/labels", 403, "this needs the level read").await;
     assert_ne!(faces.get("/loki/api/v2alpha/tail").await.status, 400, "Grafana takes that for a tail that cannot be");
+}
+
+#[tokio::test]
+async fn queries_keep_the_limits_of_lokis_configuration() {
+    let faces = faces_with_lines();
+    let all = r#"{container="backend"}"#;
+    let hours = |n: u64| Some(std::time::Duration::from_secs(n * 3_600));
+    faces.app.rooms.loki.set_queries(QueryLimits { entries: Some(3), length: hours(2), lookback: None, series: Some(1) });
+    let status = async |more: &str| {
+        let answer = faces.get(&format!("/loki/api/v1/query_range?query={}&{more}", encoded(all))).await;
+        (answer.status.as_u16(), answer.text())
+    };
+    assert_eq!(status("limit=3").await.0, 200);
+    assert!(status("limit=4").await.1.contains("(4 > 3)"));
+    assert!(status("limit=3&since=3h").await.1.contains("the query time range exceeds the limit (query length: 3h, limit: 2h)"));
+    let numbers = format!("/loki/api/v1/query?query={}", encoded(r#"sum by (level) (count_over_time({container="backend"}[1h]))"#));
+    assert_eq!(faces.get(&numbers).await.status, 400, "two series are more than one");
+    faces.app.rooms.loki.set_queries(QueryLimits { lookback: Some(std::time::Duration::from_secs(3)), ..QueryLimits::default() });
+    assert_eq!(lines(&faces, "since=1h", all).await.len(), 4);
+    assert_eq!(faces.get(&numbers).await.status, 200);
 }
 
 #[tokio::test]

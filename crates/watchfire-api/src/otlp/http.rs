@@ -34,7 +34,7 @@ pub(super) async fn export(app: Arc<App>, request: Request, signal: &'static Sig
         Some(Err(OtlpError::Malformed(error))) => refuse(format, StatusCode::BAD_REQUEST, &error.to_string()),
         Some(Err(OtlpError::Later(error))) => {
             let mut response = refuse(format, StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
-            let seconds = if matches!(error, WriteError::Busy(_)) { "1" } else { "30" };
+            let seconds = if matches!(error, WriteError::Busy(_) | WriteError::TooFast(_)) { "1" } else { "30" };
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
             response
         }

@@ -116,7 +116,7 @@ fn failed(failure: &RemoteWriteError) -> Response {
         RemoteWriteError::Later(error) => {
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"));
             let seconds = match error {
-                WriteError::Busy(_) => "1",
+                WriteError::Busy(_) | WriteError::TooFast(_) => "1",
                 WriteError::Full(_) | WriteError::Failed(_) | WriteError::Closed => "30",
             };
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));

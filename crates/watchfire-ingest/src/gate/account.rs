@@ -27,7 +27,7 @@ const KINDS: [&str; 20] = [
     "other",
 ];
 /// Why a sink turns away a whole batch.
-const ERRORS: [&str; 4] = ["full", "busy", "failed", "closed"];
+const ERRORS: [&str; 5] = ["full", "busy", "failed", "closed", "rate_limited"];
 
 /// The kind of an origin: what stands before the first slash of its name, or `other`.
 pub fn origin_kind(origin: &str) -> &'static str {
@@ -197,6 +197,7 @@ impl Account {
             WriteError::Busy(_) => "busy",
             WriteError::Failed(_) => "failed",
             WriteError::Closed => "closed",
+            WriteError::TooFast(_) => "rate_limited",
         };
         if let Some((_, (batches, lost, lost_entries))) = ERRORS.iter().zip(&self.errors).find(|(e, _)| **e == word) {
             batches.inc();

@@ -21,7 +21,7 @@ pub(super) fn exemplar_fits(exemplar: &Exemplar) -> bool {
 }
 
 /// The limits of the gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// How far ahead of our clock a sample may be, in milliseconds.
     pub future_ms_max: i64,

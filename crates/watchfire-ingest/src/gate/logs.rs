@@ -4,17 +4,19 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::time::Timestamp;
-use watchfire_model::write::{LogsWritten, Reason};
+use watchfire_model::write::{LogsWritten, Reason, WriteError};
 
 use super::origins::{Admission, Locked};
+use super::rate::{Rate, Rates, TooFast};
 
 /// What a log entry may look like. The store has limits of its own that are not tighter by default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogLimits {
     /// How far ahead of our clock an entry may be, in milliseconds.
     pub future_ms_max: i64,
@@ -34,6 +36,14 @@ pub struct LogLimits {
     pub metadata_bytes_max: usize,
     /// The most streams that one origin may write to at once.
     pub streams_per_origin_max: usize,
+    /// How many bytes a second all senders may bring, if that is limited.
+    pub rate: Option<Rate>,
+    /// How many bytes a second may come for one stream, if that is limited.
+    pub stream_rate: Option<Rate>,
+    /// Whether a line that is too long loses its end instead of being refused.
+    pub truncate_lines: bool,
+    /// Whether entries may bring structured metadata.
+    pub allow_metadata: bool,
     /// Labels that become structured metadata in the store, and so make no streams; a `*` at the end stands for anything.
     pub moved_labels: Vec<String>,
 }
@@ -49,6 +59,10 @@ impl Default for LogLimits {
             metadata_max: 128,
             metadata_bytes_max: 64 << 10,
             streams_per_origin_max: 100_000,
+            rate: None,
+            stream_rate: None,
+            truncate_lines: false,
+            allow_metadata: true,
             moved_labels: Vec::new(),
         }
     }
@@ -98,8 +112,11 @@ impl LogLimits {
                 refused.note(reason, stream.entries.len(), &stream.labels, &words);
                 return false;
             }
-            stream.entries.retain(|entry| match self.check_entry(entry, window) {
-                ControlFlow::Continue(()) => true,
+            stream.entries.retain_mut(|entry| match self.check_entry(entry, window) {
+                ControlFlow::Continue(()) => {
+                    refused.counts.truncated += u64::from(self.shorten(entry));
+                    true
+                }
                 ControlFlow::Break((reason, words)) => {
                     refused.note(reason, 1, &stream.labels, &words);
                     false
@@ -116,10 +133,46 @@ impl LogLimits {
         match origin.look(hash) {
             Admission::Known => return Ok(()),
             Admission::New => {}
-            Admission::Full => return Err((Reason::StreamLimit, format!("more than {} streams from {}", self.streams_per_origin_max, from.0))),
+            Admission::Full => return Err((Reason::StreamLimit, self.too_many_streams(from))),
         }
         origin.admit(hash);
         Ok(())
+    }
+
+    fn too_many_streams(&self, from: &Origin) -> String {
+        format!(
+            "Maximum active stream limit exceeded: more than {} streams from {}; use fewer labels, or labels with fewer values, or raise the limit",
+            self.streams_per_origin_max, from.0
+        )
+    }
+
+    /// Whether a batch comes at a rate that is allowed; it is turned away whole, so that it can come again.
+    pub(super) fn keep_pace(&self, rates: &Rates, streams: &[StreamEntries], now: Duration) -> Result<(), WriteError> {
+        rates.take(streams, self.rate, self.stream_rate, now).map_err(|too_fast| {
+            WriteError::TooFast(match too_fast {
+                TooFast::All { lines, bytes } => format!(
+                    "Ingestion rate limit exceeded for user fake (limit: {:.0} bytes/sec) while attempting to ingest '{lines}' lines totaling '{bytes}' bytes; \
+                     send less, or raise ingestion_rate_mb",
+                    self.rate.map_or(0.0, |rate| rate.per_second)
+                ),
+                TooFast::Stream { labels, bytes } => format!(
+                    "Per stream rate limit exceeded (limit: {:.0} bytes/sec) while attempting to ingest for stream '{}' totaling {bytes} bytes; \
+                     split the stream by further labels, or raise per_stream_rate_limit",
+                    self.stream_rate.map_or(0.0, |rate| rate.per_second),
+                    super::shown(labels)
+                ),
+            })
+        })
+    }
+
+    /// Takes the end off a line that is too long; tells whether it was.
+    fn shorten(&self, entry: &mut LogEntry) -> bool {
+        if entry.line.len() <= self.line_bytes_max {
+            return false;
+        }
+        let end = (0..=self.line_bytes_max).rev().find(|at| entry.line.is_char_boundary(*at)).unwrap_or(0);
+        entry.line = Arc::from(entry.line.get(..end).unwrap_or(""));
+        true
     }
 
     /// What tells a stream from others: its labels without those that make no stream.
@@ -163,8 +216,11 @@ impl LogLimits {
             let words = format!("an entry has a timestamp too old: {}, oldest acceptable timestamp is: {}", at(entry.time), at(window.earliest));
             return ControlFlow::Break((Reason::TooOld, words));
         }
-        if entry.line.len() > self.line_bytes_max {
+        if entry.line.len() > self.line_bytes_max && !self.truncate_lines {
             return ControlFlow::Break((Reason::LineLength, format!("a line of {} bytes, more than {}", entry.line.len(), self.line_bytes_max)));
+        }
+        if !entry.metadata.is_empty() && !self.allow_metadata {
+            return ControlFlow::Break((Reason::MetadataSize, "structured metadata, which allow_structured_metadata forbids".to_owned()));
         }
         if entry.metadata.len() > self.metadata_max || entry.metadata.packed().len() > self.metadata_bytes_max {
             let words = format!(

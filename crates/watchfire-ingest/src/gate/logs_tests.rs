@@ -163,6 +163,58 @@ fn what_is_turned_away_or_comes_again_is_counted_as_such() {
 }
 
 #[test]
+fn log_20_limits_can_be_raised_while_the_gate_runs() {
+    let bench = bench(LogLimits { streams_per_origin_max: 2, ..LogLimits::default() });
+    let many = |n: usize| (0..n).map(|i| (named("pod", &i.to_string()), vec![entry(0, &format!("line {i}"))])).collect::<Vec<_>>();
+    let written = bench.gate.write(batch(many(4))).unwrap();
+    assert_eq!(written.logs.rejected, [(Reason::StreamLimit, 2)]);
+    assert!(written.example.unwrap().contains("Maximum active stream limit exceeded: more than 2 streams"));
+    bench.gate.set_log_limits(LogLimits { streams_per_origin_max: 4, ..LogLimits::default() });
+    let written = bench.gate.write(batch(many(4))).unwrap().logs;
+    assert_eq!((written.stored, written.duplicates, written.rejected), (2, 2, vec![]));
+    bench.assert_books_balance();
+}
+
+#[test]
+fn what_comes_too_fast_is_turned_away_whole_and_may_come_again() {
+    let rate = |per_second: f64, burst: f64| Some(super::Rate { per_second, burst });
+    let line = |n: usize| (named("app", "x"), vec![entry(0, &"x".repeat(n))]);
+    let check = |limits: LogLimits, words: &str| {
+        let (memory, meter, clock) = (Arc::new(Memory::default()), Meter::new(), ManualClock::new(NOW));
+        let bench = Bench { gate: Gate::new(memory.clone(), clock.clone(), &meter, Limits { logs: limits, ..Limits::default() }), memory, meter };
+        // More than there ever is at once comes in when it was quiet, or it would wait for ever.
+        assert_eq!(bench.gate.write(batch(vec![line(25)])).unwrap().logs.stored, 1);
+        let refused = bench.gate.write(batch(vec![line(3), (named("app", "y"), vec![entry(0, "z")])]));
+        assert!(matches!(&refused, Err(WriteError::TooFast(text)) if text.contains(words)), "{refused:?}");
+        assert_eq!((bench.sum("received", ("", "")), bench.sum("turned_away", ("reason", "rate_limited"))), (1, 2));
+        clock.advance(std::time::Duration::from_secs(8));
+        assert!(bench.gate.write(batch(vec![line(3)])).is_err(), "fifteen too many take seven and a half seconds, three more another one and a half");
+        clock.advance(std::time::Duration::from_secs(2));
+        assert_eq!(bench.gate.write(batch(vec![line(3)])).unwrap().logs.stored, 1);
+        bench.assert_books_balance();
+        drop(bench.memory);
+    };
+    check(
+        LogLimits { rate: rate(2.0, 10.0), ..LogLimits::default() },
+        "Ingestion rate limit exceeded for user fake (limit: 2 bytes/sec) while attempting to ingest '2' lines totaling '4' bytes",
+    );
+    check(
+        LogLimits { stream_rate: rate(2.0, 10.0), ..LogLimits::default() },
+        "Per stream rate limit exceeded (limit: 2 bytes/sec) while attempting to ingest for stream '{app=\"x\"}' totaling 3 bytes",
+    );
+}
+
+#[test]
+fn long_lines_lose_their_end_and_metadata_are_refused_where_that_is_wanted() {
+    let bench = bench(LogLimits { line_bytes_max: 4, truncate_lines: true, allow_metadata: false, ..LogLimits::default() });
+    let written = bench.gate.write(batch(vec![(named("app", "x"), vec![entry(0, "abcdé"), entry(0, "ab")])])).unwrap().logs;
+    assert_eq!((written.stored, written.truncated), (2, 1));
+    assert_eq!(*bench.memory.lines.lock().unwrap(), ["abcd", "ab"]);
+    let metadata = LogEntry { metadata: named("trace_id", "1"), ..entry(0, "x") };
+    assert_eq!(bench.gate.write(batch(vec![(named("app", "x"), vec![metadata])])).unwrap().logs.rejected, [(Reason::MetadataSize, 1)]);
+}
+
+#[test]
 fn taps_hear_what_came_in_until_they_are_dropped() {
     let bench = bench(LogLimits::default());
     let heard = Arc::new(Mutex::new(Vec::new()));

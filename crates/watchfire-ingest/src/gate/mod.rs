@@ -8,8 +8,9 @@ mod logs;
 #[cfg(test)]
 mod logs_tests;
 mod origins;
+mod rate;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use watchfire_model::batch::{Batch, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::{Labels, METRIC_NAME};
@@ -22,10 +23,12 @@ use watchfire_model::write::{Reason, Sink, WriteError, Written};
 pub use account::origin_kind;
 pub use limits::Limits;
 pub use logs::{LogLimits, LogTap, LogTaps};
+pub use rate::Rate;
 
 use account::Account;
 use logs::Refused;
 use origins::{Admission, Locked, Origins};
+use rate::Rates;
 
 /// Judges batches and hands what passes to the next sink.
 pub struct Gate {
@@ -35,6 +38,9 @@ pub struct Gate {
     origins: Origins,
     streams: Origins,
     span_streams: Origins,
+    /// Those of `limits` at the start, and others after a reload.
+    log_limits: RwLock<Arc<LogLimits>>,
+    rates: Rates,
     taps: LogTaps,
     span_taps: LogTaps,
     account: Account,
@@ -47,7 +53,31 @@ impl Gate {
         let origins = Origins::new(limits.series_per_origin_max, limits.series_idle_ms);
         let streams = Origins::new(limits.logs.streams_per_origin_max, limits.series_idle_ms);
         let span_streams = Origins::new(limits.spans.streams_per_origin_max, limits.series_idle_ms);
-        Gate { inner, clock, limits, origins, streams, span_streams, taps: LogTaps::default(), span_taps: LogTaps::default(), account }
+        let log_limits = RwLock::new(Arc::new(limits.logs.clone()));
+        Gate {
+            inner,
+            clock,
+            limits,
+            origins,
+            streams,
+            span_streams,
+            log_limits,
+            rates: Rates::default(),
+            taps: LogTaps::default(),
+            span_taps: LogTaps::default(),
+            account,
+        }
+    }
+
+    /// What log entries may look like now.
+    pub fn log_limits(&self) -> Arc<LogLimits> {
+        Arc::clone(&self.log_limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes what log entries may look like from now on.
+    pub fn set_log_limits(&self, limits: LogLimits) {
+        self.streams.set_max(limits.streams_per_origin_max);
+        *self.log_limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
     /// Where log entries can be heard as they come in.
@@ -77,7 +107,7 @@ impl Gate {
 
     /// Judges one log entry for those who answer for each, but for the number of streams.
     pub fn check_log(&self, labels: &Labels, entry: &LogEntry) -> Result<(), (Reason, String)> {
-        self.limits.logs.check(labels, entry, self.clock.now())
+        self.log_limits().check(labels, entry, self.clock.now())
     }
 
     /// Books samples that a decoder or a collector refused before they could come here, so that the books hold them too.
@@ -140,7 +170,7 @@ impl Gate {
         drop(locked);
         if !batch.logs.is_empty() {
             let streams = self.streams.of(&batch.origin, monotonic);
-            let limits = &self.limits.logs;
+            let limits = self.log_limits();
             let mut refused = Refused { counts: &mut refused.logs, example: &mut refused.example };
             limits.judge(&mut batch.logs, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
         }
@@ -178,6 +208,12 @@ impl Sink for Gate {
         let exemplars: u64 = batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
         let (entries, bytes) = entries_size(&batch.logs);
         let (spans, span_bytes) = entries_size(&batch.spans);
+        if entries > 0
+            && let Err(error) = self.log_limits().keep_pace(&self.rates, &batch.logs, self.clock.monotonic())
+        {
+            self.account.turned_away(&error, received, [entries, spans]);
+            return Err(error);
+        }
         let refused = self.judge(&mut batch);
         self.limits.trim_metadata(&mut batch.metadata);
         let heard = self.taps.heard(&batch.logs);
@@ -217,13 +253,18 @@ fn refuse(refused: &mut Written, reason: Reason, count: u64, labels: &Labels, wo
 
 /// A refusal in words, with as much of the labels as fits.
 fn example(reason: Reason, words: &str, labels: &Labels) -> String {
+    format!("{reason}: {words}: {}", shown(labels))
+}
+
+/// As much of labels as fits.
+fn shown(labels: &Labels) -> String {
     let mut series = labels.to_string();
     if series.len() > EXAMPLE_BYTES_MAX {
         let end = (0..=EXAMPLE_BYTES_MAX).rev().find(|at| series.is_char_boundary(*at)).unwrap_or(0);
         series.truncate(end);
         series.push('…');
     }
-    format!("{reason}: {words}: {series}")
+    series
 }
 
 /// How many entries there are, and the bytes of their lines and structured metadata.

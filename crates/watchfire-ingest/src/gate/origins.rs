@@ -1,6 +1,7 @@
 //! Which series, or streams, each origin has sent lately, as hashes: so one origin that invents series fills its own allowance and
 //! nobody else's. About sixteen bytes per active series; not an index, the labels themselves are elsewhere.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const SWEEP_EVERY_SECS: u32 = 10;
 
 /// The table of origins.
 pub(super) struct Origins {
-    series_max: usize,
+    series_max: Arc<AtomicUsize>,
     idle_secs: u32,
     known: RwLock<HashMap<Arc<str>, Arc<OneOrigin>>>,
     others: Arc<OneOrigin>,
@@ -22,7 +23,7 @@ pub(super) struct Origins {
 
 /// One origin.
 pub(super) struct OneOrigin {
-    series_max: usize,
+    series_max: Arc<AtomicUsize>,
     idle_secs: u32,
     series: Mutex<Active>,
 }
@@ -46,8 +47,14 @@ impl Origins {
     /// A table where each origin may have so many series, and one that was not sent for so long is forgotten.
     pub(super) fn new(series_max: usize, idle_ms: u64) -> Origins {
         let idle_secs = u32::try_from(idle_ms / 1000).unwrap_or(u32::MAX).max(1);
-        let others = Arc::new(OneOrigin { series_max, idle_secs, series: Mutex::default() });
+        let series_max = Arc::new(AtomicUsize::new(series_max));
+        let others = Arc::new(OneOrigin { series_max: series_max.clone(), idle_secs, series: Mutex::default() });
         Origins { series_max, idle_secs, known: RwLock::default(), others }
+    }
+
+    /// Changes how many each may have. Those that are there stay.
+    pub(super) fn set_max(&self, series_max: usize) {
+        self.series_max.store(series_max, Ordering::Relaxed);
     }
 
     /// The entry of an origin, made when there is room for one.
@@ -62,7 +69,7 @@ impl Origins {
                 return Arc::clone(&self.others);
             }
         }
-        let make = || Arc::new(OneOrigin { series_max: self.series_max, idle_secs: self.idle_secs, series: Mutex::default() });
+        let make = || Arc::new(OneOrigin { series_max: self.series_max.clone(), idle_secs: self.idle_secs, series: Mutex::default() });
         Arc::clone(known.entry(Arc::clone(&origin.0)).or_insert_with(make))
     }
 
@@ -89,7 +96,7 @@ impl OneOrigin {
         if now.saturating_sub(active.swept) > self.idle_secs.div_ceil(4) {
             active.sweep(self.idle_secs);
         }
-        Locked { series_max: self.series_max, idle_secs: self.idle_secs, active }
+        Locked { series_max: self.series_max.load(Ordering::Relaxed), idle_secs: self.idle_secs, active }
     }
 
     fn is_idle(&self, monotonic: Duration) -> bool {

@@ -1,13 +1,14 @@
 //! Loki's push: streams of lines in protobuf or JSON become one batch. Input is already decompressed; sockets and headers are the face's
 //! business. What is wrong with one stream or entry refuses that one alone; what is no message refuses the request.
 
+pub mod config;
 mod json;
 mod proto;
 pub(crate) mod selector;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use watchfire_model::batch::{Batch, Origin};
 use watchfire_model::labels::Labels;
@@ -20,6 +21,7 @@ use crate::gate::Gate;
 use crate::label_bytes::LABELS_MAX;
 use crate::protobuf::WireError;
 
+use config::QueryLimits;
 use selector::SelectorError;
 
 /// The most entries of one request.
@@ -134,6 +136,8 @@ pub struct Loki {
     gate: Arc<Gate>,
     requests: Counter,
     malformed: Counter,
+    /// What may be asked, which stands in the same file as what may come in.
+    queries: RwLock<QueryLimits>,
 }
 
 impl Loki {
@@ -143,7 +147,18 @@ impl Loki {
             gate,
             requests: meter.counter("watchfire_loki_push_requests_total", "Requests of Loki's push that were read.", &[]),
             malformed: meter.counter("watchfire_loki_push_malformed_total", "Requests of Loki's push that could not be read.", &[]),
+            queries: RwLock::default(),
         }
+    }
+
+    /// What a query may ask for.
+    pub fn queries(&self) -> QueryLimits {
+        self.queries.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what a query may ask for.
+    pub fn set_queries(&self, limits: QueryLimits) {
+        *self.queries.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// Takes a request. What is good of it is stored when this returns.

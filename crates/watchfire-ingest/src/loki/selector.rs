@@ -1,9 +1,10 @@
-//! The labels of a stream as text: `{app="api", host="a"}`. It knows equality only; queries have a parser of their own.
+//! The labels of a stream as text: `{app="api", host="a"}`, and conditions on them for settings. Queries have a parser of their own.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
 
 use watchfire_model::labels::Labels;
+use watchfire_model::matcher::{MatchOp, Matcher};
 use watchfire_model::text::shortened;
 
 use crate::label_bytes::LABELS_MAX;
@@ -53,6 +54,33 @@ pub(crate) fn labels(text: &str) -> Result<Labels, SelectorError> {
     }
 }
 
+/// Reads conditions: `{app="api", host=~"a.*"}`. The error is a sentence.
+pub(crate) fn matchers(text: &str) -> Result<Vec<Matcher>, String> {
+    let mut reader = Reader { text, rest: text.char_indices().peekable() };
+    let mut found = Vec::new();
+    let say = |error: SelectorError| error.to_string();
+    reader.expect('{', "an opening brace").map_err(say)?;
+    while !reader.take('}') {
+        let name = reader.name().map_err(say)?;
+        let op = reader.operator().map_err(say)?;
+        let value = reader.value().map_err(say)?;
+        found.push(Matcher::new(&name, op, &value).map_err(|error| error.to_string())?);
+        if found.len() > LABELS_MAX {
+            return Err(SelectorError::Many.to_string());
+        }
+        if !reader.take(',') {
+            reader.expect('}', "a comma or a closing brace").map_err(say)?;
+            break;
+        }
+    }
+    reader.spaces();
+    match reader.rest.peek() {
+        Some(_) => Err(reader.expected("the end").to_string()),
+        None if found.is_empty() => Err("it must have at least one condition".to_owned()),
+        None => Ok(found),
+    }
+}
+
 struct Reader<'a> {
     text: &'a str,
     rest: Peekable<CharIndices<'a>>,
@@ -72,6 +100,18 @@ impl Reader<'_> {
     }
     fn expect(&mut self, wanted: char, what: &'static str) -> Result<(), SelectorError> {
         if self.take(wanted) { Ok(()) } else { Err(self.expected(what)) }
+    }
+    fn operator(&mut self) -> Result<MatchOp, SelectorError> {
+        self.spaces();
+        let first = self.rest.next_if(|(_, c)| matches!(c, '=' | '!')).map(|(_, c)| c);
+        let second = self.rest.next_if(|(_, c)| *c == '~' || (*c == '=' && first == Some('!'))).map(|(_, c)| c);
+        match (first, second) {
+            (Some('='), None) => Ok(MatchOp::Equal),
+            (Some('='), Some('~')) => Ok(MatchOp::Regex),
+            (Some('!'), Some('=')) => Ok(MatchOp::NotEqual),
+            (Some('!'), Some('~')) => Ok(MatchOp::NotRegex),
+            _ => Err(self.expected("=, !=, =~ or !~")),
+        }
     }
     /// A name; one that is no classic label name stands in quotes.
     fn name(&mut self) -> Result<String, SelectorError> {

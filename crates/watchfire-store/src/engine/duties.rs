@@ -150,7 +150,7 @@ impl Engine {
     }
 
     fn clean_up(&self, now: Duration) {
-        let by_age = Signal::ALL.into_iter().any(|signal| self.options.entries(signal).keeps_for_a_time());
+        let by_age = Signal::ALL.into_iter().any(|signal| self.entry_options(signal).keeps_for_a_time());
         if self.options.retention.is_some() || by_age || self.options.size_max.is_some() {
             let (believed, removal_due) = {
                 let mut schedule = self.schedule();

@@ -35,7 +35,7 @@ use crate::logs::{PerSignal, Signal};
 use crate::metrics::head::Head;
 use crate::metrics::segment::{Blocks, Segment};
 use crate::metrics::tombstones::Tombstone;
-use crate::options::Options;
+use crate::options::{LogOptions, Options};
 use crate::stats::{Offline, Replay};
 
 use duties::Schedule;
@@ -67,6 +67,8 @@ impl Shared {
 /// Storage in a directory.
 pub(crate) struct Engine {
     pub(crate) options: Options,
+    /// How entries are kept now: those of `options`, but for what was changed while the store is open.
+    entry_options: PerSignal<RwLock<Arc<LogOptions>>>,
     pub(crate) disk: Arc<dyn Disk>,
     /// Locked before `shared`, never after.
     writer: Mutex<Writer>,

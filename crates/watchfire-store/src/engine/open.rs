@@ -148,6 +148,7 @@ impl Opening {
         let schedule = Schedule::new(&options, now.saturating_sub(epoch_began), &shared);
         let (sequence, _) = wal.position();
         let engine = Engine {
+            entry_options: PerSignal::from_fn(|signal| RwLock::new(Arc::new(options.entries(signal).clone()))),
             disk,
             synced: Mutex::new(wal.position()),
             writer: Mutex::new(Writer::new(wal, sequence, writers)),

@@ -170,7 +170,7 @@ impl Engine {
     fn is_too_old(&self, segment: &AnySegment) -> bool {
         let before = |keep: Duration| segment.range().1 < self.now().saturating_sub(millis(keep));
         match segment {
-            AnySegment::Entries(signal, _) => self.options.entries(*signal).keep_longest().is_some_and(before),
+            AnySegment::Entries(signal, _) => self.entry_options(*signal).keep_longest().is_some_and(before),
             AnySegment::Metrics(tier) if tier.footer.tier.is_some() => self.tier_earliest(tier).is_some_and(|earliest| tier.footer.max < earliest),
             // Samples wait until the tiers have them.
             AnySegment::Metrics(metrics) => self.options.retention.is_some_and(before) && self.is_in_tiers(metrics),

@@ -130,8 +130,10 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
         return alertmanager::read_node(name, node, path, None).findings;
     }
     let kind = Document { name: name.into(), node: node.clone() }.kind();
-    if kind == Kind::Loki || node.get("ruler").is_some() {
-        return log_rules::check(name, node, path);
+    if kind == Kind::Loki || node.get("ruler").is_some() || (kind == Kind::Other && file.starts_with("loki")) {
+        let mut findings = watchfire_ingest::loki::config::parse_node(name, node).findings;
+        findings.extend(log_rules::check(name, node, path));
+        return findings;
     }
     if kind != Kind::Other {
         return Vec::new();

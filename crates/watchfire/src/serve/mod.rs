@@ -8,6 +8,7 @@ mod gateway;
 mod heartbeat;
 mod listen;
 pub(crate) mod logs;
+pub(crate) mod loki;
 mod maintenance;
 mod own_alerts;
 pub(crate) mod prometheus;
@@ -37,6 +38,7 @@ use watchfire_collect::scrape::{self, Manager};
 use watchfire_forward::read::{Parts as ReadParts, RemoteSource};
 use watchfire_forward::write::{Forwarder, Parts as WriteParts};
 use watchfire_ingest::gate::{Gate, Limits, LogLimits};
+use watchfire_ingest::loki::config::LokiConfig;
 use watchfire_ingest::record::Recorder;
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::meter::Meter;
@@ -47,7 +49,7 @@ use watchfire_net::tasks::Tasks;
 use watchfire_net::tls::{ClientTls, client_config};
 use watchfire_pack::catalog::Catalogs;
 use watchfire_pipeline::gateway::Gateway;
-use watchfire_store::{LogOptions, OpenError, Options, Store};
+use watchfire_store::{OpenError, Options, Store};
 
 use self::prometheus::Configured;
 use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
@@ -114,6 +116,7 @@ fn configure(flags: &Flags, environment: &Environment) -> Result<(Settings, Conf
         eprintln!("{}", diagnosis.finding());
     }
     settings.storage.take_over(&configured.prometheus.storage);
+    settings.storage.logs_retention = loki::policy(&settings.storage, &configured.loki).retention;
     Ok((settings, configured))
 }
 
@@ -140,7 +143,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let mut signals = Signals::new()?;
     let bound = listen::bind(&settings)?;
     let sockets = sockets::bind(&settings)?;
-    let Some(store) = open_until_told(&settings, &clock, &meter, &mut signals).await? else { return Ok(ExitCode::SUCCESS) };
+    let options = store_options(&settings, &configured.loki, &clock, &meter);
+    let Some(store) = open_until_told(options, &mut signals).await? else { return Ok(ExitCode::SUCCESS) };
     let store = Arc::new(store);
     let replay = store.stats().replay;
     tracing::info!(
@@ -154,7 +158,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
 
     let age = |keep: Option<Duration>| keep.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
     let spans = LogLimits { age_ms_max: age(settings.storage.traces_retention), ..LogLimits::for_spans() };
-    let logs = LogLimits { age_ms_max: age(settings.storage.logs_retention), moved_labels: LogOptions::default().moved_labels, ..LogLimits::default() };
+    let logs = loki::limits(&loki::policy(&settings.storage, &configured.loki), &configured.loki);
     let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, logs, spans, ..Limits::default() };
     let gate = Arc::new(Gate::new(store.clone(), clock.clone(), &meter, limits));
     let instance = settings.host.name.clone().unwrap_or_else(host_name);
@@ -207,6 +211,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         alertmanager: inside.clone(),
         logs: logs::open(&gate, store.state(), &clock, &meter, &tasks),
         sending: sending.clone(),
+        loki: loki::LogRoom { store: store.clone(), gate: gate.clone(), loki: protocols.loki.clone(), storage: settings.storage.clone() },
     };
     let tokens = tokens::start(&settings.llm, &recorder, &tasks);
     let gateway = gateway::start(&gateway::Surroundings {
@@ -298,9 +303,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
 
 /// Opens the store, unless somebody wants us to end first: reading a long log back takes a while, and whoever asks politely must not
 /// have to kill us, which would count as a start that died.
-async fn open_until_told(settings: &Settings, clock: &SharedClock, meter: &Meter, signals: &mut Signals) -> Result<Option<Store>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let options = store_options(settings, clock, meter, &stop);
+async fn open_until_told(options: Options, signals: &mut Signals) -> Result<Option<Store>> {
+    let stop = options.stop.clone();
     let mut opening = tokio::task::spawn_blocking(move || Store::open(options));
     let opened = tokio::select! {
         opened = &mut opening => opened,
@@ -324,7 +328,7 @@ async fn stopped<T>(stop: &AtomicBool, opening: tokio::task::JoinHandle<T>) -> R
     opening.await
 }
 
-fn store_options(settings: &Settings, clock: &SharedClock, meter: &Meter, stop: &Arc<AtomicBool>) -> Options {
+fn store_options(settings: &Settings, loki: &LokiConfig, clock: &SharedClock, meter: &Meter) -> Options {
     let storage = &settings.storage;
     let mut options = Options::new(&settings.server.data_dir, clock.clone());
     options.meter = meter.clone();
@@ -339,14 +343,14 @@ fn store_options(settings: &Settings, clock: &SharedClock, meter: &Meter, stop: 
     options.index_cache_bytes = options.index_cache_bytes.min(options.memory_max / 8);
     options.block_cache_bytes = options.block_cache_bytes.min(options.memory_max / 8);
     options.exemplars_bytes_max = options.exemplars_bytes_max.min(options.memory_max / 8);
+    options.logs = loki::policy(storage, loki);
+    options.spans.retention = storage.traces_retention;
     let share = options.memory_max;
-    for (entries, retention) in [(&mut options.logs, storage.logs_retention), (&mut options.spans, storage.traces_retention)] {
-        entries.retention = retention;
+    for entries in [&mut options.logs, &mut options.spans] {
         entries.memory_max = entries.memory_max.min(share / 4);
         entries.unit_bytes = entries.unit_bytes.min(share / 16);
         entries.index_cache_bytes = entries.index_cache_bytes.min(share / 8);
     }
-    options.stop.clone_from(stop);
     options
 }
 

@@ -12,6 +12,7 @@ use watchfire_collect::scrape::Manager;
 use watchfire_collect::scrape::config::{Outside, Parsed, PrometheusConfig, parse, parse_node};
 use watchfire_forward::read::RemoteSource;
 use watchfire_forward::write::Forwarder;
+use watchfire_ingest::loki::config::LokiConfig;
 use watchfire_model::document::{Finding, Node, Severity};
 use watchfire_model::meter::Gauge;
 use watchfire_model::time::{SharedClock, Timestamp};
@@ -44,13 +45,15 @@ pub(crate) struct Configured {
     pub(crate) prometheus: PrometheusConfig,
     pub(crate) rules: Vec<RuleFile>,
     pub(crate) logs: Collected,
+    pub(crate) loki: LokiConfig,
 }
 
 /// What could be read of all that, with everything there is to say of it.
 pub(crate) struct Pieces {
     pub(crate) prometheus: Option<PrometheusConfig>,
     alertmanager: Option<watchfire_alert::manager::config::Config>,
-    logs: Option<watchfire_collect::logs::Collected>,
+    pub(crate) logs: Option<Collected>,
+    loki: Option<LokiConfig>,
     /// The rule files that are valid.
     pub(crate) rules: Vec<RuleFile>,
     pub(crate) findings: Vec<Finding>,
@@ -63,6 +66,8 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
     findings.extend(inside.findings);
     let logs = super::logs::read(settings, environment);
     findings.extend(logs.findings);
+    let loki = super::loki::read(settings);
+    findings.extend(loki.findings);
     let declared_in = settings.file.display().to_string();
     let wanted = rule_files::Wanted { packs: &settings.packs, slos: (&declared_in, &settings.slos) };
     let loaded = prometheus.as_ref().map(|config| rule_files::load(config, settings.monitoring_dir.as_deref(), wanted)).unwrap_or_default();
@@ -70,16 +75,18 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
     let over_logs = log_rules::load(settings);
     findings.extend(over_logs.findings);
     let rules = loaded.files.into_iter().chain(over_logs.files).collect();
-    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, rules, findings }
+    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, loki: loki.config, rules, findings }
 }
 
 /// The same as one; nothing when a finding is an error.
 pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
-    let Pieces { prometheus, alertmanager, logs, rules, mut findings } = read_pieces(settings, environment);
+    let Pieces { prometheus, alertmanager, logs, loki, rules, mut findings } = read_pieces(settings, environment);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let (Some(mut prometheus), Some(alertmanager), Some(mut logs), false) = (prometheus, alertmanager, logs, failed) else { return (None, findings) };
+    let (Some(mut prometheus), Some(alertmanager), Some(mut logs), Some(loki), false) = (prometheus, alertmanager, logs, loki, failed) else {
+        return (None, findings);
+    };
     add_jobs(&mut prometheus, &mut logs, settings, &mut findings);
-    (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs }), findings)
+    (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs, loki }), findings)
 }
 
 /// Adds scrape jobs that another configuration brought along.
@@ -126,6 +133,7 @@ pub(crate) struct CarriedOutBy {
     pub(crate) alertmanager: Arc<watchfire_alert::manager::Manager>,
     pub(crate) logs: Arc<Collector>,
     pub(crate) sending: Arc<super::logs::Sending>,
+    pub(crate) loki: super::loki::LogRoom,
 }
 impl CarriedOutBy {
     fn apply(&self, configured: &Configured) {
@@ -138,6 +146,7 @@ impl CarriedOutBy {
         }
         self.alertmanager.apply(configured.alertmanager.clone());
         self.alerting.apply(config, &configured.rules);
+        self.loki.apply(&configured.loki);
         // First who sends lines on, so that none is collected before.
         self.sending.apply(&configured.logs);
         self.logs.apply(configured.logs.clone());

@@ -107,7 +107,7 @@ pub(crate) struct ServerSettings {
 }
 
 /// `storage:`
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StorageSettings {
     /// `None` is unlimited.
     pub(crate) metrics_retention: Option<Duration>,
@@ -126,8 +126,14 @@ pub(crate) struct StorageSettings {
     pub(crate) exemplars_max: Option<u64>,
     /// Whether our own file says how long and how late; else `prometheus.yml` may.
     given: (bool, bool),
+    /// How long logs are kept by our own file alone, and whether it says so; else `loki.yml` may.
+    logs_own: (Option<Duration>, bool),
 }
 impl StorageSettings {
+    /// How long logs are kept, where a `loki.yml` may have something to say of it. Within, `None` is for ever.
+    pub(crate) fn logs_kept(&self, theirs: Option<Option<Duration>>) -> Option<Duration> {
+        theirs.filter(|_| !self.logs_own.1).unwrap_or(self.logs_own.0)
+    }
     /// Takes over what a `prometheus.yml` says and our own file does not.
     pub(crate) fn take_over(&mut self, theirs: &watchfire_collect::scrape::config::Storage) {
         let millis = |ms: u64| Duration::from_millis(ms);
@@ -426,9 +432,11 @@ fn read_storage(storage: Reader<'_>) -> StorageSettings {
     let ms = |key: &'static str, default: u64| Duration::from_millis(storage.duration_ms(key).unwrap_or(default));
     let month = Some(Duration::from_secs(30 * 86_400));
     let (mut metrics_retention, mut logs_retention, mut traces_retention) = (month, month, month);
+    let mut logs_given = false;
     let mut given = (false, storage.raw("out_of_order_window").is_some());
     if let Some(keep) = storage.map("retention") {
         given.0 = keep.raw("metrics").is_some();
+        logs_given = keep.raw("logs").is_some();
         metrics_retention = retention(&keep, "metrics", 30);
         logs_retention = retention(&keep, "logs", 30);
         traces_retention = retention(&keep, "traces", 30);
@@ -450,6 +458,7 @@ fn read_storage(storage: Reader<'_>) -> StorageSettings {
         source_series_max: storage.u64("source_series_max").unwrap_or(10_000),
         exemplars_max: None,
         given,
+        logs_own: (logs_retention, logs_given),
     };
     storage.finish();
     settings

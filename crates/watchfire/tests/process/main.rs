@@ -5,6 +5,7 @@
 
 mod alertmanager;
 mod basics;
+mod containers;
 mod data;
 mod demo;
 mod forward;

@@ -102,7 +102,7 @@ impl Engine {
     /// Removes entries of streams that are kept shorter than others, from one segment. A segment's streams are looked at when it is old
     /// enough for the shortest time; then it is known when it is due.
     pub(in crate::engine) fn apply_rules(&self, signal: Signal) -> io::Result<()> {
-        let options = self.options.entries(signal);
+        let options = self.entry_options(signal);
         let shortest = options.rules.iter().map(|rule| rule.keep).chain([options.retention]).flatten().min();
         let Some(shortest) = shortest.filter(|_| !options.rules.is_empty()) else { return Ok(()) };
         let now = self.now();
@@ -129,7 +129,8 @@ impl Engine {
     fn apply_rules_to(&self, signal: Signal, segment: &Arc<LogSegment>, next: &mut u64, now: i64) -> io::Result<RuleOutcome> {
         let rest = RuleOutcome::DueAt(now.saturating_add(RULE_REST_MS));
         let Some(index) = segment.index(self.moment())? else { return Ok(rest) };
-        let over = |labels: &Labels| Some(to_millis(segment.footer.max).saturating_add(millis(self.options.entries(signal).keep(labels)?)));
+        let options = self.entry_options(signal);
+        let over = |labels: &Labels| Some(to_millis(segment.footer.max).saturating_add(millis(options.keep(labels)?)));
         let all = (0..index.labels.len() as u32).filter_map(|number| Labels::unpack(index.labels.packed(number)));
         let first = all.filter_map(|labels| over(&labels)).min().unwrap_or(i64::MAX);
         drop(index);

@@ -4,6 +4,7 @@ mod delete;
 mod flush;
 mod merge;
 mod open;
+mod policy;
 mod read;
 mod restore;
 mod stats;

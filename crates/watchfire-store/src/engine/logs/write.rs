@@ -128,7 +128,7 @@ impl Engine {
         writer.record = RecordWriter::of((!batch.logs.is_empty()).then(|| batch.origin.0.clone()));
         let now = self.now();
         let nanos = |ms: i64| ms.saturating_mul(NANOS_PER_MILLI);
-        let options = self.options.entries(writer.signal);
+        let options = &*self.entry_options(writer.signal);
         let limits = Limits {
             options,
             latest: nanos(now.saturating_add(millis(self.options.future_max))),

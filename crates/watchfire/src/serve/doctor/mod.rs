@@ -3,8 +3,8 @@
 
 mod files;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use watchfire_store::Written;
 
 use self::files::{Unchanged, Watched};
 use crate::check::site::Gathered;
-use crate::settings::{self, Environment, Flags};
+use crate::settings::{self, Environment, Flags, ForeignFile};
 
 /// How long a report is given again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -70,6 +70,8 @@ pub(crate) struct Kept {
     /// Nothing when the files may have changed while they were read.
     unchanged: Option<Unchanged>,
     asked: Arc<Asked>,
+    /// The sockets through which containers are read.
+    sockets: BTreeSet<PathBuf>,
 }
 impl Kept {
     /// Whether reading all files again would find the same.
@@ -125,6 +127,13 @@ fn cannot_be_read(findings: &[Finding], watched: &mut Watched) -> Vec<Diagnosis>
     errors.into_iter().map(|f| Diagnosis::of_file(Code::CannotBeRead, f)).collect()
 }
 
+/// A socket through which containers are to be read, and cannot be.
+fn no_socket(path: &Path) -> Option<Diagnosis> {
+    let message = watchfire_collect::logs::containers::socket_problem(path)?;
+    let (file, subject) = ("server".into(), "containers".to_owned());
+    Some(Diagnosis { code: Code::NoContainerSocket, file, line: 0, column: 0, subject, message, suggestion: None })
+}
+
 impl Doctor {
     /// A report, at most a minute old. Blocks; a second question waits for the answer to the first.
     pub(crate) fn report(&self) -> DoctorReport {
@@ -148,7 +157,10 @@ impl Doctor {
             *kept = Some(self.look(seen, now));
         }
         let (files, mut findings) = kept.as_ref().map(|kept| (kept.files, kept.findings.clone())).unwrap_or_default();
+        // They come and go with the engine, whatever stands in the files.
+        let sockets = kept.as_ref().map(|kept| kept.sockets.clone()).unwrap_or_default();
         drop(kept);
+        findings.extend(sockets.iter().filter_map(|path| no_socket(path)));
         let writes = self.writes();
         self.machine(&mut findings, writes);
         DoctorReport { checked_at: self.clock.now(), files, findings, writes }
@@ -160,13 +172,20 @@ impl Doctor {
         let mut watched = Watched::default();
         let mut findings = Vec::new();
         let mut files = 0;
+        let mut sockets = BTreeSet::new();
         let asked = Arc::new(Asked { seen, answers: Mutex::default() });
         watched.paths.extend(settings::file(&self.flags, &self.environment));
         match settings::load(&self.flags, &self.environment) {
             Err(errors) => findings.extend(cannot_be_read(&errors, &mut watched)),
             Ok(loaded) => {
+                let named = loaded.settings.foreign.iter().filter_map(|foreign| match &foreign.source {
+                    ForeignFile::Path(path) => Some(path.clone()),
+                    ForeignFile::Content(_) => None,
+                });
+                watched.paths.extend(named);
                 let pieces = super::prometheus::read_pieces(&loaded.settings, &self.environment);
                 findings.extend(cannot_be_read(&pieces.findings, &mut watched));
+                sockets.extend(pieces.logs.iter().flat_map(|logs| &logs.containers).map(|source| source.socket.clone()));
                 if let Some(config) = &pieces.prometheus {
                     watched.patterns = (config.lookup.clone(), config.rule_files.clone());
                 }
@@ -180,7 +199,7 @@ impl Doctor {
                 findings.extend(gathered.check(Some(asked.clone())));
             }
         }
-        Kept { findings, files, read: now, unchanged: Unchanged::since(began, watched), asked }
+        Kept { findings, files, read: now, unchanged: Unchanged::since(began, watched), asked, sockets }
     }
 
     fn budget(&self) -> Budget {
@@ -373,6 +392,29 @@ mod tests {
         std::fs::remove_file(path("r.yml")).unwrap();
         clock.advance(FRESH);
         assert_eq!(count(), 1);
+    }
+
+    #[test]
+    fn log_10_a_socket_that_is_none_is_found_until_it_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp(NOW as i64 * 1_000));
+        let socket = dir.path().join("podman.sock");
+        std::fs::create_dir(&socket).unwrap();
+        let config = dir.path().join("w.yml");
+        let alloy = include_str!("../../../../../examples/alloy/config.alloy").replace("/run/user/1000/podman/podman.sock", &socket.display().to_string());
+        write(&dir.path().join("config.alloy"), &alloy, 100);
+        write(&config, "alloy: config.alloy\n", 100);
+        let doctor = doctor(&config, &clock);
+        let said = || seen(&doctor, dir.path()).0;
+        let found = said();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("podman.sock: it is a directory, not a socket") && found[0].ends_with("[no-container-socket]"), "{found:?}");
+        std::fs::remove_dir(&socket).unwrap();
+        clock.advance(FRESH);
+        assert!(said()[0].contains("there is nothing at this path"));
+        let _engine = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        clock.advance(FRESH);
+        assert_eq!(said(), [""; 0]);
     }
 
     /// The findings of files depend on what the server has, but only on what they ask for.

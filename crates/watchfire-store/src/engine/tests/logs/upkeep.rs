@@ -114,6 +114,36 @@ fn rules_keep_streams_shorter_and_longer() {
 }
 
 #[test]
+fn log_24_how_long_lines_are_kept_changes_while_the_store_is_open() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+    let engine = Engine::open(Arc::new(disk), Options { logs: LogOptions { retention: days(30), ..small() }, ..options(&clock) }).unwrap();
+    engine.write(&logs(["a", "b"].iter().map(|app| (labels!("app" => *app), vec![entry(NOW * MS, "line", &[])])).collect())).unwrap();
+    engine.flush_entries(Signal::Logs).unwrap();
+    let left = || select(&engine, &whole(LogOrder::Any)).len();
+    let pass = |hours: u64| {
+        for _ in 0..hours * 2 {
+            clock.advance(Duration::from_secs(1800));
+            engine.tick();
+        }
+    };
+    pass(4 * 24);
+    assert_eq!(left(), 2);
+    // A rule about one stream, then less time for all.
+    let rules = vec![LogRetention { matchers: matchers(&[("app", "a")]), keep: days(3) }];
+    engine.set_log_policy(&LogOptions { retention: days(7), rules, ..small() });
+    pass(3);
+    assert_eq!(left(), 1);
+    let old = || engine.write(&logs(vec![(labels!("app" => "c"), vec![entry(NOW * MS, "old", &[])])])).unwrap().logs;
+    assert_eq!(old().stored, 1);
+    pass(3 * 24);
+    engine.flush_entries(Signal::Logs).unwrap();
+    assert_eq!(left(), 0, "seven days are over");
+    assert_eq!(old().rejected, [(Reason::TooOld, 1)]);
+}
+
+#[test]
 fn a_damaged_block_does_not_stop_the_rules_for_others() {
     let disk = SimulatedDisk::default();
     let clock = ManualClock::new(Timestamp(NOW));
