@@ -34,10 +34,19 @@ async fn only_these_routes_are_public() {
     let mut public: Vec<String> =
         crate::routes().iter().filter(|r| r.spec().level == Level::Public && !r.spec().doc.hidden).map(|r| r.spec().path.clone()).collect();
     public.sort();
-    assert_eq!(
-        public,
-        ["/-/healthy", "/-/ready", "/api/system/health/live", "/elasticsearch", "/elasticsearch/_cluster/health", "/health", "/loki/ready", "/ready"]
-    );
+    let expected = [
+        "/-/healthy",
+        "/-/ready",
+        "/api/system/health/live",
+        "/elasticsearch",
+        "/elasticsearch/_cluster/health",
+        "/health",
+        "/loki/ready",
+        "/ready",
+        "/tempo/api/echo",
+        "/tempo/ready",
+    ];
+    assert_eq!(public, expected);
 }
 
 #[tokio::test]

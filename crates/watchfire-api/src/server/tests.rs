@@ -192,6 +192,8 @@ fn r48_what_is_public_is_written_down_here() {
         "/health",
         "/loki/ready",
         "/ready",
+        "/tempo/api/echo",
+        "/tempo/ready",
     ];
     assert_eq!(public, expected);
 }
