@@ -1,6 +1,5 @@
 //! Traces in Jaeger's JSON: times in microseconds, tags with types, processes beside the spans.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
@@ -168,15 +167,15 @@ pub(super) fn trace(trace: &Trace) -> TraceJson {
     TraceJson { id: trace.id.to_string(), spans, processes: processes.all, warnings: None }
 }
 
-/// Text that borrows or not, for the smaller answers.
+/// What a service does.
 #[derive(Serialize)]
-pub(super) struct OperationJson<'a> {
-    name: Cow<'a, str>,
+pub(super) struct OperationJson {
+    name: String,
     #[serde(rename = "spanKind")]
     kind: &'static str,
 }
-impl OperationJson<'_> {
-    pub(super) fn new(operation: watchfire_query::traces::Operation) -> OperationJson<'static> {
-        OperationJson { name: operation.name.into(), kind: operation.kind }
+impl OperationJson {
+    pub(super) fn new(operation: watchfire_query::traces::Operation) -> OperationJson {
+        OperationJson { name: operation.name, kind: operation.kind }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn kind(text: Option<&str>) -> Result<Option<SpanKind>, JaegerError> 
 }
 
 /// `GET /api/operations`.
-pub(super) async fn operations(State(app): State<Arc<App>>, request: Request) -> Result<Data<OperationJson<'static>>, JaegerError> {
+pub(super) async fn operations(State(app): State<Arc<App>>, request: Request) -> Result<Data<OperationJson>, JaegerError> {
     let params = Params::read(request).await?;
     let service = params.needed("service")?.to_owned();
     let kind = kind(params.get("spanKind"))?;

@@ -39,7 +39,7 @@ pub(super) async fn operations(State(app): State<Arc<App>>, request: Request) ->
         let kind = kind(params.any(&["span_kind", "spanKind"]))?;
         run(&app, None, move |app, budget| {
             let all = traces::operations(&*app.rooms.spans, &service, kind, Range::ALL, budget)?;
-            let all: Vec<OperationJson<'_>> = all.into_iter().map(OperationJson::new).collect();
+            let all: Vec<OperationJson> = all.into_iter().map(OperationJson::new).collect();
             Ok(to_json(&json!({"operations": all})))
         })
         .await

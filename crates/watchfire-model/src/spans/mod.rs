@@ -13,7 +13,7 @@ use std::fmt;
 
 use crate::logs::Nanos;
 
-pub use row::{NewEvent, NewLink, NewSpan, SpanRow, SpanStream, key};
+pub use row::{NewSpan, SpanRow, SpanStream, key};
 pub use value::{Pair, Value};
 
 /// The id of a trace.

@@ -119,11 +119,6 @@ fn kept<'a>(pairs: &'a [Pair<'a>], named: impl Fn(&'a str) -> Cow<'a, str>) -> K
     (sorted.into_iter().map(|(name, value)| (named(name), value.kept())).collect(), types)
 }
 
-/// An event of a new span.
-pub type NewEvent<'a> = Event<'a>;
-/// A link of a new span.
-pub type NewLink<'a> = Link<'a>;
-
 /// What is a new span's own.
 #[derive(Clone, Debug, Default)]
 pub struct NewSpan<'a> {
@@ -148,9 +143,9 @@ pub struct NewSpan<'a> {
     /// More about it.
     pub attributes: Vec<Pair<'a>>,
     /// What happened in it.
-    pub events: Vec<NewEvent<'a>>,
+    pub events: Vec<Event<'a>>,
     /// What has to do with it.
-    pub links: Vec<NewLink<'a>>,
+    pub links: Vec<Link<'a>>,
     /// How many attributes, events and links the sender left out.
     pub dropped: [u32; 3],
 }

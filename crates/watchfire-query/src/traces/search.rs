@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use watchfire_model::logs::{LogOrder, LogSelection, LogSource, Nanos};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, ReadError};
@@ -52,16 +52,16 @@ pub fn find(source: &dyn LogSource, search: &Search, range: Range, budget: &Budg
         return Ok(Vec::new());
     }
     let mut ids: Vec<TraceId> = Vec::new();
-    let mut known: HashMap<TraceId, ()> = HashMap::new();
+    let mut known: HashSet<TraceId> = HashSet::new();
     let (mut first, mut last) = (Nanos::MAX, Nanos::MIN);
     let selection = LogSelection { order: LogOrder::Backward, ..LogSelection::new(search.matchers(), range.start, range.end) };
     source.select_logs(&selection, budget, &mut |line| {
         let row = SpanRow::new(line);
         let id = row.trace();
-        if known.contains_key(&id) || !search.matches(&row) {
+        if known.contains(&id) || !search.matches(&row) {
             return Ok(ControlFlow::Continue(()));
         }
-        known.insert(id, ());
+        known.insert(id);
         ids.push(id);
         (first, last) = (first.min(row.start()), last.max(row.start()));
         Ok(if ids.len() < search.limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })

@@ -94,7 +94,7 @@ impl Engine {
     fn open_rewritten(&self, signal: Signal, id: u64) -> io::Result<Arc<LogSegment>> {
         self.open_entries(signal, id).inspect_err(|_| {
             if let Err(error) = self.disk.remove(&path_of(&entries_dir(&self.options.dir, signal), id)) {
-                self.fail(format!("a segment of logs that cannot be read cannot be removed: {error}"));
+                self.fail(format!("a segment of {} that cannot be read cannot be removed: {error}", signal.entries()));
             }
         })
     }
