@@ -4,16 +4,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use watchfire_model::batch::{Batch, Origin};
+use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
-use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
-use watchfire_model::write::{LogsWritten, Reason, Sink, Written};
+use watchfire_model::logs::{LogEntry, Nanos};
+use watchfire_model::write::Reason;
 
+use super::gathering::{Gathering, Kind, ReceivedEntries};
 use super::labels::check_size;
 use super::value::{as_text, pair};
-use super::{DecodeError, Format, Otlp, OtlpError, answer, json};
-use crate::label_bytes::{LABELS_MAX, LabelBytes, TooManyBytes};
+use super::{DecodeError, Format, Otlp, OtlpError, json};
+use crate::label_bytes::{LABELS_MAX, TooManyBytes};
 use crate::protobuf::{Message, Value, text};
 
 /// Attributes of the resource that are labels of the stream.
@@ -39,55 +39,17 @@ const STREAM: [&str; 18] = [
 ];
 /// A batch goes to the gate when it holds so many entries.
 pub(super) const BATCH_ENTRIES: usize = 20_000;
-/// A batch goes to the gate when its lines have so many bytes.
-const BATCH_BYTES: usize = 8 << 20;
-
 /// What a pair takes in memory beside its texts: at least a digit for the length of each.
 const PAIR_BYTES: usize = 2;
 
-/// What became of a request.
-#[derive(Clone, Debug, Default)]
-pub struct ReceivedLogs {
-    /// The records, by what became of them.
-    pub logs: LogsWritten,
-    /// One example of a refusal in words.
-    pub example: Option<String>,
-}
-
-impl ReceivedLogs {
-    /// The answer: an `ExportLogsServiceResponse`, which is empty when everything was kept.
-    pub fn answer(&self, format: Format) -> Vec<u8> {
-        answer::partial(format, "rejectedLogRecords", self.logs.rejected_total(), || self.message())
-    }
-
-    /// What was refused, in words.
-    pub fn message(&self) -> String {
-        let rejected = self.logs.rejected_total();
-        answer::message(rejected, rejected + self.logs.stored + self.logs.duplicates, "log records", &self.logs.rejected, self.example.as_deref())
-    }
-}
-
 impl Otlp {
     /// Takes logs. Records that cannot be kept are counted; the others are stored when this returns.
-    pub fn logs(&self, body: &[u8], format: Format, origin: Origin) -> Result<ReceivedLogs, OtlpError> {
+    pub fn logs(&self, body: &[u8], format: Format, origin: Origin) -> Result<ReceivedEntries, OtlpError> {
         let message = format.protobuf(body, &json::LOGS_REQUEST)?;
-        let mut reading = Reading {
-            sink: &*self.gate,
-            now: Nanos::from_millis(self.clock.now().millis()),
-            batch: Batch::new(origin.clone()),
-            places: HashMap::new(),
-            entries: 0,
-            bytes: 0,
-            labels: LabelBytes::default(),
-            written: Written::default(),
-            refused: Written::default(),
-        };
+        let now = Nanos::from_millis(self.clock.now().millis());
+        let mut reading = Reading { now, gathering: Gathering::new(&self.gate, origin, Kind::Logs, BATCH_ENTRIES) };
         reading.run(&message)?;
-        // What is refused counts once it is certain that the request will not come again.
-        self.gate.book_refused(&origin, &reading.refused);
-        let mut all = reading.written;
-        all.add(reading.refused);
-        Ok(ReceivedLogs { logs: all.logs, example: all.example })
+        reading.gathering.finish()
     }
 }
 
@@ -126,15 +88,8 @@ struct Shared<'a> {
 }
 
 struct Reading<'a> {
-    sink: &'a dyn Sink,
     now: Nanos,
-    batch: Batch,
-    places: HashMap<Labels, usize>,
-    entries: usize,
-    bytes: usize,
-    labels: LabelBytes,
-    written: Written,
-    refused: Written,
+    gathering: Gathering<'a>,
 }
 
 impl Reading<'_> {
@@ -145,7 +100,7 @@ impl Reading<'_> {
                 self.resource(bytes)?;
             }
         }
-        self.flush()
+        Ok(())
     }
 
     /// ResourceLogs { 1: Resource { 1: attribute* }, 2: ScopeLogs* }.
@@ -161,7 +116,7 @@ impl Reading<'_> {
         if let Err((reason, words)) = fits(attributes.count, attributes.bytes) {
             for field in Message::new(bytes) {
                 if let (2, Value::Bytes(scope)) = field.map_err(DecodeError::Wire)? {
-                    self.refuse(reason, records(scope)?, &words);
+                    self.gathering.refuse(reason, records(scope)?, &words);
                 }
             }
             return Ok(());
@@ -199,7 +154,7 @@ impl Reading<'_> {
             }
         }
         if let Err((reason, words)) = fits(resource.count + attributes.count, resource.bytes + attributes.bytes) {
-            self.refuse(reason, records(bytes)?, &words);
+            self.gathering.refuse(reason, records(bytes)?, &words);
             return Ok(());
         }
         let mut pairs = Pairs::new();
@@ -223,13 +178,13 @@ impl Reading<'_> {
         let record = Record::read(bytes)?;
         let (count, bytes) = shared.iter().fold((0, 0), |(count, bytes), part| (count + part.count, bytes + part.bytes));
         if let Err((reason, words)) = fits(count + record.attributes.count, bytes + record.attributes.bytes) {
-            self.refuse(reason, 1, &words);
+            self.gathering.refuse(reason, 1, &words);
             return Ok(());
         }
         let own = record.metadata()?;
         let bytes = bytes + size(&own);
-        if let Err(error) = self.labels.take(bytes) {
-            self.refuse(if matches!(error, TooManyBytes::Series(_)) { Reason::MetadataSize } else { Reason::LabelBytes }, 1, &error.to_string());
+        if let Err(error) = self.gathering.labels.take(bytes) {
+            self.gathering.refuse(if matches!(error, TooManyBytes::Series(_)) { Reason::MetadataSize } else { Reason::LabelBytes }, 1, &error.to_string());
             return Ok(());
         }
         // Of several attributes of one name the innermost counts, which comes last.
@@ -237,43 +192,9 @@ impl Reading<'_> {
         let metadata = Labels::from_pairs(pairs.map(|(name, value)| (name.as_str(), value.as_ref())));
         let time = [record.time, record.observed].into_iter().find(|t| *t > 0).map_or(self.now, |t| Nanos(i64::try_from(t).unwrap_or(i64::MAX)));
         let line = as_text(record.body)?;
-        self.bytes += line.len() + bytes;
-        self.add(stream, LogEntry { time, line: Arc::from(line), metadata })
-    }
-
-    fn refuse(&mut self, reason: Reason, records: u64, words: &str) {
-        if records > 0 {
-            self.refused.logs.reject(reason, records);
-            self.refused.example.get_or_insert_with(|| format!("{reason}: {words}"));
-        }
-    }
-
-    fn add(&mut self, stream: &Labels, entry: LogEntry) -> Result<(), OtlpError> {
-        let at = match self.places.get(stream) {
-            Some(at) => *at,
-            None => {
-                self.batch.logs.push(StreamEntries { labels: stream.clone(), entries: Vec::new() });
-                self.places.insert(stream.clone(), self.batch.logs.len() - 1);
-                self.batch.logs.len() - 1
-            }
-        };
-        if let Some(stream) = self.batch.logs.get_mut(at) {
-            stream.entries.push(entry);
-        }
-        self.entries += 1;
-        if self.entries >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES || self.labels.fill_a_batch() { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), OtlpError> {
-        if self.entries == 0 {
-            return Ok(());
-        }
-        let next = Batch::new(self.batch.origin.clone());
-        let batch = std::mem::replace(&mut self.batch, next);
-        self.places.clear();
-        (self.entries, self.bytes) = (0, 0);
-        self.labels.next_batch();
-        self.written.add(self.sink.write(batch)?);
+        let bytes = line.len() + bytes;
+        let at = self.gathering.place(stream).unwrap_or_else(|| self.gathering.begin(stream.clone()));
+        self.gathering.add(at, LogEntry { time, line: Arc::from(line), metadata }, bytes)?;
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ fn records_become_entries() {
         T + 2
     );
     let received = otlp.logs(json_request(&records).as_bytes(), Format::Json, Origin::new("otlp/a")).unwrap();
-    assert_eq!((received.logs.stored, received.answer(Format::Json), received.answer(Format::Protobuf)), (3, b"{}".to_vec(), Vec::new()));
+    assert_eq!((received.counts.stored, received.answer(Format::Json), received.answer(Format::Protobuf)), (3, b"{}".to_vec(), Vec::new()));
     assert_eq!(
         *kept.0.lock().unwrap(),
         [
@@ -88,7 +88,7 @@ fn a_stream_without_a_service_has_an_unknown_one_and_refusals_are_told() {
         r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{far}","body":{{"stringValue":"secret"}}}},{{"body":{{"stringValue":"x"}}}}]}}]}}]}}"#
     );
     let received = otlp.logs(body.as_bytes(), Format::Json, Origin::new("otlp/a")).unwrap();
-    assert_eq!((received.logs.stored, received.logs.rejected.clone()), (1, vec![(Reason::TooFarFuture, 1)]));
+    assert_eq!((received.counts.stored, received.counts.rejected.clone()), (1, vec![(Reason::TooFarFuture, 1)]));
     let answer: serde_json::Value = serde_json::from_slice(&received.answer(Format::Json)).unwrap();
     assert_eq!(answer["partialSuccess"]["rejectedLogRecords"], "1");
     assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().starts_with("1 of 2 log records were refused (too_far_future: 1)"));
@@ -122,7 +122,7 @@ fn attributes_of_a_resource_are_bounded_before_they_are_copied() {
     };
     let (otlp, _) = house();
     let one = otlp.logs(&request(300 << 10, 2), Format::Protobuf, Origin::new("otlp/a")).unwrap();
-    assert_eq!((one.logs.stored, one.logs.rejected), (0, vec![(Reason::MetadataSize, 2)]));
+    assert_eq!((one.counts.stored, one.counts.rejected), (0, vec![(Reason::MetadataSize, 2)]));
 }
 
 /// A request with so many empty attributes of resource, scope and record, and so many records.
@@ -148,7 +148,11 @@ fn attributes_are_counted_before_they_are_joined_even_when_they_are_empty() {
     let check = |resource: usize, scope: usize, record: usize, fits: bool| {
         let (otlp, _) = house();
         let got = otlp.logs(&empty_attributes(resource, scope, record, 3), Format::Protobuf, Origin::new("otlp/a")).unwrap();
-        assert_eq!((got.logs.stored, got.logs.rejected), if fits { (3, vec![]) } else { (0, vec![(Reason::MetadataSize, 3)]) }, "{resource} {scope} {record}");
+        assert_eq!(
+            (got.counts.stored, got.counts.rejected),
+            if fits { (3, vec![]) } else { (0, vec![(Reason::MetadataSize, 3)]) },
+            "{resource} {scope} {record}"
+        );
         assert!(fits || got.example.unwrap().contains("257 labels, more than 256"));
     };
     for (resource, scope, record) in [(256, 0, 0), (0, 256, 0), (0, 0, 256), (100, 100, 56)] {
@@ -157,7 +161,7 @@ fn attributes_are_counted_before_they_are_joined_even_when_they_are_empty() {
     }
     // What is empty takes room in a batch all the same.
     let (otlp, kept) = house();
-    assert_eq!(otlp.logs(&empty_attributes(256, 0, 0, BATCH_ENTRIES - 1), Format::Protobuf, Origin::new("otlp/a")).unwrap().logs.stored, 19_999);
+    assert_eq!(otlp.logs(&empty_attributes(256, 0, 0, BATCH_ENTRIES - 1), Format::Protobuf, Origin::new("otlp/a")).unwrap().counts.stored, 19_999);
     assert_eq!(kept.1.load(Ordering::Relaxed), 2);
 }
 
@@ -175,7 +179,7 @@ fn refusals_of_a_request_that_comes_again_count_once() {
     assert!(matches!(send(), Err(OtlpError::Later(_))));
     assert_eq!(rejected(), 0);
     kept.2.store(false, Ordering::Relaxed);
-    assert_eq!((send().unwrap().logs.stored, rejected()), (1, 2));
+    assert_eq!((send().unwrap().counts.stored, rejected()), (1, 2));
 }
 
 proptest! {

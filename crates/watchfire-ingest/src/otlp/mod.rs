@@ -4,6 +4,7 @@
 
 mod answer;
 mod delta;
+mod gathering;
 mod json;
 mod labels;
 mod logs;
@@ -35,9 +36,8 @@ use crate::protobuf::WireError;
 use crate::remote_write::created::Created;
 
 pub use answer::status;
-pub use logs::ReceivedLogs;
+pub use gathering::ReceivedEntries;
 pub use settings::{Promoted, Settings, TranslationStrategy};
-pub use traces::ReceivedSpans;
 
 use delta::Sums;
 use translate::{Surroundings, Translation};

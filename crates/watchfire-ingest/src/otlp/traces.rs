@@ -3,21 +3,18 @@
 use std::borrow::Cow;
 
 use hashbrown::HashMap;
-use watchfire_model::batch::{Batch, Origin};
-use watchfire_model::labels::Labels;
-use watchfire_model::logs::{Nanos, StreamEntries};
+use watchfire_model::batch::Origin;
+use watchfire_model::logs::Nanos;
 use watchfire_model::spans::{Event, Link, NewSpan, Pair, SpanId, SpanKind, SpanStream, StatusCode, TraceId};
-use watchfire_model::write::{LogsWritten, Reason, Sink, Written};
+use watchfire_model::write::Reason;
 
+use super::gathering::{Gathering, Kind, ReceivedEntries};
 use super::value::{pair, typed};
-use super::{DecodeError, Format, Otlp, OtlpError, answer, json};
-use crate::label_bytes::LabelBytes;
+use super::{DecodeError, Format, Otlp, OtlpError, json};
 use crate::protobuf::{Message, Value, text};
 
 /// A batch goes to the gate when it holds so many spans.
 pub(super) const BATCH_SPANS: usize = 10_000;
-/// A batch goes to the gate when its spans have so many bytes.
-const BATCH_BYTES: usize = 8 << 20;
 /// More attributes than this has no resource, scope, span, event or link; SDKs leave out all beyond 128.
 const ATTRIBUTES_MAX: usize = 1_024;
 /// More events and links than this has no span; SDKs leave out all beyond 128 of each.
@@ -26,61 +23,17 @@ const EVENTS_MAX: usize = 4_096;
 const UNKNOWN_SERVICE: &str = "unknown_service";
 const SERVICE_NAME: &str = "service.name";
 
-/// What became of a request.
-#[derive(Clone, Debug, Default)]
-pub struct ReceivedSpans {
-    /// The spans, by what became of them.
-    pub spans: LogsWritten,
-    /// One example of a refusal in words.
-    pub example: Option<String>,
-}
-
-impl ReceivedSpans {
-    /// The answer: an `ExportTraceServiceResponse`, which is empty when everything was kept.
-    pub fn answer(&self, format: Format) -> Vec<u8> {
-        answer::partial(format, "rejectedSpans", self.spans.rejected_total(), || self.message())
-    }
-
-    /// What was refused, in words.
-    pub fn message(&self) -> String {
-        let rejected = self.spans.rejected_total();
-        answer::message(rejected, rejected + self.spans.stored + self.spans.duplicates, "spans", &self.spans.rejected, self.example.as_deref())
-    }
-}
-
 impl Otlp {
     /// Takes traces. Spans that cannot be kept are counted; the others are stored when this returns.
-    pub fn traces(&self, body: &[u8], format: Format, origin: Origin) -> Result<ReceivedSpans, OtlpError> {
+    pub fn traces(&self, body: &[u8], format: Format, origin: Origin) -> Result<ReceivedEntries, OtlpError> {
         let message = format.protobuf(body, &json::TRACES_REQUEST)?;
-        let mut reading = Reading {
-            sink: &*self.gate,
-            batch: Batch::new(origin.clone()),
-            places: HashMap::new(),
-            spans: 0,
-            bytes: 0,
-            labels: LabelBytes::default(),
-            written: Written::default(),
-            refused: Written::default(),
-        };
+        let mut reading = Reading(Gathering::new(&self.gate, origin, Kind::Spans, BATCH_SPANS));
         reading.run(&message)?;
-        // What is refused counts once it is certain that the request will not come again.
-        self.gate.book_refused(&origin, &reading.refused);
-        let mut all = reading.written;
-        all.add(reading.refused);
-        Ok(ReceivedSpans { spans: all.spans, example: all.example })
+        reading.0.finish()
     }
 }
 
-struct Reading<'a> {
-    sink: &'a dyn Sink,
-    batch: Batch,
-    places: HashMap<Labels, usize>,
-    spans: usize,
-    bytes: usize,
-    labels: LabelBytes,
-    written: Written,
-    refused: Written,
-}
+struct Reading<'a>(Gathering<'a>);
 
 /// Why a span is refused.
 type Refusal = (Reason, String);
@@ -102,7 +55,7 @@ impl Reading<'_> {
                 self.resource(bytes)?;
             }
         }
-        self.flush()
+        Ok(())
     }
 
     /// ResourceSpans { 1: Resource { 1: attribute* }, 2: ScopeSpans* }.
@@ -169,13 +122,8 @@ impl Reading<'_> {
                 },
             };
             let entry = new.entry();
-            self.bytes += entry.line.len() + entry.metadata.packed().len();
-            if let Some(stream) = self.batch.spans.get_mut(at) {
-                stream.entries.push(entry);
-            }
-            self.spans += 1;
-            if self.spans >= BATCH_SPANS || self.bytes >= BATCH_BYTES || self.labels.fill_a_batch() {
-                self.flush()?;
+            let bytes = entry.line.len() + entry.metadata.packed().len();
+            if self.0.add(at, entry, bytes)? {
                 places.clear();
             }
         }
@@ -186,33 +134,15 @@ impl Reading<'_> {
     fn place(&mut self, scope: &Scope<'_>, name: &str, kind: SpanKind) -> Result<usize, Refusal> {
         let stream = SpanStream { resource: scope.resource, scope: scope.name, scope_version: scope.version, scope_attributes: &scope.attributes, name, kind };
         let labels = stream.labels();
-        if let Some(at) = self.places.get(&labels) {
-            return Ok(*at);
+        if let Some(at) = self.0.place(&labels) {
+            return Ok(at);
         }
-        self.labels.take(labels.packed().len()).map_err(|error| (Reason::LabelBytes, error.to_string()))?;
-        self.batch.spans.push(StreamEntries { labels: labels.clone(), entries: Vec::new() });
-        self.places.insert(labels, self.batch.spans.len() - 1);
-        Ok(self.batch.spans.len() - 1)
+        self.0.labels.take(labels.packed().len()).map_err(|error| (Reason::LabelBytes, error.to_string()))?;
+        Ok(self.0.begin(labels))
     }
 
     fn refuse(&mut self, spans: u64, (reason, words): Refusal) {
-        if spans > 0 {
-            self.refused.spans.reject(reason, spans);
-            self.refused.example.get_or_insert_with(|| format!("{reason}: {words}"));
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), OtlpError> {
-        if self.spans == 0 {
-            return Ok(());
-        }
-        let next = Batch::new(self.batch.origin.clone());
-        let batch = std::mem::replace(&mut self.batch, next);
-        self.places.clear();
-        (self.spans, self.bytes) = (0, 0);
-        self.labels.next_batch();
-        self.written.add(self.sink.write(batch)?);
-        Ok(())
+        self.0.refuse(reason, spans, &words);
     }
 }
 

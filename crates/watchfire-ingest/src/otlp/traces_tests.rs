@@ -71,7 +71,7 @@ fn spans_are_kept_whole() {
         "links":[{"traceId":"ffffffffffffffffffffffffffffffff","spanId":"00000000000000bb"}]"#;
     let body = request(&format!("{},{}", span(1, more), span(2, "")));
     let received = otlp.traces(body.as_bytes(), Format::Json, Origin::new("otlp/a")).unwrap();
-    assert_eq!((received.spans.stored, received.answer(Format::Json), received.answer(Format::Protobuf)), (2, b"{}".to_vec(), Vec::new()));
+    assert_eq!((received.counts.stored, received.answer(Format::Json), received.answer(Format::Protobuf)), (2, b"{}".to_vec(), Vec::new()));
     assert_eq!(kept.0.lock().unwrap()[0].len(), 1, "spans of one name and kind are one stream");
     let mut seen = 0;
     kept.each(|row| {
@@ -111,8 +111,8 @@ fn what_cannot_be_kept_is_counted_and_the_rest_is() {
     let future = span(5, "").replace(&T.to_string(), &(T + 3_600_000_000_000).to_string());
     let body = request(&[span(1, ""), zero, beginless, future].join(","));
     let received = otlp.traces(body.as_bytes(), Format::Json, Origin::new("otlp/a")).unwrap();
-    assert_eq!(received.spans.stored, 1);
-    let mut rejected = received.spans.rejected.clone();
+    assert_eq!(received.counts.stored, 1);
+    let mut rejected = received.counts.rejected.clone();
     rejected.sort();
     assert_eq!(rejected, [(Reason::TooFarFuture, 1), (Reason::InvalidValue, 1), (Reason::InvalidId, 1)]);
     let answer: serde_json::Value = serde_json::from_slice(&received.answer(Format::Json)).unwrap();
@@ -160,7 +160,7 @@ fn many(spans: usize, names: bool, resource: &str) -> Vec<u8> {
 fn large_requests_become_several_batches() {
     let (otlp, kept) = house(&Meter::new());
     let received = otlp.traces(&many(BATCH_SPANS * 2 + 1, false, "x"), Format::Protobuf, Origin::new("otlp/a")).unwrap();
-    assert_eq!(received.spans.stored, BATCH_SPANS as u64 * 2 + 1);
+    assert_eq!(received.counts.stored, BATCH_SPANS as u64 * 2 + 1);
     let sizes: Vec<usize> = kept.0.lock().unwrap().iter().map(|batch| batch.iter().map(|s| s.entries.len()).sum()).collect();
     assert_eq!(sizes, [BATCH_SPANS, BATCH_SPANS, 1]);
 }
@@ -170,7 +170,7 @@ fn a_large_resource_that_many_streams_share_is_bounded() {
     let (otlp, kept) = house(&Meter::new());
     let resource = "r".repeat(60_000);
     let received = otlp.traces(&many(1_000, true, &resource), Format::Protobuf, Origin::new("otlp/a")).unwrap();
-    assert_eq!(received.spans.stored, 1_000);
+    assert_eq!(received.counts.stored, 1_000);
     let held = |batch: &Vec<StreamEntries>| batch.iter().map(|s| s.labels.packed().len()).sum::<usize>();
     assert!(kept.0.lock().unwrap().iter().map(held).max().unwrap() < 9 << 20, "streams are handed over before they take much memory");
 }
