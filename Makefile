@@ -6,7 +6,7 @@ UI_SOURCES := $(shell find ui/src ui/public ui/build ui/index.html ui/package.js
 # Only the real build of the page writes this file; `cargo build` alone leaves a placeholder.
 PAGE := ui/dist/third-party-notices.txt
 
-.PHONY: help build run test conformance crash bench bench-metrics bench-logs bench-stack bench-store bench-tokens ui-test setup setup-test lint tidy
+.PHONY: help build run test conformance crash bench bench-metrics bench-logs bench-traces bench-stack bench-store bench-tokens ui-test setup setup-test lint tidy
 help:
 	@echo "make build   page and release binary at $(BINARY)"
 	@echo "make run     build, start with defaults, print the address (ARGS=... for flags)"
@@ -16,7 +16,7 @@ help:
 	@echo "make conformance  every PromQL script in memory, on the store and over HTTP, as a table"
 	@echo "make crash   thousands of kill -9 and power cuts, the long forms (KILLS=2000, CUTS=500, QUEUE_KILLS=500, REDIS_KILLS=100)"
 	@echo "make fuzz    every reader of foreign bytes under libFuzzer (SECONDS=30 each)"
-	@echo "make bench   figures against peers, as tables (bench-metrics, bench-logs, bench-stack, bench-store, bench-tokens; MINUTES=10)"
+	@echo "make bench   figures against peers, as tables (bench-metrics, bench-logs, bench-traces, bench-stack, bench-store, bench-tokens; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
 
 setup:
@@ -81,7 +81,7 @@ fuzz: setup
 	scripts/fuzz.sh $(or $(SECONDS),30) $(TARGETS)
 .PHONY: fuzz
 
-bench: bench-metrics bench-logs bench-stack bench-store bench-tokens bench-gateway
+bench: bench-metrics bench-logs bench-traces bench-stack bench-store bench-tokens bench-gateway
 # SERIES=10000 (100000, 1000000), HOURS=24, ARGS: `bench-metrics run --help` lists them. With 24 hours it takes about ten minutes.
 bench-metrics: build
 	@scripts/setup.sh bench
@@ -91,6 +91,10 @@ bench-metrics: build
 bench-logs: build
 	cargo build --release --locked -p bench-logs
 	$(TARGET)/release/bench-logs --watchfire "$(BINARY)" --dir "$(TARGET)/bench-logs" --megabytes $(or $(MEGABYTES),1000) --streams $(or $(STREAMS),1000000) $(ARGS)
+# TRACES=100000, ARGS: `bench-traces --help` lists them.
+bench-traces: build
+	cargo build --release --locked -p bench-traces
+	$(TARGET)/release/bench-traces --watchfire "$(BINARY)" --dir "$(TARGET)/bench-traces" --traces $(or $(TRACES),100000) $(ARGS)
 # What the gateway adds to a model call, against a stub on this machine.
 bench-gateway: build
 	cargo run --release --locked -q -p watchfire-pipeline --example gateway_bench -- "$(abspath $(BINARY))"

@@ -29,10 +29,25 @@ pub struct Timed {
     pub body: String,
 }
 
-/// Asks for a path of a process many times.
+/// CPU seconds of this thread so far.
+pub fn thread_cpu() -> f64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+}
+
+/// Asks for a path of a process many times; every answer must be a success.
 pub fn time(pid: u32, address: &str, path: &str) -> Result<Timed> {
     let mut client = Client::new(address);
-    let mut ask = || client.get(path)?.text().with_context(|| format!("cannot ask {path}"));
+    repeat(pid, || client.get(path)?.text().with_context(|| format!("cannot ask {path}")))
+}
+
+/// The same, whatever the status of the answers is.
+pub fn time_any(pid: u32, address: &str, path: &str) -> Result<Timed> {
+    let mut client = Client::new(address);
+    repeat(pid, || Ok(String::from_utf8_lossy(&client.get(path)?.body).into_owned()))
+}
+
+fn repeat(pid: u32, mut ask: impl FnMut() -> Result<String>) -> Result<Timed> {
     let mut body = String::new();
     let began = Instant::now();
     for _ in 0..WARM_UPS {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bench_harness::load::Loaded;
 use bench_harness::process::{Watch, bytes_under, cpu_ms, status_bytes};
 use bench_harness::table::progress;
 use bench_harness::timing::{self, Timed};
 
-use crate::load::{self, Loaded};
+use crate::load;
 use crate::report::NAME;
 use crate::server::{Ask, Kind, Setup};
 use crate::workload::Plan;

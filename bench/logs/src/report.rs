@@ -51,9 +51,8 @@ fn ingest(tables: &mut Tables<'_>, yardstick: &Yardstick) {
     tables.row("multiple of `zstd -1` compressing, to the last acknowledgement", |f| rate(f, f.cpu_ms) / yardstick.compress);
     tables.row("the same, until quiet again", |f| rate(f, f.cpu_settled_ms) / yardstick.compress);
     tables.row("MB per second (wall)", |f| f.loaded.bytes as f64 / MB / f.loaded.took.as_secs_f64());
-    let at = |f: &Figures, part: usize| f.loaded.latencies.get(f.loaded.latencies.len() * part / 100).map_or(f64::NAN, |d| ms(*d));
-    tables.row("request, ms: median", |f| at(f, 50));
-    tables.row("request, ms: 99th percentile", |f| at(f, 99));
+    tables.row("request, ms: median", |f| f.loaded.percentile_ms(50));
+    tables.row("request, ms: 99th percentile", |f| f.loaded.percentile_ms(99));
     tables.row("requests that had to be sent again", |f| f.loaded.retries as f64);
     tables.row("bytes on the wire per byte of lines", |f| f.loaded.wire_bytes as f64 / f.loaded.bytes as f64);
     tables.table.head("disk");

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bench_harness::client::{Client, encoded};
+use bench_harness::load::Sender;
 use bench_harness::process::{Watch, bytes_under, cpu_ms, status_bytes};
 use bench_harness::table::{ms, number, progress};
 
-use crate::load::Sender;
-use crate::push::Push;
+use crate::push::{HEADERS, Push};
 use crate::report::NAME;
 use crate::server::{Kind, Setup};
 use crate::workload::{Plan, SPAN_MS};
@@ -47,11 +47,11 @@ fn load(address: &str, count: u64, plan: &Plan) -> Result<()> {
     let mut push = Push::default();
     let path = Kind::Watchfire.push_path();
     let mut senders: u64 = 0;
-    let mut sender = Sender::new(address, path, Some(sender_address(0)));
+    let mut sender = Sender::from(address, path, HEADERS, sender_address(0));
     for first in (0..count).step_by(STREAMS_PER_REQUEST as usize) {
         if first / STREAMS_PER_SENDER > senders {
             senders = first / STREAMS_PER_SENDER;
-            sender = Sender::new(address, path, Some(sender_address(senders)));
+            sender = Sender::from(address, path, HEADERS, sender_address(senders));
         }
         for n in first..(first + STREAMS_PER_REQUEST).min(count) {
             push.stream(&labels(n));

@@ -1,7 +1,7 @@
 //! What `zstd -1` takes for the same lines on this machine, in this run: the unit in which the other figures are comparable.
 
 use anyhow::{Result, ensure};
-use rustix::time::{ClockId, clock_gettime};
+use bench_harness::timing::thread_cpu as cpu;
 
 use crate::workload::Plan;
 
@@ -16,12 +16,6 @@ pub(crate) struct Yardstick {
     pub(crate) decompress: f64,
     /// Bytes left of a byte.
     pub(crate) left: f64,
-}
-
-/// CPU seconds of this thread.
-fn cpu() -> f64 {
-    let t = clock_gettime(ClockId::ThreadCPUTime);
-    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
 /// Compresses and decompresses all lines, one to a line.
