@@ -127,6 +127,9 @@ pub struct LogsWritten {
     pub truncated: u64,
     /// Streams that were not being written to.
     pub new_streams: u64,
+    /// Which entries of the one batch are not among the stored: their places, counted through all its streams, ascending. Several
+    /// outcomes that were added up have none.
+    pub left_out: Vec<u32>,
 }
 impl LogsWritten {
     /// Counts refused entries.
@@ -143,6 +146,7 @@ impl LogsWritten {
         self.duplicates += other.duplicates;
         self.truncated += other.truncated;
         self.new_streams += other.new_streams;
+        self.left_out.clear();
         other.rejected.into_iter().for_each(|(reason, count)| self.reject(reason, count));
     }
 }

@@ -4,7 +4,7 @@ use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::write::{LogsWritten, Reason, WriteError, Written};
 
 /// The kinds of origins that are counted apart.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 21] = [
     "scrape",
     "remote_write",
     "record",
@@ -12,6 +12,7 @@ const KINDS: [&str; 20] = [
     "host",
     "gpu",
     "rule",
+    "spans",
     "otlp",
     "pushgateway",
     "influx",

@@ -221,6 +221,7 @@ impl Sink for Gate {
         let outcome = if batch.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
         match outcome {
             Ok(mut written) => {
+                let left_out = [&mut written.logs, &mut written.spans].map(|counts| std::mem::take(&mut counts.left_out));
                 written.add(refused);
                 self.account.settled(kind, received, &written);
                 self.account.exemplars(kind, exemplars, written.exemplars);
@@ -228,10 +229,10 @@ impl Sink for Gate {
                 self.account.spans_settled(kind, spans, span_bytes, &written.spans);
                 // Entries that came before were heard before.
                 if let Some(streams) = heard.filter(|_| written.logs.stored > 0) {
-                    self.taps.publish(&streams);
+                    self.taps.publish(&without(streams, &left_out[0]));
                 }
                 if let Some(streams) = heard_spans.filter(|_| written.spans.stored > 0) {
-                    self.span_taps.publish(&streams);
+                    self.span_taps.publish(&without(streams, &left_out[1]));
                 }
                 Ok(written)
             }
@@ -265,6 +266,23 @@ fn shown(labels: &Labels) -> String {
         series.push('…');
     }
     series
+}
+
+/// Streams without the entries at some places, which ascend and are counted through all of them.
+fn without(streams: Arc<[StreamEntries]>, left_out: &[u32]) -> Arc<[StreamEntries]> {
+    if left_out.is_empty() {
+        return streams;
+    }
+    let (mut left_out, mut at) = (left_out.iter().copied().peekable(), 0);
+    let mut kept = streams.to_vec();
+    kept.retain_mut(|stream| {
+        stream.entries.retain(|_| {
+            at += 1;
+            left_out.next_if_eq(&(at - 1)).is_none()
+        });
+        !stream.entries.is_empty()
+    });
+    kept.into()
 }
 
 /// How many entries there are, and the bytes of their lines and structured metadata.

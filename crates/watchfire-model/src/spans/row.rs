@@ -253,6 +253,10 @@ impl<'a> SpanRow<'a> {
     pub fn trace(&self) -> TraceId {
         self.metadata.get(key::TRACE).and_then(TraceId::parse).unwrap_or_default()
     }
+    /// The same as it is kept.
+    pub fn trace_text(&self) -> &'a str {
+        self.metadata.get(key::TRACE).unwrap_or("")
+    }
     /// The id of the span.
     pub fn span(&self) -> SpanId {
         self.metadata.get(key::SPAN).and_then(SpanId::parse).unwrap_or_default()

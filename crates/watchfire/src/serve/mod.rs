@@ -20,6 +20,7 @@ mod scraping;
 mod sockets;
 mod supervision;
 mod tokens;
+mod traces;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -278,6 +279,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let app = App::new(rooms::rooms(parts, &settings));
     start_collectors(&settings, &instance, &tasks, &gate, &meter, &clock)?;
     start_recording(&tasks, recorder, gate.clone());
+    traces::derive(&settings.traces, &instance, &gate, &tasks, &clock, &meter);
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
     protocols.start(&tasks);

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 99] = [
+const KEYS: [(&str, bool); 110] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -106,6 +106,17 @@ const KEYS: [(&str, bool); 99] = [
     ("services.container_socket", false),
     ("drop_in", false),
     ("logs.rule_files", true),
+    ("traces.metrics.enabled", false),
+    ("traces.metrics.dimensions", true),
+    ("traces.metrics.buckets", true),
+    ("traces.metrics.series_max", false),
+    ("traces.metrics.idle", false),
+    ("traces.service_graph.enabled", false),
+    ("traces.service_graph.buckets", true),
+    ("traces.service_graph.wait", false),
+    ("traces.service_graph.waiting_max", false),
+    ("traces.service_graph.series_max", false),
+    ("traces.service_graph.idle", false),
     ("packs", true),
     ("monitoring_dir", false),
 ];

@@ -16,6 +16,7 @@ mod sockets;
 #[cfg(test)]
 mod tests;
 mod tiers;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub(crate) use logs::LogsSettings;
 pub(crate) use queues::QueueSettings;
 pub(crate) use rules::RuleSettings;
 pub(crate) use sockets::{SocketSettings, TlsPaths};
+pub(crate) use traces::TraceSettings;
 
 /// The address that is used unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -77,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) host: HostSettings,
     pub(crate) log: LogSettings,
     pub(crate) logs: LogsSettings,
+    pub(crate) traces: TraceSettings,
     /// Packs whose rules and objectives are wanted. They change with a reload.
     pub(crate) packs: Vec<String>,
     /// Who is to miss us when we fall silent.
@@ -236,6 +239,7 @@ impl Settings {
             ("gateway", format!("{:?}", self.gateway)),
             ("host", format!("{:?}", self.host)),
             ("log", format!("{:?}", self.log)),
+            ("traces", format!("{:?}", self.traces)),
             ("heartbeat", format!("{:?}", self.heartbeat)),
         ]
     }
@@ -325,6 +329,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         host: read_host(section("host")),
         log: LogSettings::read(section("log"), base),
         logs: LogsSettings::read(section("logs")),
+        traces: TraceSettings::read(section("traces")),
         packs: read_packs(&root),
         heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),

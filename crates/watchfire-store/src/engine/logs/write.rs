@@ -138,7 +138,9 @@ impl Engine {
         };
         let mut outcome = Outcome::default();
         writer.signal.of(batch).iter().for_each(|stream| judge_stream(writer, &limits, stream, &mut outcome));
-        writer.signal.outcome(written).add(outcome.counts);
+        let counts = writer.signal.outcome(written);
+        counts.add(outcome.counts);
+        counts.left_out = outcome.left_out;
         written.example = written.example.take().or(outcome.example);
         writer.end_record();
     }
@@ -149,6 +151,9 @@ impl Engine {
 struct Outcome {
     counts: LogsWritten,
     example: Option<String>,
+    /// How many entries were judged, and the places of those that are not kept.
+    judged: u32,
+    left_out: Vec<u32>,
 }
 
 impl Outcome {
@@ -174,6 +179,9 @@ fn judge_stream(writer: &mut EntryWriter, limits: &Limits<'_>, stream: &StreamEn
         None => refuse_labels(&labels, limits.options),
     };
     if let Some(reason) = refusal {
+        let end = outcome.judged.saturating_add(stream.entries.len() as u32);
+        outcome.left_out.extend(outcome.judged..end);
+        outcome.judged = end;
         return outcome.reject(reason, stream.entries.len() as u64, &labels, None);
     }
     for (name, _) in &moved {
@@ -183,10 +191,15 @@ fn judge_stream(writer: &mut EntryWriter, limits: &Limits<'_>, stream: &StreamEn
         }
     }
     for entry in &stream.entries {
+        let stored = outcome.counts.stored;
         match judge_entry(entry, &moved, limits) {
             Ok((line, metadata)) => keep(writer, limits.epoch, &labels, &mut known, (entry, line, &metadata), &mut outcome.counts),
             Err(reason) => outcome.reject(reason, 1, &labels, Some(entry.time)),
         }
+        if outcome.counts.stored == stored {
+            outcome.left_out.push(outcome.judged);
+        }
+        outcome.judged = outcome.judged.saturating_add(1);
     }
 }
 

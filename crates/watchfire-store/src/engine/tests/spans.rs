@@ -112,3 +112,20 @@ fn spans_go_with_age_by_a_rule_of_their_own() {
     let old = engine.write(&batch(vec![span(2, 1, "detect")], vec![])).unwrap();
     assert_eq!(old.spans.rejected, [(watchfire_model::write::Reason::TooOld, 1)], "what would go at once does not come in");
 }
+
+#[test]
+fn what_is_not_kept_of_a_batch_is_told_by_its_places() {
+    let clock = ManualClock::new(Timestamp(NOW));
+    let engine = Engine::open(Arc::new(SimulatedDisk::default()), options(&clock)).expect("an engine");
+    engine.write(&batch(vec![span(1, 2, "b")], vec![])).unwrap();
+    let mut late = span(1, 4, "d");
+    late.entries[0].time = Nanos(i64::MAX);
+    let mut two = span(1, 1, "a");
+    two.entries.push(span(1, 2, "b").entries.remove(0));
+    let mut nameless = span(1, 9, "x");
+    nameless.labels = Labels::from_pairs([("x", "y".repeat(1 << 20).as_str())]);
+    nameless.entries.push(span(1, 10, "x").entries.remove(0));
+    let written = engine.write(&batch(vec![two, span(1, 2, "b"), nameless, late, span(1, 5, "e")], vec![])).unwrap().spans;
+    assert_eq!((written.stored, written.duplicates, written.rejected_total()), (3, 1, 3));
+    assert_eq!(written.left_out, [2, 3, 4, 5]);
+}
