@@ -23,6 +23,7 @@ pub mod record;
 pub mod relabel;
 pub mod remote_read;
 pub mod remote_write;
+pub mod sampling;
 pub mod span_metrics;
 pub mod statsd;
 pub mod syslog;

@@ -123,6 +123,8 @@ pub struct LogsWritten {
     pub duplicates: u64,
     /// Entries that were refused, by reason.
     pub rejected: Vec<(Reason, u64)>,
+    /// Entries that were taken over by sampling: whether they are kept is decided later, or they are not.
+    pub sampling: u64,
     /// How many of the stored are kept without the end of their line, which was too long.
     pub truncated: u64,
     /// Streams that were not being written to.
@@ -144,6 +146,7 @@ impl LogsWritten {
     pub fn add(&mut self, other: LogsWritten) {
         self.stored += other.stored;
         self.duplicates += other.duplicates;
+        self.sampling += other.sampling;
         self.truncated += other.truncated;
         self.new_streams += other.new_streams;
         self.left_out.clear();

@@ -44,6 +44,7 @@ struct Kind {
     exemplars_stored: Counter,
     logs: EntryCounters,
     spans: EntryCounters,
+    sampling: Counter,
 }
 
 /// What became of the entries of one signal.
@@ -119,6 +120,11 @@ impl Account {
                 ),
                 logs: EntryCounters::new(meter, &LOGS, &labels),
                 spans: EntryCounters::new(meter, &SPANS, &labels),
+                sampling: meter.counter(
+                    "watchfire_ingest_spans_sampling_total",
+                    "Spans that sampling took over; what became of them is in the figures of sampling.",
+                    &labels,
+                ),
             }
         };
         let per_error = |reason| {
@@ -175,6 +181,7 @@ impl Account {
     pub(super) fn spans_settled(&self, kind: &str, received: u64, bytes: u64, written: &LogsWritten) {
         if let Some(kind) = self.kind(kind) {
             kind.spans.settled(received, bytes, written);
+            kind.sampling.add(written.sampling);
         }
         book_reasons(&self.entries_rejected[1], written);
     }

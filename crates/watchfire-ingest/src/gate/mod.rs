@@ -25,6 +25,7 @@ pub use limits::Limits;
 pub use logs::{LogLimits, LogTap, LogTaps};
 pub use rate::Rate;
 
+use crate::sampling::Sampler;
 use account::Account;
 use logs::Refused;
 use origins::{Admission, Locked, Origins};
@@ -43,6 +44,7 @@ pub struct Gate {
     rates: Rates,
     taps: LogTaps,
     span_taps: LogTaps,
+    sampler: Option<Arc<Sampler>>,
     account: Account,
 }
 
@@ -65,8 +67,14 @@ impl Gate {
             rates: Rates::default(),
             taps: LogTaps::default(),
             span_taps: LogTaps::default(),
+            sampler: None,
             account,
         }
+    }
+
+    /// The same gate, where spans wait until it is decided which traces are kept.
+    pub fn with_sampler(self, sampler: Arc<Sampler>) -> Gate {
+        Gate { sampler: Some(sampler), ..self }
     }
 
     /// What log entries may look like now.
@@ -183,6 +191,26 @@ impl Gate {
         refused
     }
 
+    /// The spans of a batch that are not certain to be kept.
+    fn withhold(&self, batch: &mut Batch) -> Result<Vec<StreamEntries>, WriteError> {
+        match &self.sampler {
+            Some(sampler) if !batch.spans.is_empty() => sampler.withhold(&mut batch.spans),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives those over to sampling. Who listens hears of all of them: what is derived from spans is not to depend on sampling.
+    fn sample(&self, withheld: Vec<StreamEntries>, written: &mut Written) {
+        let Some(sampler) = self.sampler.as_ref().filter(|_| !withheld.is_empty()) else { return };
+        let heard = self.span_taps.heard(&withheld);
+        let taken = sampler.take(withheld);
+        written.spans.sampling += taken.sampling;
+        written.spans.duplicates += taken.duplicates;
+        if let Some(streams) = heard.filter(|_| taken.sampling > 0) {
+            self.span_taps.publish(&without(streams, &taken.left_out));
+        }
+    }
+
     /// Whether a series may come in; if so, it counts among those of its origin from now on.
     fn admission(&self, origin: &mut Locked<'_>, labels: &Labels, from: &Origin) -> Result<(), (Reason, String)> {
         match origin.look(labels.hash_value()) {
@@ -216,13 +244,15 @@ impl Sink for Gate {
         }
         let refused = self.judge(&mut batch);
         self.limits.trim_metadata(&mut batch.metadata);
+        let withheld = self.withhold(&mut batch);
         let heard = self.taps.heard(&batch.logs);
         let heard_spans = self.span_taps.heard(&batch.spans);
-        let outcome = if batch.is_empty() { Ok(Written::default()) } else { self.inner.write(batch) };
+        let outcome = withheld.and_then(|withheld| Ok((withheld, if batch.is_empty() { Written::default() } else { self.inner.write(batch)? })));
         match outcome {
-            Ok(mut written) => {
+            Ok((withheld, mut written)) => {
                 let left_out = [&mut written.logs, &mut written.spans].map(|counts| std::mem::take(&mut counts.left_out));
                 written.add(refused);
+                self.sample(withheld, &mut written);
                 self.account.settled(kind, received, &written);
                 self.account.exemplars(kind, exemplars, written.exemplars);
                 self.account.logs_settled(kind, entries, bytes, &written.logs);

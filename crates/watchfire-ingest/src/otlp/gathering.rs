@@ -61,9 +61,9 @@ impl ReceivedEntries {
 
     /// What was refused, in words.
     pub fn message(&self) -> String {
-        let LogsWritten { stored, duplicates, rejected, .. } = &self.counts;
+        let LogsWritten { stored, duplicates, sampling, rejected, .. } = &self.counts;
         let refused = self.counts.rejected_total();
-        answer::message(refused, refused + stored + duplicates, self.kind.words().1, rejected, self.example.as_deref())
+        answer::message(refused, refused + stored + duplicates + sampling, self.kind.words().1, rejected, self.example.as_deref())
     }
 }
 

@@ -41,6 +41,7 @@ use watchfire_forward::write::{Forwarder, Parts as WriteParts};
 use watchfire_ingest::gate::{Gate, Limits, LogLimits};
 use watchfire_ingest::loki::config::LokiConfig;
 use watchfire_ingest::record::Recorder;
+use watchfire_ingest::sampling::Sampler;
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::meter::Meter;
 use watchfire_model::read::MemoryPool;
@@ -161,7 +162,9 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let spans = LogLimits { age_ms_max: age(settings.storage.traces_retention), ..LogLimits::for_spans() };
     let logs = loki::limits(&loki::policy(&settings.storage, &configured.loki), &configured.loki);
     let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, logs, spans, ..Limits::default() };
-    let gate = Arc::new(Gate::new(store.clone(), clock.clone(), &meter, limits));
+    let sampler = traces::sampler(&settings, store.clone(), &clock, &meter);
+    let gate = Gate::new(store.clone(), clock.clone(), &meter, limits);
+    let gate = Arc::new(sampler.iter().fold(gate, |gate, sampler| gate.with_sampler(sampler.clone())));
     let instance = settings.host.name.clone().unwrap_or_else(host_name);
     let recorder = Arc::new(Recorder::new(Catalogs::builtin(), clock.clone(), &meter, &instance));
     let gpu = start_gpu(&settings, &environment, &instance, &gate, &recorder, &clock, &meter)?;
@@ -279,6 +282,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let app = App::new(rooms::rooms(parts, &settings));
     start_collectors(&settings, &instance, &tasks, &gate, &meter, &clock)?;
     start_recording(&tasks, recorder, gate.clone());
+    traces::decide(sampler.clone(), &tasks);
     traces::derive(&settings.traces, &instance, &gate, &tasks, &clock, &meter);
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
@@ -298,7 +302,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     announce(&addresses, &settings);
 
     let code = signals.wait(&reloader).await;
-    shut_down(&manager, &tasks, (forwarder, sending), gateway, &store).await;
+    shut_down(&manager, &tasks, (forwarder, sending), gateway, sampler, &store).await;
     drop(scraping);
     Ok(code)
 }
@@ -496,7 +500,14 @@ fn announce(addresses: &[String], settings: &Settings) {
     }
 }
 
-async fn shut_down(manager: &Manager, tasks: &Tasks, passing_on: (Arc<Forwarder>, Arc<logs::Sending>), gateway: Gateway, store: &Arc<Store>) {
+async fn shut_down(
+    manager: &Manager,
+    tasks: &Tasks,
+    passing_on: (Arc<Forwarder>, Arc<logs::Sending>),
+    gateway: Gateway,
+    sampler: Option<Arc<Sampler>>,
+    store: &Arc<Store>,
+) {
     tracing::info!("stopping");
     let late = async {
         manager.shutdown().await;
@@ -512,6 +523,7 @@ async fn shut_down(manager: &Manager, tasks: &Tasks, passing_on: (Arc<Forwarder>
         passing_on.0.stop();
         passing_on.1.stop();
         gateway.tend();
+        traces::finish(sampler.as_deref());
         store.close();
     };
     if let Err(error) = tokio::task::spawn_blocking(close).await {

@@ -1,14 +1,44 @@
-//! What is done with spans on their way in: metrics are derived from them.
+//! What is done with spans on their way in: metrics are derived from them, and where that is asked for, traces are sampled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchfire_ingest::gate::Gate;
+use watchfire_ingest::sampling::{Sampler, SamplingSettings};
 use watchfire_ingest::span_metrics::{INTERVAL, SpanMetrics};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
+use watchfire_model::write::{Sink, WriteError};
 use watchfire_net::tasks::Tasks;
 
-use crate::settings::TraceSettings;
+use crate::settings::{Settings, TraceSettings};
+
+/// How often it is looked which traces have waited long enough.
+const DECIDE_EVERY: Duration = Duration::from_secs(1);
+
+/// What decides which traces are kept, if that is asked for.
+pub(super) fn sampler(settings: &Settings, store: Arc<dyn Sink>, clock: &SharedClock, meter: &Meter) -> Option<Arc<Sampler>> {
+    let wanted = settings.traces.sampling.clone()?;
+    let share = usize::try_from(settings.memory_limit / 8).unwrap_or(usize::MAX);
+    let wanted = SamplingSettings { bytes_max: wanted.bytes_max.min(share), ..wanted };
+    tracing::info!(?wanted, "traces are sampled: spans wait in memory until it is decided which traces are kept");
+    Some(Arc::new(Sampler::new(wanted, store, clock.clone(), meter)))
+}
+
+/// Decides now and then.
+pub(super) fn decide(sampler: Option<Arc<Sampler>>, tasks: &Tasks) {
+    let Some(sampler) = sampler else { return };
+    tasks.spawn("trace_sampler", async move {
+        every(DECIDE_EVERY, "sampled traces", move || sampler.tend()).await;
+    });
+}
+
+/// Decides about everything that waits, before the store closes.
+pub(super) fn finish(sampler: Option<&Sampler>) {
+    if let Some(Err(error)) = sampler.map(Sampler::finish) {
+        tracing::error!(%error, "sampled traces that waited were not stored");
+    }
+}
 
 /// Derives metrics from the spans that come through the gate, and writes them through it now and then.
 pub(super) fn derive(settings: &TraceSettings, instance: &str, gate: &Arc<Gate>, tasks: &Tasks, clock: &SharedClock, meter: &Meter) {
@@ -20,16 +50,22 @@ pub(super) fn derive(settings: &TraceSettings, instance: &str, gate: &Arc<Gate>,
     let tap = derived.listen(&gate);
     tasks.spawn("span_metrics", async move {
         let _tap = tap;
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let (derived, gate) = (derived.clone(), gate.clone());
-            match tokio::task::spawn_blocking(move || derived.flush(&*gate)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "metrics derived from spans were not stored; the next try holds them too"),
-                Err(error) => tracing::error!(%error, "storing metrics derived from spans panicked"),
-            }
-        }
+        every(INTERVAL, "metrics derived from spans", move || derived.flush(&*gate)).await;
     });
+}
+
+/// Stores something again and again; what the store did not take is in the next try.
+async fn every(interval: Duration, what: &'static str, work: impl Fn() -> Result<(), WriteError> + Send + Sync + 'static) {
+    let work = Arc::new(work);
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let work = work.clone();
+        match tokio::task::spawn_blocking(move || work()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "{what} were not stored; the next try holds them too"),
+            Err(error) => tracing::error!(%error, "storing {what} panicked"),
+        }
+    }
 }

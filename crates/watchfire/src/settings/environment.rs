@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::Settings;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 110] = [
+const KEYS: [(&str, bool); 119] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -117,6 +117,15 @@ const KEYS: [(&str, bool); 110] = [
     ("traces.service_graph.waiting_max", false),
     ("traces.service_graph.series_max", false),
     ("traces.service_graph.idle", false),
+    ("traces.sampling.enabled", false),
+    ("traces.sampling.errors", false),
+    ("traces.sampling.latency", false),
+    ("traces.sampling.drop_endpoints", true),
+    ("traces.sampling.rate", false),
+    ("traces.sampling.traces_per_second", false),
+    ("traces.sampling.decision_wait", false),
+    ("traces.sampling.traces_max", false),
+    ("traces.sampling.bytes_max", false),
     ("packs", true),
     ("monitoring_dir", false),
 ];

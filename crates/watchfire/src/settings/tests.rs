@@ -270,3 +270,29 @@ fn trc_16_spans_are_kept_for_thirty_days_unless_told_otherwise() {
     assert_eq!((of("{}\n"), of("storage: {retention: {logs: 7d}}\n")), (days(30), days(30)));
     assert_eq!((of("storage: {retention: {traces: 3d}}\n"), of("storage: {retention: {traces: unlimited}}\n")), (days(3), None));
 }
+
+#[test]
+fn traces_are_sampled_when_that_is_said_and_metrics_derived_unless_that_is_said() {
+    let of = |text: &str, environment: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write(dir.path(), "w.yml", text);
+        load(&flags(&path), &Environment::of(environment)).map_err(|f| format!("{f:?}")).ok().unwrap().settings.traces
+    };
+    let usual = of("", &[]);
+    assert!(usual.sampling.is_none() && usual.metrics.is_some() && usual.graph.is_some());
+    let off = of("traces: {metrics: {enabled: false}, service_graph: {enabled: false}, sampling: {enabled: false, rate: 0.5}}", &[]);
+    assert!(off.sampling.is_none() && off.metrics.is_none() && off.graph.is_none());
+    let sampling = of("traces: {sampling: {latency: 2s, drop_endpoints: /health}}", &[("WATCHFIRE_TRACES_SAMPLING_RATE", "0.25")]).sampling.unwrap();
+    assert_eq!((sampling.policies.rate, sampling.policies.latency, sampling.policies.errors), (0.25, Some(Duration::from_secs(2)), true));
+    assert_eq!(of("traces: {metrics: {buckets: [10ms, 1s]}}", &[]).metrics.unwrap().buckets, [0.01, 1.0]);
+    let check = |text: &str, expected: &str| assert_eq!(findings(text, &[]), [expected], "{text}");
+    check("traces: {sampling: {rate: 2}}", "w.yml:1:27: error: traces.sampling.rate: must be between 0.0, which keeps none, and 1.0, which keeps all");
+    check(
+        "traces: {sampling: {drop_endpoints: [health]}}",
+        "w.yml:1:37: error: traces.sampling.drop_endpoints: \"health\" can be no path: it must begin with / or *",
+    );
+    check(
+        "traces: {metrics: {buckets: [1s, 10ms]}}",
+        "w.yml:1:29: error: traces.metrics.buckets: must be at most 64 ascending durations such as [10ms, 100ms, 1s]",
+    );
+}

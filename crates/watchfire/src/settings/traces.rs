@@ -1,12 +1,15 @@
-//! `traces:`, what is derived from spans as they come in. How long spans are kept is said under `storage`.
+//! `traces:`, what is derived from spans as they come in, and which traces are kept. How long spans are kept is said under `storage`.
 
 use std::time::Duration;
 
+use watchfire_ingest::sampling::{Policies, SamplingSettings};
 use watchfire_ingest::span_metrics::{GraphSettings, MetricsSettings};
 use watchfire_model::document::Reader;
 
 /// More attributes than these do not become labels.
 const DIMENSIONS_MAX: usize = 8;
+/// More patterns than these are not tried for each span.
+const ENDPOINTS_MAX: usize = 64;
 /// More buckets than these has no histogram.
 const BUCKETS_MAX: usize = 64;
 
@@ -17,11 +20,14 @@ pub(crate) struct TraceSettings {
     pub(crate) metrics: Option<MetricsSettings>,
     /// How calls between services are found, if they are.
     pub(crate) graph: Option<GraphSettings>,
+    /// How traces are sampled, if they are.
+    pub(crate) sampling: Option<SamplingSettings>,
 }
 impl TraceSettings {
     pub(super) fn read(traces: Reader<'_>) -> TraceSettings {
         let settings = TraceSettings {
             metrics: traces.map("metrics").map_or_else(|| Some(MetricsSettings::default()), read_metrics),
+            sampling: traces.map("sampling").and_then(read_sampling),
             graph: traces.map("service_graph").map_or_else(|| Some(GraphSettings::default()), read_graph),
         };
         traces.finish();
@@ -54,6 +60,39 @@ fn read_graph(reader: Reader<'_>) -> Option<GraphSettings> {
         waiting_max: reader.u64("waiting_max").map_or(usual.waiting_max, |n| usize::try_from(n).unwrap_or(usize::MAX)),
         series_max: series_max(&reader).unwrap_or(usual.series_max),
         idle: duration(&reader, "idle").unwrap_or(usual.idle),
+    };
+    let enabled = reader.bool("enabled").unwrap_or(true);
+    reader.finish();
+    enabled.then_some(settings)
+}
+
+fn read_sampling(reader: Reader<'_>) -> Option<SamplingSettings> {
+    let usual = SamplingSettings::default();
+    let share = |key| reader.u64(key).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let policies = Policies {
+        errors: reader.bool("errors").unwrap_or(usual.policies.errors),
+        latency: duration(&reader, "latency"),
+        drop_endpoints: reader.texts("drop_endpoints", true),
+        rate: reader.f64("rate").unwrap_or(usual.policies.rate),
+        traces_per_second: reader.f64("traces_per_second"),
+    };
+    if !(0.0..=1.0).contains(&policies.rate) {
+        reader.error_at("rate", "must be between 0.0, which keeps none, and 1.0, which keeps all");
+    }
+    if policies.traces_per_second.is_some_and(|most| !(most > 0.0 && most.is_finite())) {
+        reader.error_at("traces_per_second", "must be more than 0");
+    }
+    if policies.drop_endpoints.len() > ENDPOINTS_MAX {
+        reader.error_at("drop_endpoints", format!("more than {ENDPOINTS_MAX} patterns"));
+    }
+    if let Some(pattern) = policies.drop_endpoints.iter().find(|pattern| !pattern.starts_with(['/', '*'])) {
+        reader.error_at("drop_endpoints", format!("{pattern:?} can be no path: it must begin with / or *"));
+    }
+    let settings = SamplingSettings {
+        policies,
+        decision_wait: duration(&reader, "decision_wait").unwrap_or(usual.decision_wait),
+        traces_max: share("traces_max").unwrap_or(usual.traces_max),
+        bytes_max: reader.bytes("bytes_max").map_or(usual.bytes_max, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
     };
     let enabled = reader.bool("enabled").unwrap_or(true);
     reader.finish();
