@@ -99,6 +99,8 @@ pub struct Rooms {
     pub influx: Arc<watchfire_ingest::influx::Influx>,
     /// Takes lines of JSON.
     pub jsonline: Arc<watchfire_ingest::jsonline::Jsonline>,
+    /// Takes Zipkin's spans.
+    pub zipkin: Arc<watchfire_ingest::zipkin::Zipkin>,
     /// Takes Loki's push.
     pub loki: Arc<watchfire_ingest::loki::Loki>,
     /// Takes documents of Elasticsearch's clients.

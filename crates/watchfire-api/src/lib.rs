@@ -28,6 +28,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod traces;
+pub mod zipkin;
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(elasticsearch::routes());
     all.extend(jaeger::routes());
     all.extend(tempo::routes());
+    all.extend(zipkin::routes());
     all.extend(services::routes());
     all.extend(alertmanager::routes());
     all.extend(page::routes());

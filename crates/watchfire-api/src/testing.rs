@@ -496,6 +496,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         queues: Arc::new(queues(house, clock, &meter)),
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
+        zipkin: Arc::new(watchfire_ingest::zipkin::Zipkin::new(gate.clone())),
         jsonline: Arc::new(Jsonline::new(gate.clone(), clock.clone(), &meter)),
         loki: Arc::new(Loki::new(gate.clone(), &meter)),
         elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), &meter)),

@@ -29,3 +29,4 @@ pub mod statsd;
 pub mod syslog;
 pub mod tsdb;
 mod waiting;
+pub mod zipkin;

@@ -4,7 +4,7 @@ use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::write::{LogsWritten, Reason, WriteError, Written};
 
 /// The kinds of origins that are counted apart.
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 22] = [
     "scrape",
     "remote_write",
     "record",
@@ -14,6 +14,7 @@ const KINDS: [&str; 21] = [
     "rule",
     "spans",
     "otlp",
+    "zipkin",
     "pushgateway",
     "influx",
     "statsd",

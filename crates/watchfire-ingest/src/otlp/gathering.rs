@@ -1,4 +1,4 @@
-//! Entries of a request on their way to the gate, alike for logs and spans: gathered by stream, handed over in batches, counted. What an
+//! Entries of a request on their way to the gate, alike for logs and spans, and for Zipkin's spans: gathered by stream, handed over in batches, counted. What an
 //! entry is made of is the signal's own.
 
 use hashbrown::HashMap;
@@ -16,7 +16,7 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// Which entries they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Logs,
     Spans,
 }
@@ -68,7 +68,7 @@ impl ReceivedEntries {
 }
 
 /// The entries of one request.
-pub(super) struct Gathering<'a> {
+pub(crate) struct Gathering<'a> {
     gate: &'a Gate,
     kind: Kind,
     entries_max: usize,
@@ -77,14 +77,14 @@ pub(super) struct Gathering<'a> {
     entries: usize,
     bytes: usize,
     /// What is left for labels and metadata.
-    pub(super) labels: LabelBytes,
+    pub(crate) labels: LabelBytes,
     written: Written,
     refused: Written,
 }
 
 impl<'a> Gathering<'a> {
     /// Nothing yet; so many entries make a batch.
-    pub(super) fn new(gate: &'a Gate, origin: Origin, kind: Kind, entries_max: usize) -> Gathering<'a> {
+    pub(crate) fn new(gate: &'a Gate, origin: Origin, kind: Kind, entries_max: usize) -> Gathering<'a> {
         Gathering {
             gate,
             kind,
@@ -100,11 +100,11 @@ impl<'a> Gathering<'a> {
     }
 
     /// Where a stream is in the present batch, if it is there.
-    pub(super) fn place(&self, labels: &Labels) -> Option<usize> {
+    pub(crate) fn place(&self, labels: &Labels) -> Option<usize> {
         self.places.get(labels).copied()
     }
     /// Puts a stream into the present batch that is not there yet.
-    pub(super) fn begin(&mut self, labels: Labels) -> usize {
+    pub(crate) fn begin(&mut self, labels: Labels) -> usize {
         let streams = self.kind.of(&mut self.batch);
         let at = streams.len();
         streams.push(StreamEntries { labels: labels.clone(), entries: Vec::new() });
@@ -113,7 +113,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Adds an entry of so many bytes to the stream at a place; returns whether a batch was handed over, so that no place holds any more.
-    pub(super) fn add(&mut self, at: usize, entry: LogEntry, bytes: usize) -> Result<bool, OtlpError> {
+    pub(crate) fn add(&mut self, at: usize, entry: LogEntry, bytes: usize) -> Result<bool, OtlpError> {
         if let Some(stream) = self.kind.of(&mut self.batch).get_mut(at) {
             stream.entries.push(entry);
         }
@@ -127,7 +127,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Counts entries that are refused before they are one.
-    pub(super) fn refuse(&mut self, reason: Reason, entries: u64, words: &str) {
+    pub(crate) fn refuse(&mut self, reason: Reason, entries: u64, words: &str) {
         if entries > 0 {
             self.kind.counts(&mut self.refused).reject(reason, entries);
             self.refused.example.get_or_insert_with(|| format!("{reason}: {words}"));
@@ -148,7 +148,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Hands the rest over. What is refused counts once it is certain that the request will not come again.
-    pub(super) fn finish(mut self) -> Result<ReceivedEntries, OtlpError> {
+    pub(crate) fn finish(mut self) -> Result<ReceivedEntries, OtlpError> {
         self.flush()?;
         self.gate.book_refused(&self.batch.origin, &self.refused);
         self.written.add(self.refused);

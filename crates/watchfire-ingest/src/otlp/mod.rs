@@ -37,6 +37,7 @@ use crate::remote_write::created::Created;
 
 pub use answer::status;
 pub use gathering::ReceivedEntries;
+pub(crate) use gathering::{Gathering, Kind};
 pub use settings::{Promoted, Settings, TranslationStrategy};
 
 use delta::Sums;

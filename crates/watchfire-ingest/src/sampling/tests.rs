@@ -244,7 +244,7 @@ fn what_waits_is_bounded_and_the_oldest_are_decided_early() {
     for trace in 1..=20 {
         let mut batch = Batch::new(Origin::new("otlp/x"));
         batch.spans = vec![span(trace, 1, &Is::default())];
-        let _ = small.gate.write(batch);
+        drop(small.gate.write(batch));
     }
     let waiting = small.own("watchfire_sampling_waiting_bytes", "");
     assert!(waiting < 3_000.0, "{waiting}: when the store takes nothing, we take nothing");

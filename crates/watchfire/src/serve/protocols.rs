@@ -18,6 +18,7 @@ use watchfire_ingest::otlp::{self, Otlp};
 use watchfire_ingest::pushgateway::Pushgateway;
 use watchfire_ingest::statsd::Statsd;
 use watchfire_ingest::syslog::Syslog;
+use watchfire_ingest::zipkin::Zipkin;
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -32,6 +33,7 @@ pub(crate) struct Protocols {
     pub(crate) influx: Arc<Influx>,
     pub(crate) loki: Arc<Loki>,
     pub(crate) elasticsearch: Arc<Elasticsearch>,
+    pub(crate) zipkin: Arc<Zipkin>,
     pub(crate) jsonline: Arc<Jsonline>,
     pub(crate) lumberjack: Arc<Lumberjack>,
     pub(crate) gelf: Arc<Gelf>,
@@ -58,6 +60,7 @@ impl Protocols {
             influx: Arc::new(Influx::new(gate.clone(), clock.clone(), meter)),
             loki: Arc::new(Loki::new(gate.clone(), meter)),
             elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), meter)),
+            zipkin: Arc::new(Zipkin::new(gate.clone())),
             jsonline: Arc::new(Jsonline::new(gate.clone(), clock.clone(), meter)),
             lumberjack: Arc::new(Lumberjack::new(gate.clone(), clock.clone(), meter)),
             gelf: Arc::new(Gelf::new(gate.clone(), clock.clone(), meter)),

@@ -117,6 +117,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         admin_api: settings.server.enable_admin_api,
         pushgateway: protocols.pushgateway.clone(),
         influx: protocols.influx.clone(),
+        zipkin: protocols.zipkin.clone(),
         jsonline: protocols.jsonline.clone(),
         loki: protocols.loki.clone(),
         elasticsearch: protocols.elasticsearch.clone(),
