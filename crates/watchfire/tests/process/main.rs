@@ -25,6 +25,7 @@ mod queues;
 mod remote_read;
 mod rules;
 mod safe_mode;
+mod sdk;
 mod senders;
 mod server;
 mod supervision;
