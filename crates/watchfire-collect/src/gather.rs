@@ -7,6 +7,7 @@ use std::fmt::Display;
 use watchfire_model::batch::{Batch, Metadata, MetricType, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::meter::Family;
+use watchfire_model::order::Order as _;
 use watchfire_model::sample::{Sample, stale_nan};
 use watchfire_model::time::Timestamp;
 
@@ -126,7 +127,7 @@ impl<'a> Gather<'a> {
         match self.output {
             Output::Batch { .. } => Vec::new(),
             Output::Families { mut families, .. } => {
-                families.sort_by(|a, b| a.name.cmp(&b.name));
+                families.order_by(|a, b| a.name.cmp(&b.name));
                 families
             }
         }

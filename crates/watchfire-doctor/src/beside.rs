@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use watchfire_alert::rules::file::{Place, Rule};
 use watchfire_model::number::format_short;
+use watchfire_model::order::Order as _;
 use watchfire_query::promql::{BinaryOp, Node, NodeKind, VectorSelector};
 
 use crate::expression::selector_end;
@@ -137,13 +138,13 @@ fn normal(node: &Node, text: &str) -> String {
         NodeKind::Matrix(matrix) => selectors.push((inner, &matrix.selector)),
         _ => {}
     });
-    selectors.sort_by_key(|(inner, _)| inner.start);
+    selectors.order_by_key(|(inner, _)| inner.start);
     let (mut out, mut at) = (String::new(), node.start);
     let plain = |out: &mut String, from: usize, to: usize| out.extend(stripped(from, to));
     for (inner, selector) in selectors {
         plain(&mut out, at, inner.start);
         let mut matchers: Vec<String> = selector.matchers.iter().map(|m| format!("{}{}{:?}", m.name, m.op.symbol(), m.value)).collect();
-        matchers.sort();
+        matchers.order();
         out.push_str(&format!("{{{}}}", matchers.join(",")));
         plain(&mut out, selector_end(inner, text), inner.end);
         at = inner.end;

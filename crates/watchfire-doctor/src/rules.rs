@@ -10,6 +10,7 @@ use crate::knowledge::Knowledge;
 use crate::report::Diagnosis;
 use crate::routing::alerts::{Alert, OnTheWay};
 use crate::texts;
+use watchfire_model::order::Order as _;
 
 /// Everything there is to say about rule files by themselves. The names that they record are known to all of them.
 pub fn check(files: &[RuleFile], knowledge: &Knowledge) -> Vec<Diagnosis> {
@@ -19,7 +20,7 @@ pub fn check(files: &[RuleFile], knowledge: &Knowledge) -> Vec<Diagnosis> {
     let (alerts, records) = alone(&files.iter().collect::<Vec<_>>(), &knowledge, &OnTheWay::default(), &mut found);
     beside::check(&alerts, &[], &mut found);
     beside::records(&records, &mut found);
-    found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    found.order_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     found
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use watchfire_alert::rules::file::{Language, RuleFile};
 use watchfire_model::document::Node;
+use watchfire_model::order::Order as _;
 use watchfire_pack::catalog::Catalogs;
 
 use crate::document::{Document, Kind};
@@ -66,7 +67,7 @@ impl Site {
         for (name, text) in &self.inis {
             agents::grafana_ini(name, text, &mut found);
         }
-        found.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
+        found.order_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
         // One place is said once, however many rules follow from it.
         found.dedup_by(|a, b| (&a.file, a.line, a.column, a.code, &a.message) == (&b.file, b.line, b.column, b.code, &b.message));
         found

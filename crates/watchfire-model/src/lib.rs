@@ -15,6 +15,7 @@ pub mod matcher;
 pub mod meter;
 pub mod number;
 pub mod observe;
+pub mod order;
 pub mod read;
 pub mod sample;
 pub mod spans;

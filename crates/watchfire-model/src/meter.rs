@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::batch::MetricType;
 use crate::labels::{Labels, METRIC_NAME};
+use crate::order::Order as _;
 
 /// A metric family with current values, ready to be rendered or stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -219,7 +220,7 @@ impl Meter {
         for probe in self.0.probes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             probe(&mut out);
         }
-        out.sort_by(|a, b| a.name.cmp(&b.name));
+        out.order_by(|a, b| a.name.cmp(&b.name));
         out
     }
 }

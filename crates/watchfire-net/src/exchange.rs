@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::accept::{self, Admission, Duplex};
+use crate::blocking::spawn_blocking;
 use crate::listener::TlsFiles;
 use crate::tasks::Tasks;
 
@@ -76,7 +77,7 @@ async fn run<E: Exchange>(mut stream: Box<dyn Duplex>, mut exchange: E, working:
             _ => return Ok(()),
         }
         let turn = working.acquire().await.map_err(|e| e.to_string())?;
-        let work = tokio::task::spawn_blocking(move || {
+        let work = spawn_blocking(move || {
             let mut answer = Vec::new();
             let outcome = exchange.take(&bytes, &mut answer);
             (exchange, bytes, answer, outcome)

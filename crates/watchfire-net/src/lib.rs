@@ -4,6 +4,7 @@
 
 mod accept;
 pub mod backoff;
+pub mod blocking;
 pub mod client;
 pub mod dial;
 pub mod exchange;

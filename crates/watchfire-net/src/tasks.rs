@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ impl Tasks {
         self.change(&name, 1, None);
         self.0.running.send_modify(|n| *n += 1);
         let set = self.clone();
+        // Boxed, so that what carries tasks is compiled once and not for each of them.
+        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
         tokio::spawn(async move {
             let outcome = AssertUnwindSafe(work).catch_unwind().await;
             let message = outcome.err().map(|panic| set.tell_panic(&name, &*panic));

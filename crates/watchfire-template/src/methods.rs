@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::functions::missing;
 use super::value::{List, ListKind, Map, MapKind, Value};
+use watchfire_model::order::Order as _;
 
 /// What a field or method gives; `None` when the value has no such thing.
 pub fn get(value: &Value, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
@@ -83,7 +84,7 @@ fn wrong(expected: &str, got: &Value) -> String {
 /// The pairs of a map: `alertname` first, the others by name.
 fn sorted(map: &Map) -> Vec<(&String, &Value)> {
     let mut all: Vec<_> = map.entries.iter().collect();
-    all.sort_by_key(|(name, _)| (*name != "alertname", *name));
+    all.order_by_key(|(name, _)| (*name != "alertname", *name));
     all
 }
 

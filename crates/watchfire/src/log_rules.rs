@@ -8,6 +8,7 @@ use watchfire_alert::rules::file::{Language, language_of};
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_model::document::{Finding, Node, Severity};
 use watchfire_model::duration::parse_millis;
+use watchfire_model::order::Order as _;
 
 use crate::rule_files::{FILES_MAX, Loaded, load_unnamed, read_document, read_logs, same, templates, whole};
 use crate::settings::{ForeignFile, Settings};
@@ -148,7 +149,7 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let of_logs = |path: &Path| read_document(path).is_ok_and(|node| node.get("groups").is_some() && language_of(&name(path), &node) == Language::Logs);
     files.retain(|path| of_tenant(path) || of_logs(path));
-    files.sort();
+    files.order();
     files
 }
 
@@ -159,7 +160,7 @@ fn unnamed(dir: &Path) -> Vec<PathBuf> {
         .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect::<Vec<_>>())
         .filter(|path| path.is_file() && is_log_rules(path))
         .collect();
-    found.sort();
+    found.order();
     found
 }
 

@@ -5,6 +5,7 @@ use anyhow::Result;
 use http::Method;
 use serde_json::Value;
 use watchfire_model::logs::Nanos;
+use watchfire_model::order::Order as _;
 
 use crate::command_line::LogsFlags;
 use crate::query::{series, table};
@@ -40,7 +41,7 @@ fn lines(data: &Value) -> Vec<String> {
     if all.is_empty() {
         return vec!["no lines".to_owned()];
     }
-    all.sort_by_key(|(time, _)| *time);
+    all.order_by_key(|(time, _)| *time);
     all.into_iter().map(|(_, text)| text).collect()
 }
 

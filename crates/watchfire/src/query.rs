@@ -4,6 +4,7 @@
 use anyhow::Result;
 use http::Method;
 use serde_json::Value;
+use watchfire_model::order::Order as _;
 use watchfire_model::time::{Clock, SystemClock};
 
 use crate::command_line::QueryFlags;
@@ -70,7 +71,7 @@ fn values(row: &Value) -> String {
         let key = if row["histogram"].is_null() { "value" } else { "histogram" };
         return sample(&row[key][1]);
     }
-    timed.sort_by(|a, b| a.0.total_cmp(&b.0));
+    timed.order_by(|a, b| a.0.total_cmp(&b.0));
     timed.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
 }
 

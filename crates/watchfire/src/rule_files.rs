@@ -12,6 +12,7 @@ use watchfire_alert::rules::{Expand, GoTemplates, unit};
 use watchfire_collect::discovery::glob::{Lookup, is_pattern};
 use watchfire_collect::scrape::config::PrometheusConfig;
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
+use watchfire_model::order::Order as _;
 use watchfire_model::time::SystemClock;
 use watchfire_pack::rules::{self as pack_rules, RuleText};
 
@@ -139,7 +140,7 @@ pub(crate) fn unnamed(dir: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = files(dir).into_iter().filter(|p| name(p).contains("rules")).chain(files(&dir.join("rules"))).collect();
     found.retain(|p| matches!(p.extension().and_then(|e| e.to_str()), Some("yml" | "yaml")) && !FOREIGN.iter().any(|kind| kind.is_named(&name(p))));
     found.retain(|p| !log_rules::is_log_rules(p));
-    found.sort();
+    found.order();
     found
 }
 

@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use watchfire_model::state::StateError;
 use watchfire_model::time::SharedClock;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::client::Caller;
 use watchfire_net::tasks::Tasks;
 
@@ -138,7 +139,7 @@ impl Manager {
     pub async fn run(self: Arc<Manager>, tasks: Tasks) {
         loop {
             let manager = self.clone();
-            let step = tokio::task::spawn_blocking(move || manager.turn()).await;
+            let step = spawn_blocking(move || manager.turn()).await;
             let Ok(Step { jobs, wait }) = step else {
                 tracing::error!("a turn of the Alertmanager inside panicked");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -175,7 +176,7 @@ impl Manager {
         let outcome = outcome.unwrap_or_else(|_| Err(DeliveryError::Later { reason: format!("no answer within {} s", limit.as_secs()), after: None }));
         let took = self.outside.clock.monotonic().saturating_sub(begun);
         let manager = self.clone();
-        let told = tokio::task::spawn_blocking(move || {
+        let told = spawn_blocking(move || {
             let mut engine = manager.engine();
             engine.meters.took(&lane.kind, took.as_secs_f64());
             engine.done(&lane, outcome);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 use watchfire_model::time::Timestamp;
 
 use super::alert::Alert;
@@ -112,7 +113,7 @@ pub(in crate::manager) fn sort(alerts: &mut [Told]) {
         let (job, instance) = (labels.get("job"), labels.get("instance"));
         (job.is_none(), job.unwrap_or(""), instance.is_none(), instance.unwrap_or(""))
     }
-    alerts.sort_by(|a, b| {
+    alerts.order_by(|a, b| {
         let (a, b) = (&a.alert.labels, &b.alert.labels);
         key(a).cmp(&key(b)).then_with(|| a.len().cmp(&b.len())).then_with(|| a.cmp(b))
     });

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use watchfire_model::document::Reader;
 use watchfire_net::backoff::retry_after;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::client::{HttpOptions, Request, Response, SecretSource, read_secret};
 use watchfire_net::inflate::Limits;
 use watchfire_net::secret::Secret;
@@ -197,7 +198,7 @@ pub(super) async fn read_secret_text(source: &SecretSource) -> Result<Secret, De
         SecretSource::File(path) => path.clone(),
     };
     let later = |reason: String| DeliveryError::Later { reason, after: None };
-    let read = tokio::task::spawn_blocking(move || Secret::from_file(&path)).await;
+    let read = spawn_blocking(move || Secret::from_file(&path)).await;
     read.map_err(|_| later("BUG: reading a secret panicked".to_owned()))?.map_err(|error| later(error.to_string()))
 }
 

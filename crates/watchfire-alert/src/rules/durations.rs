@@ -8,6 +8,7 @@ use std::time::Duration;
 use watchfire_model::batch::MetricType;
 use watchfire_model::labels::{Labels, METRIC_NAME};
 use watchfire_model::meter::Family;
+use watchfire_model::order::Order as _;
 
 /// How long a duration counts.
 const AGE_MAX: Duration = Duration::from_secs(600);
@@ -37,7 +38,7 @@ impl Lately {
             self.kept.pop_front();
         }
         let mut values: Vec<f64> = self.kept.iter().map(|(_, seconds)| *seconds).collect();
-        values.sort_by(f64::total_cmp);
+        values.order_by(f64::total_cmp);
         values
     }
 }

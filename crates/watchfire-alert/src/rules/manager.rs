@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use watchfire_model::meter::Meter;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::tasks::Tasks;
 
 use super::figures;
@@ -203,7 +204,7 @@ impl Worker {
         // The semaphore is never closed.
         let permit = self.slots.clone().acquire_owned().await.ok();
         let (group, surroundings) = (self.group.clone(), self.surroundings.clone());
-        let task = tokio::task::spawn_blocking(move || {
+        let task = spawn_blocking(move || {
             let _permit = permit;
             work(&group, &surroundings);
         });

@@ -23,6 +23,7 @@ use watchfire_model::text::shortened;
 
 use crate::app::App;
 use crate::server::{Level, Refusal, Route};
+use watchfire_net::blocking::spawn_blocking;
 
 /// The most parameters that are looked at.
 const PARAMS_MAX: usize = 256;
@@ -143,5 +144,5 @@ fn refused_some(refused: &[String]) -> Result<Response, Refusal> {
 
 /// Runs work that may wait for the state to be stored.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::internal())
+    spawn_blocking(work).await.map_err(|_| Refusal::internal())
 }

@@ -7,6 +7,7 @@ use axum::extract::{Path, Request, State};
 use http::{StatusCode, Uri};
 use watchfire_alert::manager::silences::{SILENCE_BYTES_MAX, Silence, SilenceError, SilenceState};
 use watchfire_model::matcher::Matcher;
+use watchfire_model::order::Order as _;
 use watchfire_model::text::shortened;
 use watchfire_model::time::Timestamp;
 
@@ -50,7 +51,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<V
     blocking(move || {
         let now = app.now();
         let mut all: Vec<Silence> = app.rooms.alertmanager.silences().into_iter().filter(|s| is_wanted(s, &filter)).collect();
-        all.sort_by(|a, b| order(a, b, now));
+        all.order_by(|a, b| order(a, b, now));
         Json(all.iter().map(|s| shapes::Silence::of(s, now)).collect())
     })
     .await

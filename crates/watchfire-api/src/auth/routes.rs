@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watchfire_model::time::Timestamp;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::Limits;
 use watchfire_net::listener::Peer;
 use watchfire_net::secret::Secret;
@@ -160,7 +161,7 @@ fn internal(error: AuthError) -> Refusal {
 /// Runs what writes to the disk or hashes on a thread that may wait.
 async fn off_reactor<T: Send + 'static>(auth: &Arc<Auth>, work: impl FnOnce(&Auth) -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
     let auth = auth.clone();
-    tokio::task::spawn_blocking(move || work(&auth)).await.map_err(|_| Refusal::internal())?
+    spawn_blocking(move || work(&auth)).await.map_err(|_| Refusal::internal())?
 }
 
 async fn json<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Refusal> {

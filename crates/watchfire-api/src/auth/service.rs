@@ -13,8 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use watchfire_model::live::ViewFuture;
+use watchfire_model::order::Order as _;
 use watchfire_model::state::{Change, SESSIONS, StateError, StateStore, TOKENS, USERS};
 use watchfire_model::time::SharedClock;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::listener::Peer;
 use watchfire_net::policy::Network;
 use watchfire_net::secret::Secret;
@@ -307,7 +309,7 @@ impl Auth {
         let record = self.user(name).map_err(|_| Refusal::internal())?;
         let hash = record.as_ref().map(|r| r.hash.clone());
         // The turn goes along: a caller who hangs up meanwhile must not let a second computation begin beside this one.
-        let work = tokio::task::spawn_blocking(move || (password::matches(&password, hash.as_deref()), turn));
+        let work = spawn_blocking(move || (password::matches(&password, hash.as_deref()), turn));
         let (matched, _turn) = work.await.map_err(|_| Refusal::internal())?;
         match record {
             Some(record) if matched => Ok((record.level, sha256_hex(&record.hash))),
@@ -353,7 +355,7 @@ impl Auth {
         let _changing = self.changing();
         let now = self.clock.now().millis();
         let mut all = self.sessions()?;
-        all.sort_by_key(|(_, s)| s.seen_ms);
+        all.order_by_key(|(_, s)| s.seen_ms);
         let idle = self.settings.session_idle.as_millis() as i64;
         let gone = all.iter().enumerate().filter(|(i, (_, s))| s.seen_ms + idle < now || i + SESSIONS_MAX <= all.len());
         let mut changes: Vec<Change> = gone.map(|(_, (key, _))| Change::Delete(SESSIONS, key.clone())).collect();

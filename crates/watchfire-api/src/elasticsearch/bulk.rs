@@ -13,6 +13,7 @@ use watchfire_model::batch::Origin;
 use watchfire_model::logs::LogLine;
 use watchfire_model::text::shortened;
 use watchfire_model::write::WriteError;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
 use watchfire_query::documents::Document;
 
@@ -56,7 +57,7 @@ async fn take(app: Arc<App>, request: Request, index: Option<String>) -> Result<
     let began = app.rooms.clock.monotonic();
     let origin = origin(&request);
     let body = body_of(request).await?;
-    let task = tokio::task::spawn_blocking(move || -> Result<_, EsError> {
+    let task = spawn_blocking(move || -> Result<_, EsError> {
         let elasticsearch = &app.rooms.elasticsearch;
         let mut items = elasticsearch.read(&body, index.as_deref()).map_err(|e| EsError::bad(e.to_string()))?;
         drop(body);
@@ -109,7 +110,7 @@ pub(super) async fn document_called(State(app): State<Arc<App>>, Path((index, id
 async fn single(app: Arc<App>, request: Request, index: String, id: Option<String>) -> Result<Response, EsError> {
     let origin = origin(&request);
     let body = body_of(request).await?;
-    let task = tokio::task::spawn_blocking(move || {
+    let task = spawn_blocking(move || {
         let elasticsearch = &app.rooms.elasticsearch;
         let mut items = [Item::single(Verb::Index, &index, id, &body, elasticsearch.now())];
         elasticsearch.store(&mut items, origin).map(|()| items)

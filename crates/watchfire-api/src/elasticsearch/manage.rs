@@ -13,8 +13,9 @@ use super::indices::matchers;
 use super::search::{body, demanded, parsed};
 use crate::app::App;
 use crate::prometheus::gate::run;
+use watchfire_net::blocking::{Panicked, spawn_blocking};
 
-fn internal(_: tokio::task::JoinError) -> EsError {
+fn internal(_: Panicked) -> EsError {
     EsError::new(StatusCode::INTERNAL_SERVER_ERROR, "exception", "the deletion failed inside; the server's log says more")
 }
 
@@ -29,7 +30,7 @@ pub(super) async fn delete_index(State(app): State<Arc<App>>, Path(index): Path<
     }
     // Says so when there is no such index. Entries without one are those of `logs`.
     let matchers = run(&app, None, move |app, budget| matchers(app, budget, Some(&index), false)).await?;
-    let task = tokio::task::spawn_blocking(move || app.rooms.maintenance.delete_logs(&matchers, Nanos::MIN, Nanos::MAX, None));
+    let task = spawn_blocking(move || app.rooms.maintenance.delete_logs(&matchers, Nanos::MIN, Nanos::MAX, None));
     task.await.map_err(internal)?.map_err(failed)?;
     Ok(Good(json!({"acknowledged": true})))
 }
@@ -39,7 +40,7 @@ pub(super) async fn delete_by_query(State(app): State<Arc<App>>, Path(index): Pa
     let filter = demanded(&app, &parsed(&body(request).await?)?)?;
     let matchers = run(&app, None, move |app, budget| matchers(app, budget, Some(&index), false)).await?;
     let (start, end) = filter.times();
-    let task = tokio::task::spawn_blocking(move || {
+    let task = spawn_blocking(move || {
         let goes = |entry: LogLine<'_>| filter.holds(&Document::new(entry));
         app.rooms.maintenance.delete_logs(&matchers, Nanos(start), Nanos(end), Some(&goes))
     });

@@ -10,6 +10,7 @@ use url::form_urlencoded::parse;
 use watchfire_ingest::influx::{Precision, Received};
 use watchfire_model::batch::Origin;
 use watchfire_model::write::WriteError;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
 
 use crate::app::App;
@@ -77,7 +78,7 @@ async fn take(app: Arc<App>, request: Request, database_key: &str) -> Result<Res
         None => "influx".to_owned(),
     });
     let body = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await.map_err(|_| Refusal::bad_request("the body broke off"))?;
-    let written = tokio::task::spawn_blocking(move || app.rooms.influx.write(&body, precision, &database, origin)).await;
+    let written = spawn_blocking(move || app.rooms.influx.write(&body, precision, &database, origin)).await;
     match written.map_err(|_| Refusal::internal())? {
         Ok(received) => outcome(&received),
         Err(error @ WriteError::Busy(_)) => Err(Refusal::unavailable(error.to_string(), 1)),

@@ -10,6 +10,7 @@ use url::form_urlencoded::parse;
 use watchfire_ingest::jsonline::Parameters;
 use watchfire_model::batch::Origin;
 use watchfire_model::write::{WriteError, Written};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
 
 use crate::app::App;
@@ -55,7 +56,7 @@ async fn insert(State(app): State<Arc<App>>, request: Request) -> Result<Respons
         None => "lines".to_owned(),
     });
     let body = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await.map_err(|_| Refusal::bad_request("the body broke off"))?;
-    let written = tokio::task::spawn_blocking(move || app.rooms.jsonline.take(&body, &parameters, origin)).await;
+    let written = spawn_blocking(move || app.rooms.jsonline.take(&body, &parameters, origin)).await;
     match written.map_err(|_| Refusal::internal())? {
         Ok(written) => outcome(&written),
         Err(error @ WriteError::Busy(_)) => Err(Refusal::unavailable(error.to_string(), 1)),

@@ -13,6 +13,7 @@ use watchfire_model::live::{GpuSample, ServiceStatus};
 
 use super::{CLIENTS_MAX, QUEUED_MAX, SystemFigures, beat, listen};
 use crate::testing::{Faces, NOW, gpu_sample};
+use watchfire_net::blocking::spawn_blocking;
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -228,7 +229,7 @@ async fn hlt_07_every_change_of_a_service_is_a_service_status_with_a_time_at_the
     let supervisor = faces.app.rooms.supervisor.clone();
     let who = watchfire_pipeline::supervision::policy::Who { name: "me", via: "token" };
     let asked = supervisor.clone();
-    tokio::task::spawn_blocking(move || asked.restart("rtdetr", who)).await.unwrap().unwrap();
+    spawn_blocking(move || asked.restart("rtdetr", who)).await.unwrap().unwrap();
     assert_eq!(next(&mut client).await, message("restarting", "Restart asked for by me"));
     until(|| supervisor.snapshot().services[0].view.counts.restarts == [1, 0]).await;
 }

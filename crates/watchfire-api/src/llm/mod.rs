@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use watchfire_model::text::shortened;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::Limits;
 use watchfire_tokens::{TokenCounter, Truncation, Validation};
 
@@ -211,7 +212,7 @@ where
     let too_large = |_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {TEXT_BYTES_MAX} bytes or broke off"));
     let body = axum::body::to_bytes(request.into_body(), TEXT_BYTES_MAX).await.map_err(too_large)?;
     let _turn = AT_ONCE.acquire().await.map_err(|_| Refusal::internal())?;
-    let done = tokio::task::spawn_blocking(move || {
+    let done = spawn_blocking(move || {
         let asked = serde_json::from_slice(&body)
             .map_err(|e| Refusal::new(StatusCode::BAD_REQUEST, "malformed_body", format!("cannot read the body: {}", shortened(&e.to_string()))))?;
         drop(body);

@@ -12,6 +12,7 @@ use watchfire_query::logql::{LinePipeline, parse_log};
 use super::answer::{LokiError, Plain};
 use super::params::Params;
 use crate::app::App;
+use watchfire_net::blocking::spawn_blocking;
 
 /// The most deletions that are told.
 const LISTED_MAX: usize = 100;
@@ -39,7 +40,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, request: Request) -> Res
         return Err(LokiError::bad("start time can't be greater than end time"));
     }
     let work = app.clone();
-    let task = tokio::task::spawn_blocking(move || -> Result<u64, LokiError> {
+    let task = spawn_blocking(move || -> Result<u64, LokiError> {
         let failed = |message: String| LokiError::new(StatusCode::INTERNAL_SERVER_ERROR, message);
         // The last moment is part of the range.
         let until = Nanos(end.0.saturating_add(1));

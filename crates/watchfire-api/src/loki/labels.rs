@@ -6,6 +6,7 @@ use axum::extract::{Path, Request, State};
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::LogSelection;
 use watchfire_model::matcher::Matcher;
+use watchfire_model::order::Order as _;
 use watchfire_query::logql::{parse_log, parse_selector};
 
 use super::answer::{Data, LokiError};
@@ -57,7 +58,7 @@ pub(super) async fn series(State(app): State<Arc<App>>, request: Request) -> Res
             let found = app.rooms.logs.log_volume(&selection(set, range), budget)?;
             all.extend(found.into_iter().map(|volume| volume.labels));
         }
-        all.sort();
+        all.order();
         all.dedup();
         Ok(Data(all.into_iter().map(StreamLabels).collect()))
     })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use serde::Serialize;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::ReadError;
 use watchfire_query::logql::level;
 
@@ -55,7 +56,7 @@ pub(super) async fn patterns(State(app): State<Arc<App>>, request: Request) -> R
         })?;
         let mut all: Vec<Pattern> =
             counts.into_iter().map(|((pattern, level), samples)| Pattern { pattern, level, samples: samples.into_iter().collect() }).collect();
-        all.sort_by_key(|p| std::cmp::Reverse(p.samples.iter().map(|(_, n)| n).sum::<u64>()));
+        all.order_by_key(|p| std::cmp::Reverse(p.samples.iter().map(|(_, n)| n).sum::<u64>()));
         all.truncate(PATTERNS_MAX);
         Ok(Data(all))
     })

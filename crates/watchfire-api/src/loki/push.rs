@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use watchfire_ingest::loki::{Format, PushError, Received};
 use watchfire_model::batch::Origin;
 use watchfire_model::write::{Reason, WriteError};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::{DECOMPRESSED_BYTES_MAX, Encoding, InflateError, Limits};
 
 use super::answer::LokiError;
@@ -28,7 +29,7 @@ pub(crate) async fn push(State(app): State<Arc<App>>, request: Request) -> Resul
     let body = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await.map_err(|_| LokiError::bad("the body broke off"))?;
     let packed = format == Format::Protobuf || snappy;
     let turn = if packed { Some(held.turn(&body).await) } else { None };
-    let task = tokio::task::spawn_blocking(move || -> Result<_, LokiError> {
+    let task = spawn_blocking(move || -> Result<_, LokiError> {
         let body = match turn {
             Some(turn) => inflated(snappy, &body, &held, turn)?,
             None => Cow::Borrowed(&*body),

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode};
 use watchfire_alert::rules::file::{Language, RuleKind};
 use watchfire_alert::rules::{GroupView, RuleView};
 use watchfire_model::duration::format_millis;
+use watchfire_model::order::Order as _;
 
 use super::answer::LokiError;
 use crate::app::App;
@@ -33,7 +34,7 @@ fn groups(app: &App) -> Vec<GroupView> {
             group.file = last_part(&group.file).into();
         }
     }
-    groups.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
+    groups.order_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
     groups
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use watchfire_ingest::gate::LogTap;
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, LogLine, Nanos, StreamEntries};
+use watchfire_model::order::Order as _;
 use watchfire_model::read::ReadError;
 use watchfire_query::logql::{Direction, Engine, Line, LinePipeline, Lines, LinesRequest, LogExpr, parse_log};
 
@@ -26,6 +27,7 @@ use super::render::{streams, wants_categories};
 use crate::app::App;
 use crate::prometheus::answer::to_json;
 use crate::prometheus::gate::run;
+use watchfire_net::blocking::spawn_blocking;
 
 /// The most tails at once.
 const TAILS_MAX: usize = 64;
@@ -230,7 +232,7 @@ impl Follower {
                         list.extend(self.pipeline.line(entry));
                     }
                 }
-                list.sort_by_key(|line| line.time);
+                list.order_by_key(|line| line.time);
                 if self.older > 0 {
                     self.older -= 1;
                     list.retain(|line| !self.known.contains(&key(line)));
@@ -273,7 +275,7 @@ impl Follower {
 async fn send(socket: &mut WebSocket, mut follower: Follower, mut next: Next, mut dropped: Vec<Value>) -> Option<Follower> {
     loop {
         let told = std::mem::take(&mut dropped);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = spawn_blocking(move || {
             let mut lines = follower.lines(next);
             let message = follower.message(&mut lines, told);
             (follower, lines, message)

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogSource, Nanos};
 use watchfire_model::matcher::Matcher;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, ReadError};
 
 use super::answer::{Data, LokiError, Plain};
@@ -86,7 +87,7 @@ impl Asked {
             }
         }
         let mut all: Vec<_> = groups.into_iter().collect();
-        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        all.order_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         Ok(all)
     }
 

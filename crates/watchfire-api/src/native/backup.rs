@@ -19,6 +19,7 @@ use watchfire_model::write::{WriteError, Written};
 use crate::app::{App, BackupError, RemoteWriteError};
 use crate::auth::Caller;
 use crate::server::Refusal;
+use watchfire_net::blocking::spawn_blocking;
 
 /// The largest message of an import.
 const BODY_BYTES_MAX: usize = 32 << 20;
@@ -61,7 +62,7 @@ impl From<BackupError> for Refusal {
 }
 
 async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, BackupError> + Send + 'static) -> Result<T, Refusal> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::internal())??)
+    Ok(spawn_blocking(work).await.map_err(|_| Refusal::internal())??)
 }
 
 /// `POST /api/system/backup`.
@@ -112,7 +113,7 @@ impl From<Written> for ImportedJson {
 pub(crate) async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Json<ImportedJson>, Refusal> {
     let body: Bytes = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|e| Refusal::bad_request(e.to_string()))?;
     let take = app.rooms.import.clone();
-    let taken = tokio::task::spawn_blocking(move || take(Version::V1, &body, Origin::new("import"))).await.map_err(|_| Refusal::internal())?;
+    let taken = spawn_blocking(move || take(Version::V1, &body, Origin::new("import"))).await.map_err(|_| Refusal::internal())?;
     match taken {
         Ok(written) => Ok(Json(written.into())),
         Err(RemoteWriteError::Malformed(message)) => Err(Refusal::bad_request(message)),

@@ -15,6 +15,7 @@ use crate::auth::Caller;
 use crate::prometheus::answer::{ApiError, ErrorKind};
 use crate::prometheus::gate::run;
 use crate::server::Refusal;
+use watchfire_net::blocking::spawn_blocking;
 
 /// What a cleanup would remove, or removed. Rows and files that are not kept here count zero.
 #[derive(Serialize, JsonSchema)]
@@ -85,7 +86,7 @@ pub(crate) async fn cleanup(
     }
     let work = app.rooms.cleanup.clone();
     // Not through the query gate: a full disk must not wait for queries, and half a cleanup would be told by nobody.
-    let removed = tokio::task::spawn_blocking(move || work()).await.map_err(|_| Refusal::internal())?.map_err(failed)?;
+    let removed = spawn_blocking(move || work()).await.map_err(|_| Refusal::internal())?.map_err(failed)?;
     tracing::info!(caller = &*caller.name, segments = removed.segments, samples = removed.samples, bytes = removed.bytes, "cleaned up");
     Ok(Json(CleanupJson::new(&removed, false, app.now())))
 }

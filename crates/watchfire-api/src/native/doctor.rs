@@ -12,6 +12,7 @@ use watchfire_model::document::Severity;
 
 use crate::app::{App, Writes};
 use crate::server::Refusal;
+use watchfire_net::blocking::spawn_blocking;
 
 /// What the doctor found.
 #[derive(Serialize, JsonSchema)]
@@ -92,7 +93,7 @@ pub(crate) async fn doctor(State(app): State<Arc<App>>) -> Result<Json<DoctorJso
         drop(turn);
         report
     };
-    let report = tokio::task::spawn_blocking(look).await.map_err(|_| Refusal::internal())?;
+    let report = spawn_blocking(look).await.map_err(|_| Refusal::internal())?;
     Ok(Json(DoctorJson {
         checked_at: report.checked_at.rfc3339(),
         files: report.files,

@@ -17,6 +17,7 @@ use crate::app::{App, RecordError, Recorded};
 use crate::prometheus::answer::ApiError;
 use crate::prometheus::gate::run;
 use crate::server::Refusal;
+use watchfire_net::blocking::spawn_blocking;
 
 /// The largest body of `POST /api/metrics/record`.
 pub(crate) const RECORD_BYTES_MAX: usize = watchfire_ingest::record::BODY_BYTES_MAX;
@@ -91,7 +92,7 @@ pub(crate) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     let body = axum::body::to_bytes(request.into_body(), RECORD_BYTES_MAX)
         .await
         .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {RECORD_BYTES_MAX} bytes or broke off")))?;
-    let outcome = tokio::task::spawn_blocking(move || app.rooms.recorder.record(&body, origin)).await;
+    let outcome = spawn_blocking(move || app.rooms.recorder.record(&body, origin)).await;
     match outcome {
         Ok(Ok(recorded)) => Ok(answer(recorded)),
         Ok(Err(RecordError::Malformed(message))) => Err(Refusal::new(StatusCode::BAD_REQUEST, "malformed_body", message)),

@@ -15,6 +15,7 @@ use watchfire_model::batch::Origin;
 
 use crate::app::App;
 use crate::server::{Content, Level, Route};
+use watchfire_net::blocking::spawn_blocking;
 
 /// Takes a request and gives the answer in the same format.
 type Take = fn(&App, &[u8], Format, Origin) -> Result<Vec<u8>, OtlpError>;
@@ -81,5 +82,5 @@ fn origin(request: &Request) -> Origin {
 
 /// Runs the blocking part of a request.
 async fn take(app: Arc<App>, signal: &'static Signal, body: bytes::Bytes, format: Format, origin: Origin) -> Option<Result<Vec<u8>, OtlpError>> {
-    tokio::task::spawn_blocking(move || (signal.take)(&app, &body, format, origin)).await.ok()
+    spawn_blocking(move || (signal.take)(&app, &body, format, origin)).await.ok()
 }

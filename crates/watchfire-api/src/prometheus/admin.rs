@@ -12,6 +12,7 @@ use super::answer::{ApiError, ErrorKind, Success};
 use super::params::Params;
 use super::promql::selectors;
 use crate::app::{App, Maintenance};
+use watchfire_net::blocking::spawn_blocking;
 
 /// `POST|PUT /api/v1/admin/tsdb/delete_series`.
 pub(crate) async fn delete_series(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
@@ -54,7 +55,7 @@ fn enabled(app: &App) -> Result<Arc<dyn Maintenance>, ApiError> {
 
 /// Runs what works on files off the asynchronous threads.
 async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err("the server's log says more".to_owned())).map_err(|message| ApiError::new(ErrorKind::Internal, message))
 }
 

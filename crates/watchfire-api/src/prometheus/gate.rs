@@ -11,6 +11,7 @@ use watchfire_model::read::Budget;
 
 use super::answer::{ApiError, ErrorKind};
 use crate::app::{App, QueryLimits};
+use watchfire_net::blocking::spawn_blocking;
 
 /// Admits queries: some run, some wait, the rest is refused.
 pub struct QueryGate {
@@ -117,7 +118,7 @@ where
     let _cancel = CancelOnDrop(budget.clone());
     let permit = app.queries.admit().await?;
     let app = app.clone();
-    let task = tokio::task::spawn_blocking(move || {
+    let task = spawn_blocking(move || {
         let _permit = permit;
         work(&app, &budget)
     });

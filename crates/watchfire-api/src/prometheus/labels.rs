@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 use watchfire_model::labels::{Labels, quoted};
 use watchfire_model::matcher::Matcher;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, ReadError, Selection};
 use watchfire_model::time::Timestamp;
 
@@ -56,7 +57,7 @@ impl Asked {
             all.extend(ask(&selection(set))?);
         }
         // Names and values come in order already, which this notices.
-        all.sort();
+        all.order();
         all.dedup();
         Ok(all)
     }

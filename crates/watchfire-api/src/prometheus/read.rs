@@ -14,6 +14,7 @@ use watchfire_ingest::remote_read::{self, Query, QueryResult, ReadRequest, Respo
 use watchfire_ingest::tsdb::{self, Chunk};
 use watchfire_model::labels::{Labels, LabelsBuilder};
 use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, ReadError, Selection, Series};
 use watchfire_model::time::Timestamp;
 use watchfire_net::inflate::{Encoding, Limits};
@@ -144,7 +145,7 @@ fn chunks(app: &App, budget: &Budget, asked: &ReadRequest, external: &Labels) ->
             found.push((labels, chunks));
             Ok(())
         })?;
-        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found.order_by(|a, b| a.0.cmp(&b.0));
         queries.push((number, found));
     }
     let held = budget.clone();

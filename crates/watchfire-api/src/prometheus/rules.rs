@@ -13,6 +13,7 @@ use watchfire_alert::rules::{AlertState, AlertView, GroupView, RuleView};
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::{Matcher, matches_all};
 use watchfire_model::number::{format_exponent, special};
+use watchfire_model::order::Order as _;
 use watchfire_model::time::Timestamp;
 
 use super::answer::{ApiError, Success};
@@ -294,7 +295,7 @@ pub(crate) async fn rules(State(app): State<Arc<App>>, request: Request) -> Resu
     let logs = read_flag(&params, "logs")?;
     let mut groups = (app.rooms.rule_groups)();
     groups.retain(|group| logs || group.language == Language::Metrics);
-    groups.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
+    groups.order_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
     listed(&groups, &params)
 }
 

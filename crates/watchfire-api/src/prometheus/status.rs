@@ -11,12 +11,14 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 use watchfire_model::duration::format_millis;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, Selection};
 
 use super::answer::{ApiError, Success, text};
 use super::gate::run;
 use super::params::Params;
 use crate::app::App;
+use watchfire_net::blocking::spawn_blocking;
 
 /// The version of the interface that we speak: clients choose their dialect by it.
 const SPOKEN_VERSION: &str = "3.5.0";
@@ -86,7 +88,7 @@ struct Stat {
 /// The `limit` largest counts, largest first.
 fn top(counts: BTreeMap<String, u64>, limit: usize) -> Vec<Stat> {
     let mut list: Vec<Stat> = counts.into_iter().map(|(name, value)| Stat { name, value }).collect();
-    list.sort_by(|a, b| b.value.cmp(&a.value).then_with(|| a.name.cmp(&b.name)));
+    list.order_by(|a, b| b.value.cmp(&a.value).then_with(|| a.name.cmp(&b.name)));
     list.truncate(limit);
     list
 }
@@ -161,7 +163,7 @@ fn life_cycle_is_off() -> Response {
 /// `POST|PUT /-/reload`.
 pub(crate) async fn reload(State(app): State<Arc<App>>) -> Response {
     let Some(reload) = app.rooms.reload.clone() else { return life_cycle_is_off() };
-    match tokio::task::spawn_blocking(move || reload()).await {
+    match spawn_blocking(move || reload()).await {
         Ok(Ok(())) => StatusCode::OK.into_response(),
         Ok(Err(reason)) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {reason}\n")),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "failed to reload config: the server's log says more\n"),

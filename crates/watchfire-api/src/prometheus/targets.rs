@@ -10,6 +10,7 @@ use watchfire_model::duration::format_millis;
 use watchfire_model::labels::Labels;
 use watchfire_model::live::TargetStatus;
 use watchfire_model::matcher::{Matcher, matches_all};
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, Selection};
 
 use super::answer::{ApiError, Success};
@@ -78,7 +79,7 @@ pub(crate) async fn targets(State(app): State<Arc<App>>, request: Request) -> Re
     let pool = params.get("scrapePool");
     let mut all = (app.rooms.targets)();
     all.retain(|t| pool.is_none_or(|p| p == t.scrape_pool));
-    all.sort_by(|a, b| (&a.scrape_pool, &a.scrape_url).cmp(&(&b.scrape_pool, &b.scrape_url)));
+    all.order_by(|a, b| (&a.scrape_pool, &a.scrape_url).cmp(&(&b.scrape_pool, &b.scrape_url)));
     let mut answer = TargetsJson { active_targets: Vec::new(), dropped_targets: Vec::new(), dropped_target_counts: BTreeMap::new() };
     for target in &all {
         let dropped = answer.dropped_target_counts.entry(&target.scrape_pool).or_default();

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::Origin;
 use watchfire_model::write::{WriteError, Written};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::{Encoding, InflateError, Limits};
 use watchfire_net::listener::Peer;
 
@@ -42,7 +43,7 @@ pub(crate) async fn write(State(app): State<Arc<App>>, request: Request) -> Resp
         return counted(version, &Written::default(), text(StatusCode::PAYLOAD_TOO_LARGE, message));
     };
     let turn = held.turn(&body).await;
-    let task = tokio::task::spawn_blocking(move || store(&app, version, compressed, &body, (&held, turn), origin));
+    let task = spawn_blocking(move || store(&app, version, compressed, &body, (&held, turn), origin));
     match task.await {
         Ok(Ok(written)) => counted(version, &written, accepted(&written)),
         Ok(Err(failure)) => counted(version, &Written::default(), failed(&failure)),

@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use watchfire_ingest::exposition::{Format, render};
 use watchfire_ingest::pushgateway::{Body, Key, PushError};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::DECOMPRESSED_BYTES_MAX;
 
 use crate::app::App;
@@ -66,7 +67,7 @@ async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
     let Ok(body) = axum::body::to_bytes(request.into_body(), DECOMPRESSED_BYTES_MAX).await else {
         return text(StatusCode::BAD_REQUEST, "the body broke off\n".to_owned());
     };
-    let task = tokio::task::spawn_blocking(move || {
+    let task = spawn_blocking(move || {
         let body = match (protobuf, open) {
             (true, _) => Body::Protobuf(&body),
             (false, true) => Body::OpenMetrics(&body),
@@ -86,7 +87,7 @@ async fn delete(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(key) => key,
         Err(error) => return refused(&error),
     };
-    match tokio::task::spawn_blocking(move || app.rooms.pushgateway.delete(&key)).await {
+    match spawn_blocking(move || app.rooms.pushgateway.delete(&key)).await {
         Ok(Ok(())) => StatusCode::ACCEPTED.into_response(),
         Ok(Err(error)) => refused(&error),
         Err(_) => Refusal::internal().into_response(),
@@ -104,12 +105,12 @@ fn refused(error: &PushError) -> Response {
 
 async fn metrics(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
     let format = Format::negotiate(request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or(""));
-    let body = tokio::task::spawn_blocking(move || render(format, &app.rooms.pushgateway.families())).await;
+    let body = spawn_blocking(move || render(format, &app.rooms.pushgateway.families())).await;
     Ok(([(CONTENT_TYPE, format.content_type())], body.map_err(|_| Refusal::internal())?).into_response())
 }
 
 async fn describe(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let data = tokio::task::spawn_blocking(move || app.rooms.pushgateway.describe()).await.map_err(|_| Refusal::internal())?;
+    let data = spawn_blocking(move || app.rooms.pushgateway.describe()).await.map_err(|_| Refusal::internal())?;
     Ok(axum::Json(json!({"status": "success", "data": data})).into_response())
 }
 

@@ -10,6 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::{self, Encoding, InflateError, Limits};
 
 use super::refusal::Refusal;
@@ -177,7 +178,7 @@ impl Bodies {
             return inflate::decode(encoding, &bytes, limits).map(Bytes::from).map_err(refused);
         }
         let _turn = self.inflating.acquire().await;
-        let work = tokio::task::spawn_blocking(move || inflate::decode(encoding, &bytes, limits));
+        let work = spawn_blocking(move || inflate::decode(encoding, &bytes, limits));
         work.await.map_err(|_| Refusal::internal())?.map(Bytes::from).map_err(refused)
     }
 }

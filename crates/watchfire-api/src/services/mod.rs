@@ -22,6 +22,7 @@ use self::shapes::{AuditJson, HistoryJson, MaintenanceJson, RestartJson, Service
 use crate::app::App;
 use crate::auth::Caller;
 use crate::server::{Level, Parameter, Place, Refusal, Route};
+use watchfire_net::blocking::spawn_blocking;
 
 /// Events and records of an answer, unless it asks for another number.
 const LIMIT: usize = 100;
@@ -45,7 +46,7 @@ impl From<Refused> for Refusal {
 /// Asks the supervisor something that may wait for the disk.
 async fn ask<T: Send + 'static>(app: &Arc<App>, work: impl FnOnce(&Supervisor) -> T + Send + 'static) -> Result<T, Refusal> {
     let supervisor = app.rooms.supervisor.clone();
-    tokio::task::spawn_blocking(move || work(&supervisor)).await.map_err(|_| Refusal::internal())
+    spawn_blocking(move || work(&supervisor)).await.map_err(|_| Refusal::internal())
 }
 
 fn no_record(error: watchfire_model::state::StateError) -> Refusal {

@@ -4,6 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use regex::Regex;
+use watchfire_model::order::Order as _;
 
 /// At most so many paths come back for one pattern; more are left out.
 pub const MATCHES_MAX: usize = 10_000;
@@ -67,7 +68,7 @@ pub fn expand(pattern: &Path) -> Vec<PathBuf> {
         };
     }
     found.retain(|path| path.exists());
-    found.sort();
+    found.order();
     found
 }
 

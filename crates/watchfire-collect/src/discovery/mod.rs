@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use watchfire_model::document::{Context, Node, Reader};
 use watchfire_model::meter::Meter;
+use watchfire_model::order::Order as _;
 
 use glob::Lookup;
 
@@ -156,7 +157,7 @@ impl Known {
     /// All groups, in the order of the configuration.
     pub fn groups(&self) -> Vec<&TargetGroup> {
         let mut order: Vec<&usize> = self.by_mechanism.keys().collect();
-        order.sort();
+        order.order();
         order.iter().flat_map(|from| self.by_mechanism[from].iter()).collect()
     }
 }

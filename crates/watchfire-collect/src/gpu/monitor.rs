@@ -17,6 +17,7 @@ use super::source::{Fetch, GpuSource, Reading, in_order};
 use super::temperature::Watch;
 use super::{GpuError, Settings};
 use crate::gather::{Cache, Gather};
+use watchfire_net::blocking::spawn_blocking;
 
 /// Sources that are better than the one in use are tried again this often; so is every source while there is none.
 const RETRY: Duration = Duration::from_secs(30);
@@ -253,7 +254,7 @@ impl GpuMonitor {
             return;
         }
         let monitor = self.clone();
-        let written = tokio::task::spawn_blocking(move || {
+        let written = spawn_blocking(move || {
             let batch = {
                 let mut state = monitor.state();
                 let mut out = Gather::batch(&mut state.series, Origin::new("gpu"), "gpu", &monitor.inner.settings.instance, at);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use watchfire_model::live::GpuSample;
+use watchfire_model::order::Order as _;
 use watchfire_model::time::Timestamp;
 
 /// Age is measured on the monotonic clock, so that a jump of the wall clock neither empties nor freezes the ring.
@@ -39,7 +40,7 @@ impl Ring {
     /// Samples since a time, ascending; of more than `limit` the newest.
     pub(crate) fn since(&self, since: Timestamp, limit: usize) -> Vec<GpuSample> {
         let mut found: Vec<GpuSample> = self.samples.iter().rev().map(|(_, s)| s).filter(|s| s.recorded_at >= since).take(limit).cloned().collect();
-        found.sort_by_key(|s| s.recorded_at);
+        found.order_by_key(|s| s.recorded_at);
         found
     }
 

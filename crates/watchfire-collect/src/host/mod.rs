@@ -52,6 +52,7 @@ use watchfire_model::write::Sink;
 use crate::gather::{Cache, Gather};
 use files::Files;
 use filesystem::{Ask, SharedSizes, Sizes};
+use watchfire_net::blocking::spawn_blocking;
 
 /// Why one collector gave nothing, or not everything.
 #[derive(Debug, thiserror::Error)]
@@ -282,7 +283,7 @@ impl HostCollector {
         loop {
             ticks.tick().await;
             let (host, sink) = (self.clone(), sink.clone());
-            let written = tokio::task::spawn_blocking(move || sink.write(host.poll())).await;
+            let written = spawn_blocking(move || sink.write(host.poll())).await;
             match written {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => self.lost(&error),

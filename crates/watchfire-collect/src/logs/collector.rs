@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use watchfire_model::batch::{Batch, Origin};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::tasks::Tasks;
 
 use super::files::Files;
@@ -144,9 +145,9 @@ impl Collector {
 /// Reads files in rounds until it is over. A round that has begun is ended and what can be kept is kept, so that what follows finds its
 /// positions.
 async fn read_files(parts: Surroundings, sources: Vec<files::Source>, _turn: tokio::sync::OwnedMutexGuard<()>, mut over: Pin<&mut impl Future<Output = ()>>) {
-    let Ok(mut files) = tokio::task::spawn_blocking(move || Files::new(parts, sources)).await else { return };
+    let Ok(mut files) = spawn_blocking(move || Files::new(parts, sources)).await else { return };
     loop {
-        let round = tokio::task::spawn_blocking(move || {
+        let round = spawn_blocking(move || {
             let wait = files.round();
             (files, wait)
         });
@@ -165,7 +166,7 @@ async fn read_files(parts: Surroundings, sources: Vec<files::Source>, _turn: tok
             () = &mut over => break,
         }
     }
-    if let Err(error) = tokio::task::spawn_blocking(move || files.rest()).await {
+    if let Err(error) = spawn_blocking(move || files.rest()).await {
         tracing::error!(%error, "keeping positions of log files panicked");
     }
 }
@@ -181,7 +182,7 @@ async fn store_metrics(parts: Surroundings, stages: Vec<Arc<Metrics>>) {
             continue;
         }
         let sink = parts.sink.clone();
-        match tokio::task::spawn_blocking(move || sink.write(batch)).await {
+        match spawn_blocking(move || sink.write(batch)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "metrics of log lines were not stored; the next try holds them too"),
             Err(error) => tracing::error!(%error, "storing metrics of log lines panicked"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use watchfire_model::batch::Origin;
 use watchfire_model::state::{Change, Table};
 use watchfire_net::backoff::Backoff;
+use watchfire_net::blocking::spawn_blocking;
 
 use super::{Delivery, Surroundings};
 
@@ -59,7 +60,7 @@ pub(super) async fn hand_over(parts: &Surroundings, origin: &str, delivery: &mut
         let mut backoff = Backoff::new(AGAIN.0, AGAIN.1, parts.clock.now().millis().unsigned_abs());
         loop {
             let (batch, parts) = (batch.clone(), parts.clone());
-            let written = tokio::task::spawn_blocking(move || {
+            let written = spawn_blocking(move || {
                 parts.sink.write(batch).inspect_err(|error| {
                     parts.figures.refused.inc();
                     tracing::warn!(%error, "log lines wait; they are handed over again");
@@ -79,7 +80,7 @@ pub(super) async fn hand_over(parts: &Surroundings, origin: &str, delivery: &mut
     {
         cursors.kept_at = now;
         let (parts, change) = (parts.clone(), Change::Put(LOG_CURSORS, cursors.key.clone(), cursor.clone().into_bytes()));
-        if tokio::task::spawn_blocking(move || keep(&parts, change)).await.unwrap_or(false) {
+        if spawn_blocking(move || keep(&parts, change)).await.unwrap_or(false) {
             cursors.taken = None;
         }
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use watchfire_net::blocking::spawn_blocking;
 
 use watchfire_model::batch::{Batch, Metadata, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::{Labels, LabelsBuilder};
@@ -120,7 +121,7 @@ impl OwnCollector {
         loop {
             ticks.tick().await;
             let (own, sink) = (self.clone(), sink.clone());
-            let written = tokio::task::spawn_blocking(move || sink.write(own.poll())).await;
+            let written = spawn_blocking(move || sink.write(own.poll())).await;
             // Counted, not logged: a log line per failed write would be stored as well, and would fail as well.
             if !matches!(written, Ok(Ok(_))) {
                 self.batches_failed.inc();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use watchfire_model::labels::Labels;
 use watchfire_model::live::{LastScrape, TargetStatus};
+use watchfire_model::order::Order as _;
 
 use super::config::ScrapeConfig;
 use super::intake::Intake;
@@ -14,6 +15,7 @@ use super::manager::Env;
 use super::target::{Outcome, Target, build};
 use super::worker::{Order, Status, Worker};
 use crate::discovery::{self, Known, UPDATES_MAX, Update};
+use watchfire_net::blocking::spawn_blocking;
 
 /// How long a changed job waits for slow discovery before targets that are not found again are given up.
 const FIRST_LOOK_MS: u64 = 15_000;
@@ -71,7 +73,7 @@ impl View {
                 }
             })
             .collect();
-        live.sort_by(|a, b| a.scrape_url.cmp(&b.scrape_url));
+        live.order_by(|a, b| a.scrape_url.cmp(&b.scrape_url));
         let idle = self.idle.iter().map(|(discovered, reason)| TargetStatus {
             last: (!reason.is_empty()).then(|| LastScrape { at: Default::default(), duration_s: 0.0, error: reason.clone() }),
             ..blank(discovered)
@@ -174,7 +176,7 @@ impl Pool {
         self.known = Known::default();
         let all = self.job.discovery.clone();
         let meter = self.env.meter.clone();
-        let initial = tokio::task::spawn_blocking(move || all.iter().map(|d| d.initial(&meter)).collect::<Vec<_>>()).await.unwrap_or_default();
+        let initial = spawn_blocking(move || all.iter().map(|d| d.initial(&meter)).collect::<Vec<_>>()).await.unwrap_or_default();
         self.silent = initial.iter().filter(|groups| groups.is_none()).count();
         for (from, groups) in initial.into_iter().enumerate() {
             if let Some(groups) = groups {

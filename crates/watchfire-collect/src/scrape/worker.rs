@@ -19,6 +19,7 @@ use super::format::encoding_of;
 use super::intake::{Counts, Facts, Intake};
 use super::manager::Env;
 use super::target::Target;
+use watchfire_net::blocking::spawn_blocking;
 
 /// A scrape that is late by less than this is given the time at which it was due.
 const TOLERANCE_MS: u64 = 2;
@@ -109,7 +110,7 @@ impl Worker {
             () = tokio::time::sleep_until(deadline) => {}
         }
         let env = self.env.clone();
-        let written = tokio::task::spawn_blocking(move || env.write(intake.end(stale_at))).await;
+        let written = spawn_blocking(move || env.write(intake.end(stale_at))).await;
         if written.is_err() {
             self.env.meters.panics.inc();
         }
@@ -182,7 +183,7 @@ impl Worker {
         let scrape = Scrape { env: self.env.clone(), job: self.job.clone(), target: self.target.clone(), started, time };
         let done = match fetched.as_ref().map_or(0, |answer| answer.body.len()) {
             0..=INLINE_BYTES_MAX => std::panic::catch_unwind(AssertUnwindSafe(|| scrape.take(intake, fetched))).ok(),
-            _ => tokio::task::spawn_blocking(move || scrape.take(intake, fetched)).await.ok(),
+            _ => spawn_blocking(move || scrape.take(intake, fetched)).await.ok(),
         };
         let (intake, last) = match done {
             Some(done) => done,

@@ -10,6 +10,7 @@ use super::shape::{Quantity, Shape};
 use super::span::selector_end;
 use super::units::{is_part_of, of_one_histogram, scaled_unit};
 use crate::report::Code;
+use watchfire_model::order::Order as _;
 
 impl Walk<'_> {
     pub(super) fn binary(&mut self, node: &Node, binary: &Binary) -> Shape {
@@ -127,7 +128,7 @@ impl Walk<'_> {
         let name = selector.name.clone()?;
         let others = selector.matchers.iter().filter(|m| m.name != "__name__");
         let mut matchers: Vec<_> = others.map(|m| (m.name.clone(), format!("{}{}", m.op.symbol(), m.value))).collect();
-        matchers.sort();
+        matchers.order();
         let node = strip(node);
         let behind = selector_end(place, self.text);
         let around = format!("{}#{}", self.between(node.start, place.start), self.between(behind, node.end));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use watchfire_model::document::nearest;
 use watchfire_model::matcher::MatchOp;
+use watchfire_model::order::Order as _;
 use watchfire_query::promql::{Aggregate, AggregateOp, Call, Expr, Node, NodeKind};
 
 use super::labels::LabelSet;
@@ -29,7 +30,7 @@ pub struct Problem {
 pub fn diagnose(expr: &Expr, knowledge: &Knowledge) -> (Shape, Vec<Problem>) {
     let mut walk = Walk { text: expr.text(), knowledge, problems: Vec::new(), in_histogram_function: false, wanted_jobs: None, jobs_become: Jobs::Apart };
     let shape = walk.node(expr.root(), None);
-    walk.problems.sort_by_key(|p| p.at);
+    walk.problems.order_by_key(|p| p.at);
     walk.problems.dedup();
     (shape, walk.problems)
 }

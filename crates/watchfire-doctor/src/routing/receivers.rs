@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use watchfire_model::document::{Node, Value};
+use watchfire_model::order::Order as _;
 
 use crate::document::{Document, Kind, host_of_url, items, text};
 use crate::report::{Code, Diagnosis};
@@ -67,7 +68,7 @@ fn write_down(node: &Node, out: &mut String) {
         Value::List(items) => items.iter().for_each(|item| write_down(item, out)),
         Value::Map(entries) => {
             let mut sorted: Vec<_> = entries.iter().filter(|(key, _)| &*key.text != "send_resolved").collect();
-            sorted.sort_by_key(|(key, _)| key.text.clone());
+            sorted.order_by_key(|(key, _)| key.text.clone());
             for (key, value) in sorted {
                 out.extend([&key.text, ":"]);
                 write_down(value, out);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Finding, Key, Node, Severity, Value, nearest};
 use crate::duration;
+use crate::order::Order as _;
 
 /// At most so many errors are kept for one file; more would not help anybody.
 const ERRORS_MAX: usize = 20;
@@ -44,7 +45,7 @@ impl Context {
     /// All findings, in the order of the file.
     pub fn into_findings(self) -> Vec<Finding> {
         let mut findings = self.findings.into_inner();
-        findings.sort_by_key(|f| (f.line, f.column));
+        findings.order_by_key(|f| (f.line, f.column));
         findings
     }
 }

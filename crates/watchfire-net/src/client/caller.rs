@@ -12,6 +12,7 @@ use watchfire_model::time::SharedClock;
 use super::oauth2::{Grant, OauthError, Tokens};
 use super::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 use super::{Client, ClientError, Credentials, Passed, Pooling, Proxies, ProxyError, Relayed, Request, Response, Stream};
+use crate::blocking::spawn_blocking;
 use crate::secret::{Secret, SecretError};
 use crate::tls::ClientTls;
 
@@ -174,7 +175,7 @@ async fn resolve(options: Arc<HttpOptions>) -> Result<Resolved, CallError> {
     if !has_files(&options) {
         return read(&options);
     }
-    tokio::task::spawn_blocking(move || read(&options)).await.map_err(|_| CallError::Pem("BUG: reading secrets failed".to_owned()))?
+    spawn_blocking(move || read(&options)).await.map_err(|_| CallError::Pem("BUG: reading secrets failed".to_owned()))?
 }
 
 fn file(source: &SecretSource) -> bool {
@@ -226,7 +227,7 @@ pub async fn read_client_tls(options: &TlsOptions) -> Result<ClientTls, CallErro
         return read_tls(options);
     }
     let options = options.clone();
-    tokio::task::spawn_blocking(move || read_tls(&options)).await.map_err(|_| CallError::Pem("BUG: reading certificates failed".to_owned()))?
+    spawn_blocking(move || read_tls(&options)).await.map_err(|_| CallError::Pem("BUG: reading certificates failed".to_owned()))?
 }
 
 fn read_tls(tls: &TlsOptions) -> Result<ClientTls, CallError> {

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 
 use super::decode::decode;
 use super::{Encoding, InflateError, Limits};
+use crate::blocking::spawn_blocking;
 
 /// Larger bodies are decompressed on a blocking thread, so that they do not hold up other requests.
 const INLINE_BYTES_MAX: usize = 16 << 10;
@@ -35,7 +36,7 @@ where
     if taken.len() <= INLINE_BYTES_MAX {
         return decode(encoding, &taken, limits).map(Bytes::from);
     }
-    let work = tokio::task::spawn_blocking(move || decode(encoding, &taken, limits));
+    let work = spawn_blocking(move || decode(encoding, &taken, limits));
     work.await.map_err(|e| InflateError::Transfer(e.to_string()))?.map(Bytes::from)
 }
 

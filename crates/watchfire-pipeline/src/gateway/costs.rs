@@ -6,6 +6,7 @@ use super::Inner;
 use super::breaker::State;
 use super::ledger::{Books, Key, Period, Sums};
 use super::prices::usd;
+use watchfire_model::order::Order as _;
 
 /// Sums of exchanges, as they are shown.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -127,7 +128,7 @@ fn by(books: &Books, period: Period, part: fn(&Key) -> &String) -> Vec<Line> {
         sums.entry(part(key)).or_default().add(more);
     }
     let mut lines: Vec<Line> = sums.into_iter().map(|(name, sums)| line(name.to_owned(), &sums)).collect();
-    lines.sort_by(|a, b| b.cost_usd.total_cmp(&a.cost_usd));
+    lines.order_by(|a, b| b.cost_usd.total_cmp(&a.cost_usd));
     lines
 }
 

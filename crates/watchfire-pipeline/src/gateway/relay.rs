@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, Response, StatusCode};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::client::{CallError, Credentials, Passed, Relayed};
 
 use super::Inner;
@@ -182,7 +183,7 @@ impl Inner {
             }
             if checks { Err((tokens, available)) } else { Ok(body) }
         };
-        let done = tokio::task::spawn_blocking(work).await;
+        let done = spawn_blocking(work).await;
         let internal = |_| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the prompt cannot be counted");
         done.map_err(internal)?.map_err(|(tokens, available)| {
             let words = format!("the prompt has {tokens} tokens, and {available} are available in the context window");

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use watchfire_net::blocking::spawn_blocking;
 
 use tokio::sync::Notify;
 use watchfire_model::meter::Meter;
@@ -227,7 +228,7 @@ impl Queues {
 
 /// Runs what may block where it may.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, QueueError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| QueueError::Unavailable("a step panicked".to_owned()))
+    spawn_blocking(work).await.map_err(|_| QueueError::Unavailable("a step panicked".to_owned()))
 }
 
 /// A text that nobody can guess.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use watchfire_model::order::Order as _;
 use watchfire_model::time::Timestamp;
 
 use super::backend::{DeadEntry, PAGE_BYTES_MAX, QueueError};
@@ -123,7 +124,7 @@ impl UndoFiles {
             let (bytes, restored) = (entry.metadata()?.len(), name.ends_with(RESTORED));
             found.push(UndoFile { name, queue: head.queue, cleared_at: head.cleared_at, bytes, restored });
         }
-        found.sort_by(|a, b| (&b.cleared_at, &b.name).cmp(&(&a.cleared_at, &a.name)));
+        found.order_by(|a, b| (&b.cleared_at, &b.name).cmp(&(&a.cleared_at, &a.name)));
         Ok(found)
     }
     /// Reads a file piece by piece. Gives the place that it belongs to. Blocks.

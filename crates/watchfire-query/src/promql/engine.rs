@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, Source};
 use watchfire_model::sample::HistogramSample;
 use watchfire_model::time::Timestamp;
@@ -183,7 +184,7 @@ impl Engine {
             }
             Output::Scalar(_) | Output::String(_) => Vec::new(),
         };
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        series.order_by(|a, b| a.labels.cmp(&b.labels));
         Ok(answer(Value::Matrix(series), evaluator.notes, budget))
     }
 

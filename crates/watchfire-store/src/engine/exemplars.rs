@@ -7,6 +7,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use watchfire_model::batch::{Batch, SeriesExemplars};
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, ReadError, Selection};
 use watchfire_model::sample::Exemplar;
 use watchfire_model::write::Written;
@@ -48,7 +49,7 @@ impl Engine {
                 continue;
             };
             let mut ordered: Vec<&Exemplar> = exemplars.iter().collect();
-            ordered.sort_by(|a, b| a.time.cmp(&b.time).then(a.value.total_cmp(&b.value)).then_with(|| a.labels.cmp(&b.labels)));
+            ordered.order_by(|a, b| a.time.cmp(&b.time).then(a.value.total_cmp(&b.value)).then_with(|| a.labels.cmp(&b.labels)));
             let surplus = ordered.len().saturating_sub(PER_BATCH_MAX);
             self.dropped(Dropped::TooMany, surplus);
             let before = accepted.len();

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use watchfire_model::batch::Metadata;
+use watchfire_model::order::Order as _;
 
 use super::flushed::Flushed;
 use super::write::Writer;
@@ -309,7 +310,7 @@ fn free_in_quarantine(disk: &dyn crate::file::Disk, root: &Path, dir: &Path, nam
 
 /// The order of precedence.
 pub(super) fn sort(segments: &mut [Arc<Segment>]) {
-    segments.sort_by_key(|s| (s.footer.origin.order, s.id));
+    segments.order_by_key(|s| (s.footer.origin.order, s.id));
 }
 
 /// The first neighbours that fit into memory together, as many as possible; if there are none, the two smallest.

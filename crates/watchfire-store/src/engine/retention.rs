@@ -14,6 +14,7 @@ use crate::logs::segment::LogSegment;
 use crate::metrics::segment::Segment;
 use crate::options::Options;
 use crate::stats::{CleanupFile, CleanupPreview};
+use watchfire_model::order::Order as _;
 
 /// The wall clock may move this far against the monotonic one before retention by age holds back.
 const JUMP_MS: i64 = 24 * 3_600_000;
@@ -152,7 +153,7 @@ impl Engine {
     /// Segments that are due, oldest first, with the reason.
     fn due(&self, by_age: bool) -> Vec<(AnySegment, &'static str)> {
         let mut segments: Vec<_> = self.read().all_segments().collect();
-        segments.sort_by_key(|s| (s.range().1, s.id()));
+        segments.order_by_key(|s| (s.range().1, s.id()));
         let mut total = self.total_bytes();
         let mut due = Vec::new();
         for segment in segments {

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, ReadError, Selection, WindowVisitor, window_range};
 use watchfire_model::windows::{Kept, Window, WindowSeries, reduce};
 
@@ -300,7 +301,7 @@ fn join(samples: Vec<Window>, tiers: Vec<Window>) -> Vec<Window> {
     all.extend(tiers);
     // The weeks of tiers come in any order.
     if !all.is_sorted_by(|a, b| a.start < b.start) {
-        all.sort_by(|a, b| a.start.cmp(&b.start).then(b.count.cmp(&a.count)));
+        all.order_by(|a, b| a.start.cmp(&b.start).then(b.count.cmp(&a.count)));
         all.dedup_by_key(|w| w.start);
     }
     all

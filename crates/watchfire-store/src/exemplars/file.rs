@@ -3,6 +3,7 @@
 use std::io;
 
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 use watchfire_model::sample::Exemplar;
 use watchfire_model::time::Timestamp;
 
@@ -42,7 +43,7 @@ pub(crate) fn encode(exemplars: &Exemplars) -> io::Result<Vec<u8>> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<(Labels, Exemplar)>, FileError> {
     let raw = small_file::decode(bytes, MAGIC, MAJOR, RAW_BYTES_MAX)?;
     let mut found = read(&mut Input::new(&raw)).ok_or(FileError::Damaged)?;
-    found.sort_by_key(|(_, exemplar)| exemplar.time);
+    found.order_by_key(|(_, exemplar)| exemplar.time);
     Ok(found)
 }
 

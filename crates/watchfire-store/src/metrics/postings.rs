@@ -3,6 +3,7 @@
 
 use hashbrown::HashSet;
 use watchfire_model::matcher::Matcher;
+use watchfire_model::order::Order as _;
 
 /// Is shown a value and a way to its series.
 pub(crate) type EachValue<'a> = dyn FnMut(&str, &mut dyn FnMut() -> Vec<u32>) + 'a;
@@ -32,9 +33,9 @@ pub(crate) fn select(index: &dyn Index, matchers: &[Matcher]) -> Vec<u32> {
             _ => rest.push(matcher),
         }
     }
-    lists.sort_by_key(Vec::len);
+    lists.order_by_key(Vec::len);
     let mut candidates = lists.into_iter().reduce(|a, b| intersect(&a, &b));
-    rest.sort_by_key(|m| m.matches_empty());
+    rest.order_by_key(|m| m.matches_empty());
     for matcher in rest {
         candidates = Some(match candidates {
             Some(candidates) if candidates.len() <= index.value_count(&matcher.name).max(64) => {

@@ -21,6 +21,7 @@ use cut::Cut;
 use document::{AddedToken, Document, PreTokenizer, Prepend};
 use normalize::Step;
 use vocabulary::Vocabulary;
+use watchfire_model::order::Order as _;
 
 /// The largest file that is read. Those of today have up to 35 MB.
 pub const TOKENIZER_JSON_BYTES_MAX: u64 = 128 << 20;
@@ -233,7 +234,7 @@ impl Added {
         let any_of = |normalized: bool| -> Result<Option<Regex>, TokenizerError> {
             let mut contents: Vec<&str> = tokens.iter().filter(|t| t.normalized == normalized && !t.content.is_empty()).map(|t| t.content.as_str()).collect();
             // Of two that begin at the same place the longer one counts.
-            contents.sort_by_key(|content| std::cmp::Reverse(content.len()));
+            contents.order_by_key(|content| std::cmp::Reverse(content.len()));
             let pattern: Vec<String> = contents.iter().map(|content| regex::escape(content)).collect();
             let made = (!pattern.is_empty()).then(|| Regex::new(&pattern.join("|"))).transpose();
             made.map_err(|_| TokenizerError::Unsupported("so many added tokens".to_owned()))

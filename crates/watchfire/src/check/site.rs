@@ -11,6 +11,7 @@ use watchfire_alert::rules::file::{Language, RuleFile, language_of, read_logs, r
 use watchfire_alert::rules::unit;
 use watchfire_doctor::{Code, Diagnosis, Document, Kind, Live, Site};
 use watchfire_model::document::{Finding, Severity, parse_yaml};
+use watchfire_model::order::Order as _;
 use watchfire_pack::catalog::Catalogs;
 
 use crate::rule_files;
@@ -108,7 +109,7 @@ impl Gathered {
     fn search(&mut self, dir: &Path, depth: usize) {
         self.searched.push(dir.to_path_buf());
         let mut paths: Vec<PathBuf> = std::fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
-        paths.sort();
+        paths.order();
         for path in paths {
             if path.is_dir() && depth < DEPTH_MAX {
                 self.search(&path, depth + 1);

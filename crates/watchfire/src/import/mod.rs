@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::command_line::ImportFlags;
 use crate::settings::Environment;
 use target::Target;
+use watchfire_model::order::Order as _;
 
 /// What became of everything that was read.
 #[derive(Debug, Default)]
@@ -65,7 +66,7 @@ fn import(flags: &ImportFlags, environment: &Environment, counts: &mut Counts) -
         }
     }
     // Older blocks first, whatever their order on the command line.
-    blocks.sort_by_key(|block| (block.start, block.dir.clone()));
+    blocks.order_by_key(|block| (block.start, block.dir.clone()));
     let total = blocks.len();
     for (i, block) in blocks.iter().enumerate() {
         eprintln!("block {} of {total}: {}", i + 1, block.dir.display());

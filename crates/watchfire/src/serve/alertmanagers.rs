@@ -13,6 +13,7 @@ use watchfire_collect::scrape::{Aliases, NetFetch};
 use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
 use watchfire_model::labels::{Labels, LabelsBuilder};
 use watchfire_model::meter::Meter;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::client::Caller;
 use watchfire_net::tasks::Tasks;
 
@@ -79,7 +80,7 @@ struct Search {
 impl Search {
     async fn run(mut self) {
         let (mechanisms, meter) = (self.mechanisms.clone(), self.surroundings.meter.clone());
-        let initial = tokio::task::spawn_blocking(move || mechanisms.iter().map(|(_, d)| d.initial(&meter)).collect::<Vec<_>>()).await.unwrap_or_default();
+        let initial = spawn_blocking(move || mechanisms.iter().map(|(_, d)| d.initial(&meter)).collect::<Vec<_>>()).await.unwrap_or_default();
         self.known = initial.into_iter().enumerate().filter_map(|(from, groups)| Some((from, groups?))).collect();
         let (updates, mut changes) = mpsc::channel::<Update>(UPDATES_MAX);
         let running = self.mechanisms.iter().enumerate().filter_map(|(from, (_, d))| d.clone().run(from, self.surroundings.clone(), updates.clone()));

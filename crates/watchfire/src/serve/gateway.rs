@@ -10,6 +10,7 @@ use watchfire_ingest::record::Recorder;
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::client::{Caller, Pooling};
 use watchfire_net::tasks::Tasks;
 use watchfire_pipeline::gateway::{Gateway, Parts};
@@ -69,7 +70,7 @@ pub(super) fn start(with: &Surroundings<'_>) -> Result<Gateway> {
         loop {
             ticks.tick().await;
             let gateway = tended.clone();
-            if let Err(error) = tokio::task::spawn_blocking(move || gateway.tend()).await {
+            if let Err(error) = spawn_blocking(move || gateway.tend()).await {
                 tracing::error!(%error, "tending the gateway panicked");
             }
         }

@@ -12,6 +12,7 @@ use watchfire_api::{App, elasticsearch, gateway, jaeger, loki, otlp, page, route
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::listener::{GuardedBody, Limits, Protocol, Server, TlsFiles, bind as take};
 use watchfire_net::tasks::Tasks;
 
@@ -214,7 +215,7 @@ pub(super) fn reload_certificates(tasks: &Tasks, files: Arc<TlsFiles>) {
         loop {
             ticks.tick().await;
             let again = files.clone();
-            match tokio::task::spawn_blocking(move || again.reload()).await {
+            match spawn_blocking(move || again.reload()).await {
                 Ok(Err(error)) => tracing::warn!(%error, "certificates not renewed; the ones before stay in use"),
                 Ok(Ok(())) => {}
                 Err(error) => tracing::error!(%error, "reading certificates panicked"),

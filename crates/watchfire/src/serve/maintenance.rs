@@ -7,12 +7,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use watchfire_net::blocking::spawn_blocking;
 
 use watchfire_api::app::{BackupError, Maintenance};
 use watchfire_api::auth::TOKEN_FILE;
 use watchfire_model::batch::Batch;
 use watchfire_model::logs::{LogLine, Nanos};
 use watchfire_model::matcher::Matcher;
+use watchfire_model::order::Order as _;
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
 use watchfire_store::Store;
@@ -58,7 +60,7 @@ pub(super) async fn tidy_hourly(data_dir: PathBuf, clock: SharedClock) {
     loop {
         ticks.tick().await;
         let (dir, now) = (data_dir.join(SNAPSHOTS), clock.now());
-        if let Err(error) = tokio::task::spawn_blocking(move || tidy(&dir, now)).await {
+        if let Err(error) = spawn_blocking(move || tidy(&dir, now)).await {
             tracing::error!(%error, "removing unfinished backups panicked");
         }
     }
@@ -122,7 +124,7 @@ pub(crate) fn files_below(dir: &Path) -> io::Result<Vec<(String, u64)>> {
     }
     let mut found = Vec::new();
     walk(dir, "", &mut found)?;
-    found.sort();
+    found.order();
     Ok(found)
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use watchfire_net::blocking::spawn_blocking;
 
 use watchfire_alert::own::{self, OwnAlert};
 use watchfire_alert::rules::{Notify, OutgoingAlert};
@@ -70,7 +71,7 @@ pub(super) async fn run(watched: Watched, notify: Arc<dyn Notify>, clock: Shared
         }
         // The Alertmanager inside stores what it takes, which may block.
         let notify = notify.clone();
-        if tokio::task::spawn_blocking(move || notify.notify(alerts)).await.is_err() {
+        if spawn_blocking(move || notify.notify(alerts)).await.is_err() {
             tracing::error!("taking our own alerts panicked");
         }
     }

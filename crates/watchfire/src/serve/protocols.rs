@@ -22,6 +22,7 @@ use watchfire_ingest::zipkin::Zipkin;
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::tasks::Tasks;
 
 use crate::settings::Settings;
@@ -85,7 +86,7 @@ impl Protocols {
             loop {
                 tokio::time::sleep(Duration::from_millis(all.repeat_ms.load(Ordering::Relaxed))).await;
                 let pushgateway = all.pushgateway.clone();
-                if let Err(error) = tokio::task::spawn_blocking(move || pushgateway.repeat()).await {
+                if let Err(error) = spawn_blocking(move || pushgateway.repeat()).await {
                     tracing::error!(%error, "storing pushed metrics panicked");
                 }
             }

@@ -12,6 +12,7 @@ use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_ingest::record::Recorder;
 use watchfire_model::live::ServiceStatus;
 use watchfire_model::meter::Meter;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{MemoryPool, Source};
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_net::tasks::Tasks;
@@ -244,7 +245,7 @@ fn exposition(meter: Meter, recorder: Arc<Recorder>) -> Ask<Vec<watchfire_model:
     Arc::new(move || {
         let mut families = meter.gather();
         families.extend(recorder.families());
-        families.sort_by(|a, b| a.name.cmp(&b.name));
+        families.order_by(|a, b| a.name.cmp(&b.name));
         families
     })
 }

@@ -11,6 +11,7 @@ use watchfire_ingest::gelf::{self, Gelf};
 use watchfire_ingest::lumberjack::{Lumberjack, Session};
 use watchfire_ingest::statsd::{self, Statsd};
 use watchfire_ingest::syslog::{self, Syslog};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::exchange::{self, Exchange, Host};
 use watchfire_net::lines::{self, Framing, Receiver, bind_datagrams};
 use watchfire_net::listener::{TlsFiles, bind as take};
@@ -134,7 +135,7 @@ fn store_often<E: std::fmt::Display + Send + 'static>(
         loop {
             ticks.tick().await;
             let flush = flush.clone();
-            match tokio::task::spawn_blocking(move || flush()).await {
+            match spawn_blocking(move || flush()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, protocol = name, "what came was not stored; the next try holds it too"),
                 Err(error) => tracing::error!(%error, protocol = name, "storing what came panicked"),

@@ -9,6 +9,7 @@ use watchfire_ingest::span_metrics::{INTERVAL, SpanMetrics};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Sink, WriteError};
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::tasks::Tasks;
 
 use crate::settings::{Settings, TraceSettings};
@@ -62,7 +63,7 @@ async fn every(interval: Duration, what: &'static str, work: impl Fn() -> Result
     loop {
         ticks.tick().await;
         let work = work.clone();
-        match tokio::task::spawn_blocking(move || work()).await {
+        match spawn_blocking(move || work()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "{what} were not stored; the next try holds them too"),
             Err(error) => tracing::error!(%error, "storing {what} panicked"),

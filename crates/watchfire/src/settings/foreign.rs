@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value};
+use watchfire_model::order::Order as _;
 
 use super::Settings;
 
@@ -109,7 +110,7 @@ impl Settings {
             context.error(0, 0, format!("cannot read the monitoring directory {}: {e}", dir.display()));
             return Vec::new();
         }
-        files.sort();
+        files.order();
         let mut findings = Vec::new();
         for path in files {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");

@@ -3,6 +3,7 @@
 
 use watchfire_model::labels::is_classic_label_name;
 use watchfire_model::matcher::{MatchOp, Matcher};
+use watchfire_model::order::Order as _;
 
 /// The most matchers in one expression.
 const MATCHERS_MAX: usize = 64;
@@ -216,7 +217,7 @@ pub fn sort_matchers(matchers: &mut [Matcher]) {
         MatchOp::Regex => 2,
         MatchOp::NotRegex => 3,
     };
-    matchers.sort_by(|a, b| (&a.name, &a.value, rank(a.op)).cmp(&(&b.name, &b.value, rank(b.op))));
+    matchers.order_by(|a, b| (&a.name, &a.value, rank(a.op)).cmp(&(&b.name, &b.value, rank(b.op))));
 }
 
 /// Matchers as they stand in the key of a route: `{a="b",c=~"d"}`.

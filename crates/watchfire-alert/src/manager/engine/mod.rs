@@ -21,6 +21,7 @@ pub use lanes::{DEAD_LETTERS_MAX, Job};
 pub use view::{AlertFilter, AlertView, GroupView};
 use watchfire_model::labels::Labels;
 use watchfire_model::meter::Meter;
+use watchfire_model::order::Order as _;
 use watchfire_model::state::{Change, StateError, StateStore};
 use watchfire_model::time::{SharedClock, Timestamp};
 
@@ -222,7 +223,7 @@ impl Engine {
     /// What was given up, the newest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         let mut all: Vec<DeadLetter> = self.dead.values().cloned().collect();
-        all.sort_by_key(|letter| std::cmp::Reverse(letter.last_ms));
+        all.order_by_key(|letter| std::cmp::Reverse(letter.last_ms));
         all
     }
     /// Where links in notifications lead.

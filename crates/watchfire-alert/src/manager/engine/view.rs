@@ -5,6 +5,7 @@ use std::sync::Arc;
 use regex::Regex;
 use watchfire_model::labels::Labels;
 use watchfire_model::matcher::{Matcher, matches_all};
+use watchfire_model::order::Order as _;
 
 use super::Engine;
 use super::alerts::Held;
@@ -79,7 +80,7 @@ impl Engine {
                 self.view(*fingerprint, held, &routes, filter)
             })
             .collect();
-        all.sort_by_key(|view| view.fingerprint);
+        all.order_by_key(|view| view.fingerprint);
         all
     }
 
@@ -102,7 +103,7 @@ impl Engine {
                 all.push(GroupView { labels: labels.clone(), receiver: route.receiver.clone(), alerts });
             }
         }
-        all.sort_by(|a, b| (&a.labels, &a.receiver).cmp(&(&b.labels, &b.receiver)));
+        all.order_by(|a, b| (&a.labels, &a.receiver).cmp(&(&b.labels, &b.receiver)));
         all
     }
 
@@ -118,7 +119,7 @@ impl Engine {
         let mut receivers: Vec<String> = routes.iter().map(|r| r.receiver.clone()).collect();
         receivers.dedup();
         let mut muted_by: Vec<String> = routes.iter().flat_map(|r| self.quiet_intervals(r, now)).collect();
-        muted_by.sort();
+        muted_by.order();
         muted_by.dedup();
         let silenced_by = self.silences.silencing(labels, now);
         let inhibited_by: Vec<Fingerprint> = self.inhibiting(labels).into_iter().collect();

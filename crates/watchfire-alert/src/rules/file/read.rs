@@ -1,6 +1,7 @@
 //! The tree of a document → groups of rules. Messages follow those of Prometheus where it has one.
 
 use watchfire_model::document::{Context, Node, Reader, Severity, parse_yaml};
+use watchfire_model::order::Order as _;
 
 use super::duplicates::warn_duplicates;
 use super::{Language, Parsed, Place, Rule, RuleExpr, RuleFile, RuleGroup, RuleKind};
@@ -150,7 +151,7 @@ fn read_rule(reader: Reader<'_>, of_group: &[(String, String)], read: &As<'_>) -
     let (at, expr_at) = (place(reader.node()), reader.node().get("expr").map(place).unwrap_or_default());
     reader.finish();
     labels.extend(of_group.iter().filter(|(name, _)| !labels.iter().any(|(own, _)| own == name)).cloned().collect::<Vec<_>>());
-    labels.sort();
+    labels.order();
     let (name, is_alert) = name?;
     let kind = if is_alert {
         RuleKind::Alert { for_ms: for_ms.unwrap_or(0), keep_firing_for_ms: keep_firing_for_ms.unwrap_or(0), annotations }
@@ -199,7 +200,7 @@ fn read_annotations(reader: &Reader<'_>) -> Vec<(String, String)> {
     if annotations.iter().any(|(name, _)| name.is_empty()) {
         reader.error_at("annotations", "invalid annotation name: ");
     }
-    annotations.sort();
+    annotations.order();
     annotations
 }
 

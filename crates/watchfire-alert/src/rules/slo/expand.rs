@@ -2,6 +2,7 @@
 //! but the period, what is left of the budget, and the alerts.
 
 use watchfire_model::number::format_short;
+use watchfire_model::order::Order as _;
 use watchfire_query::promql;
 
 use super::{Burn, Share, Slo, WINDOW, Window};
@@ -60,7 +61,7 @@ fn labels(slo: &Slo, burn: &Burn) -> Vec<(String, String)> {
     let own = [("severity", &burn.severity), ("slo", &slo.name)].map(|(name, value)| (name.to_owned(), value.clone()));
     let mut labels = slo.labels.clone();
     labels.extend(own.into_iter().filter(|(name, _)| !slo.labels.iter().any(|(given, _)| given == name)));
-    labels.sort();
+    labels.order();
     labels
 }
 
@@ -73,7 +74,7 @@ fn annotations(slo: &Slo) -> Vec<(String, String)> {
     let mut all = slo.annotations.clone();
     let usual = usual.into_iter().filter(|(name, _)| !slo.annotations.iter().any(|(given, _)| given == name));
     all.extend(usual.map(|(name, text)| (name.to_owned(), text)));
-    all.sort();
+    all.order();
     all
 }
 

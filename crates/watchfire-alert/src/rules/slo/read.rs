@@ -4,6 +4,7 @@
 use watchfire_model::document::{Context, Node, Reader, Severity, parse_yaml};
 use watchfire_model::duration::parse_millis;
 use watchfire_model::number::format_short;
+use watchfire_model::order::Order as _;
 
 use super::{Burn, Query, Share, Slo, WINDOW, Window, expand};
 use crate::rules::Expand;
@@ -223,7 +224,7 @@ fn read_burn(reader: Reader<'_>, burn_max: f64) -> Burn {
 fn needed(slo: &Slo, asked: Vec<Window>) -> Vec<Window> {
     let mut all = asked;
     all.extend(slo.burns.iter().flat_map(|burn| burn.factors.iter().map(|(window, _)| window.clone())));
-    all.sort_by(|a, b| (a.ms, &a.text).cmp(&(b.ms, &b.text)));
+    all.order_by(|a, b| (a.ms, &a.text).cmp(&(b.ms, &b.text)));
     all.dedup();
     all.retain(|window| window.text != slo.period.text);
     all

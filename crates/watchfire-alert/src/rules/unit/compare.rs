@@ -3,6 +3,7 @@
 use watchfire_model::duration::format_millis;
 use watchfire_model::number::format_exponent;
 use watchfire_model::number::special;
+use watchfire_model::order::Order as _;
 use watchfire_query::promql::Sample;
 
 use super::file::{AlertTest, ExpectedAlert, ExpectedSample, QueryTest};
@@ -15,7 +16,7 @@ fn time(ms: i64) -> String {
 /// What to say when other alerts fire than expected.
 pub(super) fn alerts_differ(name: Option<&str>, test: &AlertTest, found: &[ExpectedAlert]) -> Option<String> {
     let mut expected = test.expected.clone();
-    expected.sort();
+    expected.order();
     if expected == found {
         return None;
     }
@@ -51,8 +52,8 @@ pub(super) fn samples_differ(test: &QueryTest, found: Result<Vec<Sample>, String
         Err(error) => return Some(format!("{head} err: {error}")),
     };
     let mut expected: Vec<&ExpectedSample> = test.expected.iter().collect();
-    expected.sort_by(|a, b| a.labels.cmp(&b.labels));
-    found.sort_by(|a, b| a.labels.cmp(&b.labels));
+    expected.order_by(|a, b| a.labels.cmp(&b.labels));
+    found.order_by(|a, b| a.labels.cmp(&b.labels));
     if expected.len() == found.len() && expected.iter().zip(&found).all(|(e, f)| is(e, f, fuzzy)) {
         return None;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 use watchfire_model::sample::stale_nan;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_query::promql::Engine;
@@ -54,7 +55,7 @@ impl<'a> Run<'a> {
         });
         let mut groups: Vec<Group> = rules.iter().flat_map(|f| f.groups.iter().map(|g| Group::new(f, g, &common, true)).collect::<Vec<_>>()).collect();
         let place = |group: &Group| file.order.iter().position(|name| *name == group.key().1).unwrap_or(0);
-        groups.sort_by_key(place);
+        groups.order_by_key(place);
         Run { file, test, storage, groups, surroundings }
     }
 
@@ -122,7 +123,7 @@ impl<'a> Run<'a> {
         let rules = self.groups.iter().flat_map(|g| g.view().rules).filter(|r| r.kind.is_alert() && r.name == name);
         let firing = rules.flat_map(|r| r.alerts).filter(|a| a.state == AlertState::Firing);
         let mut found: Vec<_> = firing.map(|a| ExpectedAlert { labels: a.labels, annotations: a.annotations }).collect();
-        found.sort();
+        found.order();
         found
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use watchfire_model::document::{Node, Reader};
 use watchfire_model::meter::Meter;
+use watchfire_model::order::Order as _;
 
 use super::{ADDRESS, Discovery, Mechanism, Place, Running, Surroundings, TargetGroup, Update};
 
@@ -81,7 +82,7 @@ impl DnsDiscovery {
             .take(ADDRESSES_MAX)
             .map(|ip| std::net::SocketAddr::new(ip, self.port).to_string())
             .collect();
-        addresses.sort();
+        addresses.order();
         addresses.dedup();
         let targets = addresses.into_iter().map(|address| vec![(ADDRESS.to_owned(), address)]).collect();
         TargetGroup { source: name.to_owned(), targets, labels: vec![(NAME_LABEL.to_owned(), name.to_owned())] }

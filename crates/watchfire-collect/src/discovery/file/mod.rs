@@ -9,11 +9,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use watchfire_model::document::{Context, Node, Reader, parse_yaml};
 use watchfire_model::meter::Meter;
+use watchfire_model::order::Order as _;
 
 use super::glob::Lookup;
 use super::static_config::read_groups;
 use super::{Discovery, Mechanism, Place, Running, Surroundings, TargetGroup, Update};
 use crate::scrape::config::read_text;
+use watchfire_net::blocking::spawn_blocking;
 
 /// The registry entry.
 pub const MECHANISM: Mechanism = Mechanism { key: "file_sd_configs", read };
@@ -98,7 +100,7 @@ impl FileDiscovery {
     fn look(&self, meter: &Meter) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut paths: Vec<PathBuf> = self.patterns.iter().flat_map(|p| super::glob::expand(p)).collect();
-        paths.sort();
+        paths.order();
         paths.dedup();
         let before = seen.len();
         seen.retain(|path, _| paths.contains(path));
@@ -137,7 +139,7 @@ impl Discovery for FileDiscovery {
             loop {
                 tokio::time::sleep(period).await;
                 let (this, meter) = (self.clone(), surroundings.meter.clone());
-                let look = tokio::task::spawn_blocking(move || this.look(&meter).then(|| this.groups()));
+                let look = spawn_blocking(move || this.look(&meter).then(|| this.groups()));
                 let Ok(Some(groups)) = look.await else { continue };
                 if updates.send(Update { from, groups }).await.is_err() {
                     return;

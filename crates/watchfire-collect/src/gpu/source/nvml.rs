@@ -11,6 +11,7 @@ use watchfire_model::time::Timestamp;
 
 use super::{GPUS_MAX, GpuSource, LOCAL_TIMEOUT, Reading, blank, failed};
 use crate::gpu::GpuError;
+use watchfire_net::blocking::spawn_blocking;
 
 const ORIGIN: GpuOrigin = GpuOrigin::Nvml;
 const MEBIBYTE: u64 = 1 << 20;
@@ -35,7 +36,7 @@ impl GpuSource for NvmlSource {
     fn read(&self, at: Timestamp) -> ViewFuture<'_, Result<Vec<Reading>, GpuError>> {
         let (library, loaded) = (self.library.clone(), self.loaded.clone());
         Box::pin(async move {
-            let looking = tokio::task::spawn_blocking(move || look(library.as_deref(), &loaded, at));
+            let looking = spawn_blocking(move || look(library.as_deref(), &loaded, at));
             match tokio::time::timeout(LOCAL_TIMEOUT, looking).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(error)) => Err(failed(ORIGIN, error.to_string())),

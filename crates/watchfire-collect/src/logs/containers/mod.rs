@@ -19,6 +19,7 @@ use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
 use watchfire_model::labels::LabelsBuilder;
 use watchfire_model::logs::Nanos;
 use watchfire_net::backoff::Backoff;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::unix::{self, UnixError};
 
 use self::frames::{Frames, Line};
@@ -100,7 +101,7 @@ pub async fn run(source: Source, parts: Surroundings, names: Arc<HashSet<String>
             tidy_at = parts.clock.monotonic() + TIDY_EVERY;
             let (name, parts, names) = (source.name.clone(), parts.clone(), names.clone());
             let ids: HashSet<String> = all.into_iter().map(|container| container.id).collect();
-            if let Err(error) = tokio::task::spawn_blocking(move || kept::tidy(&parts, &name, &names, &ids)).await {
+            if let Err(error) = spawn_blocking(move || kept::tidy(&parts, &name, &names, &ids)).await {
                 tracing::error!(%error, "tidying the places in logs of containers panicked");
             }
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::position::{Id, Position};
 use super::reading::{Reading, is_foreign};
+use watchfire_model::order::Order as _;
 
 /// The most files of a directory that are looked at.
 const NEIGHBOURS_MAX: usize = 2_000;
@@ -35,7 +36,7 @@ pub(super) fn successor(position: &Position, id: Option<Id>, but: &Path) -> Opti
         }
     }
     // The file itself before its copies, and the newest copy first.
-    candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.0, candidate.1)));
+    candidates.order_by_key(|candidate| std::cmp::Reverse((candidate.0, candidate.1)));
     candidates.into_iter().find_map(|(same, _, path, id)| {
         let mut reading = Reading::open(&path).ok()?;
         let fits = if same { position.is_of(&mut reading) && position.before_matches(&mut reading) } else { position.goes_on_in(&mut reading) };

@@ -4,6 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use regex::Regex;
+use watchfire_model::order::Order as _;
 
 /// The most paths that one pattern gives.
 const MATCHES_MAX: usize = 10_000;
@@ -89,7 +90,7 @@ impl Glob {
             found.truncate(MATCHES_MAX);
         }
         found.retain(|path| path.is_file());
-        found.sort();
+        found.order();
         found.dedup();
         found
     }

@@ -4,6 +4,7 @@ use watchfire_ingest::exposition::SampleNames;
 use watchfire_ingest::relabel::{self, Verdict};
 use watchfire_model::batch::MetricType;
 use watchfire_model::labels::{Labels, LabelsBuilder, METRIC_NAME, METRIC_TYPE, METRIC_UNIT, is_classic_label_name, is_classic_metric_name};
+use watchfire_model::order::Order as _;
 
 use super::super::config::{NameValidation, ScrapeConfig};
 use super::super::target::Target;
@@ -60,7 +61,7 @@ fn add_over_exposed(labels: &mut LabelsBuilder, own: &Labels) {
         }
         labels.set(name, value);
     }
-    conflicts.sort_by_key(|(name, _)| name.len());
+    conflicts.order_by_key(|(name, _)| name.len());
     for (name, value) in conflicts {
         let mut renamed = format!("exported_{name}");
         while !labels.get(&renamed).is_empty() {

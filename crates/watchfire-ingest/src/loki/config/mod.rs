@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
 use watchfire_model::matcher::Matcher;
+use watchfire_model::order::Order as _;
 
 use super::selector::matchers;
 
@@ -271,6 +272,6 @@ fn read_streams(limits: &Reader<'_>) -> Vec<StreamRetention> {
         }
     }
     // Of two with the same priority, the one with the shorter time counts, as in Loki.
-    all.sort_by_key(|(priority, rule)| (std::cmp::Reverse(*priority), rule.keep.unwrap_or(Duration::MAX)));
+    all.order_by_key(|(priority, rule)| (std::cmp::Reverse(*priority), rule.keep.unwrap_or(Duration::MAX)));
     all.into_iter().map(|(_, rule)| rule).collect()
 }

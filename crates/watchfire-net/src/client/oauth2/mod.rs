@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::Method;
 use http::header::CONTENT_TYPE;
 use url::form_urlencoded;
+use watchfire_model::order::Order as _;
 use watchfire_model::time::SharedClock;
 
 use self::answer::{Token, token};
@@ -175,6 +176,6 @@ fn form(grant: &Grant, style: Style) -> Result<Bytes, OauthError> {
         pairs.push(("client_id", grant.client_id.clone()));
         pairs.push(("client_secret", grant.client_secret.expose().to_owned()));
     }
-    pairs.sort_by(|a, b| a.0.cmp(b.0));
+    pairs.order_by(|a, b| a.0.cmp(b.0));
     Ok(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into())
 }

@@ -18,6 +18,7 @@ use super::failure::{Failure, History, failure_of, overflow_entry, payload_of};
 use super::name::{DeadQueue, QueueName};
 use super::token;
 use shelf::{Place, Shelf, State};
+use watchfire_net::blocking::spawn_blocking;
 
 /// The version of stored states.
 const VERSION: u8 = 1;
@@ -97,7 +98,7 @@ impl Embedded {
             step(&inner, &mut books)
         };
         Box::pin(async move {
-            match tokio::task::spawn_blocking(work).await {
+            match spawn_blocking(work).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(QueueError::Unavailable("a step panicked".to_owned())),
             }

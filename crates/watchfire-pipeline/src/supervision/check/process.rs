@@ -12,6 +12,7 @@ use watchfire_model::document::{Node, Reader};
 use super::{Check, Checking, Kind, seen, unseen};
 use crate::supervision::policy::Verdict;
 use crate::supervision::settings::Outside;
+use watchfire_net::blocking::spawn_blocking;
 
 pub(super) const KIND: Kind = Kind { key: "process", read };
 
@@ -105,7 +106,7 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 impl Check for Process {
     fn look(&self, _: Duration) -> Checking<'_> {
         let look = self.clone();
-        Box::pin(async move { tokio::task::spawn_blocking(move || look.look_now()).await.unwrap_or_else(|_| unseen("the look at /proc panicked")) })
+        Box::pin(async move { spawn_blocking(move || look.look_now()).await.unwrap_or_else(|_| unseen("the look at /proc panicked")) })
     }
     fn target(&self) -> String {
         match &self.sought {

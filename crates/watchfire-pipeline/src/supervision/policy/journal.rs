@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use watchfire_model::order::Order as _;
 use watchfire_model::state::{Change, SERVICE_AUDIT, SERVICE_EVENTS, StateError, StateStore};
 
 use super::record::{AuditEntry, Event, bytes, key};
@@ -39,7 +40,7 @@ impl Journal {
             journal.audit.push_back(seq);
             journal.next = journal.next.max(seq.saturating_add(1));
         }
-        all.sort_by_key(|event| event.seq);
+        all.order_by_key(|event| event.seq);
         journal.recent = all.split_off(all.len().saturating_sub(RECENT_MAX)).into();
         Ok(journal)
     }

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_model::order::Order as _;
 use watchfire_model::state::{Change, SERVICE_AUDIT, SERVICES, StateError, StateStore};
 use watchfire_model::time::Timestamp;
 
@@ -210,7 +211,7 @@ impl Policy {
                 gone.push((since, name));
             }
         }
-        gone.sort();
+        gone.order();
         let surplus = gone.len().saturating_sub(FORGOTTEN_MAX);
         for (_, name) in gone.drain(..surplus) {
             let mut changes = self.books.journal.forget(&name);

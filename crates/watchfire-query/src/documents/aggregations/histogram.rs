@@ -6,6 +6,7 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Unit, Zoned};
 use serde_json::{Map, Value, json};
 use watchfire_model::logs::Nanos;
+use watchfire_model::order::Order as _;
 
 use super::super::dates;
 use super::super::document::{Document, TIME};
@@ -214,7 +215,7 @@ impl DateHistogram {
             rows.push((count, text, Value::Object(out)));
         }
         if self.by_count {
-            rows.sort_by_key(|(count, ..)| *count);
+            rows.order_by_key(|(count, ..)| *count);
         }
         if self.descending {
             rows.reverse();

@@ -11,6 +11,7 @@ use super::super::document::{Document, Scalar};
 use super::super::error::SearchError;
 use super::{Answer, Bucket, Memory, fail};
 use crate::lucene;
+use watchfire_model::order::Order as _;
 
 /// The most buckets that can be asked for.
 const SIZE_MAX: usize = 65_536;
@@ -173,7 +174,7 @@ impl Terms {
             let numbers: Vec<f64> = self.order.iter().map(|(by, _)| if let By::Metric(path) = by { number(&mut bucket, path) } else { 0.0 }).collect();
             rows.push((key, bucket, numbers));
         }
-        rows.sort_by(|a, b| {
+        rows.order_by(|a, b| {
             let by = |(i, (by, descending)): (usize, &(By, bool))| {
                 let order = match by {
                     By::Count => a.1.count.cmp(&b.1.count),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use watchfire_model::logs::{LogSelection, LogSource, Nanos};
+use watchfire_model::order::Order as _;
 use watchfire_model::read::Budget;
 
 use super::super::ast::LogExpr;
@@ -171,7 +172,7 @@ impl Found {
             into.samples = samples.into_iter().map(|(time, count)| (Nanos(time), count)).collect();
         }
         let mut list: Vec<LinePattern> = all.into_values().collect();
-        list.sort_by(|a, b| b.total.cmp(&a.total).then_with(|| a.pattern.cmp(&b.pattern)));
+        list.order_by(|a, b| b.total.cmp(&a.total).then_with(|| a.pattern.cmp(&b.pattern)));
         list
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::{Labels, METRIC_NAME};
+use watchfire_model::order::Order as _;
 use watchfire_model::read::Budget;
 use watchfire_model::sample::{is_stale, stale_nan};
 
@@ -384,7 +385,7 @@ impl Columns {
     }
     /// Ascending by labels: sources give series in any order.
     pub(super) fn sorted(mut self) -> Columns {
-        self.list.sort_by(|a, b| a.labels.cmp(&b.labels));
+        self.list.order_by(|a, b| a.labels.cmp(&b.labels));
         self
     }
     /// Both vectors, one behind the other.

@@ -4,6 +4,7 @@
 use hashbrown::{HashMap, HashSet};
 use watchfire_model::histogram::Histogram as NativeHistogram;
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 
 use super::super::annotations::Forced;
 use super::super::ast::{Call, Node};
@@ -65,7 +66,7 @@ impl Evaluator<'_> {
             histograms[at].buckets.push((bound, i));
         }
         for histogram in &mut histograms {
-            histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+            histogram.buckets.order_by(|a, b| a.0.total_cmp(&b.0));
         }
         histograms
     }

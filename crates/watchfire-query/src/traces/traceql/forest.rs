@@ -2,6 +2,7 @@
 //! parents; everything here goes around in loops, however deep a trace is.
 
 use hashbrown::HashMap;
+use watchfire_model::order::Order as _;
 use watchfire_model::spans::{SpanId, SpanRow};
 
 use super::super::Trace;
@@ -63,7 +64,7 @@ impl<'a> Forest<'a> {
     /// All spans, each after its parent.
     pub(super) fn roots_first(&self) -> Vec<usize> {
         let mut all: Vec<usize> = (0..self.len()).collect();
-        all.sort_by_key(|at| self.interval(*at).0);
+        all.order_by_key(|at| self.interval(*at).0);
         all
     }
     /// The numbers of a span.

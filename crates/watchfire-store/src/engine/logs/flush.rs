@@ -11,6 +11,7 @@ use crate::logs::Signal;
 use crate::logs::head::{Sealed, seal};
 use crate::logs::segment::{LogSegment, Origin, SegmentWriter};
 use crate::segment_file::{self, SegmentError};
+use watchfire_model::order::Order as _;
 
 /// What files of a flush are called whose last one is not there yet.
 pub(super) const PART: &str = "part";
@@ -45,7 +46,7 @@ pub(super) fn name_parts(disk: &dyn Disk, dir: &Path, ids: &[u64]) -> io::Result
 
 /// The order of precedence.
 pub(in crate::engine) fn sort(segments: &mut [Arc<LogSegment>]) {
-    segments.sort_by_key(|s| (s.footer.origin.order, s.id));
+    segments.order_by_key(|s| (s.footer.origin.order, s.id));
 }
 
 impl Engine {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use watchfire_model::histogram::Histogram;
 use watchfire_model::labels::Labels;
+use watchfire_model::order::Order as _;
 use watchfire_model::windows::Window;
 use zstd::bulk::Compressor;
 
@@ -177,7 +178,7 @@ impl<'a> SegmentWriter<'a> {
         self.footer.origin = origin;
         self.end_block()?;
         self.compressor.set_compression_level(INDEX_LEVEL)?;
-        self.runs.sort_by_key(|(series, _)| *series);
+        self.runs.order_by_key(|(series, _)| *series);
         let kept = self.without_empty();
         let series = kept.as_deref().unwrap_or(self.series);
         let labels = LabelIndex::encode(series);

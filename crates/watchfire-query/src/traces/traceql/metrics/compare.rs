@@ -1,6 +1,7 @@
 //! What spans that satisfy a condition have otherwise than the others: how often each attribute has each value, for both.
 
 use hashbrown::HashMap;
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, ReadError};
 
 use super::super::ast::{Expr, Field, Intrinsic, Owner};
@@ -86,7 +87,7 @@ impl<'q> Differences<'q> {
                 all.push(made(totals, Val::Nil, &known.total));
                 let mut ranked: Vec<(u64, String, Val<'static>, Counts)> =
                     known.values.into_iter().map(|(key, (value, counts))| (counts.iter().map(|n| u64::from(*n)).sum(), key, value, counts)).collect();
-                ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+                ranked.order_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
                 all.extend(ranked.into_iter().take(self.top).map(|(_, _, value, counts)| made(values, value, &counts)));
             }
         }

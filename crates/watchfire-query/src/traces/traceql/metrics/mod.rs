@@ -6,6 +6,7 @@ mod compare;
 use std::ops::ControlFlow;
 
 use watchfire_model::logs::{LogSelection, LogSource, Nanos};
+use watchfire_model::order::Order as _;
 use watchfire_model::read::{Budget, ReadError};
 use watchfire_model::spans::SpanRow;
 
@@ -193,7 +194,7 @@ fn ranked(rank: Rank, count: usize, series: &mut [Series]) {
     }
     let mut stay: hashbrown::HashSet<(i64, usize)> = hashbrown::HashSet::new();
     for (time, mut values) in moments {
-        values.sort_by(|(a, _), (b, _)| if rank == Rank::Top { b.total_cmp(a) } else { a.total_cmp(b) });
+        values.order_by(|(a, _), (b, _)| if rank == Rank::Top { b.total_cmp(a) } else { a.total_cmp(b) });
         stay.extend(values.iter().take(count).map(|(_, at)| (time, *at)));
     }
     for (at, one) in series.iter_mut().enumerate() {
