@@ -63,7 +63,7 @@ mod tests {
         fn the_order_is_that_of_the_standard_library(items in proptest::collection::vec((0u8..20, any::<u16>()), 0..200)) {
             let (mut ours, mut theirs) = (items.clone(), items.clone());
             ours.order_by(|a, b| b.0.cmp(&a.0));
-            theirs.sort_by(|a, b| b.0.cmp(&a.0));
+            theirs.sort_by_key(|item| std::cmp::Reverse(item.0));
             prop_assert_eq!(&ours, &theirs);
             ours.order_by_key(|(key, _)| *key);
             theirs.sort_by_key(|(key, _)| *key);

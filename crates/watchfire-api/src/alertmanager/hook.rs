@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
 use watchfire_alert::manager::alert::NewAlert;
@@ -26,7 +27,8 @@ const HOLDS_MS: i64 = 86_400_000;
 type Pairs = BTreeMap<String, String>;
 
 /// A message. What a template of the receiver would need beside the alerts is not read.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Message {
     version: String,
@@ -36,7 +38,8 @@ pub(super) struct Message {
 }
 
 /// An alert of a message.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct HookAlert {
     status: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watchfire_alert::manager::engine::{AlertView, GroupView};
@@ -18,13 +19,15 @@ pub(super) fn pairs(labels: &Labels) -> Pairs {
 }
 
 /// Something that has a name.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Named {
     pub(super) name: String,
 }
 
 /// What an alert is at the moment.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AlertStatus {
     inhibited_by: Vec<String>,
@@ -34,7 +37,8 @@ pub(super) struct AlertStatus {
 }
 
 /// An alert.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Alert {
     annotations: Pairs,
@@ -71,7 +75,8 @@ impl Alert {
 }
 
 /// A group of alerts.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Group {
     alerts: Vec<Alert>,
     labels: Pairs,
@@ -84,7 +89,8 @@ impl Group {
 }
 
 /// An alert as somebody sends it. Times that are missing or the year 1 are filled in.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PostedAlert {
     pub(super) labels: Pairs,
@@ -108,7 +114,8 @@ pub(super) fn time(text: Option<&str>) -> Result<Option<Timestamp>, String> {
 }
 
 /// A matcher of a silence.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SilenceMatcher {
     #[serde(default = "equal")]
@@ -141,7 +148,8 @@ impl SilenceMatcher {
 }
 
 /// A silence as somebody sets it.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PostedSilence {
     #[serde(default)]
@@ -156,20 +164,23 @@ pub(super) struct PostedSilence {
 }
 
 /// The name of a silence.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct SilenceId {
     #[serde(rename = "silenceID")]
     pub(super) silence_id: String,
 }
 
 /// What a silence does at the moment.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct SilenceStatus {
     state: &'static str,
 }
 
 /// A silence.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Silence {
     id: String,
@@ -197,7 +208,8 @@ impl Silence {
 }
 
 /// How we stand to others: alone.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Cluster {
     pub(super) name: String,
     pub(super) peers: Vec<String>,
@@ -205,7 +217,8 @@ pub(super) struct Cluster {
 }
 
 /// What answers here.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Version {
     pub(super) branch: String,
@@ -217,13 +230,15 @@ pub(super) struct Version {
 }
 
 /// The configuration.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct Original {
     pub(super) original: String,
 }
 
 /// The status.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Status {
     pub(super) cluster: Cluster,
@@ -233,7 +248,8 @@ pub(super) struct Status {
 }
 
 /// A notification that nobody could be told.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct DeadLetter {
     pub(super) id: String,
     pub(super) receiver: String,
@@ -250,7 +266,8 @@ pub(super) struct DeadLetter {
 }
 
 /// Dead letters.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct DeadLetters {
     pub(super) total: usize,
     pub(super) items: Vec<DeadLetter>,

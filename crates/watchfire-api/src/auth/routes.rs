@@ -7,6 +7,7 @@ use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode};
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watchfire_model::time::Timestamp;
@@ -24,7 +25,8 @@ use crate::server::{Refusal, Route};
 const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// What a log-in sends: a name with a password, or a token.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct LogIn {
     /// The user's name.
     #[serde(default)]
@@ -38,7 +40,8 @@ struct LogIn {
 }
 
 /// Who the caller is.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct Session {
     /// Whether the caller may do more than an unknown one.
     authenticated: bool,
@@ -53,7 +56,8 @@ struct Session {
 }
 
 /// A token or user without its secret.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct Named {
     name: String,
     level: Level,
@@ -61,7 +65,8 @@ struct Named {
 }
 
 /// A token to be made.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct NewToken {
     /// Its name.
     name: String,
@@ -70,7 +75,8 @@ struct NewToken {
 }
 
 /// A token that was made. It is shown this once.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct MadeToken {
     name: String,
     level: Level,
@@ -79,7 +85,8 @@ struct MadeToken {
 }
 
 /// A user to be made, or to get a new password.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct NewUser {
     /// The name.
     name: String,
@@ -90,7 +97,8 @@ struct NewUser {
 }
 
 /// A new password of one's own.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct NewPassword {
     /// The password until now.
     current: String,

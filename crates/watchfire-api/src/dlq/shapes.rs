@@ -1,5 +1,6 @@
 //! Shapes of the dead letter face. Keys that existing pages read come first; further ones are ours.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,8 +9,9 @@ use watchfire_pipeline::queue::undo::UndoFile;
 use watchfire_pipeline::queue::{AuditEntry, DeadJob, Listing};
 
 /// How many dead letters there are.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DeadLetterStats")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DeadLetterStats"))]
 pub(super) struct StatsJson {
     /// Of `dlq:detection_queue`.
     pub(super) detection_queue_count: u64,
@@ -26,8 +28,9 @@ pub(super) struct StatsJson {
 }
 
 /// One place of dead letters.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DeadLetterPlace")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DeadLetterPlace"))]
 pub(super) struct PlaceJson {
     /// Its name.
     queue_name: String,
@@ -54,8 +57,9 @@ impl PlaceJson {
 }
 
 /// A page of dead letters.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DeadLetters")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DeadLetters"))]
 pub(super) struct JobsJson {
     /// The jobs, oldest first.
     jobs: Vec<FailureJson>,
@@ -78,8 +82,9 @@ impl JobsJson {
 }
 
 /// A dead letter: the keys of a `JobFailure` (`original_job`, `error`, `attempt_count`, `first_failed_at`, `last_failed_at`, `queue_name`, …).
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DeadLetter")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DeadLetter"))]
 pub(super) struct FailureJson {
     #[serde(flatten)]
     failure: Map<String, Value>,
@@ -95,8 +100,9 @@ impl From<DeadJob> for FailureJson {
 }
 
 /// Dead letters by their ids.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "PickedDeadLetters")]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PickedDeadLetters"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct PickedJson {
     /// The ids, at most 100.
@@ -104,8 +110,9 @@ pub(super) struct PickedJson {
 }
 
 /// What became of jobs that were to go back.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Requeued")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Requeued"))]
 pub(super) struct MovedJson {
     /// Whether anything was moved.
     pub(super) success: bool,
@@ -122,8 +129,9 @@ pub(super) struct MovedJson {
 }
 
 /// What was cleared.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ClearedDeadLetters")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ClearedDeadLetters"))]
 pub(super) struct ClearedJson {
     /// Always true.
     pub(super) success: bool,
@@ -138,8 +146,9 @@ pub(super) struct ClearedJson {
 }
 
 /// What came back.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RestoredDeadLetters")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RestoredDeadLetters"))]
 pub(super) struct RestoredJson {
     /// Always true.
     pub(super) success: bool,
@@ -152,8 +161,9 @@ pub(super) struct RestoredJson {
 }
 
 /// One change of dead letters.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DeadLetterAudit")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DeadLetterAudit"))]
 pub(super) struct AuditJson {
     /// When, RFC 3339.
     at: String,
@@ -177,8 +187,9 @@ impl From<AuditEntry> for AuditJson {
 }
 
 /// A file with cleared dead letters.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DeadLetterUndo")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DeadLetterUndo"))]
 pub(super) struct UndoJson {
     /// Its name.
     name: String,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watchfire_pipeline::gateway::{Costs, Line, PeriodCosts};
@@ -34,8 +35,9 @@ struct Asked {
 }
 
 /// Sums of exchanges.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmCostLine")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmCostLine"))]
 struct LineJson {
     /// What they are the sums of: a date, a month, a model, an upstream, a camera, a caller.
     name: String,
@@ -76,8 +78,9 @@ impl From<Line> for LineJson {
 }
 
 /// A period with its budget.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmCostPeriod")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmCostPeriod"))]
 struct PeriodJson {
     /// Its sums.
     #[serde(flatten)]
@@ -94,8 +97,9 @@ impl From<PeriodCosts> for PeriodJson {
 }
 
 /// How many exchanges run.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmTurns")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmTurns"))]
 struct TurnsJson {
     /// How many may run at once now; the GPU's memory pressure lowers it.
     limit: usize,
@@ -106,8 +110,9 @@ struct TurnsJson {
 }
 
 /// How an upstream is.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmUpstream")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmUpstream"))]
 struct UpstreamJson {
     /// Its name.
     name: String,
@@ -116,8 +121,9 @@ struct UpstreamJson {
 }
 
 /// The answer.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmCosts")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmCosts"))]
 struct CostsJson {
     /// The present day.
     today: PeriodJson,

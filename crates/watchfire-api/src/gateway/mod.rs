@@ -129,8 +129,9 @@ fn named_routes() -> Vec<Route<Arc<App>>> {
 }
 
 /// What is read of a request; everything else passes as it is.
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "LlmRequest")]
+#[derive(serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmRequest"))]
 #[expect(dead_code, reason = "documents the body; the gateway reads it")]
 struct AskedJson {
     /// The model; it decides to which upstream the request goes.

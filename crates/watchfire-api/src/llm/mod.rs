@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use http::StatusCode;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -46,8 +47,9 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
 }
 
 /// A text to count.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "LlmText")]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmText"))]
 #[serde(deny_unknown_fields)]
 struct TextJson {
     /// The text. What looks like a special token is ordinary text.
@@ -56,8 +58,9 @@ struct TextJson {
 }
 
 /// A prompt to check.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "LlmPrompt")]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmPrompt"))]
 #[serde(deny_unknown_fields)]
 struct PromptJson {
     /// The prompt.
@@ -69,8 +72,9 @@ struct PromptJson {
 }
 
 /// A prompt to shorten.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "LlmTruncate")]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmTruncate"))]
 #[serde(deny_unknown_fields)]
 struct TruncateJson {
     /// The prompt.
@@ -82,8 +86,9 @@ struct TruncateJson {
 }
 
 /// The tokens of a text.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmCount")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmCount"))]
 struct CountJson {
     /// How many there are.
     tokens: usize,
@@ -92,8 +97,9 @@ struct CountJson {
 }
 
 /// A model's window, divided between prompt and answer.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmBudget")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmBudget"))]
 struct BudgetJson {
     /// All tokens that the model can hold.
     context_window: usize,
@@ -112,8 +118,9 @@ struct BudgetJson {
 }
 
 /// Whether a prompt fits.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmValidation")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmValidation"))]
 struct ValidationJson {
     /// Whether it does.
     is_valid: bool,
@@ -132,8 +139,9 @@ struct ValidationJson {
 }
 
 /// A prompt that was shortened where needed.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LlmTruncation")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LlmTruncation"))]
 struct TruncationJson {
     /// The prompt as it is now.
     truncated_prompt: String,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watchfire_ingest::remote_write::Version;
@@ -25,14 +26,16 @@ use watchfire_net::blocking::spawn_blocking;
 const BODY_BYTES_MAX: usize = 32 << 20;
 
 /// A snapshot that waits to be fetched.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct BackupJson {
     /// Its name in further requests.
     name: String,
     /// Its files.
     files: Vec<BackupFileJson>,
 }
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct BackupFileJson {
     /// The path below the data directory.
     path: String,
@@ -88,7 +91,8 @@ pub(crate) async fn end(State(app): State<Arc<App>>, Path(name): Path<String>) -
 }
 
 /// What became of imported samples.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct ImportedJson {
     /// Samples that are kept now.
     stored: u64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::{Extension, Json};
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_model::time::Timestamp;
@@ -18,8 +19,9 @@ use crate::server::Refusal;
 use watchfire_net::blocking::spawn_blocking;
 
 /// What a cleanup would remove, or removed. Rows and files that are not kept here count zero.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Cleanup")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Cleanup"))]
 pub(crate) struct CleanupJson {
     events_deleted: u64,
     detections_deleted: u64,

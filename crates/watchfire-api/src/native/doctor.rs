@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_doctor::Diagnosis;
@@ -15,8 +16,9 @@ use crate::server::Refusal;
 use watchfire_net::blocking::spawn_blocking;
 
 /// What the doctor found.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Doctor")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Doctor"))]
 pub(crate) struct DoctorJson {
     /// When it looked.
     checked_at: String,
@@ -29,8 +31,9 @@ pub(crate) struct DoctorJson {
 }
 
 /// What the store has written since the start, and what that makes in the long run.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DoctorWrites")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DoctorWrites"))]
 struct WritesJson {
     /// For how long.
     seconds: f64,
@@ -48,8 +51,9 @@ impl From<Writes> for WritesJson {
 }
 
 /// One finding.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "DoctorFinding")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "DoctorFinding"))]
 struct FindingJson {
     /// How bad it is: `error` where a configuration cannot be read, so that nothing in it is carried out; else `warning`.
     severity: &'static str,

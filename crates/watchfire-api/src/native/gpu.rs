@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_model::live::{GpuOrigin, GpuSample};
@@ -22,8 +23,9 @@ const HISTORY_MAX: usize = 5000;
 const MINUTES_MAX: i64 = 366 * 24 * 60;
 
 /// One look at a GPU. Unknown values are null.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "GpuSample")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "GpuSample"))]
 pub(crate) struct GpuJson {
     /// Model name; null before the first look.
     gpu_name: Option<String>,
@@ -45,7 +47,8 @@ pub(crate) struct GpuJson {
     more: Option<More>,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 struct More {
     /// Detections per second over the last minute, when they are recorded here.
     inference_fps: Option<f64>,

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,8 +31,9 @@ const RECENT_EVENTS_MAX: usize = 50;
 const GPU_SAMPLE_AGE_MS_MAX: i64 = 120_000;
 
 /// The health of the whole system.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Health")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Health"))]
 pub(crate) struct HealthJson {
     /// `healthy`, `degraded` or `unhealthy`.
     status: &'static str,
@@ -44,8 +46,9 @@ pub(crate) struct HealthJson {
     /// The newest changes of supervised services, newest first, at most 50.
     recent_events: Vec<EventJson>,
 }
-#[derive(Serialize, JsonSchema, Clone)]
-#[schemars(rename = "ServiceDetail")]
+#[derive(Serialize, Clone)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceDetail"))]
 struct DetailJson {
     /// The same word as under `services`.
     status: &'static str,
@@ -54,8 +57,9 @@ struct DetailJson {
 }
 
 /// Whether requests that need the system should come now.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Readiness")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Readiness"))]
 pub(crate) struct ReadyJson {
     /// The short answer.
     ready: bool,
@@ -72,16 +76,18 @@ pub(crate) struct ReadyJson {
     /// Whether all workers run.
     supervisor_healthy: bool,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Worker")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Worker"))]
 struct WorkerJson {
     name: String,
     running: bool,
     message: Option<String>,
 }
 /// One word.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Status")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Status"))]
 pub(crate) struct StatusJson {
     /// The word.
     status: &'static str,

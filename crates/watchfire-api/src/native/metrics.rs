@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use http::{HeaderValue, StatusCode};
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watchfire_ingest::exposition::{Format, render};
@@ -46,8 +47,9 @@ fn is_gpu_hardware(family: &str) -> bool {
 }
 
 /// One value to record.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "RecordItem")]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RecordItem"))]
 #[expect(dead_code, reason = "documents the body; the recorder reads it")]
 pub(crate) struct ItemJson {
     /// The metric's name, as a catalog declares it.
@@ -60,8 +62,9 @@ pub(crate) struct ItemJson {
 }
 
 /// What became of the items.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Recorded")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Recorded"))]
 pub(crate) struct RecordedJson {
     /// Items that were recorded, also when others were refused.
     recorded: u64,
@@ -70,8 +73,9 @@ pub(crate) struct RecordedJson {
     /// The refused items, at most the first hundred.
     errors: Vec<RefusedJson>,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RefusedItem")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "RefusedItem"))]
 struct RefusedJson {
     /// Place in the list, from zero.
     index: usize,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_model::labels::METRIC_NAME;
@@ -20,8 +21,9 @@ use crate::prometheus::gate::run;
 use crate::server::Refusal;
 
 /// Counts of what is recorded here.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Stats")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Stats"))]
 pub(crate) struct StatsJson {
     /// Different `camera_id` on `hsi_*` series; null when it cannot be counted.
     total_cameras: Option<u64>,
@@ -84,8 +86,9 @@ fn counted(app: &App, budget: &Budget, metric: &str) -> Result<u64, ReadError> {
 }
 
 /// The disk, and what we keep on it.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "StorageStats")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "StorageStats"))]
 pub(crate) struct StorageJson {
     /// Used on the file system that holds the data, by everybody.
     disk_used_bytes: u64,
@@ -128,14 +131,16 @@ pub(crate) struct StorageJson {
     /// One entry per kind of data.
     signals: BTreeMap<&'static str, SignalJson>,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Files")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Files"))]
 struct FilesJson {
     file_count: u64,
     size_bytes: u64,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "SignalStats")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "SignalStats"))]
 struct SignalJson {
     /// Series or streams that are known.
     series: u64,

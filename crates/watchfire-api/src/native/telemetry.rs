@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_model::read::Budget;
@@ -17,8 +18,9 @@ use crate::prometheus::promql::number;
 use crate::server::Refusal;
 
 /// Queues and latencies of the watched pipeline.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Telemetry")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Telemetry"))]
 pub(crate) struct TelemetryJson {
     /// Jobs that wait.
     queues: QueuesJson,
@@ -27,16 +29,18 @@ pub(crate) struct TelemetryJson {
     /// When this was found out.
     timestamp: String,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Queues")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Queues"))]
 struct QueuesJson {
     /// Of our own queues, or `hsi_detection_queue_depth`.
     detection_queue: Option<u64>,
     /// Of our own queues, or `hsi_analysis_queue_depth`.
     analysis_queue: Option<u64>,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Latencies")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Latencies"))]
 struct LatenciesJson {
     watch: Option<LatencyJson>,
     detect: Option<LatencyJson>,
@@ -44,8 +48,9 @@ struct LatenciesJson {
     analyze: Option<LatencyJson>,
 }
 /// Latency of one stage, from `hsi_stage_duration_seconds`. Quantiles are estimates from its buckets.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Latency")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Latency"))]
 struct LatencyJson {
     avg_ms: Option<f64>,
     /// Always null: a histogram does not know it.

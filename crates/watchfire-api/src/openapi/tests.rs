@@ -1,11 +1,14 @@
 //! The description and the answers agree: every native route is described, and real answers have the described shape.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use watchfire_model::labels;
 use watchfire_model::live::GpuSample;
 
-use crate::server::{Level, Route};
-use crate::testing::{Faces, NOW, gpu_sample};
+use crate::auth::{Auth, Settings};
+use crate::server::{Level, Route, Spec};
+use crate::testing::{Faces, Memory, NOW, gpu_sample};
 
 /// Checks a value against the parts of JSON Schema that our description uses; gives the place of the first difference.
 fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
@@ -49,6 +52,50 @@ fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) -> Result
         conforms(document, &schema["items"], inner, &format!("{at}/{i}"))?;
     }
     Ok(())
+}
+
+/// What `shapes.json` has to hold: the shapes of all bodies by operation, and of the types that they refer to.
+fn shapes(specs: &[Spec]) -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| {
+        s.definitions_path = "/components/schemas".into();
+        s.meta_schema = None;
+    });
+    let mut generator = settings.for_serialize().into_generator();
+    let mut bodies = serde_json::Map::new();
+    for spec in specs.iter().filter(|spec| !spec.doc.hidden) {
+        for id in spec.methods.iter().map(|method| super::operation_id(method.as_str(), &spec.path)) {
+            let request = spec.doc.request.map(|shape| (super::key(&id, super::REQUEST), shape));
+            let answers = spec.doc.answers.iter().filter_map(|a| a.schema.map(|shape| (super::key(&id, a.status), shape)));
+            bodies.extend(request.into_iter().chain(answers).map(|(key, shape)| (key, Value::from((shape.make)(&mut generator)))));
+        }
+    }
+    json!({ "bodies": bodies, "schemas": generator.take_definitions(true) })
+}
+
+/// A line for each entry, so that changes are seen and the binary holds no indentation.
+fn lines(shapes: &Value) -> String {
+    let section = |name: &str| {
+        let entries = shapes[name].as_object().unwrap().iter().map(|(key, shape)| format!("{}:{shape}", json!(key)));
+        format!("\"{name}\":{{\n{}\n}}", entries.collect::<Vec<_>>().join(",\n"))
+    };
+    format!("{{{},\n{}}}\n", section("bodies"), section("schemas"))
+}
+
+#[test]
+fn the_file_of_shapes_is_what_the_types_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Faces::new().clock.clone();
+    let auth = Auth::start(Settings::default(), false, &[], dir.path(), Arc::new(Memory::default()), clock).unwrap();
+    let mut specs: Vec<Spec> = crate::routes().iter().map(|r| r.spec().clone()).collect();
+    specs.extend(crate::auth::routes::<()>(&auth).iter().map(|r| r.spec().clone()));
+    let wanted = shapes(&specs);
+    if std::env::var_os("WATCHFIRE_WRITE_SHAPES").is_some() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/openapi/shapes.json");
+        std::fs::write(file, lines(&wanted)).unwrap();
+    } else {
+        let found: Value = serde_json::from_str(super::SHAPES).unwrap();
+        assert_eq!(found, wanted, "run: WATCHFIRE_WRITE_SHAPES=1 cargo test -p watchfire-api shapes");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::StatusCode;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -73,8 +74,9 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
 }
 
 /// A queue.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Queue")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Queue"))]
 struct QueueJson {
     /// Its name.
     name: String,
@@ -98,8 +100,9 @@ struct QueueJson {
     overflow_policy: &'static str,
 }
 /// A job that was taken.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "PushedJob")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PushedJob"))]
 struct PushedJson {
     /// Its id; null where the backend gives none.
     id: Option<String>,
@@ -111,15 +114,17 @@ struct PushedJson {
     backpressure: bool,
 }
 /// Jobs for a worker.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LeasedJobs")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LeasedJobs"))]
 struct LeasedJson {
     /// The jobs.
     jobs: Vec<JobJson>,
 }
 /// A job for a worker.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LeasedJob")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LeasedJob"))]
 struct JobJson {
     /// The job.
     id: String,
@@ -138,8 +143,9 @@ struct JobJson {
     payload_base64: Option<String>,
 }
 /// What a worker says about a failed attempt.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "FailedAttempt")]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "FailedAttempt"))]
 #[serde(deny_unknown_fields)]
 struct ReportJson {
     /// What went wrong, in words.
@@ -164,8 +170,9 @@ struct ReportJson {
     retry: Option<bool>,
 }
 /// What becomes of a job that failed.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "FailedJob")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "FailedJob"))]
 struct OutcomeJson {
     /// `retry` or `dead`.
     outcome: &'static str,
@@ -179,8 +186,9 @@ struct OutcomeJson {
     dlq_name: Option<String>,
 }
 /// It is done.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "LeaseDone")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "LeaseDone"))]
 struct DoneJson {
     /// Always true.
     success: bool,

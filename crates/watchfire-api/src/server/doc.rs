@@ -1,9 +1,39 @@
 //! What a route's documentation says; the OpenAPI document is made from it. No text here changes what a route does.
 
-use schemars::{Schema, SchemaGenerator};
+/// The shape of a body of JSON. What it looks like stands in `openapi/shapes.json`, which a test makes from the type and holds to it:
+/// making it at run time would cost half a megabyte of the binary.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Makes the schema, adding what it refers to to the generator.
+    #[cfg(test)]
+    pub(crate) make: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+}
 
-/// Makes the schema of a body, adding what it refers to to the generator.
-pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+#[cfg(test)]
+impl Shape {
+    pub(crate) fn of<T: Described>() -> Shape {
+        Shape { make: |generator| generator.subschema_for::<T>() }
+    }
+}
+
+#[cfg(not(test))]
+impl Shape {
+    pub(crate) fn of<T: Described>() -> Shape {
+        Shape {}
+    }
+}
+
+/// A type whose shape can be described; in tests it must say how.
+#[cfg(test)]
+pub trait Described: schemars::JsonSchema {}
+#[cfg(test)]
+impl<T: schemars::JsonSchema> Described for T {}
+
+/// A type whose shape can be described; in tests it must say how.
+#[cfg(not(test))]
+pub trait Described {}
+#[cfg(not(test))]
+impl<T> Described for T {}
 
 /// Where a parameter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +81,7 @@ pub struct Answer {
     /// The media type of its body.
     pub content_type: &'static str,
     /// The shape of its body, if it is worth describing.
-    pub schema: Option<SchemaOf>,
+    pub schema: Option<Shape>,
 }
 
 /// The documentation of a route.
@@ -66,7 +96,7 @@ pub struct Doc {
     /// Its parameters.
     pub parameters: Vec<Parameter>,
     /// The shape of the request's body.
-    pub request: Option<SchemaOf>,
+    pub request: Option<Shape>,
     /// Its answers.
     pub answers: Vec<Answer>,
     /// Left out of the OpenAPI document (aliases, static files).

@@ -13,7 +13,7 @@ mod tests;
 
 pub use crate::auth::Level;
 pub(crate) use body::{Held, NotInflated, Turn};
-pub use doc::{Answer, Doc, Parameter, Place, SchemaOf};
+pub use doc::{Answer, Described, Doc, Parameter, Place, Shape};
 pub use hosts::Hosts;
 pub use pipeline::{Doors, Identify, build};
 pub use refusal::{Envelope, Refusal, native_envelope};

@@ -5,10 +5,9 @@ use std::time::Duration;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
-use schemars::JsonSchema;
 use watchfire_net::inflate::Limits;
 
-use super::doc::{Answer, Doc, Parameter, Place, SchemaOf};
+use super::doc::{Answer, Described, Doc, Parameter, Place, Shape};
 use super::refusal::{Envelope, native_envelope};
 use crate::auth::Level;
 
@@ -118,9 +117,9 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         self
     }
     /// The same as `takes(Content::Json)`, with the body's documented shape.
-    pub fn json<T: JsonSchema>(mut self) -> Route<S> {
+    pub fn json<T: Described>(mut self) -> Route<S> {
         self.spec.content = Content::Json;
-        self.spec.doc.request = Some(schema_of::<T>());
+        self.spec.doc.request = Some(Shape::of::<T>());
         self
     }
     /// How large the body may be, before and after decompression.
@@ -178,8 +177,8 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         self.parameter(Parameter { name, place: Place::Path, required: true, kind: "string", description })
     }
     /// Documents a JSON answer with its shape.
-    pub fn answers<T: JsonSchema>(mut self, status: u16, description: &'static str) -> Route<S> {
-        self.spec.doc.answers.push(Answer { status, description, content_type: "application/json", schema: Some(schema_of::<T>()) });
+    pub fn answers<T: Described>(mut self, status: u16, description: &'static str) -> Route<S> {
+        self.spec.doc.answers.push(Answer { status, description, content_type: "application/json", schema: Some(Shape::of::<T>()) });
         self
     }
     /// Documents an answer of another type.
@@ -197,8 +196,4 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
-}
-
-fn schema_of<T: JsonSchema>() -> SchemaOf {
-    |generator| generator.subschema_for::<T>()
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use http::StatusCode;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
 use watchfire_model::duration;
@@ -98,7 +99,8 @@ async fn restart(State(app): State<Arc<App>>, Path(name): Path<String>, caller: 
 }
 
 /// What to do with a service for a while.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct MaintenanceAsked {
     /// How long, such as `1h30m`.

@@ -1,5 +1,6 @@
 //! The answers of the face of supervision, made from what the supervisor shows. No logic.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 use watchfire_model::time::Timestamp;
@@ -7,8 +8,9 @@ use watchfire_pipeline::supervision::policy::{AuditEntry, AuditOutcome, Event, S
 use watchfire_pipeline::supervision::{ServiceView, Snapshot};
 
 /// All supervised services.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Services")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Services"))]
 pub(super) struct ServicesJson {
     /// Ascending by name. A service that is missing here is not configured.
     services: Vec<ServiceJson>,
@@ -17,8 +19,9 @@ pub(super) struct ServicesJson {
 }
 
 /// One supervised service.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "SupervisedService")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "SupervisedService"))]
 pub(super) struct ServiceJson {
     name: String,
     /// `healthy`, `unhealthy`, `restarting`, `restart_failed` or `failed`; null before the first check.
@@ -58,8 +61,9 @@ pub(super) struct ServiceJson {
     maintenance: Option<MaintenanceJson>,
 }
 
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceCheck")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceCheck"))]
 struct CheckJson {
     /// `http`, `tcp`, `redis`, `postgresql`, `process`, `container`, `systemd` or `command`.
     kind: &'static str,
@@ -68,16 +72,18 @@ struct CheckJson {
     interval_seconds: f64,
     timeout_seconds: f64,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceLastCheck")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceLastCheck"))]
 struct LastCheckJson {
     at: String,
     duration_ms: u64,
     /// `healthy`, `failed`, or `unknown` when the check could not be made.
     outcome: &'static str,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceRestartWithheld")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceRestartWithheld"))]
 struct WithheldJson {
     /// `maintenance`, `dependency`, `own_network` or `record`.
     reason: &'static str,
@@ -85,8 +91,9 @@ struct WithheldJson {
     message: String,
 }
 /// A window in which a service is not restarted.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceMaintenance")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceMaintenance"))]
 pub(super) struct MaintenanceJson {
     /// `one_off` or `recurring`.
     pub(super) kind: &'static str,
@@ -146,8 +153,9 @@ impl ServiceJson {
 }
 
 /// What happened to a service.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceHistory")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceHistory"))]
 pub(super) struct HistoryJson {
     service: String,
     /// Newest first.
@@ -155,8 +163,9 @@ pub(super) struct HistoryJson {
     count: usize,
 }
 /// One change of a service.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceEvent")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceEvent"))]
 pub(crate) struct EventJson {
     timestamp: String,
     service: String,
@@ -187,8 +196,9 @@ impl HistoryJson {
 }
 
 /// A restart that begins.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceRestart")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceRestart"))]
 pub(super) struct RestartJson {
     pub(super) service: String,
     /// `restarting`.
@@ -196,15 +206,17 @@ pub(super) struct RestartJson {
 }
 
 /// Who had what done.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceAudit")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceAudit"))]
 pub(super) struct AuditJson {
     /// Newest first.
     records: Vec<AuditRecordJson>,
     count: usize,
 }
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ServiceAuditRecord")]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ServiceAuditRecord"))]
 struct AuditRecordJson {
     timestamp: String,
     /// The token or user; `watchfire` for what was decided by the rules.
