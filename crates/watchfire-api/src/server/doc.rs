@@ -18,6 +18,7 @@ impl Shape {
 
 #[cfg(not(test))]
 impl Shape {
+    #[expect(clippy::extra_unused_type_parameters, reason = "in tests it is used")]
     pub(crate) fn of<T: Described>() -> Shape {
         Shape {}
     }
