@@ -55,6 +55,6 @@ mod tests {
     #[tokio::test]
     async fn work_gives_its_result_or_says_that_it_panicked() {
         assert_eq!(spawn_blocking(|| 7).await, Ok(7));
-        assert_eq!(spawn_blocking(|| assert!(false, "on purpose")).await, Err(Panicked));
+        assert_eq!(spawn_blocking(|| panic!("on purpose")).await, Err::<(), _>(Panicked));
     }
 }
