@@ -20,8 +20,12 @@ use crate::pace::{ENTRY_WORK, Pace};
 
 /// The spans of a trace that is found begin so much earlier or later, at most, than the one by which it is found.
 const AROUND_NS: i64 = 3_600 * 1_000_000_000;
-/// So many traces are held at once.
+/// So many traces are held at once at first, …
 const AT_ONCE: usize = 32;
+/// … and at most so many when few of them match: reading them together costs little more than reading one.
+const AT_ONCE_MAX: usize = 200;
+/// Traces that took more than this are not read in larger lots.
+const LOT_BYTES_MAX: u64 = 4 << 20;
 /// What it takes to remember an id.
 const ID_BYTES: u64 = 48;
 /// What a span or a set takes in an answer, about.
@@ -91,8 +95,7 @@ pub fn search(source: &dyn LogSource, query: &Query, wanted: &Wanted, budget: &B
     let mut scan = Scan::new(&plan, wanted.range);
     let pace = Pace::new(budget);
     while found.len() < wanted.limit {
-        let more = (wanted.limit - found.len()).min(AT_ONCE);
-        let went_on = scan.each(source, more, budget, &mut |trace| {
+        let went_on = scan.each(source, wanted.limit - found.len(), budget, &mut |trace| {
             let forest = Forest::new(trace);
             let sets = Run { forest: &forest, pace: &pace }.all(&query.pipeline)?;
             if !sets.is_empty() && found.len() < wanted.limit {
@@ -115,28 +118,32 @@ pub(super) struct Scan<'p, 'q> {
     plan: &'p Plan<'q>,
     range: Range,
     known: HashSet<TraceId>,
+    /// Grows while what is read is small.
+    at_once: usize,
     done: bool,
 }
 
 impl<'p, 'q> Scan<'p, 'q> {
     pub(super) fn new(plan: &'p Plan<'q>, range: Range) -> Scan<'p, 'q> {
-        Scan { plan, range, known: HashSet::new(), done: false }
+        Scan { plan, range, known: HashSet::new(), at_once: 0, done: false }
     }
 
-    /// Visits the next traces, at most so many. Says whether there were any.
+    /// Visits the next traces: as many as are wanted, and more of them each time that so many were not enough. Says whether there were any.
     pub(super) fn each(
         &mut self,
         source: &dyn LogSource,
-        most: usize,
+        wanted: usize,
         budget: &Budget,
         visit: &mut dyn FnMut(&Trace) -> Result<(), ReadError>,
     ) -> Result<bool, ReadError> {
-        let (ids, around) = self.next(source, most.clamp(1, AT_ONCE), budget)?;
+        self.at_once = self.at_once.max(wanted.clamp(1, AT_ONCE));
+        let (ids, around) = self.next(source, self.at_once, budget)?;
         if ids.is_empty() {
             return Ok(false);
         }
         let traces = fetch::traces(source, &ids, around, budget)?;
         let held = traces.iter().flat_map(|trace| &trace.spans).map(super::super::Span::cost).sum();
+        self.at_once = if held > LOT_BYTES_MAX { AT_ONCE } else { (self.at_once * 2).min(AT_ONCE_MAX) };
         let visited = traces.iter().try_for_each(|trace| {
             budget.check()?;
             visit(trace)
