@@ -18,7 +18,7 @@ use watchfire_model::time::Timestamp;
 use watchfire_model::windows::Kept;
 use watchfire_model::write::{Sink, WriteError, Written};
 
-use crate::engine::{Engine, LogFilter};
+use crate::engine::{Engine, LogFilter, Reads};
 use crate::error::OpenError;
 use crate::figures;
 use crate::file::{CountedDisk, Counters, Disk, LockGuard, RealDisk};
@@ -78,7 +78,7 @@ impl Store {
     /// Reads what is written from now on, or since the reader of this name stopped. The log stays until it is acknowledged.
     /// Only one tail of a name may live at a time.
     pub fn tail(&self, name: &str) -> Result<Tail, TailError> {
-        Tail::open(self.engine.clone(), self.state.clone(), name, self.state_reset, None)
+        Tail::open(self.engine.clone(), self.state.clone(), name, self.state_reset, Reads::Samples)
     }
     /// Forgets all readers of the log but these: it need not stay for anybody else.
     pub fn forget_other_tails(&self, names: &[String]) -> Result<(), TailError> {
@@ -86,18 +86,35 @@ impl Store {
     }
     /// The same for log entries that came by some origins, as `Store::tail` is for samples. `sources` are names of origins.
     pub fn log_tail(&self, name: &str, sources: std::collections::BTreeSet<String>) -> Result<Tail, TailError> {
-        Tail::open(self.engine.clone(), self.state.clone(), &tail::log_tail_name(name), self.state_reset, Some(sources))
+        self.entry_tail(Signal::Logs, name, Reads::Logs(Arc::new(sources)))
+    }
+    /// The same for all spans.
+    pub fn span_tail(&self, name: &str) -> Result<Tail, TailError> {
+        self.entry_tail(Signal::Spans, name, Reads::Spans)
+    }
+    fn entry_tail(&self, signal: Signal, name: &str, reads: Reads) -> Result<Tail, TailError> {
+        Tail::open(self.engine.clone(), self.state.clone(), &tail::entry_tail_name(signal, name), self.state_reset, reads)
     }
     /// Forgets all readers of log entries but these.
     pub fn forget_other_log_tails(&self, names: &[String]) -> Result<(), TailError> {
-        tail::forget_other_logs(&self.engine, &*self.state, names)
+        tail::forget_other_entries(&self.engine, &*self.state, Signal::Logs, names)
+    }
+    /// Forgets all readers of spans but these.
+    pub fn forget_other_span_tails(&self, names: &[String]) -> Result<(), TailError> {
+        tail::forget_other_entries(&self.engine, &*self.state, Signal::Spans, names)
     }
     /// How a reader of log entries is doing.
     pub fn log_tail_stats(&self, name: &str) -> Result<Option<TailStats>, TailError> {
-        let name = tail::log_tail_name(name);
+        self.stats_of(&tail::entry_tail_name(Signal::Logs, name))
+    }
+    /// How a reader of spans is doing.
+    pub fn span_tail_stats(&self, name: &str) -> Result<Option<TailStats>, TailError> {
+        self.stats_of(&tail::entry_tail_name(Signal::Spans, name))
+    }
+    fn stats_of(&self, name: &str) -> Result<Option<TailStats>, TailError> {
         Ok(tail::stats(&self.engine)?.into_iter().find(|stats| stats.name == name))
     }
-    /// How long log entries stay in the log only because a reader of them still needs them.
+    /// How long log entries and spans stay in the log only because a reader of them still needs them.
     pub fn set_log_tail_age_max(&self, age: Duration) {
         self.engine.holds().age_max = Some(age);
     }

@@ -14,12 +14,12 @@ use watchfire_model::sample::{Exemplar, HistogramSample, Sample};
 use watchfire_model::state::{Change, LOG_POSITIONS, StateError, StateStore};
 use watchfire_model::time::Timestamp;
 
-use crate::engine::{Engine, Hold, Sources};
+use crate::engine::{Engine, Hold, Reads};
 use crate::logs::Signal;
 use crate::logs::piece::{self, Defined, Piece};
 use crate::metrics::record::{self, HistogramEntry, Record};
 pub use crate::wal::Position;
-use crate::wal::{Found, LogReader, Progress, SIGNAL_LOGS};
+use crate::wal::{Found, LogReader, Progress};
 
 /// How long an acknowledged position may be known in memory only: what is sent twice after a crash.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
@@ -39,15 +39,15 @@ pub struct Portion {
     pub exemplars: Vec<(u32, Exemplar)>,
     /// What was said about metric families.
     pub metadata: Vec<Metadata>,
-    /// Log entries, for a reader of them.
-    pub logs: Vec<TailEntries>,
+    /// Log entries or spans, for a reader of them.
+    pub entries: Vec<TailEntries>,
     /// Bytes of the log that cannot be read.
     pub damaged_bytes: u64,
 }
 
-/// Log entries that came together.
+/// Log entries, or spans, that came together.
 pub struct TailEntries {
-    /// Who brought them: the origin of their batch.
+    /// Who brought log entries: the origin of their batch. Nothing is known of spans.
     pub source: Arc<str>,
     piece: Piece,
 }
@@ -76,7 +76,7 @@ impl std::fmt::Debug for TailEntries {
     }
 }
 
-/// One log entry as it was stored.
+/// One log entry, or span, as it was stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TailEntry<'a> {
     /// Its time.
@@ -94,7 +94,7 @@ pub struct TailStats {
     pub name: String,
     /// Bytes of the log that it has not acknowledged.
     pub behind_bytes: u64,
-    /// Samples, or log entries for a reader of them, that went before it had read them.
+    /// Samples, or log entries or spans for a reader of them, that went before it had read them.
     pub lost: u64,
 }
 
@@ -110,8 +110,9 @@ pub struct Tail {
     /// Where the log stood when this tail was opened.
     opened_at: Position,
     pending: Portion,
-    /// Whose log entries are read, and the streams of the epoch by their numbers; samples are read where this is nothing.
-    logs: Option<(Arc<Sources>, Defined)>,
+    reads: Reads,
+    /// The streams of the epoch by their numbers, where entries are read.
+    defined: Defined,
     /// The last position that was given out.
     given: Position,
     saved: Option<Position>,
@@ -136,8 +137,7 @@ impl TailStop {
 
 impl Tail {
     /// Goes on where the reader of this name stopped; a new one begins with what is written from now on.
-    pub(crate) fn open(engine: Arc<Engine>, state: Arc<dyn StateStore>, name: &str, state_reset: bool, sources: Option<Sources>) -> Result<Tail, TailError> {
-        let sources = sources.map(Arc::new);
+    pub(crate) fn open(engine: Arc<Engine>, state: Arc<dyn StateStore>, name: &str, state_reset: bool, reads: Reads) -> Result<Tail, TailError> {
         let progress = engine.progress();
         let written = progress.get();
         let position = {
@@ -150,7 +150,7 @@ impl Tail {
             };
             let hold = holds.by_name.entry(name.to_owned()).or_insert_with(|| Hold::new(position));
             (hold.acknowledged, hold.read) = (position, position);
-            hold.sources.clone_from(&sources);
+            hold.reads = reads.clone();
             position
         };
         let mut tail = Tail {
@@ -161,7 +161,8 @@ impl Tail {
             known: position,
             opened_at: written,
             pending: Portion::default(),
-            logs: sources.map(|sources| (sources, Defined::new())),
+            reads,
+            defined: Defined::new(),
             given: position,
             saved: None,
             saved_at: engine.options.clock.monotonic(),
@@ -196,8 +197,8 @@ impl Tail {
                         return Ok(Some(self.give(position)));
                     }
                 }
-                // Whoever waits for log entries needs nothing of what else was written meanwhile.
-                None if self.logs.is_some() && self.reader.position() > self.given.max(self.known) => {
+                // Whoever waits for entries needs nothing of what else was written meanwhile.
+                None if self.reads.entries_of().is_some() && self.reader.position() > self.given.max(self.known) => {
                     let position = self.reader.position();
                     return Ok(Some(self.give(position)));
                 }
@@ -221,17 +222,15 @@ impl Tail {
             Found::Epoch(_) => {
                 self.pending.begins_anew = true;
                 self.pending.series.clear();
-                if let Some((_, defined)) = &mut self.logs {
-                    defined.clear();
-                }
+                self.defined.clear();
             }
             Found::Damaged(bytes) => {
                 tracing::error!(reader = %self.name, bytes, "a part of the write-ahead log cannot be read and is not forwarded");
                 self.pending.damaged_bytes += bytes;
             }
-            Found::Frame(SIGNAL_LOGS, payload) => self.take_logs(&payload, position),
-            // Entries of other kinds are not passed on.
-            Found::Frame(signal, _) if self.logs.is_some() || Signal::from_number(signal).is_some() => {}
+            Found::Frame(signal, payload) if self.reads.entries_of().is_some_and(|wanted| wanted.number() == signal) => self.take_entries(&payload, position),
+            // Others are not passed on.
+            Found::Frame(signal, _) if self.reads.entries_of().is_some() || Signal::from_number(signal).is_some() => {}
             Found::Frame(signal, payload) => match record::decode(signal, &payload) {
                 Some(record) => self.take_record(record, position),
                 None => self.pending.damaged_bytes += payload.len() as u64,
@@ -239,15 +238,13 @@ impl Tail {
         }
     }
 
-    /// Logs, for a reader of them.
-    fn take_logs(&mut self, payload: &[u8], position: Position) {
-        let Some((sources, defined)) = &mut self.logs else { return };
-        match piece::decode(payload, defined) {
+    /// Log entries or spans, for a reader of them.
+    fn take_entries(&mut self, payload: &[u8], position: Position) {
+        match piece::decode(payload, &mut self.defined) {
             None => self.pending.damaged_bytes += payload.len() as u64,
             Some(record) => {
-                let wanted = record.source.filter(|source| position > self.known && sources.contains(&**source));
-                if let Some(source) = wanted.filter(|_| record.piece.len() > 0) {
-                    self.pending.logs.push(TailEntries { source, piece: record.piece });
+                if position > self.known && self.reads.wants(record.source.as_deref()) && record.piece.len() > 0 {
+                    self.pending.entries.push(TailEntries { source: record.source.unwrap_or_default(), piece: record.piece });
                 }
             }
         }
@@ -276,9 +273,7 @@ impl Tail {
             self.reader = self.engine.read_log(read);
             self.known = read;
             self.pending = Portion::default();
-            if let Some((_, defined)) = &mut self.logs {
-                defined.clear();
-            }
+            self.defined.clear();
         }
     }
 
@@ -335,7 +330,7 @@ impl Drop for Tail {
 
 impl Portion {
     fn is_worth_passing_on(&self) -> bool {
-        !(self.logs.is_empty() && self.samples.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty())
+        !(self.entries.is_empty() && self.samples.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty())
             || self.damaged_bytes > 0
     }
 }
@@ -359,22 +354,30 @@ pub(crate) fn load(engine: &Engine, state: &dyn StateStore) -> Result<BTreeMap<S
     Ok(state.scan(LOG_POSITIONS, "")?.into_iter().filter_map(|(name, bytes)| Some((name, hold(&bytes)?))).collect())
 }
 
-/// How the names of readers of log entries begin in the state; those of samples must not.
+/// How the names of readers of log entries and of spans begin in the state; those of samples must not.
 const LOGS: &str = "logs ";
+const SPANS: &str = "spans ";
 
-/// The name under which the position of a reader of log entries is kept.
-pub(crate) fn log_tail_name(name: &str) -> String {
-    format!("{LOGS}{name}")
+fn prefix(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Logs => LOGS,
+        Signal::Spans => SPANS,
+    }
+}
+
+/// The name under which the position of a reader of entries is kept.
+pub(crate) fn entry_tail_name(signal: Signal, name: &str) -> String {
+    format!("{}{name}", prefix(signal))
 }
 
 /// Forgets all readers of samples but these.
 pub(crate) fn forget_others(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
-    forget(engine, state, |name| name.starts_with(LOGS) || names.iter().any(|kept| kept == name))
+    forget(engine, state, |name| [LOGS, SPANS].iter().any(|prefix| name.starts_with(prefix)) || names.iter().any(|kept| kept == name))
 }
 
-/// Forgets all readers of log entries but these.
-pub(crate) fn forget_other_logs(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
-    forget(engine, state, |name| name.strip_prefix(LOGS).is_none_or(|name| names.iter().any(|kept| kept == name)))
+/// Forgets all readers of entries of a signal but these.
+pub(crate) fn forget_other_entries(engine: &Engine, state: &dyn StateStore, signal: Signal, names: &[String]) -> Result<(), TailError> {
+    forget(engine, state, |name| name.strip_prefix(prefix(signal)).is_none_or(|name| names.iter().any(|kept| kept == name)))
 }
 
 fn forget(engine: &Engine, state: &dyn StateStore, stays: impl Fn(&str) -> bool) -> Result<(), TailError> {

@@ -314,7 +314,7 @@ fn write_lines(store: &Store, source: &str, lines: std::ops::Range<u32>) {
 fn drain_lines(tail: &mut Tail, into: &mut Vec<u32>) -> Option<Position> {
     let mut last = None;
     while let Some((portion, position)) = tail.next(Duration::ZERO).expect("a readable log") {
-        for entries in &portion.logs {
+        for entries in &portion.entries {
             for (labels, entry) in entries.iter() {
                 assert_eq!(labels.get("source"), Some(&*entries.source));
                 assert!(entry.line.starts_with(&format!("line {} ", entry.metadata.get("n").expect("a number"))));

@@ -1,3 +1,3 @@
-//! What the faces of traces have in common: spans written as OTLP (`otlp`). It has no routes.
+//! What the faces of traces have in common: spans written as OTLP. It has no routes.
 
-pub mod otlp;
+pub use watchfire_ingest::otlp::spans as otlp;

@@ -32,6 +32,8 @@ pub struct Collected {
     pub metrics: Vec<Arc<Metrics>>,
     /// Where lines go on to besides being kept.
     pub outputs: Vec<Output>,
+    /// Where spans go on to that stand in a configuration for logs, too.
+    pub span_outputs: Vec<Output>,
     /// Scrape jobs that stand in a configuration for logs, too.
     pub jobs: Vec<Arc<ScrapeConfig>>,
 }
@@ -64,6 +66,7 @@ impl Collected {
         self.containers.extend(other.containers);
         self.metrics.extend(other.metrics);
         self.outputs.extend(other.outputs);
+        self.span_outputs.extend(other.span_outputs);
         self.jobs.extend(other.jobs);
     }
 }

@@ -10,6 +10,7 @@ pub mod filebeat;
 pub mod files;
 mod hand_over;
 pub mod journal;
+pub mod otlp;
 pub mod outputs;
 pub mod promtail;
 pub mod stages;

@@ -72,6 +72,13 @@ pub enum Destination {
         /// The ingest pipeline.
         pipeline: Option<String>,
     },
+    /// OTLP, for spans.
+    Otlp {
+        /// Host, port and whether there is TLS, where it is gRPC; else it is HTTP.
+        grpc: Option<(String, u16, bool)>,
+        /// Whether requests are compressed.
+        gzip: bool,
+    },
     /// Lumberjack, version 2.
     Logstash {
         /// Host and port of each that takes lines; one after the other.
@@ -106,7 +113,8 @@ impl Output {
         let here = |host: &str, port: u16| watchfire_net::dial::is_here(host) && own.contains(&port);
         match &self.destination {
             Destination::Logstash { hosts, .. } => hosts.iter().any(|(host, port)| here(host, *port)),
-            Destination::Loki | Destination::Elasticsearch { .. } => {
+            Destination::Otlp { grpc: Some((host, port, _)), .. } => here(host, *port),
+            Destination::Loki | Destination::Elasticsearch { .. } | Destination::Otlp { grpc: None, .. } => {
                 let (host, port) = host_and_port(self.url.expose());
                 here(host, if port == 0 { 80 } else { port })
             }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::logs::outputs::Output;
 use watchfire_collect::logs::{filebeat, promtail};
-use watchfire_forward::logs::LogForwarder;
+use watchfire_forward::entries::{EntryForwarder, Kind};
 use watchfire_forward::write::Parts;
 use watchfire_ingest::loki;
 use watchfire_model::batch::{Batch, Origin};
@@ -31,7 +31,7 @@ const SOURCE: &str = "files/promtail/j//a";
 /// A store and what sends from it.
 struct House {
     store: Arc<Store>,
-    forwarder: LogForwarder,
+    forwarder: EntryForwarder,
     meter: Meter,
     runtime: tokio::runtime::Runtime,
     time: i64,
@@ -52,7 +52,7 @@ impl House {
             meter: meter.clone(),
             runtime: runtime.handle().clone(),
         };
-        House { store, forwarder: LogForwarder::new(parts), meter, runtime, time: clock.now().millis() * 1_000_000 }
+        House { store, forwarder: EntryForwarder::new(Kind::Logs, parts), meter, runtime, time: clock.now().millis() * 1_000_000 }
     }
     fn apply(&self, outputs: &[Output]) {
         self.forwarder.apply(outputs).expect("a start");

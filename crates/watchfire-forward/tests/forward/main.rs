@@ -3,4 +3,5 @@
 mod logs;
 mod read;
 mod stub;
+mod traces;
 mod write;

@@ -15,6 +15,7 @@ mod names;
 mod native;
 mod points;
 mod settings;
+pub mod spans;
 #[cfg(test)]
 mod tests;
 mod traces;

@@ -221,6 +221,14 @@ fn grant(oauth2: &Oauth2Options) -> Result<Grant, SecretError> {
     })
 }
 
+/// What calls of another protocol than HTTP/1.1 need of options, with every file read: TLS, and the headers of each call. Tokens of OAuth2
+/// are not among them.
+pub async fn read_identity(options: &Arc<HttpOptions>) -> Result<(ClientTls, Vec<(String, Secret)>), CallError> {
+    let Resolved { credentials, secret_headers, tls, .. } = resolve(options.clone()).await?;
+    let authorization = super::authorization(&credentials, None).map(|value| ("authorization".to_owned(), value));
+    Ok((tls, secret_headers.into_iter().chain(authorization).collect()))
+}
+
 /// TLS options with every file read, for connections that are not HTTP.
 pub async fn read_client_tls(options: &TlsOptions) -> Result<ClientTls, CallError> {
     if !tls_files(options) {

@@ -3,6 +3,7 @@
 
 mod caller;
 mod config;
+mod grpc;
 pub mod oauth2;
 mod options;
 mod pass;
@@ -25,8 +26,9 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::ServerName;
 
-pub use self::caller::{CallError, Caller, read_client_tls};
+pub use self::caller::{CallError, Caller, read_client_tls, read_identity};
 pub use self::config::{Locate, read_http_options, read_secret, read_tls_options};
+pub use self::grpc::{GrpcAnswer, GrpcClient, GrpcError};
 pub use self::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 use self::pass::Within;
 pub use self::pass::{Passed, Phases, Pooling, Relayed, RelayedBody};

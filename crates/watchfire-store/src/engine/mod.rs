@@ -43,7 +43,7 @@ use flushed::Flushed;
 pub use logs::LogFilter;
 use logs::SharedLogs;
 use starts::Starts;
-pub(crate) use tail::{Hold, Holds, Sources};
+pub(crate) use tail::{Hold, Holds, Reads};
 pub(crate) use write::Writer;
 
 /// What readers look at.

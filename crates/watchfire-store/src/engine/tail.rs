@@ -13,7 +13,7 @@ use super::{Engine, millis, wal_dir};
 use crate::logs::Signal;
 use crate::logs::piece::{self, Defined};
 use crate::metrics::record;
-use crate::wal::{self, Found, LogReader, Position, Progress, SIGNAL_LOGS};
+use crate::wal::{self, Found, LogReader, Position, Progress};
 
 /// The readers of the log.
 #[derive(Default)]
@@ -34,16 +34,44 @@ pub(crate) struct Hold {
     pub(crate) read: Position,
     /// Samples that went before they were read, or log entries, by what is read.
     pub(crate) lost: u64,
-    /// Whose log entries it reads; samples where this is nothing.
-    pub(crate) sources: Option<Arc<Sources>>,
+    /// What it reads.
+    pub(crate) reads: Reads,
 }
 
-/// The origins of log entries that somebody reads.
-pub(crate) type Sources = std::collections::BTreeSet<String>;
+/// What a reader of the log wants of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Reads {
+    /// Samples, and what belongs to them.
+    #[default]
+    Samples,
+    /// Log entries that came from some origins.
+    Logs(Arc<std::collections::BTreeSet<String>>),
+    /// All spans.
+    Spans,
+}
+
+impl Reads {
+    /// The signal whose frames hold entries that are wanted; none for samples.
+    pub(crate) fn entries_of(&self) -> Option<Signal> {
+        match self {
+            Reads::Samples => None,
+            Reads::Logs(_) => Some(Signal::Logs),
+            Reads::Spans => Some(Signal::Spans),
+        }
+    }
+    /// Whether entries of an origin are wanted.
+    pub(crate) fn wants(&self, source: Option<&str>) -> bool {
+        match self {
+            Reads::Samples => false,
+            Reads::Logs(sources) => source.is_some_and(|source| sources.contains(source)),
+            Reads::Spans => true,
+        }
+    }
+}
 
 impl Hold {
     pub(crate) fn new(position: Position) -> Hold {
-        Hold { acknowledged: position, read: position, lost: 0, sources: None }
+        Hold { acknowledged: position, read: position, lost: 0, reads: Reads::Samples }
     }
 }
 
@@ -104,7 +132,7 @@ impl Engine {
                 while young < flushed && self.began(next(young))?.is_some_and(|began| began < earliest) {
                     young = next(young);
                 }
-                self.give_up_before(&mut holds, young, |hold| hold.sources.is_some());
+                self.give_up_before(&mut holds, young, |hold| hold.reads.entries_of().is_some());
                 let needed = holds.by_name.values().map(|h| h.acknowledged.epoch).min().unwrap_or(u64::MAX);
                 keep = keep.max(needed.min(flushed));
             }
@@ -115,9 +143,9 @@ impl Engine {
     /// Counts what readers lose when files go that they have not read.
     fn give_up_before(&self, holds: &mut Holds, keep: u64, whose: impl Fn(&Hold) -> bool) {
         for (name, hold) in holds.by_name.iter_mut().filter(|(_, h)| h.acknowledged.epoch < keep && whose(h)) {
-            let lost = match &hold.sources {
+            let lost = match hold.reads.entries_of() {
                 None => self.samples_between(hold.read, keep),
-                Some(sources) => self.entries_between(hold.read, keep, sources),
+                Some(signal) => self.entries_between(hold.read, keep, signal, &hold.reads),
             };
             hold.lost += lost;
             hold.acknowledged = hold.acknowledged.max(Position::begin(keep));
@@ -126,7 +154,7 @@ impl Engine {
                 tracing::error!(
                     reader = %name,
                     lost,
-                    "samples or log entries that were not forwarded yet are given up: they took more room in the log, or more time, than they may"
+                    "samples, log entries or spans that were not forwarded yet are given up: they took more room in the log, or more time, than they may"
                 );
             }
         }
@@ -137,8 +165,8 @@ impl Engine {
         wal::epoch_began(&*self.disk, &wal_dir(&self.options.dir), epoch)
     }
 
-    /// How many log entries of some sources stand in the log between a position and a file.
-    fn entries_between(&self, from: Position, before: u64, sources: &Sources) -> u64 {
+    /// How many entries that are wanted stand in the log between a position and a file.
+    fn entries_between(&self, from: Position, before: u64, signal: Signal, reads: &Reads) -> u64 {
         let end = Arc::new(Progress::new(Position::begin(before)));
         // Streams are defined from the begin of the epoch on.
         let mut reader = LogReader::new(self.disk.clone(), &wal_dir(&self.options.dir), end, Position::begin(from.epoch));
@@ -146,14 +174,14 @@ impl Engine {
         loop {
             match reader.read() {
                 Ok(Some(Found::Epoch(_))) => defined.clear(),
-                Ok(Some(Found::Frame(SIGNAL_LOGS, payload))) => {
+                Ok(Some(Found::Frame(number, payload))) if number == signal.number() => {
                     let record = piece::decode(&payload, &mut defined).filter(|_| reader.position() > from);
-                    entries += record.filter(|r| r.source.as_deref().is_some_and(|s| sources.contains(s))).map_or(0, |r| r.piece.len() as u64);
+                    entries += record.filter(|r| reads.wants(r.source.as_deref())).map_or(0, |r| r.piece.len() as u64);
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return entries,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot count the log entries of log files that go");
+                    tracing::warn!(%error, "cannot count the entries of log files that go");
                     return entries;
                 }
             }

@@ -71,7 +71,8 @@ impl Bound {
     }
     /// The ports that we listen on.
     pub(crate) fn own_ports(&self) -> Vec<u16> {
-        let more = self.more.iter().filter_map(|(listener, _)| listener.local_addr().ok()).map(|address| address.port());
+        let more = self.more.iter().map(|(listener, _)| listener).chain(&self.grpc);
+        let more = more.filter_map(|listener| listener.local_addr().ok()).map(|address| address.port());
         std::iter::once(self.address.port()).chain(more).collect()
     }
     /// Where the page is found from here.

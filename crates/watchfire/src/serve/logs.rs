@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::logs::outputs::Output;
 use watchfire_collect::logs::promtail::{self, Parsed};
 use watchfire_collect::logs::{Collected, Collector, Surroundings, alloy, filebeat};
-use watchfire_forward::logs::LogForwarder;
+use watchfire_forward::entries::{EntryForwarder, Kind};
 use watchfire_forward::write::Parts;
 use watchfire_ingest::gate::Gate;
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
@@ -89,27 +90,35 @@ pub(super) fn open(gate: &Arc<Gate>, state: Arc<dyn StateStore>, clock: &SharedC
     Arc::new(Collector::new(Surroundings::new(gate.clone(), state, clock.clone(), meter), tasks.clone()))
 }
 
-/// Who sends lines on to other places.
+/// Who sends lines and spans on to other places.
 pub(crate) struct Sending {
-    forwarder: LogForwarder,
+    lines: EntryForwarder,
+    spans: EntryForwarder,
+    /// Where spans go that our own settings name.
+    spans_to: Vec<Output>,
     own_ports: Vec<u16>,
 }
 
 impl Sending {
-    pub(super) fn new(parts: Parts, own_ports: Vec<u16>) -> Sending {
-        Sending { forwarder: LogForwarder::new(parts), own_ports }
+    pub(super) fn new(lines: Parts, spans: Parts, spans_to: Vec<Output>, own_ports: Vec<u16>) -> Sending {
+        Sending { lines: EntryForwarder::new(Kind::Logs, lines), spans: EntryForwarder::new(Kind::Spans, spans), spans_to, own_ports }
     }
 
-    /// Makes the outputs of a configuration the ones that lines go to. What leads to ourselves would go in circles: lines are here already.
+    /// Makes the outputs of a configuration the ones that lines and spans go to. What leads to ourselves would go in circles: it is here already.
     pub(super) fn apply(&self, collected: &Collected) {
-        let outputs: Vec<_> = collected.outputs.iter().filter(|output| !output.leads_to(&self.own_ports)).cloned().collect();
-        if let Err(error) = self.forwarder.apply(&outputs) {
-            tracing::error!(%error, "log lines are not sent on; the next reload tries again");
+        let elsewhere = |output: &&Output| !output.leads_to(&self.own_ports);
+        let lines: Vec<_> = collected.outputs.iter().filter(elsewhere).cloned().collect();
+        let spans: Vec<_> = self.spans_to.iter().chain(&collected.span_outputs).filter(elsewhere).cloned().collect();
+        for (forwarder, outputs) in [(&self.lines, lines), (&self.spans, spans)] {
+            if let Err(error) = forwarder.apply(&outputs) {
+                tracing::error!(%error, "not everything is sent on; the next reload tries again");
+            }
         }
     }
 
     pub(super) fn stop(&self) {
-        self.forwarder.stop();
+        self.lines.stop();
+        self.spans.stop();
     }
 }
 

@@ -179,7 +179,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let supervisor = supervision::open(&settings, store.state(), &recorder, &clock, &meter)?;
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
     store.set_log_tail_age_max(settings.forward.logs_age_max);
-    let sending = Arc::new(logs::Sending::new(write_parts(&store, &environment, &clock, &meter), bound.own_ports()));
+    let parts = || write_parts(&store, &environment, &clock, &meter);
+    let sending = Arc::new(logs::Sending::new(parts(), parts(), settings.traces.forward.clone(), bound.own_ports()));
     let query_memory = MemoryPool::new(memory::shares(settings.memory_limit).queries);
     let inside = alertmanager::open(
         watchfire_alert::manager::engine::Parts {

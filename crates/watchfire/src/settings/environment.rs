@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 
-use super::Settings;
+use super::{Settings, jaeger};
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
 const KEYS: [(&str, bool); 119] = [
@@ -131,7 +131,7 @@ const KEYS: [(&str, bool); 119] = [
 ];
 
 /// Names of the watched systems and the key that each one sets; of two for one key the later one counts.
-const SEED_NAMES: [(&str, &str); 17] = [
+const SEED_NAMES: [(&str, &str); 20] = [
     ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
     ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
     ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),
@@ -149,6 +149,9 @@ const SEED_NAMES: [(&str, &str); 17] = [
     ("QUEUE_OVERFLOW_POLICY", "queues.overflow"),
     ("QUEUE_BACKPRESSURE_THRESHOLD", "queues.backpressure"),
     ("AI_MAX_CONCURRENT_INFERENCES", "gateway.concurrency.max"),
+    ("COLLECTOR_OTLP_GRPC_HOST_PORT", "otlp.grpc_listen"),
+    ("COLLECTOR_OTLP_HTTP_HOST_PORT", "otlp.http_listen"),
+    ("BADGER_SPAN_STORE_TTL", "storage.retention.traces"),
 ];
 
 /// Variables of ours that are no key of the file.
@@ -176,6 +179,9 @@ impl Environment {
     /// The variables as a document, and warnings about names that begin like ours and are none.
     pub(crate) fn as_document(&self) -> (Node, Vec<Finding>) {
         let mut root = Node { value: Value::Map(Vec::new()), line: 0, column: 0 };
+        for key in jaeger::switched_off(self) {
+            put(&mut root, key, scalar("off"));
+        }
         for (name, key) in SEED_NAMES {
             if let Some(value) = self.get(name) {
                 put(&mut root, key, scalar(value));
@@ -190,7 +196,9 @@ impl Environment {
                 put(&mut root, key, node);
             }
         }
-        (root, self.unknown())
+        let mut findings = self.unknown();
+        findings.extend(jaeger::explained(self));
+        (root, findings)
     }
 
     fn unknown(&self) -> Vec<Finding> {

@@ -6,6 +6,7 @@ mod foreign;
 mod forward;
 mod gateway;
 mod gpu;
+mod jaeger;
 mod llm;
 mod log;
 mod logs;
@@ -329,7 +330,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         host: read_host(section("host")),
         log: LogSettings::read(section("log"), base),
         logs: LogsSettings::read(section("logs")),
-        traces: TraceSettings::read(section("traces")),
+        traces: TraceSettings::read(section("traces"), base),
         packs: read_packs(&root),
         heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),

@@ -1,7 +1,11 @@
-//! `traces:`, what is derived from spans as they come in, and which traces are kept. How long spans are kept is said under `storage`.
+//! `traces:`, what is derived from spans as they come in, which traces are kept, and where they go on to. How long spans are kept is said under `storage`.
 
+use std::path::Path;
 use std::time::Duration;
 
+use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::logs::otlp;
+use watchfire_collect::logs::outputs::Output;
 use watchfire_ingest::sampling::{Policies, SamplingSettings};
 use watchfire_ingest::span_metrics::{GraphSettings, MetricsSettings};
 use watchfire_model::document::Reader;
@@ -22,11 +26,15 @@ pub(crate) struct TraceSettings {
     pub(crate) graph: Option<GraphSettings>,
     /// How traces are sampled, if they are.
     pub(crate) sampling: Option<SamplingSettings>,
+    /// Where spans go on to.
+    pub(crate) forward: Vec<Output>,
 }
 impl TraceSettings {
-    pub(super) fn read(traces: Reader<'_>) -> TraceSettings {
+    pub(super) fn read(traces: Reader<'_>, base: &Path) -> TraceSettings {
+        let lookup = Lookup { directory: base.to_path_buf(), monitoring_dir: None };
         let settings = TraceSettings {
             metrics: traces.map("metrics").map_or_else(|| Some(MetricsSettings::default()), read_metrics),
+            forward: traces.maps("forward").into_iter().filter_map(|place| otlp::read(place, &lookup)).collect(),
             sampling: traces.map("sampling").and_then(read_sampling),
             graph: traces.map("service_graph").map_or_else(|| Some(GraphSettings::default()), read_graph),
         };

@@ -29,4 +29,5 @@ mod sdk;
 mod senders;
 mod server;
 mod supervision;
+mod trace_forward;
 mod trial;

@@ -9,6 +9,7 @@ use watchfire_model::time::{ManualClock, Timestamp};
 use super::*;
 use crate::logs::containers::tests::{House, engine, frame, kept};
 use crate::logs::containers::{self, socket_problem};
+use crate::logs::outputs::Destination;
 use crate::logs::stages::tests::run;
 use crate::logs::{Surroundings, stages::Stage};
 
@@ -299,10 +300,29 @@ fn opentelemetry_ends_with_ourselves() {
         )
     };
     check(&text("jaeger:4317"), &[]);
+    check(&text("tempo.example:4317"), &[]);
+    let outside = |text: &str| {
+        let lookup = Lookup { directory: std::path::PathBuf::from("/nowhere"), monitoring_dir: None };
+        parse("c.alloy", text, &Outside { environment: &|_| None, host: "pi", lookup }).config.unwrap().span_outputs
+    };
+    assert_eq!(outside(&text("jaeger:4317")).len(), 0);
+    let output = outside(&text("tempo.example:4317")).remove(0);
+    let grpc = Some(("tempo.example".to_owned(), 4317, false));
+    assert_eq!((output.name.as_deref(), output.destination), (Some("otelcol.exporter.otlp.jaeger"), Destination::Otlp { grpc, gzip: true }));
+    let other = text("far.example:4317")
+        .replace("traces = [otelcol.exporter", "logs = [otelcol.exporter")
+        .replace("traces = [otelcol.processor", "logs = [otelcol.processor");
     check(
-        &text("tempo.example:4317"),
-        &["16:16: warning: otelcol.exporter.otlp.jaeger: what is received is kept here; sending it on to tempo.example is not carried out yet"],
+        &other,
+        &["16:16: warning: otelcol.exporter.otlp.jaeger: logs that are received by OTLP are kept here; sending them on to far.example is not carried out"],
     );
+    let over_http = text("x").replace("exporter.otlp.jaeger", "exporter.otlphttp.jaeger").replace("exporter.otlp \"jaeger\"", "exporter.otlphttp \"jaeger\"");
+    let over_http = over_http
+        .replace("endpoint = \"x\"", "endpoint = \"https://far.example/otlp/v1/traces\"\n    compression = \"none\"\n    headers = { \"X-Own\" = \"a\" }");
+    check(&over_http, &[]);
+    let output = outside(&over_http).remove(0);
+    assert_eq!((output.url.expose(), output.headers.len()), ("https://far.example:4318/otlp/v1/traces", 1));
+    assert_eq!(output.destination, Destination::Otlp { grpc: None, gzip: false });
 }
 
 #[test]

@@ -9,14 +9,14 @@ use watchfire_collect::logs::outputs::{Destination, Output};
 use watchfire_model::labels::{Labels, LabelsBuilder};
 use watchfire_model::time::SharedClock;
 use watchfire_net::backoff::retry_after;
-use watchfire_net::client::{Caller, Request, Response};
+use watchfire_net::client::{Caller, GrpcClient, Request, Response};
 use watchfire_net::inflate::Limits;
 use watchfire_net::secret::Secret;
 use watchfire_store::TailEntry;
 
 use super::figures::Figures;
 use super::outcome::{Item, Outcome};
-use super::{elasticsearch, logstash, loki};
+use super::{Kind, elasticsearch, logstash, loki, otlp};
 
 /// How much of an error's body is told.
 const EXCERPT_BYTES: usize = 256;
@@ -33,6 +33,7 @@ pub(super) struct Target {
     /// Its address without credentials.
     pub(super) shown_url: String,
     pub(super) output: Output,
+    pub(super) kind: Kind,
     pub(super) figures: Figures,
     pub(super) clock: SharedClock,
     caller: Arc<Caller>,
@@ -42,13 +43,14 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(key: String, output: Output, caller: Arc<Caller>, clock: SharedClock) -> Target {
+    pub(super) fn new(kind: Kind, key: String, output: Output, caller: Arc<Caller>, clock: SharedClock) -> Target {
         let hash = Labels::from_pairs([("key", &key)]).hash_value() & 0xff_ffff;
         Target {
             name: output.name.clone().unwrap_or_else(|| format!("{hash:06x}")),
             shown_url: watchfire_net::client::without_credentials(output.url.expose()),
             external: Labels::from_pairs(output.external_labels.iter().map(|(name, value)| (name, value))),
             key,
+            kind,
             output,
             figures: Figures::default(),
             clock,
@@ -79,6 +81,10 @@ impl Target {
                 Speaker::Logstash(Box::new(logstash::Client::new(hosts.clone(), tls.clone(), index.clone(), self.output.timeout)))
             }
             Destination::Loki => Speaker::Loki,
+            Destination::Otlp { grpc: None, gzip } => Speaker::Otlp(otlp::Client::Http { gzip: *gzip }),
+            Destination::Otlp { grpc: Some((host, port, secure)), gzip } => {
+                Speaker::Otlp(otlp::Client::Grpc { client: Box::new(GrpcClient::new(host, *port, *secure)), gzip: *gzip })
+            }
             Destination::Elasticsearch { others, index, pipeline } => {
                 let urls = std::iter::once(&self.output.url).chain(others).cloned().collect();
                 Speaker::Elasticsearch { urls, at: 0, index: index.clone(), pipeline: pipeline.clone() }
@@ -86,7 +92,7 @@ impl Target {
         }
     }
 
-    async fn post(&self, url: &str, content_type: &str, encoding: Option<&str>, body: Bytes) -> Result<Response, Outcome> {
+    pub(super) async fn post(&self, url: &str, content_type: &str, encoding: Option<&str>, body: Bytes) -> Result<Response, Outcome> {
         let mut request = Request { method: Method::POST, body, limits: Limits::both(ANSWER_BYTES_MAX), ..Request::get(url, self.output.timeout) };
         request = request.header("Content-Type", content_type);
         if let Some(encoding) = encoding {
@@ -100,7 +106,7 @@ impl Target {
     }
 
     /// What a status says that is no success. `refused` are those that will never change.
-    fn judge(&self, answer: &Response, refused: impl Fn(StatusCode) -> bool) -> Outcome {
+    pub(super) fn judge(&self, answer: &Response, refused: impl Fn(StatusCode) -> bool) -> Outcome {
         let status = answer.status;
         let text = String::from_utf8_lossy(&answer.body);
         let first: String = text.lines().next().unwrap_or("").chars().take(EXCERPT_BYTES).collect();
@@ -118,13 +124,13 @@ impl Target {
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         if complained.is_none_or(|at| now.saturating_sub(at) >= COMPLAINT_PAUSE) {
             *complained = Some(now);
-            tracing::warn!(url = %self.shown_url, why, "log lines do not go through; they are sent again");
+            tracing::warn!(url = %self.shown_url, why, "{} do not go through; they are sent again", self.kind.words());
         }
     }
     /// Tells that it goes through again.
     pub(super) fn relieved(&self) {
         if self.complained.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            tracing::info!(url = %self.shown_url, "log lines go through again");
+            tracing::info!(url = %self.shown_url, "{} go through again", self.kind.words());
         }
     }
 }
@@ -134,6 +140,7 @@ pub(super) enum Speaker {
     Loki,
     Elasticsearch { urls: Vec<Secret>, at: usize, index: String, pipeline: Option<String> },
     Logstash(Box<logstash::Client>),
+    Otlp(otlp::Client),
 }
 
 impl Speaker {
@@ -141,6 +148,7 @@ impl Speaker {
     pub(super) async fn send(&mut self, target: &Target, items: &[Item]) -> Outcome {
         match self {
             Speaker::Logstash(client) => client.send(items).await,
+            Speaker::Otlp(client) => client.send(target, items).await,
             Speaker::Loki => {
                 let body = loki::encode(items);
                 match target.post(target.output.url.expose(), "application/x-protobuf", None, body).await {

@@ -82,7 +82,7 @@ impl Queue {
         let mut next = Some(tail);
         let mut speaker = self.target.speaker();
         while !*self.stop.borrow() {
-            let opened = next.take().map_or_else(|| self.store.log_tail(&self.target.key, self.target.output.sources.clone()), Ok);
+            let opened = next.take().map_or_else(|| self.target.kind.tail(&self.store, &self.target.key, &self.target.output), Ok);
             let problem = match opened {
                 Ok(tail) => {
                     on_tail(tail.stop_handle());
@@ -91,7 +91,7 @@ impl Queue {
                 Err(error) => Some(error),
             };
             if let Some(error) = problem {
-                tracing::error!(%error, url = %self.target.shown_url, "log lines to be sent on cannot be read; it is tried again");
+                tracing::error!(%error, url = %self.target.shown_url, "{} to be sent on cannot be read; it is tried again", self.target.kind.words());
             }
             if !*self.stop.borrow() && self.stopped.recv_timeout(RETRY_PAUSE) != Err(RecvTimeoutError::Timeout) {
                 return;
@@ -137,7 +137,7 @@ impl Queue {
         let batch_bytes = usize::try_from(self.target.output.batch_bytes).unwrap_or(usize::MAX);
         // Lines of one stream come together, so its labels are made once.
         let mut last: Option<(Labels, Labels)> = None;
-        for entries in &portion.logs {
+        for entries in &portion.entries {
             for (labels, entry) in entries.iter() {
                 let named = match &last {
                     Some((same, named)) if same == labels => named.clone(),
@@ -207,6 +207,13 @@ impl Queue {
                 self.taken(&items);
                 (Vec::new(), None)
             }
+            Outcome::Partly(refused, why) => {
+                let refused = usize::try_from(refused).unwrap_or(usize::MAX).min(items.len());
+                let (lost, there) = items.split_at(refused);
+                self.taken(there);
+                self.give_up(lost, "rejected", &why);
+                (Vec::new(), None)
+            }
             Outcome::Refused(reason, why) => {
                 target.figures.failed.inc();
                 self.give_up(&items, &reason, &why);
@@ -251,7 +258,7 @@ impl Queue {
 
     fn give_up(&self, items: &[Item], reason: &str, why: &str) {
         self.target.figures.drop_entries(reason, items.len() as u64);
-        tracing::error!(url = %self.target.shown_url, entries = items.len(), reason, why, "log entries are not sent on; they are kept here");
+        tracing::error!(url = %self.target.shown_url, entries = items.len(), reason, why, "{} are not sent on; they are kept here", self.target.kind.words());
     }
 }
 

@@ -8,6 +8,7 @@ use watchfire_model::batch::MetricType;
 use watchfire_model::meter::{Counter, Family};
 use watchfire_model::time::Timestamp;
 
+use super::Kind;
 use super::target::Target;
 
 /// The most reasons that are told apart: some are words of the other side.
@@ -46,10 +47,14 @@ pub(super) struct Shown<'a> {
     pub(super) lost: u64,
 }
 
-/// All families about outputs of log lines.
-pub(super) fn families(outputs: &[Shown<'_>], now: Timestamp) -> Vec<Family> {
+/// All families about outputs of log lines, or of spans.
+pub(super) fn families(kind: Kind, outputs: &[Shown<'_>], now: Timestamp) -> Vec<Family> {
+    let (prefix, items, what) = match kind {
+        Kind::Logs => ("logs", "entries", "log entries"),
+        Kind::Spans => ("traces", "spans", "spans"),
+    };
     let family = |name: &str, kind: MetricType, help: &str, of: &dyn Fn(&Shown<'_>) -> f64| {
-        let mut family = Family::new(&format!("watchfire_forward_logs_{name}"), kind, help);
+        let mut family = Family::new(&format!("watchfire_forward_{prefix}_{name}"), kind, help);
         for shown in outputs {
             family.point(&[("output", &shown.target.name), ("url", &shown.target.shown_url)], of(shown));
         }
@@ -60,8 +65,21 @@ pub(super) fn families(outputs: &[Shown<'_>], now: Timestamp) -> Vec<Family> {
         0 => 0.0,
         since => now.millis().saturating_sub(since).max(0) as f64 / 1000.0,
     };
-    let mut dropped =
-        Family::new("watchfire_forward_logs_dropped_entries_total", MetricType::Counter, "Log entries that will never be on the other side, by reason.");
+    let damaged = format!("Bytes of the write-ahead log that could not be read, so that the {what} in them are not forwarded.");
+    vec![
+        counter(&format!("sent_{items}_total"), &format!("How many {what} other places have taken."), &|f| f.sent.get()),
+        counter("sent_bytes_total", &format!("Bytes of the {what} that other places have taken."), &|f| f.bytes.get()),
+        counter(&format!("retried_{items}_total"), &format!("How many {what} were in attempts that are made again."), &|f| f.retried.get()),
+        counter("failed_requests_total", &format!("Requests with {what} that did not go through."), &|f| f.failed.get()),
+        counter("damaged_bytes_total", &damaged, &|f| f.damaged_bytes.get()),
+        family("buffered_bytes", MetricType::Gauge, "Bytes of the write-ahead log that wait for an output.", &|s| s.behind_bytes as f64),
+        family("lag_seconds", MetricType::Gauge, &format!("How long the oldest {what} wait that were read to be sent."), &lag),
+        dropped(&format!("watchfire_forward_{prefix}_dropped_{items}_total"), &format!("How many {what} will never be on the other side, by reason."), outputs),
+    ]
+}
+
+fn dropped(name: &str, help: &str, outputs: &[Shown<'_>]) -> Family {
+    let mut dropped = Family::new(name, MetricType::Counter, help);
     for shown in outputs {
         let of = |reason: &str| vec![("output", shown.target.name.clone()), ("url", shown.target.shown_url.clone()), ("reason", reason.to_owned())];
         let mut point = |reason: &str, count: u64| {
@@ -72,16 +90,5 @@ pub(super) fn families(outputs: &[Shown<'_>], now: Timestamp) -> Vec<Family> {
         point("buffer_full", shown.lost);
         shown.target.figures.dropped.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|(reason, count)| point(reason, *count));
     }
-    vec![
-        counter("sent_entries_total", "Log entries that other places have taken.", &|f| f.sent.get()),
-        counter("sent_bytes_total", "Bytes of the lines that other places have taken.", &|f| f.bytes.get()),
-        counter("retried_entries_total", "Log entries of attempts that are made again.", &|f| f.retried.get()),
-        counter("failed_requests_total", "Requests with log entries that did not go through.", &|f| f.failed.get()),
-        counter("damaged_bytes_total", "Bytes of the write-ahead log that could not be read, so that the log entries in them are not forwarded.", &|f| {
-            f.damaged_bytes.get()
-        }),
-        family("buffered_bytes", MetricType::Gauge, "Bytes of the write-ahead log that wait for an output.", &|s| s.behind_bytes as f64),
-        family("lag_seconds", MetricType::Gauge, "How long the oldest log entries wait that were read to be sent.", &lag),
-        dropped,
-    ]
+    dropped
 }

@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
-use watchfire_ingest::protobuf::Writer;
 use watchfire_model::read::{Budget, ReadError};
 use watchfire_model::spans::{Event, Link, Pair, SpanId, SpanKind, SpanRow, StatusCode, TraceId, Value};
 
-use crate::prometheus::answer::to_json;
+use crate::protobuf::Writer;
 
 /// The two ways in which OTLP is written as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +100,11 @@ pub fn json<'a>(rows: impl Iterator<Item = SpanRow<'a>>, form: Form, budget: &Bu
     }
     out.push(b']');
     Ok(out)
+}
+
+/// A tree as JSON, which cannot fail.
+fn to_json(value: &Json) -> Vec<u8> {
+    value.to_string().into_bytes()
 }
 
 fn comma(out: &mut Vec<u8>, at: usize) {
@@ -347,16 +351,17 @@ fn write_span(out: &mut Writer, row: &SpanRow<'_>) {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use watchfire_ingest::gate::{Gate, Limits};
-    use watchfire_ingest::otlp::{Format, Otlp, Settings};
     use watchfire_model::batch::{Batch, Origin};
     use watchfire_model::logs::StreamEntries;
     use watchfire_model::meter::Meter;
-    use watchfire_model::time::ManualClock;
+    use watchfire_model::time::{ManualClock, Timestamp};
     use watchfire_model::write::{Sink, WriteError, Written};
 
     use super::*;
-    use crate::testing::NOW;
+    use crate::gate::{Gate, Limits};
+    use crate::otlp::{Format, Otlp, Settings};
+
+    const NOW: Timestamp = Timestamp(1_767_089_700_000);
 
     #[derive(Default)]
     struct Kept(Mutex<Vec<StreamEntries>>);

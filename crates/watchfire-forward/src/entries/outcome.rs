@@ -1,4 +1,4 @@
-//! One line on its way to another place, and what became of a request with several of them.
+//! One line, or span, on its way to another place, and what became of a request with several of them.
 
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub(super) enum Outcome {
     Taken,
     /// Each line has an outcome of its own.
     Each(Vec<Verdict>),
+    /// So many will never be taken, and the others are there; which ones is not told, but why.
+    Partly(u64, String),
     /// None will ever be taken: the reason, and what the other side says.
     Refused(String, String),
     /// It may go through later.

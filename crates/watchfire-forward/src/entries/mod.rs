@@ -1,10 +1,11 @@
-//! Log lines on to other places: what a configuration collects goes to the outputs that it names, to Loki, Elasticsearch or Logstash. The
-//! store's log is the queue, so a place that is away for hours misses nothing and costs no memory; a place that hangs delays nobody else.
+//! Log lines and spans on to other places: what a configuration collects goes to the outputs that it names, to Loki, Elasticsearch or
+//! Logstash, and spans by OTLP. The store's log is the queue, so a place that is away for hours misses nothing and costs no memory; a place that hangs delays nobody else.
 
 mod elasticsearch;
 mod figures;
 mod logstash;
 mod loki;
+mod otlp;
 mod outcome;
 mod queue;
 mod target;
@@ -16,7 +17,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use watchfire_collect::logs::outputs::Output;
-use watchfire_store::TailStop;
+use watchfire_store::{Store, Tail, TailError, TailStats, TailStop};
 
 use crate::write::{ForwardError, Parts};
 use queue::Queue;
@@ -25,10 +26,48 @@ use target::Target;
 /// The stack of a thread that reads the log.
 const STACK_BYTES: usize = 512 << 10;
 
-/// All outputs of log lines.
-pub struct LogForwarder(Arc<Inner>);
+/// What is sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Log lines of some origins.
+    Logs,
+    /// All spans.
+    Spans,
+}
+
+impl Kind {
+    /// What people call it.
+    fn words(self) -> &'static str {
+        match self {
+            Kind::Logs => "log lines",
+            Kind::Spans => "spans",
+        }
+    }
+    fn tail(self, store: &Store, key: &str, output: &Output) -> Result<Tail, TailError> {
+        match self {
+            Kind::Logs => store.log_tail(key, output.sources.clone()),
+            Kind::Spans => store.span_tail(key),
+        }
+    }
+    fn forget_others(self, store: &Store, keys: &[String]) -> Result<(), TailError> {
+        match self {
+            Kind::Logs => store.forget_other_log_tails(keys),
+            Kind::Spans => store.forget_other_span_tails(keys),
+        }
+    }
+    fn stats(self, store: &Store, key: &str) -> Result<Option<TailStats>, TailError> {
+        match self {
+            Kind::Logs => store.log_tail_stats(key),
+            Kind::Spans => store.span_tail_stats(key),
+        }
+    }
+}
+
+/// All outputs of log lines, or of spans.
+pub struct EntryForwarder(Arc<Inner>);
 
 struct Inner {
+    kind: Kind,
     parts: Parts,
     /// One change at a time.
     changing: Mutex<()>,
@@ -46,17 +85,17 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
-impl LogForwarder {
+impl EntryForwarder {
     /// A forwarder without outputs.
-    pub fn new(parts: Parts) -> LogForwarder {
-        let inner = Arc::new(Inner { parts, changing: Mutex::default(), running: Mutex::default() });
+    pub fn new(kind: Kind, parts: Parts) -> EntryForwarder {
+        let inner = Arc::new(Inner { kind, parts, changing: Mutex::default(), running: Mutex::default() });
         let weak: Weak<Inner> = Arc::downgrade(&inner);
         inner.parts.meter.on_gather(move |out| {
             if let Some(inner) = weak.upgrade() {
                 out.extend(inner.families());
             }
         });
-        LogForwarder(inner)
+        EntryForwarder(inner)
     }
 
     /// Makes these the outputs: others stop, changed ones go on where they were, new ones begin with what is written from now on. An output
@@ -67,7 +106,7 @@ impl LogForwarder {
         let over: Vec<Running> = self.0.running().extract_if(.., |key, r| wanted.get(key).is_none_or(|output| **output != r.output)).map(|(_, r)| r).collect();
         end(over);
         let keys: Vec<String> = wanted.keys().cloned().collect();
-        self.0.parts.store.forget_other_log_tails(&keys).map_err(ForwardError::Forget)?;
+        self.0.kind.forget_others(&self.0.parts.store, &keys).map_err(ForwardError::Forget)?;
         for (key, output) in wanted {
             if !self.0.running().contains_key(&key) {
                 let started = self.0.start(key.clone(), output)?;
@@ -111,7 +150,7 @@ fn end(outputs: Vec<Running>) {
         .collect();
     for (target, thread) in stopping {
         if thread.join().is_err() {
-            tracing::error!(url = %target.shown_url, "BUG: sending log lines on panicked");
+            tracing::error!(url = %target.shown_url, "BUG: sending {} on panicked", target.kind.words());
         }
     }
 }
@@ -123,18 +162,23 @@ impl Inner {
 
     fn start(&self, key: String, output: &Output) -> Result<Running, ForwardError> {
         let Parts { store, caller, clock, runtime, .. } = &self.parts;
-        let target = Arc::new(Target::new(key, output.clone(), caller.clone(), clock.clone()));
+        let target = Arc::new(Target::new(self.kind, key, output.clone(), caller.clone(), clock.clone()));
         let url = || target.shown_url.clone();
-        let tail = store.log_tail(&target.key, output.sources.clone()).map_err(|source| ForwardError::Tail { url: url(), source })?;
+        let tail = self.kind.tail(store, &target.key, output).map_err(|source| ForwardError::Tail { url: url(), source })?;
         let (stop, watched) = watch::channel(false);
         let (alive, stopped) = std::sync::mpsc::channel();
         let tail_stop = Arc::new(Mutex::new(tail.stop_handle()));
         let queue = Queue { target: target.clone(), store: store.clone(), runtime: runtime.clone(), stop: watched, stopped };
         let newest = tail_stop.clone();
         let on_tail = move |stop: TailStop| *newest.lock().unwrap_or_else(PoisonError::into_inner) = stop;
-        let builder = std::thread::Builder::new().name("forward-logs".into()).stack_size(STACK_BYTES);
+        let builder = std::thread::Builder::new()
+            .name(match self.kind {
+                Kind::Logs => "forward-logs".into(),
+                Kind::Spans => "forward-spans".into(),
+            })
+            .stack_size(STACK_BYTES);
         let thread = builder.spawn(move || queue.run(tail, on_tail)).map_err(|source| ForwardError::Thread { url: url(), source })?;
-        tracing::info!(url = %target.shown_url, sources = output.sources.len(), "log lines go on to another place");
+        tracing::info!(url = %target.shown_url, sources = output.sources.len(), "{} go on to another place", self.kind.words());
         Ok(Running { output: output.clone(), target, stop, alive, tail: tail_stop, thread })
     }
 
@@ -143,15 +187,15 @@ impl Inner {
         let shown: Vec<_> = running
             .values()
             .map(|r| {
-                let tail = self.parts.store.log_tail_stats(&r.target.key).ok().flatten();
+                let tail = self.kind.stats(&self.parts.store, &r.target.key).ok().flatten();
                 figures::Shown { target: &r.target, behind_bytes: tail.as_ref().map_or(0, |t| t.behind_bytes), lost: tail.map_or(0, |t| t.lost) }
             })
             .collect();
-        if shown.is_empty() { Vec::new() } else { figures::families(&shown, self.parts.clock.now()) }
+        if shown.is_empty() { Vec::new() } else { figures::families(self.kind, &shown, self.parts.clock.now()) }
     }
 }
 
-impl Drop for LogForwarder {
+impl Drop for EntryForwarder {
     fn drop(&mut self) {
         self.stop();
     }
