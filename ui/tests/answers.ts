@@ -147,7 +147,7 @@ const success = (data: unknown): Reply => ({ body: { status: "success", data } }
 /** Answers queries whose series it knows, at one time and over a range. */
 export function series(known: (expr: string) => Shape[] | undefined): Handler {
   return ({ path, params }) => {
-    const found = path.startsWith("/api/v1/query") ? known(params.get("query") ?? "") : undefined;
+    const found = path === "/api/v1/query" || path === "/api/v1/query_range" ? known(params.get("query") ?? "") : undefined;
     if (!found) return undefined;
     if (path === "/api/v1/query") {
       const now = Date.now() / 1000;
@@ -165,6 +165,10 @@ export function prometheus(asked: Asked): Reply | undefined {
   if (path === "/api/v1/query" || path === "/api/v1/query_range") {
     if (expr.startsWith("sum(") && !expr.endsWith(")")) return parseError(expr);
     return series(shapes)(asked);
+  }
+  if (path === "/api/v1/query_exemplars") {
+    const exemplar = { labels: { trace_id: "1234abcd5678ef901234abcd5678ef90" }, value: "0.25", timestamp: Date.now() / 1000 - 300 };
+    return success(expr === "up" ? [{ seriesLabels: { __name__: "up" }, exemplars: [exemplar] }] : []);
   }
   if (path === "/api/v1/label/__name__/values") return success(["node_load1", "node_load15", "node_load5", "node_memory_MemTotal_bytes", "up"]);
   if (path === "/api/v1/targets") return success({ activeTargets: ["up", "up", "down"].map((health) => ({ health })), droppedTargets: [] });

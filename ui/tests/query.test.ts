@@ -27,6 +27,14 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     await page.getByRole("heading", { name: "System Status" }).waitFor();
   });
 
+  test("an exemplar under the chart leads to its trace", async () => {
+    const page = await at("/query?expr=up");
+    const exemplar = page.getByRole("link", { name: /^Trace 1234abcd5678ef901234abcd5678ef90: 0.25 at / });
+    await exemplar.waitFor();
+    await exemplar.click();
+    await until("the trace", async () => new URL(page.url()).pathname, (it) => it === "/traces/1234abcd5678ef901234abcd5678ef90");
+  });
+
   test("an error stands at the input, with its place marked", async () => {
     const page = await at("/query");
     const input = page.getByRole("combobox", { name: "PromQL expression" });

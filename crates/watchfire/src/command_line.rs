@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Query(QueryFlags),
     /// Ask a running server a LogQL query
     Logs(LogsFlags),
+    /// Asks a running server for a trace, or for traces
+    Traces(TracesFlags),
     /// Alerts and who is told of them
     #[command(subcommand)]
     Alert(AlertCommand),
@@ -135,6 +137,26 @@ pub(crate) struct LogsFlags {
     pub(crate) since: String,
     /// The newest lines, at most
     #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `traces`.
+#[derive(Debug, Args)]
+pub(crate) struct TracesFlags {
+    /// The id of a trace, or a TraceQL query; all traces without one
+    #[arg(value_name = "ID|TRACEQL", default_value = "", hide_default_value = true)]
+    pub(crate) wanted: String,
+    /// The server to ask
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// How far back a query looks, such as 30m or 7d
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) since: String,
+    /// The newest traces, at most
+    #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
     /// Print the answer as JSON
     #[arg(long)]

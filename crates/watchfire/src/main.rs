@@ -16,6 +16,7 @@ mod remote;
 mod rule_files;
 mod serve;
 mod settings;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor(flags)) => doctor::run(flags, &environment),
         Some(Command::Query(flags)) => told(query::run(&flags, &environment)),
         Some(Command::Logs(flags)) => told(logs::run(&flags, &environment)),
+        Some(Command::Traces(flags)) => told(traces::run(&flags, &environment)),
         Some(Command::Alert(AlertCommand::Try(flags))) => alert::run(flags, &environment),
         Some(Command::Backup(flags)) => backup::run(&flags, &environment),
         Some(Command::Restore(flags)) => backup::restore(&flags),
