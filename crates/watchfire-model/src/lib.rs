@@ -9,6 +9,7 @@ pub mod document;
 pub mod duration;
 pub mod histogram;
 pub mod labels;
+pub mod level;
 pub mod live;
 pub mod logs;
 pub mod matcher;

@@ -91,11 +91,26 @@ pub struct LogSelection {
     pub metadata: Vec<(String, String)>,
     /// Whether lines are needed. Without them, entries may come with empty ones, as the source likes; who counts saves much work.
     pub lines: bool,
+    /// Whether those of entries are needed all the same that have no level noted (`level::LABEL` in their structured metadata).
+    pub lines_without_level: bool,
+    /// A hint: entries whose noted level does not satisfy each of these are not needed, with the same freedom. It is about structured
+    /// metadata only: an entry without a note, and one whose stream has that label, may be needed.
+    pub levels: Vec<Matcher>,
 }
 impl LogSelection {
     /// All entries of the streams in a time range, in no order.
     pub fn new(matchers: Vec<Matcher>, start: Nanos, end: Nanos) -> LogSelection {
-        LogSelection { matchers, start, end, order: LogOrder::Any, contains: Vec::new(), metadata: Vec::new(), lines: true }
+        LogSelection {
+            matchers,
+            start,
+            end,
+            order: LogOrder::Any,
+            contains: Vec::new(),
+            metadata: Vec::new(),
+            lines: true,
+            lines_without_level: false,
+            levels: Vec::new(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 
 use watchfire_model::labels::Labels;
+use watchfire_model::level;
 use watchfire_model::logs::{LogEntry, LogLine, LogOrder, LogSelection, LogSource, LogVisitor, Nanos, StreamEntries, StreamVolume};
 use watchfire_model::read::{Budget, ReadError};
 
@@ -42,7 +43,7 @@ impl Logs {
         let mut selected: Vec<(&Labels, &LogEntry)> = Vec::new();
         for (labels, entries) in streams.iter() {
             let of_time = entries.iter().filter(|e| selection.start <= e.time && e.time < selection.end);
-            selected.extend(of_time.filter(|e| fits(selection, labels, e) && (!self.honours_hints || needed(selection, e))).map(|e| (labels, e)));
+            selected.extend(of_time.filter(|e| fits(selection, labels, e) && (!self.honours_hints || needed(selection, labels, e))).map(|e| (labels, e)));
         }
         match selection.order {
             LogOrder::Any => {}
@@ -53,7 +54,8 @@ impl Logs {
             }
         }
         for (labels, entry) in selected {
-            let text: &str = if selection.lines || !self.honours_hints { &entry.line } else { "" };
+            let lines = selection.lines || (selection.lines_without_level && entry.metadata.get(level::LABEL).is_none());
+            let text: &str = if lines || !self.honours_hints { &entry.line } else { "" };
             let line = LogLine { labels, time: entry.time, line: text, metadata: &entry.metadata };
             if visit(line)?.is_break() {
                 return Ok(());
@@ -68,9 +70,11 @@ fn fits(selection: &LogSelection, labels: &Labels, entry: &LogEntry) -> bool {
     selection.matchers.iter().all(|m| m.matches_value(value(&m.name)))
 }
 
-fn needed(selection: &LogSelection, entry: &LogEntry) -> bool {
+fn needed(selection: &LogSelection, labels: &Labels, entry: &LogEntry) -> bool {
+    let noted = entry.metadata.get(level::LABEL).filter(|_| labels.get(level::LABEL).is_none());
     selection.contains.iter().all(|text| entry.line.contains(text.as_str()))
         && selection.metadata.iter().all(|(name, value)| entry.metadata.get(name) == Some(value.as_str()))
+        && noted.is_none_or(|noted| selection.levels.iter().all(|m| m.matches_value(noted)))
 }
 
 impl LogSource for Logs {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use serde::Serialize;
+use watchfire_model::level;
 use watchfire_model::order::Order as _;
 use watchfire_model::read::ReadError;
-use watchfire_query::logql::level;
 
 use super::answer::{Data, LokiError};
 use super::labels::{matchers, selection};
@@ -48,7 +48,7 @@ pub(super) async fn patterns(State(app): State<Arc<App>>, request: Request) -> R
             if lines.is_multiple_of(1_024) {
                 budget.check()?;
             }
-            let key = (of_line(entry.line), level::detect(entry.labels, entry.metadata, entry.line));
+            let key = (of_line(entry.line), level::noted(entry.metadata).unwrap_or_else(|| level::detect(entry.labels, entry.metadata, entry.line)));
             if counts.len() < TRACKED_MAX || counts.contains_key(&key) {
                 *counts.entry(key).or_default().entry(entry.time.0.div_euclid(1_000_000_000).div_euclid(step) * step).or_default() += 1;
             }

@@ -34,7 +34,7 @@ impl Sink for Kept {
 
 fn receiver(kept: Kept) -> (Elasticsearch, Arc<Kept>) {
     let (kept, clock) = (Arc::new(kept), ManualClock::new(NOW));
-    let limits = Limits { logs: LogLimits { line_bytes_max: 200, ..LogLimits::default() }, ..Limits::default() };
+    let limits = Limits { logs: LogLimits { line_bytes_max: 200, detect_levels: false, ..LogLimits::default() }, ..Limits::default() };
     let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), &Meter::new(), limits));
     (Elasticsearch::new(gate, clock, &Meter::new()), kept)
 }

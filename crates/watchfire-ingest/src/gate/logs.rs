@@ -3,11 +3,12 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
+use watchfire_model::level;
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::{LogsWritten, Reason, WriteError};
@@ -44,6 +45,8 @@ pub struct LogLimits {
     pub truncate_lines: bool,
     /// Whether entries may bring structured metadata.
     pub allow_metadata: bool,
+    /// Whether the level of a line is noted in its structured metadata where nobody has done so.
+    pub detect_levels: bool,
     /// Labels that become structured metadata in the store, and so make no streams; a `*` at the end stands for anything.
     pub moved_labels: Vec<String>,
 }
@@ -63,6 +66,7 @@ impl Default for LogLimits {
             stream_rate: None,
             truncate_lines: false,
             allow_metadata: true,
+            detect_levels: true,
             moved_labels: Vec::new(),
         }
     }
@@ -78,6 +82,7 @@ impl LogLimits {
             value_bytes_max: 64 << 10,
             metadata_max: 1_100,
             metadata_bytes_max: 2 << 20,
+            detect_levels: false,
             ..LogLimits::default()
         }
     }
@@ -112,9 +117,13 @@ impl LogLimits {
                 refused.note(reason, stream.entries.len(), &stream.labels, &words);
                 return false;
             }
+            let mut levels = self.detect_levels.then(|| Levels::of(&stream.labels));
             stream.entries.retain_mut(|entry| match self.check_entry(entry, window) {
                 ControlFlow::Continue(()) => {
                     refused.counts.truncated += u64::from(self.shorten(entry));
+                    if let Some(levels) = &mut levels {
+                        levels.note(entry);
+                    }
                     true
                 }
                 ControlFlow::Break((reason, words)) => {
@@ -235,6 +244,34 @@ impl LogLimits {
         ControlFlow::Continue(())
     }
 }
+
+/// Notes levels of the entries of one stream.
+struct Levels {
+    of_stream: Option<&'static str>,
+    /// Whether the stream has the label itself.
+    told: bool,
+}
+
+impl Levels {
+    fn of(stream: &Labels) -> Levels {
+        Levels { of_stream: level::of_labels(stream), told: stream.get(level::LABEL).is_some() }
+    }
+
+    fn note(&mut self, entry: &mut LogEntry) {
+        if self.told || entry.metadata.get(level::LABEL).is_some() {
+            return;
+        }
+        let found = level::of_labels(&entry.metadata).or(self.of_stream).or_else(|| level::of_line(&entry.line)).unwrap_or(level::UNKNOWN);
+        entry.metadata = match level::ALL.iter().position(|known| *known == found).and_then(|at| NOTES.get(at)) {
+            // Most entries have nothing else, and share one copy.
+            Some(note) if entry.metadata.is_empty() => note.clone(),
+            _ => entry.metadata.with(level::LABEL, found),
+        };
+    }
+}
+
+/// Each level as the only structured metadata of an entry.
+static NOTES: LazyLock<[Labels; level::ALL.len()]> = LazyLock::new(|| level::ALL.map(|level| Labels::from_sorted(&[(level::LABEL, level)])));
 
 /// Where refusals are counted.
 pub(super) struct Refused<'a> {

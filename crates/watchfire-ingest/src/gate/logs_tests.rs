@@ -231,3 +231,30 @@ fn taps_hear_what_came_in_until_they_are_dropped() {
     send("b", 0);
     assert_eq!((heard.lock().unwrap().as_slice(), bench.gate.log_taps().len()), (&["a".to_owned()][..], 0));
 }
+
+#[test]
+fn levels_are_noted_where_nobody_has_done_so() {
+    let heard = |limits: LogLimits, labels: Labels, entry: LogEntry| {
+        let bench = bench(limits);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let tap = {
+            let heard = heard.clone();
+            bench.gate.log_taps().listen(move |streams| heard.lock().unwrap().extend(streams.iter().flat_map(|s| &s.entries).map(|e| e.metadata.to_string())))
+        };
+        assert_eq!(bench.gate.write(batch(vec![(labels, vec![entry])])).unwrap().logs.stored, 1);
+        bench.assert_books_balance();
+        drop(tap);
+        heard.lock().unwrap().remove(0)
+    };
+    let check = |labels: Labels, entry: LogEntry, expected: &str| assert_eq!(heard(LogLimits::default(), labels, entry), expected);
+    let with = |name: &str, value: &str, line: &str| LogEntry { metadata: named(name, value), ..entry(0, line) };
+    check(named("app", "a"), entry(0, "level=warn msg=\"an error\""), r#"{detected_level="warn"}"#);
+    check(named("app", "a"), entry(0, r#"{"msg":"x","level":"ERROR"}"#), r#"{detected_level="error"}"#);
+    check(named("app", "a"), entry(0, "nothing"), r#"{detected_level="unknown"}"#);
+    check(named("level", "DEBUG"), entry(0, "an error"), r#"{detected_level="debug"}"#);
+    check(named("app", "a"), with("severity_text", "Fatal", "an error"), r#"{detected_level="fatal", severity_text="Fatal"}"#);
+    check(named("app", "a"), with("trace_id", "t", "an error"), r#"{detected_level="error", trace_id="t"}"#);
+    check(named("app", "a"), with("detected_level", "mine", "an error"), r#"{detected_level="mine"}"#);
+    check(named("detected_level", "mine"), entry(0, "an error"), "{}");
+    assert_eq!(heard(LogLimits { detect_levels: false, ..LogLimits::default() }, named("app", "a"), entry(0, "an error")), "{}");
+}

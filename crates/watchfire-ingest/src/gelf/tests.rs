@@ -8,7 +8,7 @@ use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{LogsWritten, Sink, Written};
 
 use super::*;
-use crate::gate::Limits as GateLimits;
+use crate::gate::{Limits as GateLimits, LogLimits};
 
 const NOW: i64 = 1_767_089_700_000_000_000;
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -34,7 +34,8 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let (clock, meter, kept) = (ManualClock::new(Timestamp(NOW / 1_000_000)), Meter::new(), Arc::new(Kept::default()));
-        let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), &meter, GateLimits::default()));
+        let limits = GateLimits { logs: LogLimits { detect_levels: false, ..LogLimits::default() }, ..GateLimits::default() };
+        let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), &meter, limits));
         Bench { gelf: Gelf::new(gate, clock.clone(), &meter), kept, clock, meter }
     }
     fn stored(&self) -> Vec<String> {

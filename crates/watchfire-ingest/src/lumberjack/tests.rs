@@ -8,7 +8,7 @@ use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::LogsWritten;
 
 use super::*;
-use crate::gate::Limits;
+use crate::gate::{Limits, LogLimits};
 
 const NOW: i64 = 1_767_089_700_000_000_000;
 
@@ -35,7 +35,8 @@ impl Sink for Kept {
 
 fn receiver() -> (Arc<Lumberjack>, Arc<Kept>) {
     let (clock, meter, kept) = (ManualClock::new(Timestamp(NOW / 1_000_000)), Meter::new(), Arc::new(Kept::default()));
-    let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), &meter, Limits::default()));
+    let limits = Limits { logs: LogLimits { detect_levels: false, ..LogLimits::default() }, ..Limits::default() };
+    let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), &meter, limits));
     (Arc::new(Lumberjack::new(gate, clock, &meter)), kept)
 }
 

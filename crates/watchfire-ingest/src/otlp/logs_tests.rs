@@ -42,7 +42,7 @@ fn house() -> (Otlp, Arc<Kept>) {
 }
 fn house_counting(meter: &Meter) -> (Otlp, Arc<Kept>) {
     let (kept, clock) = (Arc::new(Kept::default()), ManualClock::new(NOW));
-    let limits = Limits { logs: LogLimits { metadata_max: LABELS_MAX, ..LogLimits::default() }, ..Limits::default() };
+    let limits = Limits { logs: LogLimits { metadata_max: LABELS_MAX, detect_levels: false, ..LogLimits::default() }, ..Limits::default() };
     let gate = Arc::new(Gate::new(kept.clone(), clock.clone(), meter, limits));
     (Otlp::new(gate, clock, meter, Settings::default()), kept)
 }

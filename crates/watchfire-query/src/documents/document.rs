@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use serde_json::{Map, Value as Json};
+use watchfire_model::level;
 use watchfire_model::logs::{LogLine, Nanos};
 
 use super::dates;
@@ -225,8 +226,9 @@ impl<'a> Document<'a> {
         if let Some(id) = self.label("_id") {
             return id.to_owned();
         }
-        let mut hash =
-            self.entry.labels.hash_value() ^ self.entry.metadata.hash_value().rotate_left(17) ^ (self.entry.time.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // A level that is noted on the way in is no content: the sender is told the name before.
+        let content = self.entry.metadata.without(level::LABEL);
+        let mut hash = self.entry.labels.hash_value() ^ content.hash_value().rotate_left(17) ^ (self.entry.time.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for byte in self.entry.line.bytes() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
@@ -244,7 +246,10 @@ impl<'a> Document<'a> {
             }
         }
         for (name, value) in self.entry.labels.iter().chain(self.entry.metadata) {
-            // Names that begin with an underscore are about the document, not in it.
+            // Names that begin with an underscore are about the document, not in it, and a level that was noted is not what was sent.
+            if name == level::LABEL && self.index().is_some() {
+                continue;
+            }
             if !name.starts_with('_') && !out.contains_key(name) {
                 out.insert(name.to_owned(), Json::String(value.to_owned()));
             }

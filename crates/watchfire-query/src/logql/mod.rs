@@ -12,7 +12,6 @@ mod eval;
 mod fields;
 mod ip;
 pub(crate) mod json;
-pub mod level;
 mod lexer;
 pub(crate) mod logfmt;
 mod parser;

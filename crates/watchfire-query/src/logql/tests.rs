@@ -278,10 +278,10 @@ fn a_look_before_parsing_changes_no_answer() {
 /// Who counts entries by their labels needs no lines.
 #[test]
 fn lines_are_asked_for_where_they_are_needed() {
-    struct Asked(Logs, std::sync::Mutex<Vec<bool>>);
+    struct Asked(Logs, std::sync::Mutex<Vec<(bool, bool)>>);
     impl LogSource for Asked {
         fn select_logs(&self, s: &LogSelection, b: &Budget, visit: &mut watchfire_model::logs::LogVisitor<'_>) -> Result<(), ReadError> {
-            self.1.lock().unwrap().push(s.lines);
+            self.1.lock().unwrap().push((s.lines, s.lines_without_level));
             self.0.select_logs(s, b, visit)
         }
         fn log_volume(&self, s: &LogSelection, b: &Budget) -> Result<Vec<watchfire_model::logs::StreamVolume>, ReadError> {
@@ -305,9 +305,12 @@ fn lines_are_asked_for_where_they_are_needed() {
         ("count_over_time({app=\"web\"} |= \"x\"[1m])", true),
         ("count_over_time({app=\"web\"} | logfmt[1m])", true),
         ("bytes_over_time({app=\"web\"}[1m])", true),
-        ("sum by (detected_level) (count_over_time({app=\"web\"}[1m]))", true),
+        ("sum by (detected_level) (count_over_time({app=\"web\"} |= \"x\"[1m]))", true),
+        // Only those of entries whose level nobody has noted.
+        ("sum by (detected_level) (count_over_time({app=\"web\"}[1m]))", false),
+        ("count_over_time({app=\"web\"} | detected_level=\"error\"[1m])", false),
     ] {
         Engine::default().instant(&source, &metric(query), Nanos(60_000_000_000), &budget()).unwrap();
-        assert_eq!(source.1.lock().unwrap().pop(), Some(lines), "{query}");
+        assert_eq!(source.1.lock().unwrap().pop(), Some((lines, query.contains("detected_level"))), "{query}");
     }
 }

@@ -73,6 +73,10 @@ impl Info {
     pub(crate) fn len(&self) -> usize {
         self.filter.len as usize + self.head.len as usize + self.columns as usize
     }
+    /// Whether each entry has a level.
+    pub(super) fn has_all_levels(&self) -> bool {
+        self.levels.iter().map(|(_, count)| *count).sum::<u32>() == self.rows
+    }
     /// Whether filter and head of a whole block check out; columns are checked when they are read.
     pub(super) fn check(&self, bytes: &[u8]) -> bool {
         let (filter, head) = (self.filter.len as usize, self.head.len as usize);

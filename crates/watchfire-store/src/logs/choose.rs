@@ -7,6 +7,7 @@ use watchfire_model::labels::Labels;
 use watchfire_model::logs::LogSelection;
 use watchfire_model::matcher::Matcher;
 
+use super::block::{Info, LEVEL};
 use super::head::StreamRows;
 use super::segment::{Footer, Index};
 use super::tokens::{Needle, pair_hash};
@@ -32,6 +33,10 @@ impl WantedStreams {
     pub(crate) fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
+    /// Bytes of memory, roughly.
+    pub(super) fn memory(&self) -> usize {
+        self.numbers.capacity() * 4 + self.checks.len() * 64
+    }
     pub(crate) fn has(&self, number: u32) -> bool {
         self.numbers.binary_search(&number).is_ok()
     }
@@ -50,7 +55,10 @@ pub(crate) struct Query<'a> {
     pub(super) end: i64,
     pub(super) matchers: &'a [Matcher],
     /// Whether lines are needed.
-    pub(super) lines: bool,
+    lines: bool,
+    /// Whether they are where no level is noted.
+    lines_without_level: bool,
+    levels: &'a [Matcher],
     pub(super) needles: Vec<Needle>,
     finders: Vec<Finder<'a>>,
     pairs: Vec<u64>,
@@ -64,10 +72,32 @@ impl<'a> Query<'a> {
             end: selection.end.0,
             matchers: &selection.matchers,
             lines: selection.lines || texts().next().is_some(),
+            lines_without_level: selection.lines_without_level,
+            levels: &selection.levels,
             needles: texts().map(|text| Needle::new(text)).collect(),
             finders: texts().map(|text| Finder::new(text.as_bytes())).collect(),
             pairs: selection.metadata.iter().map(|(name, value)| pair_hash(name, value)).collect(),
         }
+    }
+
+    /// Whether lines of a block are needed.
+    pub(super) fn needs_lines(&self, info: &Info) -> bool {
+        self.lines || (self.lines_without_level && !info.has_all_levels())
+    }
+
+    /// Whether the levels that are noted let a block out of the question.
+    pub(super) fn levels_exclude(&self, info: &Info, runs: &[(u32, Option<Wanted>)]) -> bool {
+        let decided = || info.has_all_levels() && runs.iter().filter_map(|(_, wanted)| wanted.as_ref()).all(|wanted| wanted.labels.get(LEVEL).is_none());
+        !self.levels.is_empty() && decided() && !info.levels.iter().any(|(level, _)| self.levels.iter().all(|m| m.matches_value(level)))
+    }
+
+    /// Whether an entry is out of the question for the level that is noted.
+    pub(super) fn level_excludes(&self, stream: &Labels, metadata: &str) -> bool {
+        if self.levels.is_empty() {
+            return false;
+        }
+        let noted = Labels::iter_packed(metadata).find(|(name, _)| *name == LEVEL);
+        noted.is_some_and(|(_, level)| !self.levels.iter().all(|m| m.matches_value(level))) && stream.get(LEVEL).is_none()
     }
 
     pub(crate) fn is_in_range(&self, time: i64) -> bool {

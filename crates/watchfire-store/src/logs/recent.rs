@@ -1,7 +1,6 @@
 //! Which entries came lately, so that one that comes again (a sender did not hear our answer) is not kept twice. It remembers hashes,
-//! no entries; the oldest are forgotten first.
+//! no entries; the oldest are forgotten first, many at once, because forgetting each would cost as much as noting it.
 
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use hashbrown::hash_table::Entry;
@@ -10,17 +9,55 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// Whatever the options say, not more are remembered: a frame of the log has to hold their hashes.
 const ENTRIES_LIMIT: usize = 1_000_000;
 
-/// The hashes of the newest entries.
+/// The hashes of the newest entries: of as many as the options say, and of up to as many before them.
 #[derive(Default)]
 pub(crate) struct Recent {
-    order: VecDeque<u64>,
-    /// The number of the oldest; numbers ascend, and begin anew behind the greatest.
-    first: u32,
-    /// Numbers, found by hashes: half as large as the hashes, because every entry touches another place of it.
-    known: HashTable<u32>,
+    young: Generation,
+    old: Generation,
     /// Senders choose what is hashed, so where a hash stands must not be known to them.
     places: DefaultHashBuilder,
     most: usize,
+}
+
+/// Hashes that were noted one after the other.
+#[derive(Default)]
+struct Generation {
+    order: Vec<u64>,
+    /// Their places in the order: half as large as the hashes, because every entry touches another place of it.
+    known: HashTable<u32>,
+}
+
+impl Generation {
+    fn hash_at(&self, at: u32) -> Option<u64> {
+        self.order.get(at as usize).copied()
+    }
+    fn has(&self, hash: u64, place: u64) -> bool {
+        self.known.find(place, |at| self.hash_at(*at) == Some(hash)).is_some()
+    }
+    /// Notes a hash; returns whether it is new.
+    fn note(&mut self, hash: u64, place: u64, places: &DefaultHashBuilder) -> bool {
+        let Generation { order, known } = self;
+        let hash_at = |at: &u32| order.get(*at as usize).copied();
+        match known.entry(place, |at| hash_at(at) == Some(hash), |at| hash_at(at).map_or(0, |hash| places.hash_one(hash))) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(vacant) => vacant.insert(order.len() as u32),
+        };
+        order.push(hash);
+        true
+    }
+    /// Forgets the one that was noted last; returns whether there was one.
+    fn forget_last(&mut self, places: &DefaultHashBuilder) -> bool {
+        let Some(hash) = self.order.pop() else { return false };
+        let last = self.order.len() as u32;
+        if let Ok(found) = self.known.find_entry(places.hash_one(hash), |at| *at == last) {
+            found.remove();
+        }
+        true
+    }
+    fn clear(&mut self) {
+        self.order.clear();
+        self.known.clear();
+    }
 }
 
 impl Recent {
@@ -32,38 +69,30 @@ impl Recent {
         if self.most == 0 {
             return true;
         }
-        let Recent { order, first, known, places, .. } = self;
-        let hash_of = |number: &u32| order.get(number.wrapping_sub(*first) as usize).copied();
-        let place_of = |number: &u32| hash_of(number).map_or(0, |hash| places.hash_one(hash));
-        match known.entry(places.hash_one(hash), |number| hash_of(number) == Some(hash), place_of) {
-            Entry::Occupied(_) => return false,
-            Entry::Vacant(vacant) => vacant.insert(first.wrapping_add(order.len() as u32)),
-        };
-        self.order.push_back(hash);
-        if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.remove(oldest, self.first);
-            self.first = self.first.wrapping_add(1);
+        let place = self.places.hash_one(hash);
+        if self.old.has(hash, place) || !self.young.note(hash, place, &self.places) {
+            return false;
+        }
+        if self.young.order.len() >= self.most {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
         true
-    }
-    fn remove(&mut self, hash: u64, number: u32) {
-        if let Ok(found) = self.known.find_entry(self.places.hash_one(hash), |known| *known == number) {
-            found.remove();
-        }
     }
     /// Forgets the entries that were noted last: they were not kept.
     pub(crate) fn forget_last(&mut self, count: usize) {
         for _ in 0..count {
-            if let Some(hash) = self.order.pop_back() {
-                self.remove(hash, self.first.wrapping_add(self.order.len() as u32));
+            if !self.young.forget_last(&self.places) && !self.old.forget_last(&self.places) {
+                return;
             }
         }
     }
-    /// All of them, the oldest first.
+    /// As many as the options say, the oldest first.
     pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = u64> {
-        self.order.iter().copied()
+        let (old, young) = (&self.old.order, &self.young.order);
+        let skipped = (old.len() + young.len()).saturating_sub(self.most).min(old.len());
+        let all: Vec<u64> = old.iter().skip(skipped).chain(young).copied().collect();
+        all.into_iter()
     }
 }
 
@@ -76,17 +105,21 @@ mod tests {
         let mut recent = Recent::new(3);
         assert!([1, 2, 3].iter().all(|h| recent.note(*h)));
         assert!(!recent.note(1));
-        assert!(recent.note(4));
-        assert!(recent.note(1), "the oldest has gone");
+        assert!(recent.note(4) && recent.note(5));
+        assert!((1..=5).all(|h| !recent.note(h)));
+        assert!(recent.note(6));
+        assert!(recent.note(1), "the oldest have gone");
         recent.forget_last(1);
         assert!(recent.note(1), "it was taken back");
-        assert_eq!(recent.all().collect::<Vec<_>>(), [3, 4, 1]);
+        recent.forget_last(2);
+        assert!(recent.note(6), "so was one of the generation before");
+        assert_eq!(recent.all().collect::<Vec<_>>(), [4, 5, 6]);
         assert!(Recent::new(0).note(1) && Recent::new(0).note(1));
     }
 
     #[test]
-    fn very_many_are_told_apart_also_when_numbers_begin_anew() {
-        let mut recent = Recent { first: u32::MAX - 5_000, ..Recent::new(1_000) };
+    fn very_many_are_told_apart() {
+        let mut recent = Recent::new(1_000);
         for hash in 0..20_000u64 {
             assert!(recent.note(hash), "{hash}");
             assert!(!recent.note(hash) && !recent.note(hash.saturating_sub(999)), "{hash}");
@@ -96,7 +129,7 @@ mod tests {
             }
         }
         assert_eq!(recent.all().collect::<Vec<_>>(), (19_000..20_000).collect::<Vec<_>>());
-        assert_eq!(recent.known.len(), 1_000);
-        assert!((0..19_000).all(|old| recent.note(old)));
+        assert!(recent.young.known.len() + recent.old.known.len() <= 2_000);
+        assert!((0..18_000).all(|old| recent.note(old)));
     }
 }

@@ -60,50 +60,35 @@ pub(super) struct Reading<'a> {
     budget: &'a Budget,
     pub(super) decompressor: Decompressor<'static>,
     pub(super) damaged: u64,
+    /// What the places and streams to read from hold of the budget.
+    charged: u64,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.budget.release_memory(self.charged);
+    }
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(selection: &'a LogSelection, budget: &'a Budget) -> Result<Reading<'a>, ReadError> {
-        Ok(Reading { query: Query::new(selection), budget, decompressor: Decompressor::new().map_err(storage)?, damaged: 0 })
+        Ok(Reading { query: Query::new(selection), budget, decompressor: Decompressor::new().map_err(storage)?, damaged: 0, charged: 0 })
     }
 
     /// All places that may have wanted entries, in order of precedence: of entries of one stream and time those of the first one
     /// came first.
-    pub(super) fn candidates(&self, look: &Look) -> Result<Vec<Candidate>, ReadError> {
+    pub(super) fn candidates(&mut self, look: &Look) -> Result<Vec<Candidate>, ReadError> {
         let query = &self.query;
         let mut found = Vec::new();
-        for segment in look.segments.iter().filter(|s| s.overlaps(query.start, query.end)) {
-            self.budget.check()?;
-            let Some(index) = segment.index(look.moment).map_err(storage)? else {
-                self.budget.warn(format!("{} is damaged; its entries are missing", segment.path.display()));
-                continue;
-            };
-            let streams = query.streams_of(&index, &segment.footer);
-            let chosen = Arc::new(Chosen { segment: segment.clone(), index, streams });
-            for (at, stored) in chosen.index.blocks.iter().enumerate() {
-                let wanted = || stored.streams.iter().any(|member| chosen.streams.has(member.stream));
-                if query.overlaps(stored.info.min, stored.info.max) && wanted() {
-                    found.push(Candidate { min: stored.info.min, max: stored.info.max, place: Place::Stored(chosen.clone(), at) });
-                }
-            }
-        }
-        for content in &look.contents {
-            match content {
-                Content::Sealed(blocks) => {
-                    let wanted = blocks.iter().enumerate().filter(|(_, block)| query.overlaps(block.info.min, block.info.max));
-                    found.extend(wanted.map(|(at, b)| Candidate { min: b.info.min, max: b.info.max, place: Place::Sealed(blocks.clone(), at) }));
-                }
-                Content::AsCame(pieces) => {
-                    let times = || pieces.iter().flat_map(|p| p.times());
-                    if let (Some(min), Some(max)) = (times().min(), times().max())
-                        && query.overlaps(min, max)
-                    {
-                        found.push(Candidate { min, max, place: Place::AsCame(pieces.clone()) });
-                    }
-                }
-            }
-        }
-        Ok(found)
+        let (budget, mut charged) = (self.budget, 0);
+        // As they are found: there may be very many.
+        let mut charge = |bytes: usize| {
+            charged += bytes as u64;
+            budget.charge_memory(bytes as u64)
+        };
+        let outcome = find(query, look, budget, &mut found, &mut charge);
+        self.charged += charged;
+        outcome.map(|()| found)
     }
 
     /// Shows the wanted entries of a place in the order in which they stand there.
@@ -147,6 +132,7 @@ impl<'a> Reading<'a> {
             let Some(Some(wanted)) = wanted.get(stream as usize) else { continue };
             if query.is_in_range(row.time)
                 && query.checks_hold(&wanted.checks, row.metadata)
+                && !query.level_excludes(&wanted.labels, row.metadata)
                 && query.line_has_all(row.line.as_bytes())
                 && show(wanted, row)?.is_break()
             {
@@ -167,6 +153,10 @@ impl<'a> Reading<'a> {
         let Reading { query, decompressor, .. } = self;
         let nothing = Ok(Some(ControlFlow::Continue(())));
         let (filter_len, head_len, columns_len) = (info.filter.len as usize, info.head.len as usize, info.columns as usize);
+        if query.levels_exclude(info, runs) {
+            return nothing;
+        }
+        let lines = query.needs_lines(info);
         let pairs = query.pairs(runs);
         if !query.needles.is_empty() || !pairs.is_empty() {
             let Some(filter) = read(0, filter_len)?.filter(|bytes| info.filter.check(bytes)) else { return Ok(None) };
@@ -175,7 +165,7 @@ impl<'a> Reading<'a> {
             }
         }
         // With texts to look for the head alone often says that there is nothing; without lines little else is needed.
-        let ahead = if query.needles.is_empty() && query.lines { columns_len } else { 0 };
+        let ahead = if query.needles.is_empty() && lines { columns_len } else { 0 };
         let Some(bytes) = read(filter_len, head_len + ahead)? else { return Ok(None) };
         let (stored, columns) = bytes.split_at(head_len.min(bytes.len()));
         let Some(head) = Head::read(stored, info, decompressor) else { return Ok(None) };
@@ -200,7 +190,7 @@ impl<'a> Reading<'a> {
                 return nothing;
             }
         }
-        if !query.lines {
+        if !lines {
             let mut sparse = vec![0; columns_len];
             for (from, len) in head.places_of_metadata() {
                 let (Some(part), Some(bytes)) = (sparse.get_mut(from..from + len), read(filter_len + head_len + from, len)?) else { return Ok(None) };
@@ -213,14 +203,61 @@ impl<'a> Reading<'a> {
                 return Ok(None);
             }
         }
-        let Some(rows) = head.rows(payload.as_deref().unwrap_or(columns), query.lines, decompressor) else { return Ok(None) };
-        show_rows(query, rows, runs, show)
+        let Some(rows) = head.rows(payload.as_deref().unwrap_or(columns), lines, decompressor) else { return Ok(None) };
+        show_rows(query, rows, lines, runs, show)
     }
+}
+
+/// Finds the places that may have wanted entries; what they hold is charged by `charge`.
+fn find(
+    query: &Query<'_>,
+    look: &Look,
+    budget: &Budget,
+    found: &mut Vec<Candidate>,
+    charge: &mut dyn FnMut(usize) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    for segment in look.segments.iter().filter(|s| s.overlaps(query.start, query.end)) {
+        budget.check()?;
+        let Some(index) = segment.index(look.moment).map_err(storage)? else {
+            budget.warn(format!("{} is damaged; its entries are missing", segment.path.display()));
+            continue;
+        };
+        let streams = query.streams_of(&index, &segment.footer);
+        charge(streams.memory())?;
+        let before = found.len();
+        let chosen = Arc::new(Chosen { segment: segment.clone(), index, streams });
+        for (at, stored) in chosen.index.blocks.iter().enumerate() {
+            let wanted = || stored.streams.iter().any(|member| chosen.streams.has(member.stream));
+            if query.overlaps(stored.info.min, stored.info.max) && wanted() {
+                found.push(Candidate { min: stored.info.min, max: stored.info.max, place: Place::Stored(chosen.clone(), at) });
+            }
+        }
+        charge((found.len() - before) * size_of::<Candidate>())?;
+    }
+    let before = found.len();
+    for content in &look.contents {
+        match content {
+            Content::Sealed(blocks) => {
+                let wanted = blocks.iter().enumerate().filter(|(_, block)| query.overlaps(block.info.min, block.info.max));
+                found.extend(wanted.map(|(at, b)| Candidate { min: b.info.min, max: b.info.max, place: Place::Sealed(blocks.clone(), at) }));
+            }
+            Content::AsCame(pieces) => {
+                let times = || pieces.iter().flat_map(|p| p.times());
+                if let (Some(min), Some(max)) = (times().min(), times().max())
+                    && query.overlaps(min, max)
+                {
+                    found.push(Candidate { min, max, place: Place::AsCame(pieces.clone()) });
+                }
+            }
+        }
+    }
+    charge((found.len() - before) * size_of::<Candidate>())
 }
 
 fn show_rows(
     query: &Query<'_>,
     mut rows: super::unpack::Rows<'_>,
+    lines: bool,
     runs: &[(u32, Option<Wanted>)],
     show: &mut EachRow<'_>,
 ) -> Result<Option<ControlFlow<()>>, ReadError> {
@@ -238,8 +275,8 @@ fn show_rows(
             if rows.read_metadata(&mut metadata).is_none() {
                 return Ok(None);
             }
-            let fits = query.checks_hold(&wanted.checks, &metadata);
-            let read = if fits && query.lines { rows.read_line(&mut line) } else { rows.skip_line() };
+            let fits = query.checks_hold(&wanted.checks, &metadata) && !query.level_excludes(&wanted.labels, &metadata);
+            let read = if fits && lines { rows.read_line(&mut line) } else { rows.skip_line() };
             if read.is_none() {
                 return Ok(None);
             }

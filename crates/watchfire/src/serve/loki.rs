@@ -77,6 +77,8 @@ pub(super) fn limits(policy: &LogOptions, config: &LokiConfig) -> LogLimits {
         metadata_max: limits.metadata.0.unwrap_or(default.metadata_max),
         metadata_bytes_max: policy.metadata_bytes_max,
         allow_metadata: limits.allow_metadata.unwrap_or(default.allow_metadata),
+        // Where senders may bring no structured metadata, Loki keeps none.
+        detect_levels: limits.detect_levels.unwrap_or(default.detect_levels) && limits.allow_metadata.unwrap_or(true),
         streams_per_origin_max: limits.streams.unwrap_or(default.streams_per_origin_max),
         rate: rate(limits.rate),
         stream_rate: rate(limits.stream_rate),

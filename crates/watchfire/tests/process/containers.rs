@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use watchfire_model::time::{Clock, SystemClock};
@@ -11,25 +12,34 @@ use crate::server::{Server, escape, request, until};
 
 const ALLOY: &str = include_str!("../../../../examples/alloy/config.alloy");
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemClock::new().now().millis()
 }
 
-/// Answers as an engine with one container does whose log has these lines.
-fn answer(mut peer: UnixStream, log: &[u8]) -> std::io::Result<()> {
+/// An engine with one container whose log has these lines.
+pub(crate) struct Engine {
+    name: &'static str,
+    log: Vec<u8>,
+    /// The first lines of what it was asked.
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+/// Answers one request.
+fn answer(mut peer: UnixStream, engine: &Engine) -> std::io::Result<()> {
     let mut head = [0; 4_096];
     let length = peer.read(&mut head)?;
     let head = String::from_utf8_lossy(&head[..length]).into_owned();
+    engine.asked.lock().unwrap().push(head.lines().next().unwrap_or("").to_owned());
     let path = head.split(' ').nth(1).unwrap_or("");
     let json = |text: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes();
     if path.starts_with("/containers/json") {
-        return peer.write_all(&json(r#"[{"Id":"abc1","Names":["backend"],"Image":"hsi/backend:1","State":"running"}]"#));
+        return peer.write_all(&json(&format!(r#"[{{"Id":"abc1","Names":["{0}"],"Image":"hsi/{0}:1","State":"running"}}]"#, engine.name)));
     }
     if path.ends_with("/json") {
         return peer.write_all(&json(r#"{"Config":{"Tty":false}}"#));
     }
     peer.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-    for part in log.chunks(60_000) {
+    for part in engine.log.chunks(60_000) {
         write!(peer, "{:x}\r\n", part.len())?;
         peer.write_all(part)?;
         peer.write_all(b"\r\n")?;
@@ -41,7 +51,7 @@ fn answer(mut peer: UnixStream, log: &[u8]) -> std::io::Result<()> {
 }
 
 /// Runs until the test's process ends.
-fn engine(socket: &Path, lines: impl Iterator<Item = String>) {
+pub(crate) fn engine(socket: &Path, name: &'static str, lines: impl Iterator<Item = String>) -> Arc<Engine> {
     let listener = UnixListener::bind(socket).unwrap();
     let mut log = Vec::new();
     for line in lines {
@@ -50,16 +60,25 @@ fn engine(socket: &Path, lines: impl Iterator<Item = String>) {
         log.extend(line.as_bytes());
         log.push(b'\n');
     }
+    let engine = Arc::new(Engine { name, log, asked: Mutex::default() });
+    let serving = engine.clone();
     std::thread::spawn(move || {
         for peer in listener.incoming().flatten() {
-            let log = log.clone();
+            let engine = serving.clone();
             // One that goes away in between is no matter.
-            std::thread::spawn(move || drop(answer(peer, &log)));
+            std::thread::spawn(move || drop(answer(peer, &engine)));
         }
     });
+    engine
 }
 
-fn count(server: &Server, query: &str) -> usize {
+/// The example's `config.alloy` with another socket, in a monitoring directory.
+pub(crate) fn alloy_with(socket: &Path, monitoring: &Path) {
+    std::fs::create_dir_all(monitoring.join("alloy")).unwrap();
+    std::fs::write(monitoring.join("alloy/config.alloy"), ALLOY.replace("/run/user/1000/podman/podman.sock", &socket.display().to_string())).unwrap();
+}
+
+pub(crate) fn count(server: &Server, query: &str) -> usize {
     let answer = server.json(&format!("/loki/api/v1/query_range?limit=5000&query={}", escape(query)));
     answer["data"]["result"].as_array().unwrap().iter().map(|s| s["values"].as_array().unwrap().len()).sum()
 }
@@ -68,18 +87,18 @@ fn count(server: &Server, query: &str) -> usize {
 fn log_20_labels_with_many_values_make_few_streams_and_still_answer() {
     let dir = tempfile::tempdir().unwrap();
     let monitoring = dir.path().join("monitoring");
-    std::fs::create_dir_all(monitoring.join("alloy")).unwrap();
     let socket = dir.path().join("podman.sock");
     // As many ids as in the incident that made people drop their labels, and fewer streams than that allowed.
     let time = |i: i64| watchfire_model::time::Timestamp(now_ms() - 60_000 + i * 10).rfc3339_millis();
-    engine(
+    let _engine = engine(
         &socket,
+        "backend",
         (0..4_000).map(move |i: i64| {
             let level = if i % 10 == 0 { "ERROR" } else { "INFO" };
             format!("{} {level} camera=front_door trace_id={i:032x} span_id={i:016x} duration={i}", time(i))
         }),
     );
-    std::fs::write(monitoring.join("alloy/config.alloy"), ALLOY.replace("/run/user/1000/podman/podman.sock", &socket.display().to_string())).unwrap();
+    alloy_with(&socket, &monitoring);
     std::fs::write(monitoring.join("loki-config.yml"), "limits_config: {retention_period: 168h, max_global_streams_per_user: 50}\n").unwrap();
     let server = Server::start(&dir.path().join("data"), &["--monitoring-dir", monitoring.to_str().unwrap()], &[]);
     let all = r#"{container="backend", image="hsi/backend:1", job="podman-containers"}"#;
@@ -97,6 +116,24 @@ fn log_20_labels_with_many_values_make_few_streams_and_still_answer() {
     let streams = server.json(&format!("/loki/api/v1/index/stats?query={}", escape(all)))["streams"].as_u64().unwrap();
     assert_eq!(streams, 2, "one for each level");
     assert!(!server.log().contains("429"), "{}", server.log());
+}
+
+#[test]
+fn log_11_the_socket_is_only_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (monitoring, socket) = (dir.path().join("monitoring"), dir.path().join("podman.sock"));
+    let at = watchfire_model::time::Timestamp(now_ms()).rfc3339_millis();
+    let engine = engine(&socket, "backend", (0..3).map(move |i| format!("{at} INFO line {i}")));
+    alloy_with(&socket, &monitoring);
+    let server = Server::start(&dir.path().join("data"), &["--monitoring-dir", monitoring.to_str().unwrap()], &[]);
+    until("all lines are there", || count(&server, r#"{container="backend"}"#), |found| *found == 3);
+    let looked = || engine.asked.lock().unwrap().iter().filter(|line| line.contains("/containers/json")).count();
+    until("the list is asked for again", looked, |times| *times > 1);
+    let asked = engine.asked.lock().unwrap().clone();
+    let reads = |line: &String| {
+        line.starts_with("GET /containers/json") || line.starts_with("GET /containers/abc1/json") || line.starts_with("GET /containers/abc1/logs")
+    };
+    assert!(asked.iter().all(reads), "{asked:?}");
 }
 
 #[test]

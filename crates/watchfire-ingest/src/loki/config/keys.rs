@@ -88,11 +88,10 @@ pub(super) const WITHOUT_EFFECT: [&str; 14] = [
 pub(super) const FAMILIES: [&str; 7] = ["bloom_", "ruler_", "pattern_", "tsdb_", "s3_sse_", "split_", "debug_engine_"];
 
 /// Limits of what cannot happen here.
-pub(super) const LIMITS: [&str; 40] = [
+pub(super) const LIMITS: [&str; 39] = [
     "allow_deletes",
     "block_ingestion_status_code",
     "discover_generic_fields",
-    "discover_log_levels",
     "discover_service_name",
     "enable_multi_variant_queries",
     "enforce_metric_name",

@@ -67,6 +67,8 @@ pub struct IngestLimits {
     pub metadata: (Option<usize>, Option<usize>),
     /// Whether entries may have structured metadata of their own.
     pub allow_metadata: Option<bool>,
+    /// Whether levels of lines are noted.
+    pub detect_levels: Option<bool>,
     /// How old an entry may be.
     pub age: Option<Duration>,
     /// How far ahead of our clock it may be.
@@ -142,6 +144,10 @@ fn read(context: &Context, root: &Node) -> LokiConfig {
 fn read_common(root: &Reader<'_>) {
     if let Some(common) = root.map("common") {
         common.allow(&keys::COMMON);
+        if let Some((place, _)) = common.raw("storage").and_then(|storage| storage.entries()?.iter().find(|(place, _)| &*place.text != "filesystem")) {
+            let message = format!("common.storage.{}: is not needed: our own store keeps lines in the data directory", place.text);
+            root.context().warning(place.line, place.column, message);
+        }
         common.finish();
     }
 }
@@ -193,6 +199,7 @@ fn read_limits(limits: Reader<'_>, config: &mut LokiConfig) {
         value_bytes: count("max_label_value_length"),
         metadata: (count("max_structured_metadata_entries_count"), bytes("max_structured_metadata_size")),
         allow_metadata: limits.bool("allow_structured_metadata"),
+        detect_levels: limits.bool("discover_log_levels"),
         age: read_age(&limits),
         future: duration("creation_grace_period"),
     };

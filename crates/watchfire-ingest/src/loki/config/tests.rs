@@ -90,6 +90,10 @@ fn what_is_not_understood_is_said_with_its_place() {
         "server: {http_listen_port: 3101, log_level: warn}\n",
         &["1:28: warning: server.http_listen_port: is not opened; Loki's interface is below /loki on our own port, and on 3100 with --drop-in"],
     );
+    check(
+        "common: {storage: {s3: {bucketnames: logs}}}\n",
+        &["1:20: warning: common.storage.s3: is not needed: our own store keeps lines in the data directory"],
+    );
     check("ruler: {storage: {type: local, local: {directory: /rules}}, rule_path: /tmp}\ncompactor: {retention_enabled: true}\n", &[]);
 }
 
@@ -98,11 +102,12 @@ fn limits_are_read() {
     let found = config(
         "limits_config:\n  per_stream_rate_limit: 3MB\n  per_stream_rate_limit_burst: 15MB\n  max_global_streams_per_user: 5000\n  max_streams_per_user: 0\n  max_line_size: 64KB\n  \
          max_line_size_truncate: true\n  max_label_names_per_series: 20\n  max_label_value_length: 100\n  reject_old_samples_max_age: 168h\n  creation_grace_period: 5m\n  \
-         allow_structured_metadata: false\n  max_entries_limit_per_query: 100\n  max_query_length: 721h\n  max_query_lookback: 0s\n",
+         allow_structured_metadata: false\n  discover_log_levels: false\n  max_entries_limit_per_query: 100\n  max_query_length: 721h\n  max_query_lookback: 0s\n",
     );
     let limits = &found.limits;
     assert_eq!((limits.stream_rate.map(|(rate, _)| rate > 2_900_000.0), limits.streams, limits.truncate), (Some(true), Some(5_000), Some(true)));
     assert_eq!((limits.labels, limits.value_bytes, limits.age, limits.allow_metadata), (Some(20), Some(100), Some(7 * DAY), Some(false)));
+    assert_eq!(limits.detect_levels, Some(false));
     assert_eq!((limits.future, limits.rate), (Some(Duration::from_secs(300)), None));
     assert_eq!((found.queries.entries, found.queries.length.is_some(), found.queries.lookback), (Some(100), true, None));
     assert_eq!(config("limits_config: {reject_old_samples: false, reject_old_samples_max_age: 1h}").limits.age, None);

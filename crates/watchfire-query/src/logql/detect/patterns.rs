@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use watchfire_model::level;
 use watchfire_model::logs::{LogSelection, LogSource, Nanos};
 use watchfire_model::order::Order as _;
 use watchfire_model::read::Budget;
@@ -14,7 +15,6 @@ use watchfire_model::read::Budget;
 use super::super::ast::LogExpr;
 use super::super::error::LogqlError;
 use super::super::eval::LinePipeline;
-use super::super::level;
 use super::super::pipeline::pushed;
 
 /// The most patterns that are told apart; further lines are counted in none.
@@ -52,7 +52,7 @@ pub fn patterns(source: &dyn LogSource, log: &LogExpr, start: Nanos, end: Nanos,
     let outcome = source.select_logs(&selection, budget, &mut |entry| {
         budget.check()?;
         if let Some(line) = pipeline.line(entry) {
-            let level = line.metadata.get(level::LABEL).map_or_else(|| level::detect(&line.stream, &line.metadata, &line.line), known_level);
+            let level = level::noted(&line.metadata).unwrap_or_else(|| level::detect(&line.stream, &line.metadata, &line.line));
             let grown = found.add(&line.line, level, line.time.0.div_euclid(step) * step);
             charged += grown;
             budget.charge_memory(grown)?;
@@ -62,11 +62,6 @@ pub fn patterns(source: &dyn LogSource, log: &LogExpr, start: Nanos, end: Nanos,
     budget.release_memory(charged);
     outcome?;
     Ok(found.finish())
-}
-
-/// The same text, for ever.
-fn known_level(value: &str) -> &'static str {
-    ["trace", "debug", "info", "warn", "error", "critical", "fatal"].into_iter().find(|known| value.eq_ignore_ascii_case(known)).unwrap_or(level::UNKNOWN)
 }
 
 /// A line taken apart: words, and what stands before each and behind the last.

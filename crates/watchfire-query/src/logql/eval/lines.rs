@@ -180,6 +180,8 @@ impl Engine {
             contains: pushed.contains,
             metadata: Vec::new(),
             lines: true,
+            lines_without_level: false,
+            levels: pushed.levels,
         };
         let interval = i64::try_from(request.interval.as_nanos()).unwrap_or(i64::MAX);
         let mut lines = Lines::default();

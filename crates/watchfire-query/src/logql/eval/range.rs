@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
+use watchfire_model::level;
 use watchfire_model::logs::{LogLine, LogOrder, LogSelection, LogSource, Nanos};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, ReadError};
@@ -49,6 +50,8 @@ pub(super) fn evaluate(
         by_key: HashMap::new(),
         by_stream: HashMap::new(),
         last: None,
+        sets: Vec::new(),
+        next: 0,
         key: Vec::new(),
         charged: 0,
         failed: None,
@@ -62,13 +65,18 @@ pub(super) fn evaluate(
         contains: pushed.contains,
         metadata: Vec::new(),
         lines: pipeline.needs_lines() || matches!(range.op, RangeOp::Bytes | RangeOp::BytesRate),
+        lines_without_level: pipeline.needs_level(),
+        levels: pushed.levels,
     };
+    let untouched = pipeline.has_no_stages() && job.extraction.is_none() && job.levels.is_empty();
     let mut scratch = Scratch::default();
     let pace = Pace::new(budget);
     source.select_logs(&selection, budget, &mut |entry| {
         pace.check(ENTRY_WORK + std::mem::take(&mut scratch.work))?;
-        let done = if pipeline.passes_all() && job.extraction.is_none() && entry.metadata.is_empty() {
+        let done = if untouched && !pipeline.needs_level() && entry.metadata.is_empty() {
             job.plain(entry)
+        } else if untouched && (!pipeline.needs_level() || entry.metadata.get(level::LABEL).is_some()) {
+            job.noted(entry)
         } else {
             pipeline.run(entry, &mut scratch, |fields, line| job.entry(fields, line, entry.time)).unwrap_or(Ok(()))
         };
@@ -124,6 +132,9 @@ impl Extraction {
 /// So many streams are known by their labels, however many there are: a sum of a million streams needs no memory for each.
 const STREAMS_KNOWN_MAX: usize = 16_384;
 
+/// So many streams with metadata are known by where they lie in memory.
+const SETS_KNOWN_MAX: usize = 16;
+
 /// Puts a text behind a key so that no other texts make the same key: its length stands before it.
 fn push_text(key: &mut Vec<u8>, text: &str) {
     key.extend_from_slice(&(text.len() as u64).to_le_bytes());
@@ -152,6 +163,9 @@ struct Job<'a> {
     by_key: HashMap<Vec<u8>, usize>,
     by_stream: HashMap<Labels, usize>,
     last: Option<(Labels, usize)>,
+    /// Streams with metadata that were seen lately, and the one that gives way next.
+    sets: Vec<(Labels, Labels, usize)>,
+    next: usize,
     key: Vec<u8>,
     /// What the series hold of the budget.
     charged: u64,
@@ -162,6 +176,24 @@ impl Job<'_> {
     /// An entry of which nothing but its stream and its line matters.
     fn plain(&mut self, entry: LogLine<'_>) -> Result<(), LogqlError> {
         let at = self.of_stream(entry.labels)?;
+        self.add(at, entry.time, entry.line.len(), None)
+    }
+
+    /// The same of an entry with structured metadata; most have those of one of the last few.
+    fn noted(&mut self, entry: LogLine<'_>) -> Result<(), LogqlError> {
+        let same = |(stream, metadata, _): &&(Labels, Labels, usize)| metadata.is_copy_of(entry.metadata) && stream.is_copy_of(entry.labels);
+        if let Some((.., at)) = self.sets.iter().find(same) {
+            return self.add(*at, entry.time, entry.line.len(), None);
+        }
+        let mut buffers = super::super::fields::Buffers::default();
+        let fields = Fields::new(entry.labels, entry.metadata, &mut buffers);
+        let at = self.of_key(&fields)?;
+        let set = (entry.labels.clone(), entry.metadata.clone(), at);
+        match self.sets.get_mut(self.next) {
+            Some(old) => *old = set,
+            None => self.sets.push(set),
+        }
+        self.next = (self.next + 1) % SETS_KNOWN_MAX;
         self.add(at, entry.time, entry.line.len(), None)
     }
 

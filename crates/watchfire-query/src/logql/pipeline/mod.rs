@@ -8,13 +8,13 @@ mod parse;
 mod quick;
 mod wanted;
 
+use watchfire_model::level;
 use watchfire_model::logs::{LogLine, Nanos};
 use watchfire_model::matcher::Matcher;
 
 use super::ast::{LabelFilter, LogExpr, Stage};
 use super::error::LogqlError;
 use super::fields::{Buffers, Category, ERROR, ERROR_DETAILS, Fields, Wanted};
-use super::level;
 use format::{Choice, LabelsFormat, LineFormat};
 pub(crate) use label::LabelTest;
 use line::LineTest;
@@ -86,6 +86,8 @@ pub(crate) struct Pushed {
     pub(crate) matchers: Vec<Matcher>,
     /// Texts that every line has.
     pub(crate) contains: Vec<String>,
+    /// Conditions on the level, which the store may look at where it is noted.
+    pub(crate) levels: Vec<Matcher>,
 }
 
 impl Pipeline {
@@ -180,24 +182,30 @@ impl Pipeline {
             Op::LabelFormat(format) => format.needs_line(),
             Op::Label(_) | Op::Choose(_) => false,
         };
-        self.level || self.ops.iter().any(needs)
+        self.ops.iter().any(needs)
     }
 
-    /// Whether every entry comes through with the labels of its stream and nothing is looked at.
-    pub(crate) fn passes_all(&self) -> bool {
-        self.ops.is_empty() && !self.level
+    /// Whether the level is asked for, which is in the line where nobody has noted it.
+    pub(crate) fn needs_level(&self) -> bool {
+        self.level
+    }
+
+    /// Whether every entry comes through with the labels that it has, once its level is noted.
+    pub(crate) fn has_no_stages(&self) -> bool {
+        self.ops.is_empty()
     }
 }
 
 /// What the store may look at instead of us: line filters as long as the line is the stored one, and conditions on labels as long as
 /// nobody has set any.
 pub(crate) fn pushed(log: &LogExpr) -> Pushed {
-    let mut pushed = Pushed { matchers: log.matchers.iter().filter(|m| m.name != level::LABEL).cloned().collect(), contains: Vec::new() };
+    let mut pushed =
+        Pushed { matchers: log.matchers.iter().filter(|m| m.name != level::LABEL).cloned().collect(), contains: Vec::new(), levels: level_matchers(log) };
     let (mut same_line, mut same_labels) = (true, true);
     for stage in &log.stages {
         match stage {
             Stage::Line(filter) if same_line => pushed.contains.extend(line::needles(filter)),
-            Stage::Label(filter) if same_labels => push_label(filter, &mut pushed.matchers),
+            Stage::Label(filter) if same_labels => push_label(filter, &mut pushed),
             Stage::Line(_) | Stage::Label(_) => {}
             Stage::LineFormat(_) | Stage::Unpack | Stage::Decolorize => (same_line, same_labels) = (false, same_labels && matches!(stage, Stage::Decolorize)),
             Stage::Drop(_) | Stage::Keep(_) | Stage::LabelFormat(_) | Stage::Json(_) | Stage::Logfmt { .. } | Stage::Pattern(_) | Stage::Regexp(_) => {
@@ -209,12 +217,13 @@ pub(crate) fn pushed(log: &LogExpr) -> Pushed {
 }
 
 /// The comparisons that must hold.
-fn push_label(filter: &LabelFilter, matchers: &mut Vec<Matcher>) {
+fn push_label(filter: &LabelFilter, pushed: &mut Pushed) {
     match filter {
-        LabelFilter::Text(matcher) if matcher.name != level::LABEL && !is_error_label(&matcher.name) => matchers.push(matcher.clone()),
+        LabelFilter::Text(matcher) if matcher.name == level::LABEL => pushed.levels.push(matcher.clone()),
+        LabelFilter::Text(matcher) if !is_error_label(&matcher.name) => pushed.matchers.push(matcher.clone()),
         LabelFilter::And(a, b) => {
-            push_label(a, matchers);
-            push_label(b, matchers);
+            push_label(a, pushed);
+            push_label(b, pushed);
         }
         _ => {}
     }

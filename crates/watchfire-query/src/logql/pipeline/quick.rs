@@ -3,11 +3,11 @@
 
 use memchr::memchr;
 use memchr::memmem::Finder;
+use watchfire_model::level;
 use watchfire_model::logs::LogLine;
 use watchfire_model::matcher::MatchOp;
 
 use super::super::ast::{LabelFilter, Stage};
-use super::super::level;
 use super::is_error_label;
 
 /// A text that a label must have.

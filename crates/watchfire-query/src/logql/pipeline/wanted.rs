@@ -2,8 +2,8 @@
 
 use super::super::ast::{Grouping, LabelFilter, LabelFormat, Stage, Unwrap};
 use super::super::fields::{ERROR, ERROR_DETAILS, Wanted};
-use super::super::level;
 use super::super::templates::Template;
+use watchfire_model::level;
 use watchfire_model::logs::Nanos;
 
 /// What is looked at behind a pipeline.

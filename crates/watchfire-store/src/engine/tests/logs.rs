@@ -203,9 +203,55 @@ fn matchers_times_and_hints_choose() {
     counted.sort();
     expected.sort();
     assert_eq!(counted, expected);
+    // The same where only lines without a noted level are asked for, and one level.
+    let warn = vec![Matcher::equal("detected_level", "warn")];
+    let mut found = select(&engine, &LogSelection { lines: false, lines_without_level: true, levels: warn, ..whole(LogOrder::Any) });
+    let mut expected: Vec<Line> = every.iter().filter(|(.., metadata)| !metadata.contains("\"info\"")).cloned().collect();
+    assert!(
+        found
+            .iter()
+            .all(|(labels, time, line, metadata)| metadata.contains("detected") || expected.contains(&(labels.clone(), *time, line.clone(), metadata.clone())))
+    );
+    found.iter_mut().chain(&mut expected).for_each(|(.., line, _)| line.clear());
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
     let hinted = LogSelection { metadata: vec![("trace_id".into(), format!("{:032x}", 9))], ..whole(LogOrder::Any) };
     let found = select(&engine, &hinted);
     assert!(found.iter().any(|(.., metadata)| metadata.contains("00009\"")) && found.len() < every.len() / 2);
+}
+
+#[test]
+fn levels_that_are_noted_stand_for_lines() {
+    let disk = SimulatedDisk::default();
+    let engine = open_small(&disk);
+    let noted = |n: i64, level: &str| entry(NOW * MS + n * MS, &format!("line {n} {}", "x".repeat(60)), &[("detected_level", level)]);
+    let level = |n: i64| if n < 30 { "info" } else { "error" };
+    engine.write(&logs(vec![(labels!("app" => "a"), (0..60).map(|n| noted(n, level(n))).collect())])).unwrap();
+    engine.flush_entries(Signal::Logs).unwrap();
+    let ask = |selection: &LogSelection| select(&engine, selection);
+    let counting = LogSelection { lines: false, lines_without_level: true, ..whole(LogOrder::Any) };
+    let found = ask(&counting);
+    assert_eq!((found.len(), found.iter().filter(|(.., line, _)| !line.is_empty()).count()), (60, 0));
+    // Blocks that have none of a level are not opened.
+    let errors = LogSelection { levels: vec![Matcher::equal("detected_level", "error")], ..whole(LogOrder::Any) };
+    assert_eq!(ask(&errors).len(), 30);
+    assert!(ask(&LogSelection { levels: vec![Matcher::equal("detected_level", "fatal")], ..whole(LogOrder::Any) }).is_empty());
+    // What is held while places are read is given back.
+    let pool = watchfire_model::read::MemoryPool::new(u64::MAX);
+    let within = |most: u64| {
+        let clock = ManualClock::new(Timestamp(NOW));
+        Budget::within(Some(pool.clone()), clock, std::time::Duration::from_secs(60), u64::MAX, most)
+    };
+    let mut most = 0;
+    let mut visit = |_: watchfire_model::logs::LogLine<'_>| {
+        most = most.max(pool.used());
+        Ok(ControlFlow::Continue(()))
+    };
+    let (rich, poor) = (within(u64::MAX), within(100));
+    engine.select_entries(Signal::Logs, &errors, &rich, &mut visit).unwrap();
+    assert!(engine.select_entries(Signal::Logs, &errors, &poor, &mut visit).is_err(), "places are memory, too");
+    assert_eq!((most > 0, pool.used()), (true, 0));
 }
 
 #[test]
