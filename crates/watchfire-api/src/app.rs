@@ -373,6 +373,8 @@ pub struct App {
     pub(crate) log_deletions: Mutex<Vec<Deletion>>,
     /// Who follows logs.
     pub(crate) log_tails: Tails,
+    /// Searches of Elasticsearch's interface that go on over several requests.
+    pub(crate) searches: crate::elasticsearch::Contexts,
     /// Held while the doctor looks.
     pub(crate) doctor_turn: Arc<tokio::sync::Mutex<()>>,
     others: OnceLock<Vec<Spec>>,
@@ -385,11 +387,13 @@ impl App {
         let started = rooms.clock.monotonic();
         let queries = QueryGate::new(&rooms.limits, &rooms.meter);
         let hub = Hub::new(&rooms.meter);
+        let searches = crate::elasticsearch::Contexts::new(&rooms.meter);
         Arc::new(App {
             hub,
             queries,
             log_deletions: Mutex::default(),
             log_tails: Tails::default(),
+            searches,
             doctor_turn: Arc::default(),
             others: OnceLock::new(),
             openapi: OnceLock::new(),

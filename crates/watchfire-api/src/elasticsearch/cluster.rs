@@ -86,7 +86,8 @@ pub(super) async fn acknowledged() -> Good {
 }
 
 /// `PUT /{index}`: an index is there with its first document.
-pub(super) async fn created(Path(index): Path<String>) -> Response {
+pub(super) async fn created(State(app): State<Arc<App>>, Path(index): Path<String>) -> Response {
+    app.searches.create(&index);
     let body: Value = json!({"acknowledged": true, "shards_acknowledged": true, "index": index});
     answer(StatusCode::OK, &body)
 }

@@ -1,6 +1,6 @@
 //! Indices: which streams a name or a pattern means, what there is, and which fields documents turn out to have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub(super) fn matchers(app: &App, budget: &Budget, expression: Option<&str>, len
     let all = wanted.is_empty() || wanted.iter().any(|w| matches!(*w, "*" | "_all"));
     if !all && !lenient {
         let known = app.rooms.logs.log_label_values(INDEX, &everything(Vec::new()), budget)?;
-        if let Some(missing) = wanted.iter().find(|w| !w.contains('*') && **w != NAMELESS && !known.iter().any(|k| k == *w)) {
+        if let Some(missing) = wanted.iter().find(|w| !w.contains('*') && **w != NAMELESS && !known.iter().any(|k| k == *w) && !app.searches.is_created(w)) {
             return Err(EsError::new(StatusCode::NOT_FOUND, "index_not_found_exception", format!("no such index [{missing}]")));
         }
     }
@@ -89,6 +89,12 @@ fn sizes(app: &App, budget: &Budget, expression: Option<&str>) -> Result<BTreeMa
     Ok(all)
 }
 
+/// The names of the indices that an expression means, of one that was created and has no document yet, too.
+pub(super) fn names_of(app: &App, budget: &Budget, expression: Option<&str>) -> Result<BTreeSet<String>, EsError> {
+    let created = expression.filter(|name| app.searches.is_created(name)).map(str::to_owned);
+    Ok(sizes(app, budget, expression)?.into_keys().chain(created).collect())
+}
+
 /// `GET /_cat/indices`, as lines or as JSON.
 pub(super) async fn cat(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Response, EsError> {
     let query = request.uri().query().unwrap_or("").to_owned();
@@ -117,11 +123,11 @@ pub(super) async fn cat(State(app): State<Arc<App>>, index: Option<Path<String>>
 /// `GET|HEAD /{index}`.
 pub(super) async fn index(State(app): State<Arc<App>>, Path(index): Path<String>) -> Result<Good, EsError> {
     run(&app, None, move |app, budget| {
-        let known = sizes(app, budget, Some(&index))?;
+        let known = names_of(app, budget, Some(&index))?;
         if known.is_empty() && !index.contains('*') {
             return Err(EsError::new(StatusCode::NOT_FOUND, "index_not_found_exception", format!("no such index [{index}]")));
         }
-        let all: Map<String, Value> = known.into_keys().map(|name| (name, json!({"aliases": {}, "mappings": {}, "settings": {}}))).collect();
+        let all: Map<String, Value> = known.into_iter().map(|name| (name, json!({"aliases": {}, "mappings": {}, "settings": {}}))).collect();
         Ok(Good(Value::Object(all)))
     })
     .await
@@ -130,24 +136,35 @@ pub(super) async fn index(State(app): State<Arc<App>>, Path(index): Path<String>
 /// `GET /_mapping` and `/{index}/_mapping`.
 pub(super) async fn mapping(State(app): State<Arc<App>>, index: Option<Path<String>>) -> Result<Response, EsError> {
     run(&app, None, move |app, budget| {
-        let mut selection = everything(matchers(app, budget, index.as_ref().map(|i| i.0.as_str()), false)?);
-        selection.order = LogOrder::Backward;
-        let mut fields: BTreeMap<String, BTreeMap<String, &'static str>> = BTreeMap::new();
-        let mut seen = 0;
-        matching(&*app.rooms.logs, &selection, &Filter::All, budget, &mut |document: &Document<'_>| {
-            let of_index = fields.entry(document.index().unwrap_or(NAMELESS).to_owned()).or_default();
-            document.each_field(&mut |name, value| {
-                if !name.starts_with('_') && of_index.len() < FIELDS_MAX {
-                    of_index.entry(name.to_owned()).or_insert(kind(value));
-                }
-            });
-            seen += 1;
-            Ok(if seen >= SAMPLED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
+        let fields = sampled(app, budget, index.as_ref().map(|i| i.0.as_str()), false)?;
         let all: Map<String, Value> = fields.into_iter().map(|(index, fields)| (index, json!({"mappings": {"properties": properties(&fields)}}))).collect();
         Ok(answer(StatusCode::OK, &all).into_response())
     })
     .await
+}
+
+/// The fields of the newest documents of each index, with their types.
+pub(super) fn sampled(
+    app: &App,
+    budget: &Budget,
+    expression: Option<&str>,
+    lenient: bool,
+) -> Result<BTreeMap<String, BTreeMap<String, &'static str>>, EsError> {
+    let mut selection = everything(matchers(app, budget, expression, lenient)?);
+    selection.order = LogOrder::Backward;
+    let mut fields: BTreeMap<String, BTreeMap<String, &'static str>> = BTreeMap::new();
+    let mut seen = 0;
+    matching(&*app.rooms.logs, &selection, &Filter::All, budget, &mut |document: &Document<'_>| {
+        let of_index = fields.entry(document.index().unwrap_or(NAMELESS).to_owned()).or_default();
+        document.each_field(&mut |name, value| {
+            if !name.starts_with('_') && of_index.len() < FIELDS_MAX {
+                of_index.entry(name.to_owned()).or_insert(kind(value));
+            }
+        });
+        seen += 1;
+        Ok(if seen >= SAMPLED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(fields)
 }
 
 fn kind(value: &Scalar<'_>) -> &'static str {

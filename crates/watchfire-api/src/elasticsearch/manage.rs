@@ -28,8 +28,10 @@ pub(super) async fn delete_index(State(app): State<Arc<App>>, Path(index): Path<
     if index.contains(['*', ',']) || index.starts_with(['_', '-']) {
         return Err(EsError::bad("Wildcard expressions or all indices are not allowed"));
     }
+    let name = index.clone();
     // Says so when there is no such index. Entries without one are those of `logs`.
     let matchers = run(&app, None, move |app, budget| matchers(app, budget, Some(&index), false)).await?;
+    app.searches.remove(&name);
     let task = spawn_blocking(move || app.rooms.maintenance.delete_logs(&matchers, Nanos::MIN, Nanos::MAX, None));
     task.await.map_err(internal)?.map_err(failed)?;
     Ok(Good(json!({"acknowledged": true})))

@@ -4,8 +4,11 @@
 mod answer;
 mod bulk;
 mod cluster;
+mod contexts;
 mod indices;
+mod lookups;
 mod manage;
+mod paging;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -17,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 
 use self::answer::EsError;
+pub(crate) use self::contexts::Contexts;
 use crate::app::App;
 use crate::server::{Content, Level, Refusal, Route};
 
@@ -88,6 +92,19 @@ fn reading() -> Vec<Route<Arc<App>>> {
         Route::new(&ASKED, "/{index}/_count", Level::Read, search::count).summary("The same in some indices"),
         Route::new(&ASKED, "/_msearch", Level::Read, search::msearch).summary("Several searches at once"),
         Route::new(&ASKED, "/{index}/_msearch", Level::Read, search::msearch).hidden(),
+        Route::new(&ASKED, "/_search/scroll", Level::Read, paging::next).summary("The next page of a search that was begun with scroll"),
+        Route::new(&ASKED, "/_search/scroll/{id}", Level::Read, paging::next).hidden(),
+        Route::delete("/_search/scroll", Level::Read, paging::clear).summary("Ends scrolls"),
+        Route::delete("/_search/scroll/{id}", Level::Read, paging::clear).hidden(),
+        Route::post("/{index}/_pit", Level::Read, paging::open).summary("A point in time, for searches that go on by search_after"),
+        Route::delete("/_pit", Level::Read, paging::close).summary("Ends a point in time"),
+        Route::new(&ASKED, "/_mget", Level::Read, lookups::mget).summary("Documents by their ids"),
+        Route::new(&ASKED, "/{index}/_mget", Level::Read, lookups::mget).summary("The same of one index"),
+        Route::new(&ASKED, "/_field_caps", Level::Read, lookups::field_caps).summary("Which fields can be asked for"),
+        Route::new(&ASKED, "/{index}/_field_caps", Level::Read, lookups::field_caps).summary("The same in some indices"),
+        Route::get("/_alias", Level::Read, lookups::aliases).hidden(),
+        Route::get("/{index}/_alias", Level::Read, lookups::aliases).hidden(),
+        Route::get("/{index}/_alias/{name}", Level::Read, lookups::alias).hidden(),
         Route::get("/{index}/_doc/{id}", Level::Read, search::document).summary("A document by its id"),
         Route::get("/_mapping", Level::Read, indices::mapping).summary("Fields of the newest documents with their types"),
         Route::get("/{index}/_mapping", Level::Read, indices::mapping).summary("The same in some indices"),

@@ -11,11 +11,12 @@ use url::form_urlencoded;
 use watchfire_model::logs::{LogSelection, Nanos};
 use watchfire_model::read::Budget;
 use watchfire_model::text::shortened;
-use watchfire_query::documents::{self, Context, Filter, Request as Search, query as dsl};
+use watchfire_query::documents::{self, Context, Filter, Request as Search, Searched, query as dsl};
 use watchfire_query::lucene::{self, Language};
 
 use super::answer::{EsError, Good, answer};
 use super::indices::{NAMELESS, matchers};
+use super::paging;
 use crate::app::App;
 use crate::prometheus::gate::run;
 
@@ -30,10 +31,10 @@ impl Params {
     pub(super) fn of(request: &Request) -> Params {
         Params(form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes()).into_owned().take(64).collect())
     }
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
-    fn is_on(&self, name: &str) -> bool {
+    pub(super) fn is_on(&self, name: &str) -> bool {
         self.get(name).is_some_and(|v| v != "false")
     }
 }
@@ -109,32 +110,66 @@ fn source(body: documents::SourceChoice, params: &Params) -> documents::SourceCh
 }
 
 /// Where a search looks.
-fn selection(app: &App, budget: &Budget, index: Option<&str>, lenient: bool) -> Result<LogSelection, EsError> {
+pub(super) fn selection(app: &App, budget: &Budget, index: Option<&str>, lenient: bool) -> Result<LogSelection, EsError> {
     Ok(LogSelection::new(matchers(app, budget, index, lenient)?, Nanos::MIN, Nanos::MAX))
 }
 
+/// Where a search looks, and how its answer is written.
+pub(super) struct Place {
+    /// The expression of indices.
+    pub(super) index: Option<String>,
+    /// Whether indices may be missing.
+    pub(super) lenient: bool,
+    /// Whether the total is a number.
+    pub(super) plain_total: bool,
+}
+
 /// Carries a search out and writes its answer.
-fn searched(app: &App, budget: &Budget, index: Option<&str>, search: &Search, lenient: bool, plain_total: bool) -> Result<Value, EsError> {
+pub(super) fn searched(app: &App, budget: &Budget, place: &Place, search: &Search) -> Result<(Value, Searched), EsError> {
     let began = app.rooms.clock.monotonic();
-    let found = documents::search(&*app.rooms.logs, &selection(app, budget, index, lenient)?, search, budget)?;
+    let found = documents::search(&*app.rooms.logs, &selection(app, budget, place.index.as_deref(), place.lenient)?, search, budget)?;
     let mut out = found.json(NAMELESS);
     let took = u64::try_from(app.rooms.clock.monotonic().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
     out.insert("took".into(), took.into());
     out.insert("timed_out".into(), false.into());
     out.insert("_shards".into(), json!({"total": 1, "successful": 1, "skipped": 0, "failed": 0}));
-    if plain_total && let Some(hits) = out.get_mut("hits") {
-        hits["total"] = found.total.into();
+    if place.plain_total
+        && let (Some(hits), Some(total)) = (out.get_mut("hits"), found.total)
+    {
+        hits["total"] = total.into();
     }
-    Ok(Value::Object(out))
+    Ok((Value::Object(out), found))
 }
 
 /// `GET|POST /_search` and `/{index}/_search`.
 pub(super) async fn search(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Good, EsError> {
     let params = Params::of(&request);
-    let body = parsed(&body(request).await?)?;
-    let search = read(&context(&app, &params)?, &body, &params)?;
-    let (lenient, plain) = (params.is_on("ignore_unavailable"), params.is_on("rest_total_hits_as_int"));
-    run(&app, None, move |app, budget| Ok(Good(searched(app, budget, index.as_ref().map(|i| i.0.as_str()), &search, lenient, plain)?))).await
+    let text = body(request).await?;
+    let body = parsed(&text)?;
+    let mut search = read(&context(&app, &params)?, &body, &params)?;
+    let point = paging::within(&app, &body, index.as_ref().map(|i| i.0.as_str()))?;
+    let (lenient, plain_total) = (params.is_on("ignore_unavailable") || point.is_some(), params.is_on("rest_total_hits_as_int"));
+    let (index, point) = match point {
+        Some((open, name)) => (open.index, Some(name)),
+        None => (index.map(|index| index.0), None),
+    };
+    let how_long = params.get("scroll").map(str::to_owned);
+    if how_long.is_some() {
+        search = paging::scrolling(search, &body, &params)?;
+    }
+    drop(body);
+    run(&app, None, move |app, budget| {
+        let place = Place { index, lenient, plain_total };
+        if let Some(how_long) = how_long {
+            return Ok(Good(paging::begin(app, budget, place, search, &how_long, text.len() * 4)?));
+        }
+        let (mut found, _) = searched(app, budget, &place, &search)?;
+        if let Some(name) = point {
+            found["pit_id"] = name.into();
+        }
+        Ok(Good(found))
+    })
+    .await
 }
 
 /// `GET|POST /_count` and `/{index}/_count`.
@@ -201,12 +236,11 @@ pub(super) async fn msearch(State(app): State<Arc<App>>, index: Option<Path<Stri
                 _ => index.as_ref().map(|i| i.0.clone()),
             };
             let lenient = header.get("ignore_unavailable").is_some_and(|v| v == true || v == "true");
-            let plain = params.is_on("rest_total_hits_as_int");
-            let one = context(app, &params)
-                .and_then(|context| read(&context, body, &Params(Vec::new())))
-                .and_then(|s| searched(app, budget, index.as_deref(), &s, lenient, plain));
+            let place = Place { index, lenient, plain_total: params.is_on("rest_total_hits_as_int") };
+            let one =
+                context(app, &params).and_then(|context| read(&context, body, &Params(Vec::new()))).and_then(|search| searched(app, budget, &place, &search));
             responses.push(match one {
-                Ok(mut found) => {
+                Ok((mut found, _)) => {
                     found["status"] = 200.into();
                     found
                 }

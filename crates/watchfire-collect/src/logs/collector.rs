@@ -13,7 +13,7 @@ use watchfire_net::tasks::Tasks;
 use super::files::Files;
 use super::outputs::Output;
 use super::stages::Metrics;
-use super::{Surroundings, containers, files, journal};
+use super::{Surroundings, containers, files, journal, syslog};
 use crate::scrape::config::ScrapeConfig;
 
 /// How often metrics that stages make are stored.
@@ -28,6 +28,8 @@ pub struct Collected {
     pub journals: Vec<journal::Source>,
     /// Containers.
     pub containers: Vec<containers::Source>,
+    /// Addresses for syslog.
+    pub syslog: Vec<syslog::Source>,
     /// The stages that make metrics.
     pub metrics: Vec<Arc<Metrics>>,
     /// Where lines go on to besides being kept.
@@ -42,6 +44,7 @@ impl Collected {
     pub fn free_name(&self, wanted: String) -> String {
         let files = self.files.iter().map(|source| &source.name);
         let all = files.chain(self.journals.iter().map(|source| &source.name)).chain(self.containers.iter().map(|source| &source.name));
+        let all = all.chain(self.syslog.iter().map(|source| &source.name));
         let taken: HashSet<&String> = all.collect();
         let numbered = (2..).map(|n: usize| format!("{wanted} {n}"));
         std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(wanted)
@@ -51,7 +54,8 @@ impl Collected {
         let files = self.files.iter().map(|source| origin(files::KIND, &source.name));
         let journals = self.journals.iter().map(|source| origin(journal::KIND, &source.name));
         let containers = self.containers.iter().map(|source| origin(containers::KIND, &source.name));
-        files.chain(journals).chain(containers).collect()
+        let syslog = self.syslog.iter().map(|source| origin(syslog::KIND, &source.name));
+        files.chain(journals).chain(containers).chain(syslog).collect()
     }
     /// Lets the lines of all sources go to the outputs that do not say whose they want.
     pub fn join_outputs(&mut self) {
@@ -64,6 +68,7 @@ impl Collected {
         self.files.extend(other.files);
         self.journals.extend(other.journals);
         self.containers.extend(other.containers);
+        self.syslog.extend(other.syslog);
         self.metrics.extend(other.metrics);
         self.outputs.extend(other.outputs);
         self.span_outputs.extend(other.span_outputs);
@@ -99,7 +104,7 @@ impl Collector {
         if let Some(before) = before {
             before.send_replace(true);
         }
-        let Collected { files, journals, containers, metrics, .. } = collected;
+        let Collected { files, journals, containers, syslog, metrics, .. } = collected;
         if !files.is_empty() {
             let (parts, turn, mut stop) = (self.parts.clone(), Arc::clone(&self.turn), self.tasks.stop());
             let mut cancelled = cancelled.clone();
@@ -127,6 +132,10 @@ impl Collector {
             let names = names.clone();
             let name = format!("log_containers_{}", source.name);
             self.until(&name, &cancelled, containers::run(source, self.parts.clone(), names));
+        }
+        for source in syslog {
+            let name = format!("log_syslog_{}", source.name);
+            self.until(&name, &cancelled, syslog::run(source, self.parts.clone()));
         }
         if !metrics.is_empty() {
             self.until("log_metrics", &cancelled, store_metrics(self.parts.clone(), metrics));

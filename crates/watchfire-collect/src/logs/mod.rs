@@ -14,6 +14,7 @@ pub mod otlp;
 pub mod outputs;
 pub mod promtail;
 pub mod stages;
+pub mod syslog;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::Sink;
+use watchfire_net::policy::Network;
 
 pub use collector::{Collected, Collector};
 pub use entry::{Delivery, Entry};
@@ -37,10 +39,16 @@ pub struct Surroundings {
     pub clock: SharedClock,
     /// Counts.
     pub figures: Arc<Figures>,
+    /// Who may send to addresses that configurations open, besides this machine.
+    pub trusted: Arc<[Network]>,
 }
 impl Surroundings {
     /// Puts the parts together.
     pub fn new(sink: Arc<dyn Sink>, state: Arc<dyn StateStore>, clock: SharedClock, meter: &Meter) -> Surroundings {
-        Surroundings { sink, state, clock, figures: Arc::new(Figures::new(meter)) }
+        Surroundings { sink, state, clock, figures: Arc::new(Figures::new(meter)), trusted: Arc::default() }
+    }
+    /// The same where these networks may send, too.
+    pub fn trusting(self, networks: impl IntoIterator<Item = Network>) -> Surroundings {
+        Surroundings { trusted: networks.into_iter().collect(), ..self }
     }
 }

@@ -26,8 +26,47 @@ struct Head<'a> {
     data: Vec<(String, String)>,
 }
 
-/// Reads a line that came at some time.
-pub(super) fn read(line: &str, now: Nanos) -> (Labels, LogEntry) {
+/// What a line says, for those who make something else of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// When it was written, if it says so with its zone.
+    pub time: Option<Nanos>,
+    /// The machine.
+    pub host: String,
+    /// The program.
+    pub app: String,
+    /// Its process.
+    pub pid: String,
+    /// The kind of message.
+    pub id: String,
+    /// The name of the severity; empty where there is no priority.
+    pub severity: &'static str,
+    /// The name of the facility.
+    pub facility: &'static str,
+    /// Structured data: the id and the name with an underscore between them, and the value.
+    pub data: Vec<(String, String)>,
+    /// The text.
+    pub text: String,
+}
+
+/// Reads a line.
+pub fn read_message(line: &str) -> Message {
+    let (head, text, severity, facility) = parts(line);
+    Message {
+        time: head.time,
+        host: head.host.to_owned(),
+        app: head.app.to_owned(),
+        pid: head.pid.to_owned(),
+        id: head.id.to_owned(),
+        severity,
+        facility,
+        data: head.data,
+        text: text.to_owned(),
+    }
+}
+
+/// What stands before the message, the message, severity and facility.
+fn parts(line: &str) -> (Head<'_>, &str, &'static str, &'static str) {
     let (priority, rest) = priority(without_count(line));
     let (head, message) = match priority.and_then(|_| rest.strip_prefix("1 ")) {
         Some(rest) => modern(rest),
@@ -35,10 +74,16 @@ pub(super) fn read(line: &str, now: Nanos) -> (Labels, LogEntry) {
     };
     let severity = priority.and_then(|p| SEVERITIES.get(usize::from(p % 8)).copied()).unwrap_or("");
     let facility = priority.and_then(|p| FACILITIES.get(usize::from(p / 8)).copied()).unwrap_or("");
+    (head, message.strip_prefix('\u{feff}').unwrap_or(message), severity, facility)
+}
+
+/// Reads a line that came at some time.
+pub(super) fn read(line: &str, now: Nanos) -> (Labels, LogEntry) {
+    let (head, message, severity, facility) = parts(line);
     let labels = Labels::from_pairs([("job", "syslog"), ("host", head.host), ("app", head.app), ("level", severity), ("facility", facility)]);
     let own = [("pid", head.pid), ("msgid", head.id)];
     let metadata = Labels::from_pairs(own.into_iter().chain(head.data.iter().map(|(n, v)| (n.as_str(), v.as_str()))));
-    (labels, LogEntry { time: head.time.unwrap_or(now), line: Arc::from(message.strip_prefix('\u{feff}').unwrap_or(message)), metadata })
+    (labels, LogEntry { time: head.time.unwrap_or(now), line: Arc::from(message), metadata })
 }
 
 /// A line without the count of its bytes, which some senders put before each.

@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::waiting::Queue;
 
 pub(crate) use line::SEVERITIES;
+pub use line::{Message, read_message};
 
 /// How often what waits is stored.
 pub const INTERVAL: Duration = Duration::from_millis(250);

@@ -42,6 +42,10 @@ pub struct Request {
     pub size: usize,
     /// Which part of documents is wanted.
     pub source: SourceChoice,
+    /// Whether it is to be told how many documents satisfy the query; without that, reading may end with the page.
+    pub counted: bool,
+    /// Whether no two documents have one place in the order, so that a page can go on where one ended.
+    tied: bool,
     pub(super) sort: Sort,
     pub(super) aggregations: Aggregations,
 }
@@ -55,6 +59,8 @@ impl Default for Request {
             from: 0,
             size: 10,
             source: SourceChoice::All,
+            counted: true,
+            tied: false,
             sort: Sort::default(),
             aggregations: Aggregations::default(),
         }
@@ -79,9 +85,10 @@ impl Request {
                 "_source" => request.source = source(value)?,
                 "aggs" | "aggregations" => request.aggregations = Aggregations::read(value, context, 0)?,
                 "sort" | "search_after" => {}
+                "track_total_hits" => request.counted = *value != Value::Bool(false),
+                "pit" => request.tied = true,
                 // What changes nothing about which documents are found.
-                "track_total_hits"
-                | "track_scores"
+                "track_scores"
                 | "timeout"
                 | "version"
                 | "seq_no_primary_term"
@@ -97,7 +104,6 @@ impl Request {
                 | "min_score"
                 | "stats"
                 | "indices_boost"
-                | "pit"
                 | "ext" => {}
                 other => return Err(SearchError::Body(format!("unknown key [{other}] in the body of a search"))),
             }
@@ -108,8 +114,21 @@ impl Request {
 
     /// Sets the order of hits and where they begin.
     pub fn order(&mut self, sort: Option<&Value>, search_after: Option<&Value>) -> Result<(), SearchError> {
-        self.sort = Sort::read(sort, search_after)?;
+        self.sort = Sort::read(sort, search_after, self.tied)?;
         self.check()
+    }
+
+    /// Makes the order one in which no two documents have one place. `sort` is what was asked for.
+    pub fn tie(&mut self, sort: Option<&Value>) -> Result<(), SearchError> {
+        self.tied = true;
+        self.order(sort, None)
+    }
+
+    /// Goes on behind the last hit of a page, by its `sort`; what was counted and aggregated with the first page is not again.
+    pub fn go_on(&mut self, behind: &[Value]) {
+        self.sort.go_on(behind);
+        self.counted = false;
+        self.aggregations = Aggregations::default();
     }
 
     /// Fails where more is asked for than an answer may hold.

@@ -50,8 +50,8 @@ impl Hit {
 /// The answer to a search.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {
-    /// How many documents satisfy the query.
-    pub total: u64,
+    /// How many documents satisfy the query, if that was to be told.
+    pub total: Option<u64>,
     /// Those that were asked for.
     pub hits: Vec<Hit>,
     /// The results of the aggregations by their names, as JSON.
@@ -64,7 +64,11 @@ impl Searched {
         let max_score = if self.hits.is_empty() || ordered { Value::Null } else { json!(1.0) };
         let hits: Vec<Value> = self.hits.iter().map(|hit| hit.json(index)).collect();
         let mut out = Map::new();
-        out.insert("hits".into(), json!({ "total": { "value": self.total, "relation": "eq" }, "max_score": max_score, "hits": hits }));
+        let mut found = json!({ "max_score": max_score, "hits": hits });
+        if let Some(total) = self.total {
+            found["total"] = json!({ "value": total, "relation": "eq" });
+        }
+        out.insert("hits".into(), found);
         if let Some(aggregations) = &self.aggregations {
             out.insert("aggregations".into(), Value::Object(aggregations.clone()));
         }
@@ -138,21 +142,27 @@ pub fn search(source: &dyn LogSource, selection: &LogSelection, request: &Reques
     };
     let filters = request.post_filter.iter().chain([&request.filter]);
     let lines = request.size > 0 || filters.into_iter().any(Filter::needs_line) || request.aggregations.need_lines();
-    let selection = LogSelection { order, lines, ..selection.clone() };
+    let ends = !request.counted && request.aggregations.is_empty();
+    let (from, to) = if ends { request.sort.times() } else { (i64::MIN, i64::MAX) };
+    let (start, end) = (selection.start.max(Nanos(from)), selection.end.min(Nanos(to)));
+    let selection = LogSelection { order, lines, start, end, ..selection.clone() };
     let mut collector = request.aggregations.collector();
     let mut page = Page { request, kept: Vec::new(), last: None, charged: 0, budget };
     let mut total = 0;
     matching(source, &selection, &request.filter, budget, &mut |document| {
         collector.collect(document, budget)?;
         if request.post_filter.as_ref().is_none_or(|filter| filter.holds(document)) {
-            page.offer(document, total)?;
+            let past = page.offer(document, total)?;
             total += 1;
+            if past && ends {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         Ok(ControlFlow::Continue(()))
     })?;
     let hits = page.finish();
     let aggregations = if request.aggregations.is_empty() { None } else { Some(collector.finish(&mut Answer::new(budget))?) };
-    Ok(Searched { total, hits, aggregations })
+    Ok(Searched { total: request.counted.then_some(total), hits, aggregations })
 }
 
 /// The hits that may be of the page.
@@ -170,18 +180,19 @@ impl Page<'_> {
         self.request.from + self.request.size
     }
 
-    fn offer(&mut self, document: &Document<'_>, place: u64) -> Result<(), ReadError> {
+    /// Keeps a document if it may be of the page; tells whether no later one can be.
+    fn offer(&mut self, document: &Document<'_>, place: u64) -> Result<bool, ReadError> {
         if self.request.size == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let sort = &self.request.sort;
         let keys = sort.keys(document, place);
         if !sort.is_behind(&keys) {
-            return Ok(());
+            return Ok(false);
         }
         // Once the page was full, most documents come behind its last one; equal ones that are written later do, too.
-        if self.last.as_ref().is_some_and(|last| sort.compare(&keys, last).is_ge()) {
-            return Ok(());
+        if let Some(last) = self.last.as_ref().filter(|last| sort.compare(&keys, last).is_ge()) {
+            return Ok(sort.is_past(&keys, last));
         }
         let source = chosen(document, &self.request.source);
         let shown = sort.is_named().then(|| keys.iter().map(Key::json).collect());
@@ -193,7 +204,7 @@ impl Page<'_> {
         if self.kept.len() > 2 * self.wanted() {
             self.prune();
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Leaves only what can be of the page, in order.

@@ -68,8 +68,9 @@ pub(super) struct Sort {
 }
 
 impl Sort {
-    /// Reads `sort` and `search_after`.
-    pub(super) fn read(sort: Option<&Value>, after: Option<&Value>) -> Result<Sort, SearchError> {
+    /// Reads `sort` and `search_after`. Where it is tied, time and id tell documents apart that are otherwise equal, and stand for the
+    /// order of writing, which later entries would change.
+    pub(super) fn read(sort: Option<&Value>, after: Option<&Value>, tied: bool) -> Result<Sort, SearchError> {
         let mut by = Vec::new();
         match sort {
             None | Some(Value::Null) => {}
@@ -79,6 +80,9 @@ impl Sort {
                 }
             }
             Some(one) => by.extend(of_value(one)?),
+        }
+        if tied {
+            by = with_ties(by);
         }
         if by.len() > KEYS_MAX {
             return Err(SearchError::Body(format!("[sort] has more than {KEYS_MAX} fields")));
@@ -92,11 +96,34 @@ impl Sort {
                 if keys.len() != by.len() {
                     return Err(SearchError::Body(format!("search_after has {} value(s) but sort has {}", keys.len(), by.len())));
                 }
-                Some(keys.iter().zip(&by).map(|(key, by)| if by.field == TIME { of_date(key) } else { Key::of_json(key) }).collect())
+                Some(keys_of(keys, &by))
             }
             Some(_) => return Err(SearchError::Body("[search_after] must be a list".to_owned())),
         };
         Ok(Sort { by, after })
+    }
+
+    /// Goes on behind a hit with these keys.
+    pub(super) fn go_on(&mut self, behind: &[Value]) {
+        self.after = Some(keys_of(behind, &self.by));
+    }
+
+    /// The times within which a page that goes on has its hits, where the order is that of time: from one moment and before another.
+    pub(super) fn times(&self) -> (i64, i64) {
+        let millis = match self.after.as_ref().and_then(|keys| keys.first()) {
+            Some(Key::Number(millis)) => *millis as i64,
+            _ => return (i64::MIN, i64::MAX),
+        };
+        match self.by_time() {
+            Some(true) => (i64::MIN, millis.saturating_add(1).saturating_mul(1_000_000)),
+            Some(false) => (millis.saturating_mul(1_000_000), i64::MAX),
+            None => (i64::MIN, i64::MAX),
+        }
+    }
+
+    /// Whether everything that is read behind a document comes behind a hit, in the order of time.
+    pub(super) fn is_past(&self, keys: &[Key], last: &[Key]) -> bool {
+        self.by_time().is_some() && keys.first() != last.first()
     }
 
     /// The keys of a document; `place` is that in the order of writing.
@@ -127,6 +154,30 @@ impl Sort {
     pub(super) fn is_named(&self) -> bool {
         !self.by.is_empty()
     }
+}
+
+fn keys_of(keys: &[Value], by: &[By]) -> Vec<Key> {
+    keys.iter().zip(by).map(|(key, by)| if by.field == TIME { of_date(key) } else { Key::of_json(key) }).collect()
+}
+
+/// The order in which no two documents have one place.
+fn with_ties(by: Vec<By>) -> Vec<By> {
+    let plain = |field: &str| By { field: field.to_owned(), descending: false, missing_first: false, missing: None };
+    let is_place = |by: &By| matches!(by.field.as_str(), "_doc" | "_shard_doc");
+    let mut tied: Vec<By> = Vec::new();
+    let all = if by.is_empty() { vec![plain("_doc")] } else { by };
+    for one in all {
+        let fields = if is_place(&one) { vec![plain(TIME), plain("_id")] } else { vec![one] };
+        for field in fields {
+            if !tied.iter().any(|known| known.field == field.field) {
+                tied.push(field);
+            }
+        }
+    }
+    if !tied.iter().any(|by| by.field == "_id") {
+        tied.push(plain("_id"));
+    }
+    tied
 }
 
 /// A date of `search_after` is a number of milliseconds or a text.

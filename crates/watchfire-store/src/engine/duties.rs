@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// Whether entries should move into a segment although the log stays.
-    fn entries_are_due(&self, signal: Signal) -> bool {
+    pub(in crate::engine) fn entries_are_due(&self, signal: Signal) -> bool {
         let (streams, of_streams) = {
             let writer = self.writer();
             (writer.entries[signal].streams.len(), writer.entries[signal].streams.bytes())

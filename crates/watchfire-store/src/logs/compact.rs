@@ -48,6 +48,8 @@ pub(crate) struct Place<'a> {
     pub(crate) options: &'a LogOptions,
     /// The present on the clock by which the use of indexes is dated.
     pub(crate) moment: u64,
+    /// What must not wait until all is written; it may take numbers of segments.
+    pub(crate) between: &'a dyn Fn(&mut u64),
 }
 
 /// Writes segments, which follow each other, as one. Returns what became of them and how many entries went.
@@ -62,7 +64,8 @@ pub(crate) fn rewrite(place: &mut Place<'_>, inputs: &[Arc<LogSegment>], gone: O
     let id = *place.next;
     *place.next += 1;
     let mut writer = SegmentWriter::new(place.disk, place.dir, id)?;
-    let mut copy = Copy { writer: &mut writer, options: place.options, gone, decompressor: Decompressor::new()?, went: 0 };
+    let mut copy =
+        Copy { writer: &mut writer, options: place.options, gone, decompressor: Decompressor::new()?, went: 0, next: place.next, between: place.between };
     let filled = if gone.is_none() && has_small_blocks(inputs, place.options) { copy.repack(&opened) } else { copy.blocks(&opened) };
     let went = copy.went;
     let undone = match filled {
@@ -97,6 +100,8 @@ struct Copy<'a, 'w> {
     gone: Option<&'a Gone<'a>>,
     decompressor: Decompressor<'static>,
     went: u64,
+    next: &'a mut u64,
+    between: &'a dyn Fn(&mut u64),
 }
 
 impl Copy<'_, '_> {
@@ -110,6 +115,7 @@ impl Copy<'_, '_> {
         for (segment, index) in opened {
             self.add_names(segment);
             for stored in &index.blocks {
+                (self.between)(self.next);
                 let streams: Vec<StreamRows<Labels>> = stored.streams.iter().filter_map(|member| with_labels(index, member)).collect();
                 let touched = self.gone.is_some_and(|gone| streams.iter().any(|member| (gone.stream)(&member.stream)));
                 if touched {
@@ -146,6 +152,7 @@ impl Copy<'_, '_> {
         for (segment, index) in opened {
             self.add_names(segment);
             for stored in &index.blocks {
+                (self.between)(self.next);
                 let Some(piece) = read_block(index, stored, &mut self.decompressor)? else {
                     segment.lose_block();
                     continue;

@@ -86,8 +86,9 @@ pub(crate) fn read_node(key: &str, name: &str, node: &Node, path: &Path, monitor
 }
 
 /// A collector that reads nothing until a configuration is applied.
-pub(super) fn open(gate: &Arc<Gate>, state: Arc<dyn StateStore>, clock: &SharedClock, meter: &Meter, tasks: &Tasks) -> Arc<Collector> {
-    Arc::new(Collector::new(Surroundings::new(gate.clone(), state, clock.clone(), meter), tasks.clone()))
+pub(super) fn open(gate: &Arc<Gate>, state: Arc<dyn StateStore>, clock: &SharedClock, meter: &Meter, tasks: &Tasks, trusted: &[String]) -> Arc<Collector> {
+    let surroundings = Surroundings::new(gate.clone(), state, clock.clone(), meter).trusting(trusted.iter().filter_map(|text| text.parse().ok()));
+    Arc::new(Collector::new(surroundings, tasks.clone()))
 }
 
 /// Who sends lines and spans on to other places.

@@ -214,7 +214,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         supervisor: supervisor.clone(),
         alerting: alerting.clone(),
         alertmanager: inside.clone(),
-        logs: logs::open(&gate, store.state(), &clock, &meter, &tasks),
+        logs: logs::open(&gate, store.state(), &clock, &meter, &tasks, &settings.server.trusted_networks),
         sending: sending.clone(),
         loki: loki::LogRoom { store: store.clone(), gate: gate.clone(), loki: protocols.loki.clone(), storage: settings.storage.clone() },
     };

@@ -8,6 +8,7 @@ mod basics;
 mod containers;
 mod data;
 mod demo;
+mod es_clients;
 mod forward;
 mod gateway;
 mod late;

@@ -72,3 +72,19 @@ fn make(name: &str, packages: &[&str]) -> Option<PathBuf> {
     }
     Some(python)
 }
+
+/// Another version of a client, in a place of its own for `PYTHONPATH`. `None`, loudly, where it cannot be had.
+pub(crate) fn also(requirement: &str) -> Option<PathBuf> {
+    let home = Path::new(BINARY).parent()?.parent()?.join(format!("clients-{}", requirement.replace("==", "-")));
+    let ready = home.join("ready");
+    if ready.exists() {
+        return Some(home);
+    }
+    let mut command = Command::new(python()?);
+    command.args(["-m", "pip", "install", "-q", "--disable-pip-version-check", "--target"]).arg(&home).arg(requirement);
+    if !command.output().is_ok_and(|output| output.status.success()) || std::fs::write(&ready, "").is_err() {
+        eprintln!("SKIPPED: {requirement} cannot be installed");
+        return None;
+    }
+    Some(home)
+}

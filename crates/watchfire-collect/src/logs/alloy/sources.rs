@@ -11,7 +11,7 @@ use super::kinds::Kind;
 use super::targets::{Origin, Targets};
 use crate::logs::files::{Encoding, Glob, Group, LINE_BYTES_MAX};
 use crate::logs::stages::Stage;
-use crate::logs::{containers, files, journal};
+use crate::logs::{containers, files, journal, syslog};
 
 /// Reads a source, where this is one.
 pub(super) fn read(flows: &mut Flows<'_>, number: usize) {
@@ -29,7 +29,8 @@ pub(super) fn read(flows: &mut Flows<'_>, number: usize) {
         Kind::SourceDocker => docker(flows, number, stages),
         Kind::SourceFile => file(flows, number, stages),
         Kind::SourceJournal => journal(flows, number, stages),
-        _ => pushed(flows, number, kind),
+        Kind::SourceSyslog => listeners(flows, number, stages),
+        _ => pushed(flows, number),
     }
     // Only what leads to an output goes there.
     let fresh: Vec<String> = origins(flows).difference(&before).cloned().collect();
@@ -236,13 +237,49 @@ fn journal(flows: &mut Flows<'_>, number: usize, stages: Option<Vec<Stage>>) {
     }
 }
 
-/// Sources that others send to: our own faces stand in for them.
-fn pushed(flows: &mut Flows<'_>, number: usize, kind: Kind) {
+/// Addresses for syslog.
+fn listeners(flows: &mut Flows<'_>, number: usize, stages: Option<Vec<Stage>>) {
+    let relabel = flows.relabel_rules(number);
+    let name = name(flows, number);
+    let read = flows.read(number, &["listener"], |reader| {
+        reader.allow(&["forward_to", "relabel_rules"]);
+        let mut all = Vec::new();
+        for listener in reader.maps("listener") {
+            let address = syslog::address(&listener, "address", "");
+            let tls = listener.map("tls_config").and_then(|tls| syslog::tls(tls, ["cert_file", "key_file", "ca_file"]));
+            let source = address.map(|address| syslog::Source {
+                name: name.clone(),
+                address,
+                datagrams: listener.word("protocol", &["tcp", "udp"]) == Some("udp"),
+                tls,
+                labels: listener.text_map("labels").into_iter().collect(),
+                relabel: relabel.clone(),
+                use_incoming_timestamp: listener.bool("use_incoming_timestamp").unwrap_or(false),
+                structured_data: listener.bool("label_structured_data").unwrap_or(false),
+                whole: listener.bool("use_rfc5424_message").unwrap_or(false),
+                stages: Vec::new(),
+            });
+            // Both formats are told apart line by line, and connections rest for ten minutes at most.
+            listener.allow(&["idle_timeout", "max_message_length", "syslog_format", "rfc3164_default_to_current_year"]);
+            listener.finish();
+            all.extend(source);
+        }
+        all
+    });
+    let (Some(sources), Some(stages)) = (read, stages) else { return };
+    for source in sources {
+        let name = flows.collected.free_name(source.name.clone());
+        flows.collected.syslog.push(syslog::Source { name, stages: stages.clone(), ..source });
+    }
+}
+
+/// A source that others push to: our own face stands in for it.
+fn pushed(flows: &mut Flows<'_>, number: usize) {
     drop(flows.relabel_rules(number));
-    flows.read(number, &["listener"], |reader| {
-        reader.allow(&["http", "grpc", "listener", "forward_to", "relabel_rules", "labels", "use_incoming_timestamp", "graceful_shutdown_timeout"]);
+    flows.read(number, &[], |reader| {
+        reader.allow(&["http", "grpc", "forward_to", "relabel_rules", "labels", "use_incoming_timestamp", "graceful_shutdown_timeout"]);
         reader.allow(&["max_send_message_size"]);
     });
-    let ours = if kind == Kind::SourceApi { "our own address takes pushes at /loki/api/v1/push" } else { "syslog.listen of watchfire.yml takes such lines" };
+    let ours = "our own address takes pushes at /loki/api/v1/push";
     flows.warn(flows.place(number), format!("{}: no address is opened for it; {ours}, without the stages of this file", flows.id(number)));
 }

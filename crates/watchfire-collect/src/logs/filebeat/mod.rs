@@ -3,6 +3,7 @@
 
 mod condition;
 mod container;
+mod dissect;
 mod event;
 mod inputs;
 mod outputs;

@@ -7,6 +7,7 @@ use watchfire_model::document::{Node, Reader, nearest};
 use watchfire_model::logs::Nanos;
 
 use super::condition::Condition;
+use super::dissect::{Dissect, Kind};
 use super::event::{get, remove, set, time};
 use super::tree::to_json;
 use crate::logs::Entry;
@@ -34,6 +35,20 @@ enum Action {
     },
     Lowercase(Vec<String>),
     Truncate(Vec<String>, usize),
+    Dissect(Box<Dissect>),
+    /// Fields with what they become and where it goes, whether they are moved, and whether it is no matter when one cannot be.
+    Convert {
+        fields: Vec<(String, String, Option<Kind>)>,
+        moved: bool,
+        lenient: bool,
+    },
+    /// Values behind those of a field: of other fields, and fixed ones.
+    Append {
+        target: String,
+        fields: Vec<String>,
+        values: Vec<Value>,
+        duplicates: bool,
+    },
     Nothing,
 }
 
@@ -56,12 +71,10 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "add_formatted_index",
 ];
 /// Those that are known and not carried out.
-const UNSUPPORTED: [&str; 17] = [
+const UNSUPPORTED: [&str; 14] = [
     "add_network_direction",
-    "append",
     "cache",
     "community_id",
-    "convert",
     "decode_base64_field",
     "decode_cef",
     "decode_csv_fields",
@@ -69,14 +82,13 @@ const UNSUPPORTED: [&str; 17] = [
     "decode_xml",
     "decompress_gzip_field",
     "detect_mime_type",
-    "dissect",
     "dns",
     "extract_array",
     "fingerprint",
     "script",
 ];
 /// Those that are carried out.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 18] = [
     "add_host_metadata",
     "add_locale",
     "add_id",
@@ -91,6 +103,10 @@ const KNOWN: [&str; 14] = [
     "decode_json_fields",
     "timestamp",
     "truncate_fields",
+    "lowercase",
+    "dissect",
+    "convert",
+    "append",
 ];
 
 /// Reads the list under `processors`.
@@ -180,6 +196,34 @@ fn read_one(name: &str, settings: &Reader<'_>, host: &str) -> Option<Action> {
                 }
             }
         }
+        "dissect" => Dissect::read(settings).map_or(Action::Nothing, |dissect| Action::Dissect(Box::new(dissect))),
+        "convert" => {
+            settings.allow(&["ignore_missing", "tag"]);
+            let mut fields = Vec::new();
+            for field in settings.maps("fields") {
+                let from = field.required_text("from");
+                let kind = field.text("type").and_then(|name| {
+                    let kind = Kind::of(&name);
+                    if kind.is_none() {
+                        field.error_at("type", format!("must be integer, long, float, double, string, boolean or ip, not {name:?}"));
+                    }
+                    kind
+                });
+                fields.push((from.clone(), field.text("to").filter(|to| !to.is_empty()).unwrap_or(from), kind));
+                field.finish();
+            }
+            let moved = settings.word("mode", &["copy", "rename"]) == Some("rename");
+            Action::Convert { fields, moved, lenient: !settings.bool("fail_on_error").unwrap_or(true) }
+        }
+        "append" => {
+            settings.allow(&["ignore_missing", "ignore_empty_values", "fail_on_error"]);
+            Action::Append {
+                target: settings.required_text("target_field"),
+                fields: settings.texts("fields", true),
+                values: settings.list("values").iter().map(to_json).collect(),
+                duplicates: settings.bool("allow_duplicate").unwrap_or(true),
+            }
+        }
         "lowercase" => Action::Lowercase(settings.texts("fields", true)),
         "truncate_fields" => {
             settings.allow(&["fail_on_error", "ignore_missing"]);
@@ -230,6 +274,9 @@ impl Processor {
                     entry.time = time;
                 }
             }
+            Action::Dissect(dissect) => dissect.apply(event),
+            Action::Convert { fields, moved, lenient } => convert(event, fields, *moved, *lenient),
+            Action::Append { target, fields, values, duplicates } => append(event, target, fields, values, *duplicates),
             Action::Lowercase(names) => names.iter().for_each(|name| {
                 if let Some(Value::String(text)) = get(event, name).cloned() {
                     set(event, name, Value::String(text.to_lowercase()));
@@ -244,6 +291,43 @@ impl Processor {
         }
         true
     }
+}
+
+fn convert(event: &mut Map<String, Value>, fields: &[(String, String, Option<Kind>)], moved: bool, lenient: bool) {
+    // All or none, unless it is no matter.
+    let mut made = Vec::new();
+    for (from, to, kind) in fields {
+        let Some(value) = get(event, from) else { continue };
+        match kind.map_or_else(|| Some(value.clone()), |kind| kind.convert(value)) {
+            Some(value) => made.push((from, to, value)),
+            None if lenient => {}
+            None => {
+                let message = format!("cannot make what was asked for of {from}");
+                return set(event, "error.message", Value::String(message));
+            }
+        }
+    }
+    for (from, to, value) in made {
+        if moved && from != to {
+            remove(event, from);
+        }
+        set(event, to, value);
+    }
+}
+
+fn append(event: &mut Map<String, Value>, target: &str, fields: &[String], values: &[Value], duplicates: bool) {
+    let list = |value: Value| match value {
+        Value::Array(all) => all,
+        one => vec![one],
+    };
+    let mut all = get(event, target).cloned().map(list).unwrap_or_default();
+    let more = fields.iter().filter_map(|name| get(event, name).cloned()).flat_map(list).chain(values.iter().cloned());
+    for value in more {
+        if duplicates || !all.contains(&value) {
+            all.push(value);
+        }
+    }
+    set(event, target, Value::Array(all));
 }
 
 fn decode(event: &mut Map<String, Value>, fields: &[String], target: Option<&str>, overwrite: bool) {

@@ -110,6 +110,30 @@ fn processors_and_conditions() {
 }
 
 #[test]
+fn processors_that_cut_convert_and_append() {
+    let text = "filebeat.inputs: [{type: log, paths: [/a]}]\n\
+                processors:\n\
+                - dissect: {tokenizer: '%{level} %{took} %{what}', target_prefix: ''}\n\
+                - convert: {fields: [{from: took, to: ms, type: integer}, {from: what, to: event}], mode: rename}\n\
+                - append: {target_field: tags, values: [web], fields: [level], allow_duplicate: false}\n\
+                - drop_fields: {fields: [log.offset, log.file, input, host, message]}\n";
+    assert_eq!(said(text), Vec::<String>::new());
+    let source = parsed(text).config.unwrap().files.remove(0);
+    let found: Vec<String> = run(&source.stages, &["ERROR 12 login failed", "ERROR soon login"]).into_iter().map(|e| e.line).collect();
+    assert_eq!(
+        found,
+        [
+            r#"{"log":{},"level":"ERROR","ms":12,"event":"login failed","tags":["ERROR","web"]}"#,
+            r#"{"log":{},"level":"ERROR","took":"soon","what":"login","error":{"message":"cannot make what was asked for of took"},"tags":["ERROR","web"]}"#,
+        ]
+        .map(str::to_owned)
+    );
+    let wrong = "filebeat.inputs: [{type: log, paths: [/a]}]\nprocessors: [{convert: {fields: [{from: a, type: colour}]}}, {script: {lang: javascript}}]\n";
+    let said = said(wrong);
+    assert!(said[0].contains("must be integer, long, float, double, string, boolean or ip") && said[1].contains("script is not carried out"), "{said:?}");
+}
+
+#[test]
 fn lines_of_containers() {
     let text = "filebeat.inputs: [{type: container, stream: stdout, paths: [/c/*.log], exclude_lines: [^#]}]\n";
     let source = parsed(text).config.unwrap().files.remove(0);

@@ -8,7 +8,7 @@ use watchfire_model::document::Reader;
 use watchfire_model::labels::LabelsBuilder;
 
 use super::super::files::{Encoding, Glob, Group, Source};
-use super::super::{Collected, containers, journal, stages};
+use super::super::{Collected, containers, journal, stages, syslog};
 use super::{positions_of_files, stages as pipelines};
 
 /// Sources of Promtail that are known by name and not read here.
@@ -26,7 +26,7 @@ const UNSUPPORTED: [&str; 11] = [
     "windows_events",
 ];
 /// Sources that our own faces stand in for.
-const PUSHED: [&str; 2] = ["loki_push_api", "syslog"];
+const PUSHED: [&str; 1] = ["loki_push_api"];
 
 /// Reads one item.
 pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_bytes_max: usize, out: &mut Collected) {
@@ -66,6 +66,14 @@ pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_b
             source.name = out.free_name(format!("promtail/{name}/{}", source.socket.display()));
             out.containers.push(source);
         }
+    }
+    if let Some(reader) = job.map("syslog") {
+        any = true;
+        if let Some(mut source) = read_syslog(&reader, &rules, &pipeline.stages) {
+            source.name = out.free_name(format!("promtail/{name}"));
+            out.syslog.push(source);
+        }
+        reader.finish();
     }
     for key in PUSHED {
         if job.raw(key).is_some() {
@@ -142,6 +150,28 @@ fn read_journal(reader: Reader<'_>, job: &str, rules: &[RelabelConfig], stages: 
     };
     reader.finish();
     source
+}
+
+/// An address for syslog.
+fn read_syslog(reader: &Reader<'_>, rules: &[RelabelConfig], stages: &[stages::Stage]) -> Option<syslog::Source> {
+    let address = syslog::address(reader, "listen_address", "0.0.0.0:1514");
+    let datagrams = reader.word("listen_protocol", &["tcp", "udp"]) == Some("udp");
+    let tls = reader.map("tls_config").and_then(|tls| syslog::tls(tls, ["cert_file", "key_file", "ca_file"]));
+    let source = syslog::Source {
+        name: String::new(),
+        address: address?,
+        datagrams,
+        tls,
+        labels: reader.text_map("labels").into_iter().collect(),
+        relabel: rules.to_vec(),
+        use_incoming_timestamp: reader.bool("use_incoming_timestamp").unwrap_or(false),
+        structured_data: reader.bool("label_structured_data").unwrap_or(false),
+        whole: reader.bool("use_rfc5424_message").unwrap_or(false),
+        stages: stages.to_vec(),
+    };
+    // Both formats are told apart line by line, and connections rest for ten minutes at most.
+    reader.allow(&["idle_timeout", "max_message_length", "syslog_format"]);
+    Some(source)
 }
 
 /// Containers of an engine behind a socket in the file system.

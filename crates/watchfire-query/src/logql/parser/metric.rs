@@ -7,6 +7,9 @@ use super::super::lexer::{Kind, Token};
 use super::{OPERATORS_MAX, Operand, Parsed, Parser};
 use crate::promql::{BinaryOp, Cardinality, Matching};
 
+/// The label that tells variants apart.
+const VARIANT: &str = "__variant__";
+
 /// Binding strength, from 1; only `^` is right-associative.
 fn precedence(op: BinaryOp) -> u8 {
     match op {
@@ -156,6 +159,7 @@ impl Parser<'_> {
                 Ok(Metric::Constant(value))
             }
             "label_replace" => self.label_replace(),
+            "variants" if self.ahead(1).text == "(" => self.variants(),
             _ if self.ahead(1).text == "(" => Err(self.fail(self.peek(), format!("unknown function {name:?}"))),
             _ => Err(self.unexpected("a selector, an aggregation or a number")),
         }
@@ -194,6 +198,42 @@ impl Parser<'_> {
             return Err(self.fail(name, format!("{} needs a vector, not a number", op.name())));
         }
         Ok(VectorAggregation { op, param, expr, grouping })
+    }
+
+    /// `variants(a, b) of ({…}[5m])`: each of them, told apart by a label. What they are said to be of stands in each of them, too.
+    fn variants(&mut self) -> Parsed<Metric> {
+        let name = self.take();
+        self.expect("(")?;
+        let mut all: Option<Metric> = None;
+        for number in 0.. {
+            let start = self.peek();
+            let inner = self.nested(|parser| parser.expr(0))?;
+            let expr = self.metric(inner, start)?;
+            if expr.is_number() {
+                return Err(self.fail(name, "variants needs vectors, not a number"));
+            }
+            self.operators += 1;
+            if self.operators > OPERATORS_MAX {
+                return Err(self.fail(name, format!("query has more than {OPERATORS_MAX} operators")));
+            }
+            let told = LabelReplace { expr, to: VARIANT.to_owned(), replacement: number.to_string(), from: String::new(), regex: String::new() };
+            let rhs = Metric::LabelReplace(Box::new(told));
+            all = Some(match all {
+                None => rhs,
+                Some(lhs) => Metric::Binary(Box::new(Binary { op: BinaryOp::Or, lhs, rhs, return_bool: false, matching: Matching::default() })),
+            });
+            if !self.accept(",") {
+                break;
+            }
+        }
+        self.expect(")")?;
+        if !self.accept_word("of") {
+            return Err(self.unexpected("of"));
+        }
+        self.expect("(")?;
+        self.windowed_selection()?;
+        self.expect(")")?;
+        all.ok_or_else(|| self.fail(name, "variants needs at least one aggregation"))
     }
 
     fn label_replace(&mut self) -> Parsed<Metric> {

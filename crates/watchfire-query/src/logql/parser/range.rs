@@ -50,6 +50,15 @@ impl Parser<'_> {
         Ok(RangeAggregation { op, param, selection: partial.selection, unwrap: partial.unwrap, range, offset: partial.offset.unwrap_or(0), grouping })
     }
 
+    /// A selection with its window, which nothing is computed of.
+    pub(super) fn windowed_selection(&mut self) -> Parsed<()> {
+        let at = self.peek();
+        match self.nested(Parser::partial)?.range {
+            Some(_) => Ok(()),
+            None => Err(self.fail(at, "a selection with a window is needed: {…}[5m]")),
+        }
+    }
+
     fn partial(&mut self) -> Parsed<Partial> {
         let mut partial = if self.accept("(") {
             let inner = self.nested(Parser::partial)?;

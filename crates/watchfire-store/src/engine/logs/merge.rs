@@ -67,7 +67,13 @@ impl Engine {
             self.keep_flushed(Flushed::of_entries(signal, before))?;
         }
         let dir = entries_dir(&self.options.dir, signal);
-        let mut place = Place { disk: &*self.disk, dir: &dir, next, options: self.options.entries(signal), moment: self.moment() };
+        // What is deleted is in memory, too: who deletes has seen to it.
+        let between = |next: &mut u64| {
+            if gone.is_none() {
+                self.relieve(next)
+            }
+        };
+        let mut place = Place { disk: &*self.disk, dir: &dir, next, options: self.options.entries(signal), moment: self.moment(), between: &between };
         let (new, went) = match rewrite(&mut place, inputs, gone)? {
             (Rewritten::Unreadable | Rewritten::Unchanged, _) => return Ok((0, 0)),
             (Rewritten::Into(id), went) => (self.open_rewritten(signal, id)?, went),
@@ -87,6 +93,17 @@ impl Engine {
         }
         self.counters.merges.inc();
         Ok((inputs.len(), went))
+    }
+
+    /// Moves entries out of memory while something long is done that nobody else may interrupt: senders would be turned away until it is over.
+    fn relieve(&self, next: &mut u64) {
+        for signal in Signal::ALL {
+            if self.entries_are_due(signal)
+                && let Err(error) = self.flush_entries_now(signal, next)
+            {
+                tracing::error!(%error, "cannot move {} into a segment; the log keeps them", signal.entries());
+            }
+        }
     }
 
     /// Opens a segment that stands in for others. One that cannot be opened has to go: with a second one like it everything would be

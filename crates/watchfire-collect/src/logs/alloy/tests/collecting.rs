@@ -341,3 +341,24 @@ fn scraping_becomes_jobs() {
     assert_eq!((job.name.as_str(), job.metrics_path.as_str(), job.interval_ms), ("prometheus.scrape.apps", "/m", 15_000));
     check(&text("  scrape_timeout = \"2x\"\n"), &["6:20: error: prometheus.scrape.apps.scrape_timeout: must be a duration such as 30s or 1h30m, not \"2x\""]);
 }
+
+#[test]
+fn addresses_for_syslog() {
+    let text = format!(
+        "loki.source.syslog \"s\" {{\n  listener {{\n    address = \"127.0.0.1:1514\"\n    labels = {{job = \"s\"}}\n    use_incoming_timestamp = true\n  }}\n  \
+         listener {{\n    address = \"localhost:1515\"\n    protocol = \"udp\"\n  }}\n  forward_to = [loki.process.p.receiver]\n}}\n\
+         loki.process \"p\" {{\n  stage.regex {{\n    expression = \"(?P<x>a)\"\n  }}\n  forward_to = [loki.write.w.receiver]\n}}\n{WRITE}"
+    );
+    let Parsed { config, findings } = parsed(&text);
+    assert_eq!(findings, []);
+    let sources = config.unwrap().syslog;
+    let shown: Vec<_> =
+        sources.iter().map(|s| (s.name.as_str(), s.address.to_string(), s.datagrams, s.use_incoming_timestamp, s.labels.len(), s.stages.is_empty())).collect();
+    assert_eq!(
+        shown,
+        [
+            ("alloy/loki.source.syslog.s", "127.0.0.1:1514".to_owned(), false, true, 1, false),
+            ("alloy/loki.source.syslog.s 2", "127.0.0.1:1515".to_owned(), true, false, 0, false)
+        ]
+    );
+}

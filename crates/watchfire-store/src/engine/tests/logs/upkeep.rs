@@ -33,6 +33,31 @@ fn merges_keep_files_few_and_entries_as_they_are() {
 }
 
 #[test]
+fn a_long_merge_does_not_keep_entries_in_memory() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let engine = Engine::open(Arc::new(disk.clone()), Options { logs: LogOptions { memory_max: 60_000, ..small() }, ..options(&clock) }).unwrap();
+    let batch =
+        |n: i64| logs(vec![(labels!("app" => "a"), (0..20).map(|i| entry(NOW * MS + n * MS, &format!("line {n} {i} {}", "x".repeat(40)), &[])).collect())]);
+    for n in 0..16 {
+        engine.write(&batch(n)).unwrap();
+        engine.flush_entries(Signal::Logs).unwrap();
+    }
+    // More than half of what may be in memory comes before the merge is done.
+    let mut n = 16;
+    while !engine.entries_are_due(Signal::Logs) {
+        engine.write(&batch(n)).unwrap();
+        n += 1;
+    }
+    let before = select(&engine, &whole(LogOrder::Forward));
+    let head = engine.stats().logs.head_entries;
+    assert!(engine.merge_entries(Signal::Logs).unwrap());
+    assert_eq!((head > 0, engine.stats().logs.head_entries), (true, 0));
+    assert_eq!(select(&engine, &whole(LogOrder::Forward)), before);
+    assert_eq!(select(&open_small(&disk.copy()), &whole(LogOrder::Forward)), before);
+}
+
+#[test]
 fn small_blocks_are_packed_anew_and_full_ones_are_copied() {
     let disk = SimulatedDisk::default();
     let clock = ManualClock::new(Timestamp(NOW));
