@@ -166,7 +166,7 @@ async fn listen(source: &Source, inlet: Arc<Inlet>, tasks: &Tasks) -> Result<(),
     }
     let tls = match source.tls.clone() {
         Some((certificate, key, clients)) => {
-            let loaded = tokio::task::spawn_blocking(move || TlsFiles::load_asking(certificate, key, clients)).await;
+            let loaded = watchfire_net::blocking::spawn_blocking(move || TlsFiles::load_asking(certificate, key, clients)).await;
             Some(loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?)
         }
         None => None,
