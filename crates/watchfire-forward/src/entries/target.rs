@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use watchfire_collect::logs::outputs::{Destination, Output};
 use watchfire_model::labels::{Labels, LabelsBuilder};
+use watchfire_model::level;
 use watchfire_model::time::SharedClock;
 use watchfire_net::backoff::retry_after;
 use watchfire_net::client::{Caller, GrpcClient, Request, Response};
@@ -24,6 +25,12 @@ const EXCERPT_BYTES: usize = 256;
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// An output that goes on failing is told about so often.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
+/// What goes along of an entry's structured metadata: not the level that was noted here. A Loki notes levels itself, and an old one takes no
+/// structured metadata at all.
+fn sent(metadata: &Labels) -> Labels {
+    metadata.without(level::LABEL)
+}
 
 pub(super) struct Target {
     /// By what its position in the log is kept.
@@ -72,7 +79,7 @@ impl Target {
     }
 
     pub(super) fn item(&self, labels: &Labels, entry: TailEntry<'_>) -> Item {
-        Item { labels: labels.clone(), time: entry.time, line: entry.line.to_owned(), metadata: entry.metadata }
+        Item { labels: labels.clone(), time: entry.time, line: entry.line.to_owned(), metadata: sent(&entry.metadata) }
     }
 
     pub(super) fn speaker(&self) -> Speaker {
@@ -174,5 +181,17 @@ impl Speaker {
                 outcome
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_that_were_noted_here_stay_here() {
+        let metadata = Labels::from_pairs([("detected_level", "error"), ("trace_id", "t")]);
+        assert_eq!(sent(&metadata), Labels::from_pairs([("trace_id", "t")]));
+        assert!(sent(&Labels::from_pairs([("detected_level", "info")])).is_empty());
     }
 }
