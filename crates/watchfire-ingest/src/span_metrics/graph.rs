@@ -8,13 +8,13 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use watchfire_model::labels::LabelsBuilder;
-use watchfire_model::logs::{Nanos, StreamEntries};
+use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::meter::{Counter, Gauge, Meter};
-use watchfire_model::spans::{SpanId, SpanKind, SpanRow, StatusCode, TraceId};
+use watchfire_model::spans::{SpanId, SpanKind, StatusCode, TraceId, key};
 
 use super::red::OVERFLOW;
 use super::table::{Families, Table};
-use super::{GraphSettings, clipped, seconds};
+use super::{Counted, GraphSettings, clipped};
 
 const FAMILIES: Families = Families {
     counters: &[
@@ -110,38 +110,37 @@ impl Graph {
 
     /// Looks at the spans of a stream.
     pub(super) fn observe(&mut self, stream: &StreamEntries, now: Duration) {
-        let mut service: Option<Arc<str>> = None;
+        let kind = stream.labels.get(key::KIND).and_then(SpanKind::from_name).unwrap_or_default();
+        let called = match kind {
+            SpanKind::Client | SpanKind::Producer => false,
+            SpanKind::Server | SpanKind::Consumer => true,
+            SpanKind::Internal | SpanKind::Unspecified => return,
+        };
+        let service: Arc<str> = clipped(stream.labels.get(key::SERVICE).unwrap_or("")).into();
+        let messaging = matches!(kind, SpanKind::Producer | SpanKind::Consumer);
         for entry in &stream.entries {
-            let span = SpanRow::from_parts(&stream.labels, entry);
-            let called = match span.kind() {
-                SpanKind::Client | SpanKind::Producer => false,
-                SpanKind::Server | SpanKind::Consumer => true,
-                SpanKind::Internal | SpanKind::Unspecified => continue,
-            };
-            let service = match &service {
-                Some(service) if **service == *clipped(span.service()) => service.clone(),
-                _ => service.insert(clipped(span.service()).into()).clone(),
-            };
-            self.span(&span, service, called, now);
+            let span = Counted::of(entry);
+            let (seconds, failed, end) = (span.seconds(), span.status == StatusCode::Error, span.end());
+            let half = Half { service: service.clone(), seconds, failed, called, messaging, peer: None, paired: false, end };
+            self.span(&span, half, now);
         }
     }
 
-    fn span(&mut self, span: &SpanRow<'_>, service: Arc<str>, called: bool, now: Duration) {
-        let messaging = matches!(span.kind(), SpanKind::Producer | SpanKind::Consumer);
-        let mut half =
-            Half { service, seconds: seconds(span), failed: span.status() == StatusCode::Error, called, messaging, peer: None, paired: false, end: span.end() };
-        let trace = span.trace();
-        let id = if called { span.parent() } else { Some(span.span()) };
-        let Some(id) = id else {
+    fn span(&mut self, span: &Counted<'_>, mut half: Half, now: Duration) {
+        let id = if half.called { span.parent } else { span.span };
+        // Damaged ids are those of no trace and no span.
+        let trace = trace_of(span.trace);
+        if half.called && id.is_empty() {
             return self.edge(trace, (USER, None), (&half.service, Some(&half)), VIRTUAL, now);
-        };
-        if !called {
-            if let Some(database) = database_of(span) {
-                return self.edge(trace, (&half.service, Some(&half)), (&database, None), DATABASE, now);
-            }
-            half.peer = peer_of(span);
         }
-        self.pair((trace, id), half, now);
+        if !half.called {
+            let (database, peer) = called_by(span.entry);
+            if let Some(database) = database {
+                return self.edge(trace, (&half.service, Some(&half)), (database, None), DATABASE, now);
+            }
+            half.peer = peer.map(Arc::from);
+        }
+        self.pair((trace, SpanId(u64::from_str_radix(id, 16).unwrap_or(0).to_be_bytes())), half, now);
     }
 
     /// Finds the other side of a call, or waits for it.
@@ -216,11 +215,10 @@ impl Graph {
         if [halves.0, halves.1].into_iter().flatten().any(|half| half.failed) {
             row.count(FAILED, 1.0);
         }
-        let trace = trace.to_string();
         for (histogram, half, other) in [(SERVER, halves.1, halves.0), (CLIENT, halves.0, halves.1)] {
             // What is known of one side only is all that is known of the call.
             if let Some(half) = half.or(other) {
-                row.observe(histogram, half.seconds, bounds, &trace, half.end);
+                row.observe(histogram, half.seconds, bounds, || trace.to_string().into(), half.end);
             }
         }
     }
@@ -236,18 +234,25 @@ impl Graph {
 /// One overflow row for each type of connection.
 const OVERFLOW_ROWS: usize = 4;
 
-fn text_of(span: &SpanRow<'_>, name: &str) -> Option<Arc<str>> {
-    let value = span.attribute(name)?;
-    let text = value.as_text();
-    (!text.is_empty()).then(|| clipped(&text).into())
+/// The id of a trace that is kept as 32 digits.
+fn trace_of(text: &str) -> TraceId {
+    let half = |range| text.get(range).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
+    TraceId((u128::from(half(0..16)) << 64 | u128::from(half(16..32))).to_be_bytes())
 }
 
-/// The database that a span calls.
-fn database_of(span: &SpanRow<'_>) -> Option<Arc<str>> {
-    let database = DATABASES.iter().find_map(|name| text_of(span, name))?;
-    text_of(span, "peer.service").or(Some(database))
-}
-
-fn peer_of(span: &SpanRow<'_>) -> Option<Arc<str>> {
-    PEERS.iter().find_map(|name| text_of(span, name))
+/// The database that a span calls, and whom else it says that it calls.
+fn called_by(entry: &LogEntry) -> (Option<&str>, Option<&str>) {
+    let mut databases = [None; DATABASES.len()];
+    let mut peers = [None; PEERS.len()];
+    // What stands for empty text says nothing.
+    for (name, value) in entry.metadata.iter().filter(|(_, value)| *value != "-") {
+        if let Some(at) = PEERS.iter().position(|peer| *peer == name) {
+            peers[at] = Some(clipped(value));
+        } else if let Some(at) = DATABASES.iter().position(|database| *database == name) {
+            databases[at] = Some(clipped(value));
+        }
+    }
+    let database = databases.into_iter().flatten().next();
+    // The first of the peers is how a service calls its database.
+    (database.map(|database| peers[0].unwrap_or(database)), peers.into_iter().flatten().next())
 }

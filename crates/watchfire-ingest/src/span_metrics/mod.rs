@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use watchfire_model::batch::{Batch, Origin};
-use watchfire_model::logs::StreamEntries;
+use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::meter::{Counter, Gauge, Meter};
-use watchfire_model::spans::SpanRow;
+use watchfire_model::spans::{StatusCode, key};
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Sink, WriteError};
 
@@ -191,9 +191,44 @@ impl SpanMetrics {
     }
 }
 
-/// How long a span took.
-fn seconds(span: &SpanRow<'_>) -> f64 {
-    span.duration() as f64 / 1e9
+/// What is counted of a span, found in one look at its fields.
+struct Counted<'a> {
+    trace: &'a str,
+    span: &'a str,
+    parent: &'a str,
+    nanos: u64,
+    status: StatusCode,
+    entry: &'a LogEntry,
+}
+
+impl<'a> Counted<'a> {
+    fn of(entry: &'a LogEntry) -> Counted<'a> {
+        let mut counted = Counted { trace: "", span: "", parent: "", nanos: 0, status: StatusCode::Unset, entry };
+        for (name, value) in &entry.metadata {
+            match name {
+                key::TRACE => counted.trace = value,
+                key::SPAN => counted.span = value,
+                key::PARENT => counted.parent = value,
+                key::DURATION => counted.nanos = value.parse().unwrap_or(0),
+                key::STATUS => counted.status = StatusCode::from_name(value).unwrap_or_default(),
+                // They ascend, and the fields of the span stand together.
+                _ if name.as_bytes().first().is_some_and(|first| *first > b':') => break,
+                _ => {}
+            }
+        }
+        counted
+    }
+
+    fn seconds(&self) -> f64 {
+        self.nanos as f64 / 1e9
+    }
+    fn end(&self) -> Nanos {
+        Nanos(self.entry.time.0.saturating_add_unsigned(self.nanos))
+    }
+    /// As it is kept, without what it shares.
+    fn bytes(&self) -> usize {
+        self.entry.metadata.packed().len() + self.entry.line.len()
+    }
 }
 
 /// As much of a text as a label may have.

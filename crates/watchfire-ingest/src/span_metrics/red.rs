@@ -5,10 +5,10 @@ use std::time::Duration;
 use watchfire_model::labels::LabelsBuilder;
 use watchfire_model::logs::StreamEntries;
 use watchfire_model::meter::{Counter, Meter};
-use watchfire_model::spans::{SpanKind, SpanRow, StatusCode};
+use watchfire_model::spans::{SpanKind, SpanRow, StatusCode, key};
 
 use super::table::{Families, Row, Table};
-use super::{MetricsSettings, clipped, seconds};
+use super::{Counted, MetricsSettings, clipped};
 
 const FAMILIES: Families = Families {
     counters: &[
@@ -53,52 +53,63 @@ impl Red {
 
     /// Counts the spans of a stream.
     pub(super) fn observe(&mut self, stream: &StreamEntries, now: Duration) {
+        let label = |name| clipped(stream.labels.get(name).unwrap_or(""));
+        let kind = stream.labels.get(key::KIND).and_then(SpanKind::from_name).unwrap_or_default();
+        let shared = Shared { service: label(key::SERVICE), name: label(key::NAME), kind: kind_name(kind) };
+        self.key.clear();
+        [shared.service, "\0", shared.name, "\0", shared.kind].into_iter().for_each(|part| self.key.push_str(part));
+        let prefix = self.key.len();
         for entry in &stream.entries {
-            self.span(&SpanRow::from_parts(&stream.labels, entry), now);
+            self.key.truncate(prefix);
+            self.span(&shared, stream, &Counted::of(entry), now);
         }
     }
 
-    fn span(&mut self, span: &SpanRow<'_>, now: Duration) {
-        let (service, name) = (clipped(span.service()), clipped(span.name()));
-        let (kind, status) = (kind_name(span.kind()), status_name(span.status()));
-        let values: Vec<String> = self.dimensions.iter().map(|(_, name)| dimension(span, name)).collect();
-        let mut fill = |service: &str, name: &str, values: &[String]| {
-            self.key.clear();
-            for part in [service, "\0", name, "\0", kind, status].into_iter().chain(values.iter().flat_map(|value| ["\0", value.as_str()])) {
-                self.key.push_str(part);
-            }
-        };
-        fill(service, name, &values);
+    /// Counts a span; the key holds what it shares.
+    fn span(&mut self, shared: &Shared<'_>, stream: &StreamEntries, span: &Counted<'_>, now: Duration) {
+        let status = status_name(span.status);
+        self.key.push_str(status);
+        let row = SpanRow::from_parts(&stream.labels, span.entry);
+        let values: Vec<String> = self.dimensions.iter().map(|(_, name)| dimension(&row, name)).collect();
+        values.iter().flat_map(|value| ["\0", value.as_str()]).for_each(|part| self.key.push_str(part));
         if let Some((row, bounds)) = self.table.known(&self.key, now) {
             return add(row, bounds, span);
         }
         let dimensions = &self.dimensions;
         let labels = |service: &str, name: &str, values: &[String]| {
             let mut labels = LabelsBuilder::new();
-            labels.set("service", service).set("span_name", name).set("span_kind", kind).set("status_code", status);
+            labels.set("service", service).set("span_name", name).set("span_kind", shared.kind).set("status_code", status);
             for ((label, _), value) in dimensions.iter().zip(values) {
                 labels.set(label, value);
             }
             labels
         };
-        if let Some((row, bounds)) = self.table.row(&self.key, 0, now, || labels(service, name, &values)) {
+        if let Some((row, bounds)) = self.table.row(&self.key, 0, now, || labels(shared.service, shared.name, &values)) {
             return add(row, bounds, span);
         }
         self.overflowed.inc();
-        for (service, more) in [(service, OVERFLOW_ROWS_MAX), (OVERFLOW, OVERFLOW_ROWS_MAX + LAST_ROWS)] {
-            self.key.clear();
-            [service, "\0", OVERFLOW, "\0", kind, status].into_iter().for_each(|part| self.key.push_str(part));
-            if let Some((row, bounds)) = self.table.row(&self.key, more, now, || labels(service, OVERFLOW, &[])) {
+        let mut other = String::new();
+        for (service, more) in [(shared.service, OVERFLOW_ROWS_MAX), (OVERFLOW, OVERFLOW_ROWS_MAX + LAST_ROWS)] {
+            other.clear();
+            [service, "\0", OVERFLOW, "\0", shared.kind, status].into_iter().for_each(|part| other.push_str(part));
+            if let Some((row, bounds)) = self.table.row(&other, more, now, || labels(service, OVERFLOW, &[])) {
                 return add(row, bounds, span);
             }
         }
     }
 }
 
-fn add(row: &mut Row, bounds: &[f64], span: &SpanRow<'_>) {
+/// What the spans of a stream share.
+struct Shared<'a> {
+    service: &'a str,
+    name: &'a str,
+    kind: &'static str,
+}
+
+fn add(row: &mut Row, bounds: &[f64], span: &Counted<'_>) {
     row.count(CALLS, 1.0);
     row.count(SIZE, span.bytes() as f64);
-    row.observe(LATENCY, seconds(span), bounds, span.trace_text(), span.end());
+    row.observe(LATENCY, span.seconds(), bounds, || span.trace.into(), span.end());
 }
 
 /// The value of an attribute of the span, else of its resource.

@@ -53,15 +53,15 @@ impl Row {
     }
 
     /// Counts a duration; the trace stands for its bucket when it is the first one since the last flush.
-    pub(super) fn observe(&mut self, histogram: usize, seconds: f64, bounds: &[f64], trace: &str, time: Nanos) {
+    pub(super) fn observe(&mut self, histogram: usize, seconds: f64, bounds: &[f64], trace: impl FnOnce() -> Box<str>, time: Nanos) {
         let Some(histogram) = self.histograms.get_mut(histogram) else { return };
         histogram.sum.1 += seconds;
         histogram.count.1 += 1;
         let at = bounds.partition_point(|bound| *bound < seconds);
         if let Some((_, count, example)) = histogram.buckets.get_mut(at) {
             *count += 1;
-            if !trace.is_empty() {
-                example.get_or_insert_with(|| Example { trace: trace.into(), time, seconds });
+            if example.is_none() {
+                *example = Some(Example { trace: trace(), time, seconds });
             }
         }
     }
