@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 need_build=(cc:gcc make:make)
-need_test=(ffmpeg:ffmpeg chromium:chromium prometheus:prometheus redis-server:redis-server redis-cli:redis-tools prometheus-alertmanager:prometheus-alertmanager prometheus-node-exporter:prometheus-node-exporter victoria-metrics:victoria-metrics amtool:prometheus-alertmanager strace:strace kill:procps setpriv:util-linux mkfs.ext4:e2fsprogs perl:perl-base rsyslogd:rsyslog logger:bsdutils openssl:openssl)
+need_test=(ffmpeg:ffmpeg chromium:chromium prometheus:prometheus redis-server:redis-server redis-cli:redis-tools prometheus-alertmanager:prometheus-alertmanager prometheus-node-exporter:prometheus-node-exporter prometheus-blackbox-exporter:prometheus-blackbox-exporter prometheus-redis-exporter:prometheus-redis-exporter prometheus-postgres-exporter:prometheus-postgres-exporter victoria-metrics:victoria-metrics amtool:prometheus-alertmanager strace:strace kill:procps setpriv:util-linux mkfs.ext4:e2fsprogs perl:perl-base rsyslogd:rsyslog logger:bsdutils openssl:openssl)
 need_demo=(ffmpeg:ffmpeg)
 need_bench=(prometheus:prometheus victoria-metrics:victoria-metrics setpriv:util-linux)
 

@@ -111,6 +111,8 @@ pub struct Rooms {
     pub spans: Arc<dyn LogSource>,
     /// Where log entries are heard as they come in.
     pub log_taps: LogTaps,
+    /// Who answers at the faces of exporters.
+    pub exporters: crate::exporters::Exporters,
     /// Takes OTLP.
     pub otlp: Arc<watchfire_ingest::otlp::Otlp>,
     /// The same for an import: samples of any age are taken.

@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod dlq;
 pub mod elasticsearch;
+pub mod exporters;
 pub mod gateway;
 pub mod influx;
 pub mod jaeger;
@@ -53,6 +54,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(jaeger::routes());
     all.extend(tempo::routes());
     all.extend(zipkin::routes());
+    all.extend(exporters::routes());
     all.extend(services::routes());
     all.extend(alertmanager::routes());
     all.extend(page::routes());

@@ -464,6 +464,18 @@ fn alertmanager(clock: &Arc<ManualClock>) -> Arc<watchfire_alert::manager::Manag
     Arc::new(watchfire_alert::manager::Manager::open(parts, Arc::new(watchfire_net::client::Caller::new(clock.clone()))).unwrap())
 }
 
+/// Exporters that say one thing.
+struct Silent;
+impl watchfire_model::exporter::Exporter for Silent {
+    fn ask(&self, _: watchfire_model::exporter::Question) -> ViewFuture<'_, watchfire_model::exporter::Reply> {
+        Box::pin(async { watchfire_model::exporter::Reply::text(200, "quiet") })
+    }
+}
+fn exporters() -> crate::exporters::Exporters {
+    let silent: Arc<dyn watchfire_model::exporter::Exporter> = Arc::new(Silent);
+    crate::exporters::Exporters { blackbox: silent.clone(), json: silent.clone(), node: silent }
+}
+
 fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
     let tokens = Arc::new(TokenCounter::new(Counter::new(Encoding::Cl100kBase), TokenBudget::default(), true, Arc::new(Unobserved)));
     let ask = |house: &Arc<House>| house.clone();
@@ -493,6 +505,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         Parts { state: Arc::new(Memory::default()), clock: clock.clone(), meter: meter.clone(), observe: Arc::new(watchfire_model::observe::Unobserved) };
     let supervisor = Supervisor::open(parts).unwrap();
     Rooms {
+        exporters: exporters(),
         queues: Arc::new(queues(house, clock, &meter)),
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),

@@ -1,10 +1,12 @@
-//! Goes out and fetches: scrape, host, GPU, self; a folder each. It keeps nothing and answers no request.
+//! Goes out and fetches: scrape, probes, host, GPU, self; a folder each. It keeps nothing and answers no request.
 
 pub mod discovery;
 mod gather;
 pub mod gpu;
 pub mod host;
+pub mod json;
 mod kernel_clock;
 pub mod logs;
 pub mod own;
+pub mod probe;
 pub mod scrape;

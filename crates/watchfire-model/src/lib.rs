@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod document;
 pub mod duration;
+pub mod exporter;
 pub mod histogram;
 pub mod labels;
 pub mod level;

@@ -15,5 +15,6 @@ pub mod policy;
 pub mod postgres;
 pub mod secret;
 pub mod tasks;
+pub mod timed;
 pub mod tls;
 pub mod unix;

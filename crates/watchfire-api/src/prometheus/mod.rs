@@ -16,7 +16,7 @@ mod read;
 pub(crate) mod rules;
 #[cfg(test)]
 mod rules_tests;
-mod status;
+pub(crate) mod status;
 mod targets;
 #[cfg(test)]
 mod tests;

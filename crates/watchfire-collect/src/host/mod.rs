@@ -10,6 +10,7 @@ mod diskstats;
 mod dmi;
 mod edac;
 mod entropy;
+mod face;
 mod filefd;
 mod files;
 mod filesystem;
@@ -269,10 +270,16 @@ impl HostCollector {
 
     /// What node_exporter would answer, for an exporter face. Blocks.
     pub fn families(&self) -> Vec<Family> {
+        self.families_of(&[])
+    }
+
+    /// The same of some collectors; of all when none is named. Blocks.
+    pub fn families_of(&self, wanted: &[String]) -> Vec<Family> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { files, running, .. } = &mut *inner;
         let mut out = Gather::families();
-        collect_all(running.iter_mut().filter(|r| r.node), files, &mut out, &self.clock);
+        let chosen = running.iter_mut().filter(|r| r.node && (wanted.is_empty() || wanted.iter().any(|name| name == r.name)));
+        collect_all(chosen, files, &mut out, &self.clock);
         out.into_families()
     }
 

@@ -30,9 +30,17 @@ struct Row {
 }
 
 /// What is replaced today; a new face adds its row.
-const TABLE: [Row; 2] = [
+const TABLE: [Row; 5] = [
     Row { component: "prometheus", hosts: &["prometheus", "localhost", "127.0.0.1"], port: 9090, path_prefix: "" },
     Row { component: "alertmanager", hosts: &["alertmanager", "localhost", "127.0.0.1"], port: 9093, path_prefix: "" },
+    Row {
+        component: "blackbox_exporter",
+        hosts: &["blackbox", "blackbox-exporter", "blackbox_exporter", "localhost", "127.0.0.1"],
+        port: 9115,
+        path_prefix: "/blackbox",
+    },
+    Row { component: "json_exporter", hosts: &["json-exporter", "json_exporter", "localhost", "127.0.0.1"], port: 7979, path_prefix: "/json" },
+    Row { component: "node_exporter", hosts: &["node-exporter", "node_exporter", "localhost", "127.0.0.1"], port: 9100, path_prefix: "/node" },
 ];
 
 /// The default table, answered by whoever listens at `address`.
@@ -62,7 +70,11 @@ mod tests {
             ("alertmanager", 9093, Some("alertmanager")),
             ("localhost", 9093, Some("alertmanager")),
             ("alertmanager", 9090, None),
-            ("localhost", 9100, None),
+            ("blackbox-exporter", 9115, Some("blackbox_exporter")),
+            ("json-exporter", 7979, Some("json_exporter")),
+            ("node-exporter", 9100, Some("node_exporter")),
+            ("localhost", 9100, Some("node_exporter")),
+            ("recording-node-1", 9100, None),
             ("backend", 9090, None),
         ] {
             assert_eq!(aliases(host, port).map(|a| a.component), component.map(str::to_owned), "{host}:{port}");

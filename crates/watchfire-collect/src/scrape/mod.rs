@@ -9,6 +9,7 @@ mod cache;
 pub mod config;
 pub mod fetch;
 mod format;
+mod in_process;
 pub mod intake;
 mod manager;
 mod net_fetch;
@@ -23,5 +24,7 @@ mod tests;
 mod worker;
 
 pub use alias::{Alias, Aliases, default_aliases, no_aliases};
+pub use fetch::Fetch;
+pub use in_process::{Face, InProcess};
 pub use manager::{Manager, Surroundings};
 pub use net_fetch::NetFetch;

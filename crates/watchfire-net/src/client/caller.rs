@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use http::StatusCode;
 use watchfire_model::time::SharedClock;
@@ -124,6 +125,19 @@ impl Caller {
         }
     }
 
+    /// Everything that options say, with secrets read and a token fetched where one is needed, for who makes the request otherwise.
+    pub async fn prepare(&self, options: &Arc<HttpOptions>, timeout: Duration) -> Result<Prepared, CallError> {
+        let Resolved { credentials, oauth2, secret_headers, tls } = resolve(options.clone()).await?;
+        let credentials = match oauth2 {
+            None => credentials,
+            Some((grant, (tls, proxy))) => {
+                let asked = self.client(Way { tls, proxies: self.proxies(&proxy)? });
+                (*self.tokens(options).credentials(&asked, &grant, timeout).await?).clone()
+            }
+        };
+        Ok(Prepared { credentials, secret_headers, tls, proxies: self.proxies(&options.proxy)? })
+    }
+
     /// For how many options tokens are kept.
     pub fn token_holders(&self) -> usize {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).len()
@@ -160,6 +174,19 @@ impl Caller {
         places.insert(place, (Arc::downgrade(options), tokens.clone()));
         tokens
     }
+}
+
+/// What options say, ready for use.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    /// Who we say we are.
+    pub credentials: Credentials,
+    /// Headers that hold secrets.
+    pub secret_headers: Vec<(String, Secret)>,
+    /// The TLS side.
+    pub tls: ClientTls,
+    /// The proxies.
+    pub proxies: Proxies,
 }
 
 /// Options with every secret read.

@@ -26,13 +26,13 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::ServerName;
 
-pub use self::caller::{CallError, Caller, read_client_tls, read_identity};
+pub use self::caller::{CallError, Caller, Prepared, read_client_tls, read_identity};
 pub use self::config::{Locate, read_http_options, read_secret, read_tls_options};
 pub use self::grpc::{GrpcAnswer, GrpcClient, GrpcError};
 pub use self::options::{Authorization, HttpOptions, Oauth2Options, ProxyOptions, SecretSource, TlsOptions};
 use self::pass::Within;
 pub use self::pass::{Passed, Phases, Pooling, Relayed, RelayedBody};
-use self::proxy::connector::Connector;
+pub(crate) use self::proxy::connector::Connector;
 pub use self::proxy::{Proxies, ProxyError};
 pub use self::stream::Stream;
 use crate::inflate::{InflateError, Limits};
@@ -279,8 +279,18 @@ where
     builder.build(Within { inner: connector, limit: pooling.connect })
 }
 
-/// The value of the header `Authorization`, if there is one.
-fn authorization(credentials: &Credentials, userinfo: Option<(String, String)>) -> Option<Secret> {
+/// The value of the header `Authorization` for credentials.
+pub fn authorization(credentials: &Credentials) -> Option<Secret> {
+    authorization_or(credentials, None)
+}
+
+/// Name and password that stand in a URL.
+pub fn credentials_of(url: &str) -> Option<(Secret, Secret)> {
+    redirect::without_userinfo(url).1.map(|(user, password)| (Secret::new(user), Secret::new(password)))
+}
+
+/// The same, or that of a URL.
+fn authorization_or(credentials: &Credentials, userinfo: Option<(String, String)>) -> Option<Secret> {
     let basic = |user: &str, password: &str| {
         use base64::Engine;
         Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
@@ -337,7 +347,7 @@ fn message(request: &Request) -> Result<http::Request<Body>, ClientError> {
     for (name, value) in &request.secret_headers {
         put(name, value.expose(), true)?;
     }
-    if let Some(value) = authorization(&request.credentials, userinfo) {
+    if let Some(value) = authorization_or(&request.credentials, userinfo) {
         put(AUTHORIZATION.as_str(), value.expose(), true)?;
     }
     Ok(message)

@@ -109,7 +109,7 @@ fn message(passed: Passed) -> Result<http::Request<Full<Bytes>>, ClientError> {
     for (name, secret) in &passed.secret_headers {
         put(name, secret)?;
     }
-    if let Some(value) = super::authorization(&passed.credentials, userinfo) {
+    if let Some(value) = super::authorization_or(&passed.credentials, userinfo) {
         put(AUTHORIZATION.as_str(), &value)?;
     }
     Ok(message)

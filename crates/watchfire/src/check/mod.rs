@@ -14,7 +14,7 @@ use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 
 use self::site::Gathered;
 use crate::command_line::CheckFlags;
-use crate::serve::{alertmanager, logs, prometheus};
+use crate::serve::{alertmanager, exporters, logs, prometheus};
 use crate::settings::{self, Environment, FOREIGN, Flags, Foreign, ForeignFile};
 use crate::{log_rules, rule_files};
 
@@ -36,9 +36,9 @@ pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding
         match settings::load(&wanted, environment) {
             Ok(loaded) => {
                 findings.extend(loaded.findings);
-                for foreign in
-                    loaded.settings.foreign.iter().filter(|f| !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat" | "alloy" | "loki"))
-                {
+                for foreign in loaded.settings.foreign.iter().filter(|f| {
+                    !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat" | "alloy" | "loki" | "blackbox" | "json_exporter")
+                }) {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
                 let (configured, of_prometheus) = prometheus::read_all(&loaded.settings, environment);
@@ -128,6 +128,14 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     }
     if (node.get("route").is_some() && node.get("receivers").is_some()) || FOREIGN[1].is_named(file) {
         return alertmanager::read_node(name, node, path, None).findings;
+    }
+    let probers = |modules: &Node| modules.entries().unwrap_or(&[]).iter().any(|(_, module)| module.get("prober").is_some());
+    if node.get("modules").is_some_and(probers) || FOREIGN[2].is_named(file) {
+        return exporters::read_probes(name, node, path, None).1;
+    }
+    let of_json = |modules: &Node| modules.entries().unwrap_or(&[]).iter().any(|(_, module)| module.get("metrics").is_some());
+    if node.get("modules").is_some_and(of_json) || FOREIGN[3].is_named(file) {
+        return exporters::read_json(name, node, path, None).1;
     }
     let kind = Document { name: name.into(), node: node.clone() }.kind();
     if kind == Kind::Loki || node.get("ruler").is_some() || (kind == Kind::Other && file.starts_with("loki")) {

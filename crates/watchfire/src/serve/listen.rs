@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, Route, build};
-use watchfire_api::{App, elasticsearch, gateway, jaeger, loki, otlp, page, routes, tempo, zipkin};
+use watchfire_api::{App, elasticsearch, exporters, gateway, jaeger, loki, otlp, page, routes, tempo, zipkin};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -20,7 +20,7 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str, Face); 8] = [
+const DROP_IN: [(u16, &str, Face); 11] = [
     (9090, "Prometheus", Face::Main),
     (9093, "Alertmanager", Face::Main),
     (3002, "Grafana", Face::Main),
@@ -29,6 +29,9 @@ const DROP_IN: [(u16, &str, Face); 8] = [
     (9200, "Elasticsearch", Face::Elasticsearch),
     (9411, "Zipkin", Face::Zipkin),
     (16686, "Jaeger", Face::Jaeger),
+    (9115, "blackbox_exporter", Face::Exporter(exporters::Face::Blackbox)),
+    (7979, "json_exporter", Face::Exporter(exporters::Face::Json)),
+    (9100, "node_exporter", Face::Exporter(exporters::Face::Node)),
 ];
 
 /// Which routes a port has.
@@ -46,6 +49,8 @@ enum Face {
     Elasticsearch,
     /// The same for Tempo.
     Tempo,
+    /// The same for an exporter.
+    Exporter(exporters::Face),
 }
 
 /// OTLP's own ports.
@@ -74,6 +79,16 @@ impl Bound {
         let more = self.more.iter().map(|(listener, _)| listener).chain(&self.grpc);
         let more = more.filter_map(|listener| listener.local_addr().ok()).map(|address| address.port());
         std::iter::once(self.address.port()).chain(more).collect()
+    }
+    /// The addresses that we listen on.
+    pub(crate) fn own_addresses(&self) -> Vec<SocketAddr> {
+        let listeners = self.more.iter().map(|(listener, _)| listener).chain(&self.grpc).chain(self.gateway.iter().map(|(listener, _)| listener));
+        std::iter::once(self.address).chain(listeners.filter_map(|listener| listener.local_addr().ok())).collect()
+    }
+    /// The ports at which a face of an exporter stands at the root.
+    pub(crate) fn ports_of(&self, wanted: exporters::Face) -> Vec<u16> {
+        let own = self.more.iter().filter(|(_, face)| *face == Face::Exporter(wanted));
+        own.filter_map(|(listener, _)| listener.local_addr().ok()).map(|address| address.port()).collect()
     }
     /// Where the page is found from here.
     pub(crate) fn own_url(&self, settings: &Settings) -> String {
@@ -147,6 +162,7 @@ pub(crate) fn serve(
     let router_of = |face: Face| match face {
         Face::Elasticsearch => build(elasticsearch::port_routes(), app.clone(), elasticsearch::fallback, doors.clone()),
         Face::Tempo => build(tempo::port_routes(), app.clone(), tempo::fallback, doors.clone()),
+        Face::Exporter(face) => build(face.port_routes(), app.clone(), exporters::fallback, doors.clone()),
         Face::Main | Face::Loki | Face::Jaeger | Face::Zipkin => build(table_of(face, &table), app.clone(), page::fallback, doors.clone()),
     };
     let router = router_of(Face::Main);
@@ -201,7 +217,7 @@ fn table_of(face: Face, main: &[Route<Arc<App>>]) -> Vec<Route<Arc<App>>> {
         Face::Loki => loki::port_routes(),
         Face::Jaeger => jaeger::port_routes(),
         Face::Zipkin => zipkin::port_routes(),
-        Face::Main | Face::Elasticsearch | Face::Tempo => Vec::new(),
+        Face::Main | Face::Elasticsearch | Face::Tempo | Face::Exporter(_) => Vec::new(),
     };
     let replaced = |route: &&Route<Arc<App>>| own.iter().any(|o| o.spec().path == route.spec().path);
     let mut table: Vec<_> = main.iter().filter(|route| !replaced(route)).cloned().collect();

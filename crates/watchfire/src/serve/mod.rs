@@ -4,6 +4,7 @@ mod alerting;
 pub(crate) mod alertmanager;
 mod alertmanagers;
 mod doctor;
+pub(crate) mod exporters;
 mod gateway;
 mod heartbeat;
 mod listen;
@@ -172,7 +173,12 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let own_token = auth.is_enabled().then(|| auth.own_token().clone());
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
     let scraping = scraping::Thread::start()?;
-    let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, &environment, aliases.clone(), &gate, &tasks, &clock, &meter);
+    let host = host_collector(&settings, &instance, &meter, &clock)?;
+    let answering = Arc::new(exporters::Answering::new(&settings, &bound, host.clone(), caller(&environment, &clock), &clock, &meter)?);
+    let fetch = Arc::new(answering.in_process(Arc::new(scrape::NetFetch::through(caller(&environment, &clock))), &bound));
+    let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, fetch, aliases.clone(), &gate, &tasks, &clock, &meter);
+    let listed = manager.clone();
+    answering.access.listed_by(Box::new(move || listed.targets()));
     let protocols = Arc::new(protocols::Protocols::new(&settings, &gate, store.state(), &clock, &meter)?);
     let disk_bytes = rustix::fs::statvfs(&settings.server.data_dir).map(|s| s.f_blocks * s.f_frsize).ok();
     store.set_tail_bytes_max(settings.forward.buffer_max(settings.storage.size_max, disk_bytes));
@@ -216,6 +222,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         alertmanager: inside.clone(),
         logs: logs::open(&gate, store.state(), &clock, &meter, &tasks, &settings.server.trusted_networks),
         sending: sending.clone(),
+        answering: answering.clone(),
         loki: loki::LogRoom { store: store.clone(), gate: gate.clone(), loki: protocols.loki.clone(), storage: settings.storage.clone() },
     };
     let tokens = tokens::start(&settings.llm, &recorder, &tasks);
@@ -271,6 +278,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         manager: manager.clone(),
         reloader: reloader.clone(),
         protocols: protocols.clone(),
+        exporters: answering.exporters(),
         queues,
         supervisor: supervisor.clone(),
         tokens,
@@ -281,7 +289,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         quit: signals.quit(),
     };
     let app = App::new(rooms::rooms(parts, &settings));
-    start_collectors(&settings, &instance, &tasks, &gate, &meter, &clock)?;
+    start_collectors(&settings, host, &instance, &tasks, &gate, &meter, &clock);
     start_recording(&tasks, recorder, gate.clone());
     traces::decide(sampler.clone(), &tasks);
     traces::derive(&settings.traces, &instance, &gate, &tasks, &clock, &meter);
@@ -404,7 +412,7 @@ fn start_scraping(
     runtime: tokio::runtime::Handle,
     ingest: &IngestSettings,
     instance: &str,
-    environment: &Environment,
+    fetch: Arc<dyn scrape::Fetch>,
     aliases: scrape::Aliases,
     gate: &Arc<Gate>,
     tasks: &Tasks,
@@ -417,7 +425,7 @@ fn start_scraping(
         clock: clock.clone(),
         meter: meter.clone(),
         tasks: tasks.clone(),
-        fetch: Arc::new(scrape::NetFetch::through(caller(environment, clock))),
+        fetch,
         aliases,
         extras: ingest.scraping(),
         offset_seed: watchfire_model::labels::Labels::from_pairs([("host", instance)]).hash_value(),
@@ -442,15 +450,17 @@ fn caller(environment: &Environment, clock: &SharedClock) -> Arc<Caller> {
     Arc::new(Caller::new(clock.clone()).with_environment(&|name| environment.get(name).map(str::to_owned)))
 }
 
-fn start_collectors(settings: &Settings, instance: &str, tasks: &Tasks, gate: &Arc<Gate>, meter: &Meter, clock: &SharedClock) -> Result<()> {
+fn host_collector(settings: &Settings, instance: &str, meter: &Meter, clock: &SharedClock) -> Result<HostCollector> {
     let mut wanted = host::Settings::new(instance);
     wanted.root.clone_from(&settings.host.root);
     wanted.interval = settings.host.interval;
-    let collector = HostCollector::new(wanted, clock.clone(), meter).context("cannot start the host collector")?;
-    tasks.spawn("host_collector", collector.run(gate.clone()));
+    HostCollector::new(wanted, clock.clone(), meter).context("cannot start the host collector")
+}
+
+fn start_collectors(settings: &Settings, host: HostCollector, instance: &str, tasks: &Tasks, gate: &Arc<Gate>, meter: &Meter, clock: &SharedClock) {
+    tasks.spawn("host_collector", host.run(gate.clone()));
     let own = own::Settings { instance: instance.to_owned(), interval: settings.host.interval };
     tasks.spawn("own_collector", OwnCollector::new(own, meter.clone(), clock.clone()).run(gate.clone()));
-    Ok(())
 }
 
 /// Gives memory of code back that is not in use: what only the start needed, and what a rare request needed.

@@ -19,6 +19,7 @@ use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_pipeline::supervision::{self, Supervisor};
 
 use super::alerting::Alerting;
+use super::exporters::{Answering, Looks};
 use super::protocols::Protocols;
 use crate::settings::{self, Environment, Flags, ForeignFile, Settings};
 use crate::{log_rules, rule_files};
@@ -46,6 +47,7 @@ pub(crate) struct Configured {
     pub(crate) rules: Vec<RuleFile>,
     pub(crate) logs: Collected,
     pub(crate) loki: LokiConfig,
+    pub(crate) looks: Looks,
 }
 
 /// What could be read of all that, with everything there is to say of it.
@@ -54,6 +56,7 @@ pub(crate) struct Pieces {
     alertmanager: Option<watchfire_alert::manager::config::Config>,
     pub(crate) logs: Option<Collected>,
     loki: Option<LokiConfig>,
+    looks: Option<Looks>,
     /// The rule files that are valid.
     pub(crate) rules: Vec<RuleFile>,
     pub(crate) findings: Vec<Finding>,
@@ -68,6 +71,8 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
     findings.extend(logs.findings);
     let loki = super::loki::read(settings);
     findings.extend(loki.findings);
+    let (looks, of_looks) = super::exporters::read(settings);
+    findings.extend(of_looks);
     let declared_in = settings.file.display().to_string();
     let wanted = rule_files::Wanted { packs: &settings.packs, slos: (&declared_in, &settings.slos) };
     let loaded = prometheus.as_ref().map(|config| rule_files::load(config, settings.monitoring_dir.as_deref(), wanted)).unwrap_or_default();
@@ -75,18 +80,24 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
     let over_logs = log_rules::load(settings);
     findings.extend(over_logs.findings);
     let rules = loaded.files.into_iter().chain(over_logs.files).collect();
-    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, loki: loki.config, rules, findings }
+    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, loki: loki.config, looks, rules, findings }
 }
 
 /// The same as one; nothing when a finding is an error.
 pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
-    let Pieces { prometheus, alertmanager, logs, loki, rules, mut findings } = read_pieces(settings, environment);
+    let Pieces { prometheus, alertmanager, logs, loki, looks, rules, mut findings } = read_pieces(settings, environment);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let (Some(mut prometheus), Some(alertmanager), Some(mut logs), Some(loki), false) = (prometheus, alertmanager, logs, loki, failed) else {
+    let (Some(mut prometheus), Some(alertmanager), Some(mut logs), Some(loki), Some(looks), false) = (prometheus, alertmanager, logs, loki, looks, failed)
+    else {
         return (None, findings);
     };
     add_jobs(&mut prometheus, &mut logs, settings, &mut findings);
-    (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs, loki }), findings)
+    let refused = add_probes(&mut prometheus, settings);
+    if !refused.is_empty() {
+        findings.extend(refused);
+        return (None, findings);
+    }
+    (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs, loki, looks }), findings)
 }
 
 /// Adds scrape jobs that another configuration brought along.
@@ -99,6 +110,25 @@ fn add_jobs(prometheus: &mut PrometheusConfig, logs: &mut Collected, settings: &
             prometheus.jobs.push(job);
         }
     }
+}
+
+/// Adds the jobs of our own `probes:`; what cannot be one is an error.
+fn add_probes(prometheus: &mut PrometheusConfig, settings: &Settings) -> Vec<Finding> {
+    let file: Arc<str> = settings.file.display().to_string().into();
+    let mut refused = Vec::new();
+    for entry in &settings.probes {
+        let taken = prometheus.jobs.iter().any(|known| known.name == entry.name);
+        let message = match entry.job() {
+            _ if taken => format!("probes: the name {:?} is that of a scrape job", entry.name),
+            Err(reason) => format!("probes: {:?} cannot be carried out: {reason}", entry.name),
+            Ok(job) => {
+                prometheus.jobs.push(job);
+                continue;
+            }
+        };
+        refused.push(Finding { severity: Severity::Error, file: file.clone(), line: 0, column: 0, message });
+    }
+    refused
 }
 
 /// Reads one file.
@@ -134,10 +164,12 @@ pub(crate) struct CarriedOutBy {
     pub(crate) logs: Arc<Collector>,
     pub(crate) sending: Arc<super::logs::Sending>,
     pub(crate) loki: super::loki::LogRoom,
+    pub(crate) answering: Arc<Answering>,
 }
 impl CarriedOutBy {
     fn apply(&self, configured: &Configured) {
         let config = &configured.prometheus;
+        self.answering.apply(&configured.looks);
         self.manager.apply(config);
         self.protocols.apply(config);
         self.remote.apply(&config.remote_read, &config.global.external_labels);

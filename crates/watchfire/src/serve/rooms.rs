@@ -39,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) manager: Arc<Manager>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) protocols: Arc<super::protocols::Protocols>,
+    pub(crate) exporters: watchfire_api::exporters::Exporters,
     pub(crate) queues: super::queues::Running,
     pub(crate) tokens: Arc<TokenCounter>,
     pub(crate) supervisor: Supervisor,
@@ -64,6 +65,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         manager,
         reloader,
         protocols,
+        exporters,
         queues,
         tokens,
         supervisor,
@@ -107,6 +109,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
             let receiver = super::receive::RemoteWrite::new(gate.clone(), &meter, settings.ingest.remote_write());
             Arc::new(move |version, message, origin| receiver.take(version, message, origin))
         },
+        exporters,
         otlp: protocols.otlp.clone(),
         import: {
             let limits = Limits { series_per_origin_max: usize::MAX, ..Limits::default() };

@@ -30,8 +30,8 @@ impl ForeignKind {
 pub(crate) const FOREIGN: [ForeignKind; 10] = [
     ForeignKind { key: "prometheus", carried_out: true, matches: |n| matches!(n, "prometheus.yml" | "prometheus.yaml") },
     ForeignKind { key: "alertmanager", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("alertmanager") },
-    ForeignKind { key: "blackbox", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("blackbox") },
-    ForeignKind { key: "json_exporter", carried_out: false, matches: |n| is_yaml(n) && (n.starts_with("json-exporter") || n.starts_with("json_exporter")) },
+    ForeignKind { key: "blackbox", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("blackbox") },
+    ForeignKind { key: "json_exporter", carried_out: true, matches: |n| is_yaml(n) && (n.starts_with("json-exporter") || n.starts_with("json_exporter")) },
     ForeignKind { key: "loki", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("loki") && !n.contains("rules") },
     ForeignKind { key: "promtail", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("promtail") },
     ForeignKind { key: "alloy", carried_out: true, matches: |n| n.ends_with(".alloy") },

@@ -89,6 +89,8 @@ pub(crate) struct Settings {
     pub(crate) slos: Vec<Slo>,
     /// Supervised services. They change with a reload.
     pub(crate) services: watchfire_pipeline::supervision::Settings,
+    /// Targets that are probed. They change with a reload.
+    pub(crate) probes: Vec<watchfire_collect::probe::native::Entry>,
     /// Foreign configuration by kind: named in the file, or found in the monitoring directory.
     pub(crate) foreign: Vec<Foreign>,
     pub(crate) monitoring_dir: Option<PathBuf>,
@@ -335,6 +337,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),
         services: watchfire_pipeline::supervision::Settings::default(),
+        probes: watchfire_collect::probe::native::read(&root),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
         monitoring_dir: read_monitoring_dir(&root, base),
         drop_in: root.bool("drop_in").unwrap_or(false),

@@ -31,7 +31,7 @@ pub use pipeline::{Fan, Pipeline};
 pub use relabel::Relabel;
 pub use select::{Drop, LineFilter, Match, Selector, SelectorError};
 pub use shape::{Decolorize, Labels, Metadata, MissingLabels, Output, Pack, Prune, StaticLabels};
-pub use template::Template;
+pub use template::{BodyTemplate, Template};
 pub use thin::{Limit, Sampling};
 pub use timestamp::{Formats, OnFailure, Time};
 

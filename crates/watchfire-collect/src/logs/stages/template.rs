@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value as Json;
-use watchfire_template::{Form, Functions, Kind, Map, MapKind, Templates, Value, text};
+use watchfire_template::{Form, Functions, Kind, List, ListKind, Map, MapKind, Templates, Value, text};
 
 use super::{Step, Surroundings, Verdict};
 use crate::logs::Entry;
@@ -52,6 +52,39 @@ impl Template {
         }
         let data = Value::Map(Arc::new(Map { entries, kind: MapKind::Texts }));
         let out = self.templates.execute("template", data, Form::Plain).map_err(|error| error.to_string())?;
+        if out.len() > OUTPUT_BYTES_MAX { Err(format!("it writes more than {OUTPUT_BYTES_MAX} bytes")) } else { Ok(out) }
+    }
+}
+
+/// A template that works on the parameters of a request: each is a list of texts.
+#[derive(Clone)]
+pub struct BodyTemplate(Arc<Templates>);
+impl std::fmt::Debug for BodyTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BodyTemplate")
+    }
+}
+impl BodyTemplate {
+    /// Parses a template. The error is a sentence.
+    pub fn new(text: &str) -> Result<BodyTemplate, String> {
+        let mut functions = functions();
+        functions
+            .add("first", &[Kind::Any], |a| Ok(if let Value::List(list) = &a[0] { list.items.first().cloned().unwrap_or(Value::Nil) } else { Value::Nil }));
+        functions.add("last", &[Kind::Any], |a| Ok(if let Value::List(list) = &a[0] { list.items.last().cloned().unwrap_or(Value::Nil) } else { Value::Nil }));
+        let mut templates = Templates::new("", functions);
+        templates.parse("template", text).map_err(|error| format!("invalid template: {error}"))?;
+        Ok(BodyTemplate(Arc::new(templates)))
+    }
+    /// The text for these parameters.
+    pub fn execute(&self, params: &[(String, String)]) -> Result<String, String> {
+        let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for (name, value) in params {
+            lists.entry(name.clone()).or_default().push(Value::text(value));
+        }
+        let list = |items| Value::List(Arc::new(List { items, kind: ListKind::Plain }));
+        let entries = lists.into_iter().map(|(name, items)| (name, list(items))).collect();
+        let data = Value::Map(Arc::new(Map { entries, kind: MapKind::Any }));
+        let out = self.0.execute("template", data, Form::Plain).map_err(|error| error.to_string())?;
         if out.len() > OUTPUT_BYTES_MAX { Err(format!("it writes more than {OUTPUT_BYTES_MAX} bytes")) } else { Ok(out) }
     }
 }

@@ -216,6 +216,11 @@ pub(crate) fn read_http_options(reader: &Reader<'_>, lookup: &Lookup) -> HttpOpt
     http::read(reader, lookup)
 }
 
+/// A document as YAML that may be shown: secrets are replaced.
+pub(crate) fn shown_yaml(node: &Node) -> String {
+    render::yaml(node)
+}
+
 /// Reads a whole file as text, up to a limit.
 pub(crate) fn read_text(path: &std::path::Path) -> Result<String, String> {
     use std::io::Read;

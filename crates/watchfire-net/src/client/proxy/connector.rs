@@ -29,12 +29,12 @@ const BUFFER_BYTES: usize = 1024;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A byte stream of any kind.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Opens connections.
 #[derive(Clone)]
-pub(in crate::client) struct Connector {
+pub(crate) struct Connector {
     tcp: HttpConnector,
     via: Option<Arc<Via>>,
 }
@@ -49,7 +49,7 @@ struct Via {
 
 impl Connector {
     /// A connector; the TLS options are those for proxies.
-    pub(in crate::client) fn new(proxies: &Proxies, tls: &ClientTls) -> Connector {
+    pub(crate) fn new(proxies: &Proxies, tls: &ClientTls) -> Connector {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_nodelay(true);
@@ -118,7 +118,7 @@ fn name_of(server: &Server) -> Result<ServerName<'static>, Failure> {
 }
 
 /// An open connection.
-pub(in crate::client) struct Link {
+pub(crate) struct Link {
     io: TokioIo<Box<dyn Stream>>,
     /// Whether a proxy reads the requests.
     proxied: bool,
@@ -126,6 +126,10 @@ pub(in crate::client) struct Link {
 impl Link {
     fn new(stream: impl Stream + 'static, proxied: bool) -> Link {
         Link { io: TokioIo::new(Box::new(stream)), proxied }
+    }
+    /// The stream itself, and whether a proxy reads the requests.
+    pub(crate) fn into_parts(self) -> (Box<dyn Stream>, bool) {
+        (self.io.into_inner(), self.proxied)
     }
 }
 impl Connection for Link {

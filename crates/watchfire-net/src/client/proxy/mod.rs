@@ -125,6 +125,16 @@ impl Proxies {
         self.http.is_none() && self.https.is_none()
     }
 
+    /// Whether a URL goes through a proxy.
+    pub fn applies_to(&self, uri: &Uri) -> bool {
+        self.choose(uri).is_some()
+    }
+
+    /// What the proxy of a URL wants to see in the request itself.
+    pub fn authorization_for(&self, uri: &Uri) -> Option<Secret> {
+        self.authorization(uri)
+    }
+
     /// The proxy for a URL, if it goes through one.
     pub(super) fn choose(&self, uri: &Uri) -> Option<&Server> {
         let secure = uri.scheme_str() == Some("https");

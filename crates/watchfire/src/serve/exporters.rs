@@ -1,0 +1,148 @@
+//! The faces that stand in for exporters: their configuration read from where the settings name it, who answers at them, and how scrapes
+//! of such a face stay within this process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use watchfire_api::exporters::{self, Exporters};
+use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::host::HostCollector;
+use watchfire_collect::json::{self, JsonExporter};
+use watchfire_collect::probe::native::HERE;
+use watchfire_collect::probe::{Access, Modules, Prober, Surroundings, config};
+use watchfire_collect::scrape::{Face, Fetch, InProcess};
+use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
+use watchfire_model::meter::Meter;
+use watchfire_model::time::SharedClock;
+use watchfire_net::client::Caller;
+use watchfire_net::policy::Policy;
+
+use super::listen::Bound;
+use crate::settings::{ForeignFile, Settings};
+
+/// The modules that are there when no configuration names others.
+const USUAL_PROBES: &str = include_str!("../../../../packs/hsi/probes/blackbox.yml");
+
+/// The same for metrics out of JSON.
+const USUAL_JSON: &str = include_str!("../../../../packs/hsi/probes/json-exporter.yml");
+
+/// What the faces look at, as far as it changes with a reload.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Looks {
+    probes: Modules,
+    json: json::Modules,
+}
+
+/// What comes of reading something: itself unless there was an error, and what there is to say.
+type Read<T> = (Option<T>, Vec<Finding>);
+
+/// Reads what the settings name.
+pub(crate) fn read(settings: &Settings) -> Read<Looks> {
+    let (probes, mut findings) = named(settings, "blackbox", read_probes).unwrap_or_else(|| config::parse("blackbox.yml", USUAL_PROBES, &|path| path.into()));
+    let usual = || (json::config::parse("json-exporter.yml", USUAL_JSON, &|path| path.into()).0, Vec::new());
+    let (json, of_json) = named(settings, "json_exporter", read_json).unwrap_or_else(usual);
+    findings.extend(of_json);
+    (probes.zip(json).map(|(probes, json)| Looks { probes, json }), findings)
+}
+
+/// Reads the configuration of one kind, if the settings name one.
+fn named<T>(settings: &Settings, key: &str, read: impl Fn(&str, &Node, &Path, Option<&Path>) -> Read<T>) -> Option<Read<T>> {
+    let monitoring_dir = settings.monitoring_dir.as_deref();
+    Some(match &settings.foreign_of(key)?.source {
+        ForeignFile::Content(node) => read(&settings.file.display().to_string(), node, &settings.file, monitoring_dir),
+        ForeignFile::Path(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| Box::new(unreadable(&name, &error)));
+            match text.and_then(|text| parse_yaml(&name, &text)) {
+                Ok(node) => read(&name, &node, path, monitoring_dir),
+                Err(finding) => (None, vec![*finding]),
+            }
+        }
+    })
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Finding {
+    Finding { severity: Severity::Error, file: name.into(), line: 0, column: 0, message: format!("cannot read the file: {error}") }
+}
+
+/// Reads a `blackbox.yml`.
+pub(crate) fn read_probes(name: &str, node: &Node, path: &Path, monitoring_dir: Option<&Path>) -> Read<Modules> {
+    let lookup = Lookup::beside(path, monitoring_dir);
+    config::parse_node(name, node, &|path| lookup.file(path))
+}
+
+/// Reads a configuration of json_exporter.
+pub(crate) fn read_json(name: &str, node: &Node, path: &Path, monitoring_dir: Option<&Path>) -> Read<json::Modules> {
+    let lookup = Lookup::beside(path, monitoring_dir);
+    json::config::parse_node(name, node, &|path| lookup.file(path))
+}
+
+/// Those who answer.
+pub(crate) struct Answering {
+    pub(crate) access: Arc<Access>,
+    prober: Arc<Prober>,
+    json: Arc<JsonExporter>,
+    host: HostCollector,
+}
+
+impl Answering {
+    /// Makes them. With authentication, targets that nobody named never lead to this machine.
+    pub(crate) fn new(settings: &Settings, bound: &Bound, host: HostCollector, caller: Arc<Caller>, clock: &SharedClock, meter: &Meter) -> Result<Answering> {
+        let free = match settings.auth.enabled || settings.server.insecure_no_auth {
+            true => Policy::free().with_own(bound.own_addresses()),
+            false => {
+                let here = ["127.0.0.0/8", "::1/128"].map(str::parse).into_iter().collect::<Result<_, _>>();
+                Policy::free().with_allowed(here.context("cannot set up what probes may reach")?)
+            }
+        };
+        let access = Arc::new(Access::new(clock.clone(), free));
+        let outside = || Surroundings { caller: caller.clone(), clock: clock.clone(), meter: meter.clone(), access: access.clone() };
+        let prober = Arc::new(Prober::new(outside(), Modules::default()));
+        let json = Arc::new(JsonExporter::new(outside(), json::Modules::default()));
+        Ok(Answering { prober, json, host, access })
+    }
+
+    /// Takes over what was read.
+    pub(crate) fn apply(&self, looks: &Looks) {
+        self.prober.apply(looks.probes.clone());
+        self.json.apply(looks.json.clone());
+    }
+
+    /// Who answers at each face.
+    pub(crate) fn exporters(&self) -> Exporters {
+        Exporters { blackbox: self.prober.clone(), json: self.json.clone(), node: Arc::new(self.host.clone()) }
+    }
+
+    /// A fetcher that asks our own faces here.
+    pub(crate) fn in_process(&self, below: Arc<dyn Fetch>, bound: &Bound) -> InProcess {
+        let exporters = self.exporters();
+        let faces = exporters::Face::ALL.into_iter();
+        let faces = faces.map(|face| Face { prefix: face.prefix(), ports: bound.ports_of(face), exporter: face.exporter(&exporters) });
+        InProcess::new(below, vec![HERE.to_owned(), bound.own_address()], faces.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prb_02_the_nine_usual_modules_are_there() {
+        let (modules, findings) = config::parse("blackbox.yml", USUAL_PROBES, &|path| path.into());
+        assert!(findings.is_empty(), "{findings:?}");
+        let found: Vec<_> = modules.unwrap().list.iter().map(|(name, m)| (name.clone(), m.prober(), m.timeout.map(|t| t.as_secs()))).collect();
+        let expected = [
+            ("dns_resolve", "dns", 5),
+            ("http_2xx", "http", 5),
+            ("http_api", "http", 10),
+            ("http_health", "http", 10),
+            ("http_live", "http", 5),
+            ("http_ready", "http", 15),
+            ("icmp_ping", "icmp", 5),
+            ("tcp_connect", "tcp", 5),
+            ("tcp_tls", "tcp", 10),
+        ];
+        assert_eq!(found, expected.map(|(name, prober, seconds)| (name.to_owned(), prober, Some(seconds))));
+    }
+}
