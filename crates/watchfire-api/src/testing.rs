@@ -473,7 +473,7 @@ impl watchfire_model::exporter::Exporter for Silent {
 }
 fn exporters() -> crate::exporters::Exporters {
     let silent: Arc<dyn watchfire_model::exporter::Exporter> = Arc::new(Silent);
-    crate::exporters::Exporters { blackbox: silent.clone(), json: silent.clone(), node: silent }
+    crate::exporters::Exporters { blackbox: silent.clone(), json: silent.clone(), redis: silent.clone(), postgres: silent.clone(), node: silent }
 }
 
 fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {

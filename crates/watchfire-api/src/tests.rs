@@ -45,7 +45,9 @@ async fn only_these_routes_are_public() {
         "/json/-/healthy",
         "/loki/ready",
         "/node/-/healthy",
+        "/postgres/-/healthy",
         "/ready",
+        "/redis/-/healthy",
         "/tempo/api/echo",
         "/tempo/ready",
     ];

@@ -8,5 +8,7 @@ pub mod json;
 mod kernel_clock;
 pub mod logs;
 pub mod own;
+pub mod postgres;
 pub mod probe;
+pub mod redis;
 pub mod scrape;

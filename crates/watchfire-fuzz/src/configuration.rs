@@ -4,6 +4,7 @@ use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::json::path::Path;
 use watchfire_collect::logs::alloy::{self, Outside};
 use watchfire_collect::probe::DnsMessage;
+use watchfire_collect::redis::info::{Info, Sheet};
 
 pub(crate) fn alloy(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -31,4 +32,11 @@ pub(crate) fn dns_message(bytes: &[u8]) {
     if let Ok(message) = DnsMessage::read(bytes) {
         assert!(message.answers.iter().all(|record| record.text.split('\t').count() >= 4), "a record without its parts");
     }
+}
+
+/// The answer to `INFO`.
+pub(crate) fn redis_info(bytes: &[u8]) {
+    let mut sheet = Sheet::default();
+    Info::read(&String::from_utf8_lossy(bytes)).metrics(4, 1e9, &mut sheet);
+    assert!(sheet.into_families().iter().flat_map(|f| &f.points).all(|(_, value)| !value.is_infinite()), "a value without end");
 }

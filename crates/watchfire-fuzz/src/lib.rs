@@ -25,7 +25,7 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 30] = [
+pub const TARGETS: [(&str, Target); 31] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
@@ -33,6 +33,7 @@ pub const TARGETS: [(&str, Target); 30] = [
     ("alloy", configuration::alloy),
     ("jsonpath", configuration::jsonpath),
     ("dns_message", configuration::dns_message),
+    ("redis_info", configuration::redis_info),
     ("exposition_text", exposition_text),
     ("openmetrics", openmetrics),
     ("exposition_proto", exposition_proto),

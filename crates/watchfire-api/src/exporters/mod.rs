@@ -1,4 +1,4 @@
-//! The faces that stand in for exporters: blackbox, JSON, node. Each is a row of a table; who answers is one of
+//! The faces that stand in for exporters: blackbox, JSON, Redis, PostgreSQL, node. Each is a row of a table; who answers is one of
 //! [`Exporters`]. Nothing is looked at here: a question is passed on with who asks, and what is said is rendered.
 
 #[cfg(test)]
@@ -26,6 +26,10 @@ pub struct Exporters {
     pub blackbox: Arc<dyn Exporter>,
     /// Metrics out of JSON.
     pub json: Arc<dyn Exporter>,
+    /// Redis.
+    pub redis: Arc<dyn Exporter>,
+    /// PostgreSQL.
+    pub postgres: Arc<dyn Exporter>,
     /// This machine.
     pub node: Arc<dyn Exporter>,
 }
@@ -37,6 +41,10 @@ pub enum Face {
     Blackbox,
     /// Metrics out of JSON, port 7979.
     Json,
+    /// Redis, port 9121.
+    Redis,
+    /// PostgreSQL, port 9187.
+    Postgres,
     /// This machine, port 9100.
     Node,
 }
@@ -53,13 +61,15 @@ const MODULE: (&str, &str) = ("module", "How, by its name in the configuration")
 
 impl Face {
     /// All of them.
-    pub const ALL: [Face; 3] = [Face::Blackbox, Face::Json, Face::Node];
+    pub const ALL: [Face; 5] = [Face::Blackbox, Face::Json, Face::Redis, Face::Postgres, Face::Node];
 
     /// Where it is on the main port.
     pub const fn prefix(self) -> &'static str {
         match self {
             Face::Blackbox => "/blackbox",
             Face::Json => "/json",
+            Face::Redis => "/redis",
+            Face::Postgres => "/postgres",
             Face::Node => "/node",
         }
     }
@@ -69,6 +79,8 @@ impl Face {
         match self {
             Face::Blackbox => exporters.blackbox.clone(),
             Face::Json => exporters.json.clone(),
+            Face::Redis => exporters.redis.clone(),
+            Face::Postgres => exporters.postgres.clone(),
             Face::Node => exporters.node.clone(),
         }
     }
@@ -90,6 +102,15 @@ impl Face {
                 Page { path: "/metrics", summary: "What is counted of that", params: &[] },
                 Page { path: "/config", summary: "The modules, without secrets", params: &[] },
             ],
+            Face::Redis => &[
+                Page { path: "/metrics", summary: "Metrics of the configured Redis", params: &[] },
+                Page {
+                    path: "/scrape",
+                    summary: "Metrics of a Redis",
+                    params: &[TARGET, ("check-keys", "Keys to measure, patterns allowed"), ("check-single-keys", "Keys to measure, by name")],
+                },
+            ],
+            Face::Postgres => &[Page { path: "/metrics", summary: "Metrics of the configured PostgreSQL", params: &[] }],
             Face::Node => &[Page { path: "/metrics", summary: "Metrics of this machine", params: &[("collect[]", "A collector; any number of times")] }],
         }
     }
@@ -103,6 +124,8 @@ impl Face {
         match self {
             Face::Blackbox => "blackbox",
             Face::Json => "json_exporter",
+            Face::Redis => "redis_exporter",
+            Face::Postgres => "postgres_exporter",
             Face::Node => "node_exporter",
         }
     }

@@ -194,7 +194,9 @@ fn r48_what_is_public_is_written_down_here() {
         "/json/-/healthy",
         "/loki/ready",
         "/node/-/healthy",
+        "/postgres/-/healthy",
         "/ready",
+        "/redis/-/healthy",
         "/tempo/api/echo",
         "/tempo/ready",
     ];

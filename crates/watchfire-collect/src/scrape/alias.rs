@@ -30,7 +30,7 @@ struct Row {
 }
 
 /// What is replaced today; a new face adds its row.
-const TABLE: [Row; 5] = [
+const TABLE: [Row; 7] = [
     Row { component: "prometheus", hosts: &["prometheus", "localhost", "127.0.0.1"], port: 9090, path_prefix: "" },
     Row { component: "alertmanager", hosts: &["alertmanager", "localhost", "127.0.0.1"], port: 9093, path_prefix: "" },
     Row {
@@ -40,6 +40,8 @@ const TABLE: [Row; 5] = [
         path_prefix: "/blackbox",
     },
     Row { component: "json_exporter", hosts: &["json-exporter", "json_exporter", "localhost", "127.0.0.1"], port: 7979, path_prefix: "/json" },
+    Row { component: "redis_exporter", hosts: &["redis-exporter", "redis_exporter", "localhost", "127.0.0.1"], port: 9121, path_prefix: "/redis" },
+    Row { component: "postgres_exporter", hosts: &["postgres-exporter", "postgres_exporter", "localhost", "127.0.0.1"], port: 9187, path_prefix: "/postgres" },
     Row { component: "node_exporter", hosts: &["node-exporter", "node_exporter", "localhost", "127.0.0.1"], port: 9100, path_prefix: "/node" },
 ];
 
@@ -72,6 +74,9 @@ mod tests {
             ("alertmanager", 9090, None),
             ("blackbox-exporter", 9115, Some("blackbox_exporter")),
             ("json-exporter", 7979, Some("json_exporter")),
+            ("redis-exporter", 9121, Some("redis_exporter")),
+            ("postgres-exporter", 9187, Some("postgres_exporter")),
+            ("redis-master", 9121, None),
             ("node-exporter", 9100, Some("node_exporter")),
             ("localhost", 9100, Some("node_exporter")),
             ("recording-node-1", 9100, None),

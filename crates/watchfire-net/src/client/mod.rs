@@ -309,7 +309,7 @@ pub fn without_credentials(url: &str) -> String {
 }
 
 /// All messages of an error and its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

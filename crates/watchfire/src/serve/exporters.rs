@@ -9,14 +9,18 @@ use watchfire_api::exporters::{self, Exporters};
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::host::HostCollector;
 use watchfire_collect::json::{self, JsonExporter};
+use watchfire_collect::postgres::PostgresExporter;
 use watchfire_collect::probe::native::HERE;
 use watchfire_collect::probe::{Access, Modules, Prober, Surroundings, config};
+use watchfire_collect::redis::{self, RedisExporter};
 use watchfire_collect::scrape::{Face, Fetch, InProcess};
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
 use watchfire_net::client::Caller;
 use watchfire_net::policy::Policy;
+use watchfire_net::postgres::Address;
+use watchfire_net::tls::{ClientTls, client_config};
 
 use super::listen::Bound;
 use crate::settings::{ForeignFile, Settings};
@@ -83,6 +87,8 @@ pub(crate) struct Answering {
     pub(crate) access: Arc<Access>,
     prober: Arc<Prober>,
     json: Arc<JsonExporter>,
+    redis: Arc<RedisExporter>,
+    postgres: Arc<PostgresExporter>,
     host: HostCollector,
 }
 
@@ -100,7 +106,12 @@ impl Answering {
         let outside = || Surroundings { caller: caller.clone(), clock: clock.clone(), meter: meter.clone(), access: access.clone() };
         let prober = Arc::new(Prober::new(outside(), Modules::default()));
         let json = Arc::new(JsonExporter::new(outside(), json::Modules::default()));
-        Ok(Answering { prober, json, host, access })
+        let wanted = &settings.redis_exporter;
+        let place = wanted.place(settings.queues.redis.as_ref()).map_err(anyhow::Error::msg).context("cannot use the address of Redis")?;
+        let looked = redis::Settings { place, patterns: wanted.patterns.clone(), names: wanted.names.clone() };
+        let redis = Arc::new(RedisExporter::new(outside(), looked));
+        let postgres = Arc::new(PostgresExporter::new(database(settings)?, meter));
+        Ok(Answering { prober, json, redis, postgres, host, access })
     }
 
     /// Takes over what was read.
@@ -111,7 +122,13 @@ impl Answering {
 
     /// Who answers at each face.
     pub(crate) fn exporters(&self) -> Exporters {
-        Exporters { blackbox: self.prober.clone(), json: self.json.clone(), node: Arc::new(self.host.clone()) }
+        Exporters {
+            blackbox: self.prober.clone(),
+            json: self.json.clone(),
+            redis: self.redis.clone(),
+            postgres: self.postgres.clone(),
+            node: Arc::new(self.host.clone()),
+        }
     }
 
     /// A fetcher that asks our own faces here.
@@ -120,6 +137,20 @@ impl Answering {
         let faces = exporters::Face::ALL.into_iter();
         let faces = faces.map(|face| Face { prefix: face.prefix(), ports: bound.ports_of(face), exporter: face.exporter(&exporters) });
         InProcess::new(below, vec![HERE.to_owned(), bound.own_address()], faces.collect())
+    }
+}
+
+/// The database that is looked at: that of the section, else that of the GPU monitor.
+fn database(settings: &Settings) -> Result<Option<Address>> {
+    let own = settings.postgres_exporter.as_ref();
+    let Some(url) = own.or(settings.gpu.database_url.as_ref()) else { return Ok(None) };
+    // The system's authorities cost memory, so they are loaded only for a database that insists on them.
+    let encryption = Address::insists_on_encryption(url.expose()).then(|| client_config(&ClientTls::default())).transpose()?;
+    match Address::parse(url.expose(), encryption.map(Arc::new)) {
+        Ok(address) => Ok(Some(address)),
+        Err(error) if own.is_some() => Err(error).context("cannot use postgres_exporter.url"),
+        // The other one may name another kind of database, which is said where it is used.
+        Err(_) => Ok(None),
     }
 }
 

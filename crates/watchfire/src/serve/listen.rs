@@ -20,7 +20,7 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str, Face); 11] = [
+const DROP_IN: [(u16, &str, Face); 13] = [
     (9090, "Prometheus", Face::Main),
     (9093, "Alertmanager", Face::Main),
     (3002, "Grafana", Face::Main),
@@ -31,6 +31,8 @@ const DROP_IN: [(u16, &str, Face); 11] = [
     (16686, "Jaeger", Face::Jaeger),
     (9115, "blackbox_exporter", Face::Exporter(exporters::Face::Blackbox)),
     (7979, "json_exporter", Face::Exporter(exporters::Face::Json)),
+    (9121, "redis_exporter", Face::Exporter(exporters::Face::Redis)),
+    (9187, "postgres_exporter", Face::Exporter(exporters::Face::Postgres)),
     (9100, "node_exporter", Face::Exporter(exporters::Face::Node)),
 ];
 

@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::{Settings, jaeger};
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 119] = [
+const KEYS: [(&str, bool); 124] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -94,6 +94,11 @@ const KEYS: [(&str, bool); 119] = [
     ("gateway.budget.time_zone", false),
     ("gateway.prompts.check", false),
     ("gateway.prompts.truncate", false),
+    ("redis_exporter.url", false),
+    ("redis_exporter.password", false),
+    ("redis_exporter.check_keys", true),
+    ("redis_exporter.check_single_keys", true),
+    ("postgres_exporter.url", false),
     ("host.interval", false),
     ("host.root", false),
     ("host.name", false),
@@ -145,6 +150,9 @@ const SEED_NAMES: [(&str, &str); 20] = [
     ("REDIS_ADDR", "queues.redis.url"),
     ("REDIS_URL", "queues.redis.url"),
     ("REDIS_PASSWORD", "queues.redis.password"),
+    ("REDIS_EXPORTER_CHECK_KEYS", "redis_exporter.check_keys"),
+    ("REDIS_EXPORTER_CHECK_SINGLE_KEYS", "redis_exporter.check_single_keys"),
+    ("DATA_SOURCE_NAME", "postgres_exporter.url"),
     ("QUEUE_MAX_SIZE", "queues.max_size"),
     ("QUEUE_OVERFLOW_POLICY", "queues.overflow"),
     ("QUEUE_BACKPRESSURE_THRESHOLD", "queues.backpressure"),

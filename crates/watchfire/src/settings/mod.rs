@@ -2,6 +2,7 @@
 //! Precedence: flag, environment, file, default. It reads; it opens no socket and no store.
 
 mod environment;
+mod exporters;
 mod foreign;
 mod forward;
 mod gateway;
@@ -30,6 +31,7 @@ use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value,
 use watchfire_store::Tier;
 
 pub(crate) use environment::Environment;
+pub(crate) use exporters::RedisExporterSettings;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
 pub(crate) use forward::ForwardSettings;
 pub(crate) use gateway::GatewaySettings;
@@ -89,6 +91,10 @@ pub(crate) struct Settings {
     pub(crate) slos: Vec<Slo>,
     /// Supervised services. They change with a reload.
     pub(crate) services: watchfire_pipeline::supervision::Settings,
+    /// `redis_exporter:`
+    pub(crate) redis_exporter: RedisExporterSettings,
+    /// The database of `postgres_exporter:`
+    pub(crate) postgres_exporter: Option<watchfire_net::secret::Secret>,
     /// Targets that are probed. They change with a reload.
     pub(crate) probes: Vec<watchfire_collect::probe::native::Entry>,
     /// Foreign configuration by kind: named in the file, or found in the monitoring directory.
@@ -244,6 +250,8 @@ impl Settings {
             ("log", format!("{:?}", self.log)),
             ("traces", format!("{:?}", self.traces)),
             ("heartbeat", format!("{:?}", self.heartbeat)),
+            ("redis_exporter", format!("{:?}", self.redis_exporter)),
+            ("postgres_exporter", format!("{:?}", self.postgres_exporter)),
         ]
     }
 }
@@ -337,6 +345,8 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),
         services: watchfire_pipeline::supervision::Settings::default(),
+        redis_exporter: RedisExporterSettings::read(section("redis_exporter"), base),
+        postgres_exporter: exporters::read_postgres(section("postgres_exporter")),
         probes: watchfire_collect::probe::native::read(&root),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
         monitoring_dir: read_monitoring_dir(&root, base),
