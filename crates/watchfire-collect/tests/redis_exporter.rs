@@ -136,12 +136,14 @@ fn parse(text: &str) -> (BTreeSet<String>, BTreeMap<String, String>, BTreeMap<St
             types.insert(name.to_owned(), kind.to_owned());
         }
         let Some((series, value)) = line.rsplit_once(' ').filter(|_| !line.starts_with('#')) else { continue };
-        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        // A label without a value is none.
+        let series = series.replace("{err=\"\"}", "");
+        let (name, labels) = series.split_once('{').unwrap_or((&series, ""));
         let mut names: Vec<&str> = labels.split("=\"").map(|part| part.rsplit([',', '{', '"']).next().unwrap()).collect();
         names.pop();
         names.sort_unstable();
         shapes.insert(format!("{name}{{{}}}", names.join(",")));
-        values.insert(series.to_owned(), value.parse().unwrap());
+        values.insert(series.clone(), value.parse().unwrap());
     }
     (shapes, types, values)
 }

@@ -134,6 +134,65 @@ async fn r52_a_redirect_does_not_lead_past_the_rule() {
 }
 
 #[tokio::test]
+async fn r52_no_spelling_of_this_machine_reaches_it() {
+    let hits = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = hits.clone();
+    let trap = serve(move |_| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        page("200 OK", "", "secret")
+    })
+    .await;
+    let prober = prober_with(PLAIN, Policy::free().with_own(vec![trap]));
+    let port = trap.port();
+    let hosts = [
+        "127.0.0.1",
+        "127.1",
+        "127.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "0177.1",
+        "017700000001",
+        "127.0.0.1.",
+        "127.000.000.001",
+        "127.127.127.127",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[2002:7f00:1::]",
+        "user:pass@127.0.0.1",
+        "example.com@127.0.0.1",
+        "0",
+        "0.0.0.0",
+        "[::]",
+        "0x0",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "%31%32%37.0.0.1",
+        "127。0。0。1",
+        "①②⑦.⓪.⓪.①",
+    ];
+    for host in hosts {
+        for target in [format!("http://{host}:{port}/"), format!("{host}:{port}")] {
+            for module in ["m", "tcp_connect"] {
+                let (status, said) = ask(&prober, Asker::Admin, "/probe", &[("module", module), ("target", &target)]).await;
+                assert!(status == 403 || said.contains("probe_success 0"), "{target}: {said}");
+            }
+        }
+    }
+    for other in ["file:///etc/passwd", "gopher://127.0.0.1/", "unix:///run/docker.sock"] {
+        let (status, said) = ask(&prober, Asker::Admin, "/probe", &[("module", "m"), ("target", other)]).await;
+        assert!(status == 403 || said.contains("probe_success 0"), "{other}: {said}");
+    }
+    assert_eq!(hits.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn what_debugging_shows_is_for_admins() {
     let address = serve(|_| page("200 OK", "", "fine")).await;
     let loopback = Policy::free().with_allowed(vec!["127.0.0.0/8".parse().unwrap()]);

@@ -52,6 +52,7 @@ pub(super) const GAUGES: &[(&str, &str)] = &[
     ("module_fork_in_progress", "redis_module_fork_in_progress"),
     ("module_fork_last_cow_size", "redis_module_fork_last_cow_size"),
     ("number_of_cached_scripts", "redis_number_of_cached_scripts"),
+    ("process_id", "redis_process_id"),
     ("pubsub_channels", "redis_pubsub_channels"),
     ("pubsub_patterns", "redis_pubsub_patterns"),
     ("rdb_bgsave_in_progress", "redis_rdb_bgsave_in_progress"),
@@ -117,8 +118,7 @@ pub(super) const CONFIG: &[(&str, &str)] =
     &[("io-threads", "redis_config_io_threads"), ("maxclients", "redis_config_maxclients"), ("maxmemory", "redis_config_maxmemory")];
 
 /// Labels of `redis_instance_info` and the lines that they come from.
-pub(super) const INSTANCE: &[&str] =
-    &["role", "redis_version", "redis_build_id", "redis_mode", "os", "maxmemory_policy", "tcp_port", "run_id", "process_id", "master_replid"];
+pub(super) const INSTANCE: &[&str] = &["role", "redis_version", "redis_build_id", "redis_mode", "os", "maxmemory_policy", "tcp_port", "run_id", "process_id"];
 
 /// The help of a family. Names of Redis say most of it.
 pub(super) fn help(name: &str) -> String {

@@ -136,7 +136,8 @@ impl Answering {
         let exporters = self.exporters();
         let faces = exporters::Face::ALL.into_iter();
         let faces = faces.map(|face| Face { prefix: face.prefix(), ports: bound.ports_of(face), exporter: face.exporter(&exporters) });
-        InProcess::new(below, vec![HERE.to_owned(), bound.own_address()], faces.collect())
+        let port = bound.own_ports().first().copied().unwrap_or_default();
+        InProcess::new(below, vec![HERE.to_owned(), bound.own_address(), format!("localhost:{port}")], faces.collect())
     }
 }
 
