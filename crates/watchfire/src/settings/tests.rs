@@ -134,11 +134,11 @@ fn a_monitoring_directory_is_searched_by_usual_names() {
     let path = write(dir.path(), "w.yml", "monitoring_dir: monitoring\n");
     write(dir.path(), "monitoring/prometheus/prometheus.yml", "global: {}\n");
     write(dir.path(), "monitoring/alertmanager.yml", "route: {}\n");
-    write(dir.path(), "monitoring/blackbox.yml", "modules: {}\n");
+    write(dir.path(), "monitoring/pyroscope.yml", "server: {}\n");
     let loaded = load(&flags(&path), &Environment::default()).ok().unwrap();
     assert!(matches!(&loaded.settings.foreign_of("prometheus").unwrap().source, ForeignFile::Path(p) if p.ends_with("prometheus/prometheus.yml")));
     assert_eq!(loaded.findings.len(), 1);
-    assert!(loaded.findings[0].message.contains("blackbox"));
+    assert!(loaded.findings[0].message.contains("pyroscope"));
     assert!(loaded.settings.foreign_of("alertmanager").is_some());
 }
 
