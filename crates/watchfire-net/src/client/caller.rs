@@ -252,7 +252,7 @@ fn grant(oauth2: &Oauth2Options) -> Result<Grant, SecretError> {
 /// are not among them.
 pub async fn read_identity(options: &Arc<HttpOptions>) -> Result<(ClientTls, Vec<(String, Secret)>), CallError> {
     let Resolved { credentials, secret_headers, tls, .. } = resolve(options.clone()).await?;
-    let authorization = super::authorization(&credentials, None).map(|value| ("authorization".to_owned(), value));
+    let authorization = super::authorization(&credentials).map(|value| ("authorization".to_owned(), value));
     Ok((tls, secret_headers.into_iter().chain(authorization).collect()))
 }
 

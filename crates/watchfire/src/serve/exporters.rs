@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use watchfire_api::exporters::{self, Exporters};
 use watchfire_collect::discovery::glob::Lookup;
-use watchfire_collect::host::HostCollector;
+use watchfire_collect::host::{self, HostCollector};
 use watchfire_collect::json::{self, JsonExporter};
 use watchfire_collect::postgres::PostgresExporter;
 use watchfire_collect::probe::native::HERE;
@@ -80,6 +80,14 @@ pub(crate) fn read_probes(name: &str, node: &Node, path: &Path, monitoring_dir: 
 pub(crate) fn read_json(name: &str, node: &Node, path: &Path, monitoring_dir: Option<&Path>) -> Read<json::Modules> {
     let lookup = Lookup::beside(path, monitoring_dir);
     json::config::parse_node(name, node, &|path| lookup.file(path))
+}
+
+/// What looks at this machine.
+pub(super) fn host_collector(settings: &Settings, instance: &str, meter: &Meter, clock: &SharedClock) -> Result<HostCollector> {
+    let mut wanted = host::Settings::new(instance);
+    wanted.root.clone_from(&settings.host.root);
+    wanted.interval = settings.host.interval;
+    HostCollector::new(wanted, clock.clone(), meter).context("cannot start the host collector")
 }
 
 /// Those who answer.

@@ -34,7 +34,7 @@ use watchfire_api::App;
 use watchfire_api::auth::{AuthError, check_bind};
 use watchfire_collect::gpu::database::Address;
 use watchfire_collect::gpu::{self, GpuMonitor};
-use watchfire_collect::host::{self, HostCollector};
+use watchfire_collect::host::HostCollector;
 use watchfire_collect::own::{self, OwnCollector};
 use watchfire_collect::scrape::{self, Manager};
 use watchfire_forward::read::{Parts as ReadParts, RemoteSource};
@@ -173,7 +173,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let own_token = auth.is_enabled().then(|| auth.own_token().clone());
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
     let scraping = scraping::Thread::start()?;
-    let host = host_collector(&settings, &instance, &meter, &clock)?;
+    let host = exporters::host_collector(&settings, &instance, &meter, &clock)?;
     let answering = Arc::new(exporters::Answering::new(&settings, &bound, host.clone(), caller(&environment, &clock), &clock, &meter)?);
     let fetch = Arc::new(answering.in_process(Arc::new(scrape::NetFetch::through(caller(&environment, &clock))), &bound));
     let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, fetch, aliases.clone(), &gate, &tasks, &clock, &meter);
@@ -448,13 +448,6 @@ fn write_parts(store: &Arc<Store>, environment: &Environment, clock: &SharedCloc
 /// What makes requests as configuration says.
 fn caller(environment: &Environment, clock: &SharedClock) -> Arc<Caller> {
     Arc::new(Caller::new(clock.clone()).with_environment(&|name| environment.get(name).map(str::to_owned)))
-}
-
-fn host_collector(settings: &Settings, instance: &str, meter: &Meter, clock: &SharedClock) -> Result<HostCollector> {
-    let mut wanted = host::Settings::new(instance);
-    wanted.root.clone_from(&settings.host.root);
-    wanted.interval = settings.host.interval;
-    HostCollector::new(wanted, clock.clone(), meter).context("cannot start the host collector")
 }
 
 fn start_collectors(settings: &Settings, host: HostCollector, instance: &str, tasks: &Tasks, gate: &Arc<Gate>, meter: &Meter, clock: &SharedClock) {

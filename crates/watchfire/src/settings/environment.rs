@@ -136,7 +136,7 @@ const KEYS: [(&str, bool); 124] = [
 ];
 
 /// Names of the watched systems and the key that each one sets; of two for one key the later one counts.
-const SEED_NAMES: [(&str, &str); 20] = [
+const SEED_NAMES: [(&str, &str); 23] = [
     ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
     ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
     ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),

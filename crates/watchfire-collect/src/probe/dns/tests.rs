@@ -143,7 +143,7 @@ fn names_that_circle_or_end_early_are_refused() {
         (vec![0xc0, 40], MessageError::Name),
         (vec![0x80, 0], MessageError::Name),
         (vec![5, b'a'], MessageError::Short),
-        ([vec![63; 64].repeat(20), vec![0]].concat(), MessageError::Name),
+        ([[63; 64].repeat(20), vec![0]].concat(), MessageError::Name),
     ] {
         assert_eq!(Message::read(&[header(1), name].concat()), Err(expected));
     }

@@ -17,7 +17,7 @@ async fn outcome(options: &str, path: &str) -> (bool, String) {
             "/file" => page("302 Found", "location: file:///etc/passwd\r\n", ""),
             "/old" => page("200 OK", "last-modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nserver: camera\r\n", "x"),
             "/echo" => page("200 OK", "", &format!("{first}\n{lower}\n{}", asked.split("\r\n\r\n").nth(1).unwrap_or(""))),
-            "/ten" => format!("HTTP/1.0 200 OK\r\n\r\nend"),
+            "/ten" => "HTTP/1.0 200 OK\r\n\r\nend".to_owned(),
             _ => page("200 OK", "", "fine"),
         }
     })
