@@ -364,13 +364,16 @@ fn put_template<'g>(encoded: &mut Vec<u8>, gaps: impl Iterator<Item = &'g [u8]>,
 fn shapes_of_metadata<'a>(rows: &[Row<'a>], columns: Columns<'a>) -> Templates<'a> {
     let mut out = Templates { encoded: Vec::new(), count: 0, of_row: Vec::with_capacity(rows.len()), columns };
     let mut by_names: HashMap<Vec<&str>, (u8, Vec<u32>)> = HashMap::new();
-    let mut names = Vec::new();
+    let (mut names, mut before) = (Vec::new(), Vec::new());
+    let mut shape = None;
     for (at, row) in rows.iter().enumerate() {
         names.clear();
         names.extend(Labels::iter_packed(row.metadata).map(|(name, _)| name));
-        if !by_names.contains_key(&names) {
+        // Most rows have the names of the row before.
+        if shape.is_none() || names != before {
+            before.clone_from(&names);
             let room = by_names.len() < TEMPLATES_MAX - 1 && out.columns.all.len() < COLUMNS_MAX;
-            if !room {
+            if !room && !by_names.contains_key(&names) {
                 names = vec![""];
             }
             if !by_names.contains_key(&names) {
@@ -380,10 +383,11 @@ fn shapes_of_metadata<'a>(rows: &[Row<'a>], columns: Columns<'a>) -> Templates<'
                 by_names.insert(names.clone(), (out.count as u8, columns));
                 out.count += 1;
             }
+            shape = by_names.get(&names).map(|(number, columns)| (*number, columns.clone(), names[..] == [""]));
         }
-        let Some((number, columns)) = by_names.get(&names) else { continue };
+        let Some((number, columns, whole)) = &shape else { continue };
         out.of_row.push(*number);
-        if let ([""], [column]) = (&names[..], &columns[..]) {
+        if let ([column], true) = (&columns[..], whole) {
             out.columns.push(*column, at, row.metadata);
             continue;
         }
@@ -396,13 +400,24 @@ fn shapes_of_metadata<'a>(rows: &[Row<'a>], columns: Columns<'a>) -> Templates<'
 
 fn levels(rows: &[Row<'_>]) -> Vec<(String, u32)> {
     let mut counts: Vec<(&str, u32)> = Vec::new();
+    let mut last = ("", None);
     for row in rows {
+        // Most rows have the level of the row before.
+        if let (metadata, Some(at)) = last
+            && metadata == row.metadata
+            && let Some((_, count)) = counts.get_mut(at)
+        {
+            *count += 1;
+            continue;
+        }
         let Some((_, level)) = Labels::iter_packed(row.metadata).find(|(name, _)| *name == LEVEL) else { continue };
-        match counts.iter().position(|(known, _)| *known == level) {
+        let at = counts.iter().position(|(known, _)| *known == level);
+        match at {
             Some(at) => counts[at].1 += 1,
             None if counts.len() < LEVELS_MAX => counts.push((level, 1)),
             None => {}
         }
+        last = (row.metadata, at);
     }
     counts.into_iter().map(|(level, count)| (level.to_owned(), count)).collect()
 }
