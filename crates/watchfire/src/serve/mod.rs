@@ -42,7 +42,6 @@ use watchfire_forward::write::{Forwarder, Parts as WriteParts};
 use watchfire_ingest::gate::{Gate, Limits, LogLimits};
 use watchfire_ingest::loki::config::LokiConfig;
 use watchfire_ingest::record::Recorder;
-use watchfire_ingest::sampling::Sampler;
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::meter::Meter;
 use watchfire_model::read::MemoryPool;
@@ -291,8 +290,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let app = App::new(rooms::rooms(parts, &settings));
     start_collectors(&settings, host, &instance, &tasks, &gate, &meter, &clock);
     start_recording(&tasks, recorder, gate.clone());
-    traces::decide(sampler.clone(), &tasks);
-    traces::derive(&settings.traces, &instance, &gate, &tasks, &clock, &meter);
+    let spans = traces::start(&settings.traces, &instance, sampler, &gate, &tasks, &clock, &meter);
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
     protocols.start(&tasks);
@@ -311,7 +309,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     announce(&addresses, &settings);
 
     let code = signals.wait(&reloader).await;
-    shut_down(&manager, &tasks, (forwarder, sending), gateway, sampler, &store).await;
+    shut_down(&manager, &tasks, (forwarder, sending), gateway, spans, &store).await;
     drop(scraping);
     Ok(code)
 }
@@ -509,7 +507,7 @@ async fn shut_down(
     tasks: &Tasks,
     passing_on: (Arc<Forwarder>, Arc<logs::Sending>),
     gateway: Gateway,
-    sampler: Option<Arc<Sampler>>,
+    spans: traces::Spans,
     store: &Arc<Store>,
 ) {
     tracing::info!("stopping");
@@ -527,7 +525,7 @@ async fn shut_down(
         passing_on.0.stop();
         passing_on.1.stop();
         gateway.tend();
-        traces::finish(sampler.as_deref());
+        spans.finish();
         store.close();
     };
     if let Err(error) = tokio::task::spawn_blocking(close).await {

@@ -26,33 +26,50 @@ pub(super) fn sampler(settings: &Settings, store: Arc<dyn Sink>, clock: &SharedC
     Some(Arc::new(Sampler::new(wanted, store, clock.clone(), meter)))
 }
 
-/// Decides now and then.
-pub(super) fn decide(sampler: Option<Arc<Sampler>>, tasks: &Tasks) {
-    let Some(sampler) = sampler else { return };
-    tasks.spawn("trace_sampler", async move {
-        every(DECIDE_EVERY, "sampled traces", move || sampler.tend()).await;
-    });
+/// What is to be ended in order.
+pub(super) struct Spans {
+    sampler: Option<Arc<Sampler>>,
+    derived: Option<SpanMetrics>,
+    gate: Arc<Gate>,
 }
 
-/// Decides about everything that waits, before the store closes.
-pub(super) fn finish(sampler: Option<&Sampler>) {
-    if let Some(Err(error)) = sampler.map(Sampler::finish) {
-        tracing::error!(%error, "sampled traces that waited were not stored");
+impl Spans {
+    /// Decides about everything that waits, and writes what was counted last, before the store closes.
+    pub(super) fn finish(&self) {
+        if let Some(Err(error)) = self.sampler.as_deref().map(Sampler::finish) {
+            tracing::error!(%error, "sampled traces that waited were not stored");
+        }
+        if let Some(Err(error)) = self.derived.as_ref().map(|derived| derived.flush(&*self.gate)) {
+            tracing::error!(%error, "metrics derived from the last spans were not stored");
+        }
     }
 }
 
-/// Derives metrics from the spans that come through the gate, and writes them through it now and then.
-pub(super) fn derive(settings: &TraceSettings, instance: &str, gate: &Arc<Gate>, tasks: &Tasks, clock: &SharedClock, meter: &Meter) {
+/// Starts to decide about traces, where that is asked for, and to derive metrics from the spans that come through the gate.
+pub(super) fn start(
+    settings: &TraceSettings,
+    instance: &str,
+    sampler: Option<Arc<Sampler>>,
+    gate: &Arc<Gate>,
+    tasks: &Tasks,
+    clock: &SharedClock,
+    meter: &Meter,
+) -> Spans {
+    if let Some(sampler) = sampler.clone() {
+        tasks.spawn("trace_sampler", async move {
+            every(DECIDE_EVERY, "sampled traces", move || sampler.tend()).await;
+        });
+    }
     let derived = SpanMetrics::new(settings.metrics.as_ref(), settings.graph.as_ref(), instance, clock.clone(), meter);
-    if derived.is_off() {
-        return;
+    let derived = (!derived.is_off()).then_some(derived);
+    if let Some(derived) = derived.clone() {
+        let (tap, gate) = (derived.listen(gate), gate.clone());
+        tasks.spawn("span_metrics", async move {
+            let _tap = tap;
+            every(INTERVAL, "metrics derived from spans", move || derived.flush(&*gate)).await;
+        });
     }
-    let gate = gate.clone();
-    let tap = derived.listen(&gate);
-    tasks.spawn("span_metrics", async move {
-        let _tap = tap;
-        every(INTERVAL, "metrics derived from spans", move || derived.flush(&*gate)).await;
-    });
+    Spans { sampler, derived, gate: gate.clone() }
 }
 
 /// Stores something again and again; what the store did not take is in the next try.

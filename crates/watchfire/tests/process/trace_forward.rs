@@ -122,3 +122,25 @@ fn spans_that_are_sent_on_are_at_both_places_in_the_end() {
     assert_eq!((each(&first), each(&second)), (Some(99), Some(99)), "what is sent twice is there once");
     assert_eq!(figure(&server, "watchfire_forward_traces_dropped_spans_total"), 0.0);
 }
+
+#[test]
+fn trc_21_a_clean_stop_decides_about_what_waits_and_writes_what_was_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = dir.path().join("w.yml");
+    std::fs::write(&settings, "otlp: {grpc_listen: off, http_listen: off}\ntraces: {sampling: {decision_wait: 10m, drop_endpoints: /health}}\n").unwrap();
+    let start = || Server::start(&dir.path().join("data"), &["--config", settings.to_str().unwrap()], &[]);
+    let mut server = start();
+    post(&server, "/v1/traces", &otlp("api", 1, 0, 2, json!({})));
+    let health = otlp("api", 2, 0, 2, json!({"url.path": "/health"})).to_string().replace(TRACE, "1234abcd5678ef901234abcd5678ef91");
+    post(&server, "/v1/traces", &health.parse().unwrap());
+    assert_eq!((spans(&server).len(), figure(&server, "watchfire_sampling_waiting_spans")), (0, 2.0));
+    assert!(server.terminate().success());
+    let server = start();
+    assert_eq!(spans(&server).len(), 1, "what waited is decided about, and kept");
+    assert_eq!(server.get("/jaeger/api/traces/1234abcd5678ef901234abcd5678ef91").unwrap().status, 404);
+    let calls = server.query("sum(traces_spanmetrics_calls_total)", None);
+    assert_eq!(calls[0]["value"][1], "2", "both were counted");
+    let told = crate::server::run(&["traces", TRACE, "--url", &server.url()], dir.path());
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.status.success() && text.contains("50.0ms  api: api 1"), "{text} {}", String::from_utf8_lossy(&told.stderr));
+}
