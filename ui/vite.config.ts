@@ -34,6 +34,7 @@ export default defineConfig({
       "/loki": { target: server, ws: true },
       "/elasticsearch": server,
       "/jaeger": server,
+      "/pyroscope": server,
       "/ws": { target: server, ws: true },
     },
   },

@@ -99,7 +99,7 @@ export class Mock {
       body,
       cookie: request.headers.cookie ?? "",
     };
-    if (/^\/(?:api|loki|elasticsearch|jaeger)\//.test(asked.path)) {
+    if (/^\/(?:api|loki|elasticsearch|jaeger|pyroscope)\//.test(asked.path)) {
       this.asked.push(asked);
       let reply: Reply | undefined;
       // One that answers keeps the later ones from doing anything.

@@ -8,6 +8,7 @@ import { chromiumIsThere, type Look, open, watched } from "./browser.ts";
 import { lines, Logging } from "./logging.ts";
 import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
+import { CPU, Profiling, SPAN } from "./profiling.ts";
 import { MANY_ID, ODD_ID, Tracing, usualId } from "./tracing.ts";
 
 const folder = process.env["SHOTS"];
@@ -19,6 +20,11 @@ const TRACES: readonly [string, string][] = [
   ["many", `/traces/${MANY_ID}`],
   ["compare", `/traces/compare?a=${usualId(0)}&b=${usualId(2)}`],
   ["map", "/traces/map"],
+];
+const PROFILES: readonly [string, string][] = [
+  ["one", `/profiles?service=backend&type=${encodeURIComponent(CPU)}`],
+  ["span", `/profiles?service=backend&type=${encodeURIComponent(CPU)}&span=${SPAN}&trace=${ODD_ID}`],
+  ["compare", `/profiles/compare?service=backend&type=${encodeURIComponent(CPU)}`],
 ];
 const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
   ["dark", "/", { scheme: "dark" }, healthy],
@@ -34,6 +40,15 @@ const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
       [`traces-${name}-phone-dark`, path, { scheme: "dark", width: 390, height: 844 }, handlers],
     ];
   }),
+  ...PROFILES.flatMap(([name, path]): [string, string, Look, readonly Handler[]][] => {
+    const handlers = [new Profiling().handler, ...healthy];
+    return [
+      [`profiles-${name}-light`, path, { scheme: "light" }, handlers],
+      [`profiles-${name}-dark`, path, { scheme: "dark" }, handlers],
+      [`profiles-${name}-phone-dark`, path, { scheme: "dark", width: 390, height: 844 }, handlers],
+    ];
+  }),
+  ["profiles-none", "/profiles", { scheme: "light" }, [new Profiling(true).handler, ...healthy]],
   ["traces-none", "/traces", { scheme: "light" }, healthy],
   ...(["/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
     const name = path.slice(1).replace("/", "-");

@@ -103,12 +103,16 @@ pub struct Rooms {
     pub zipkin: Arc<watchfire_ingest::zipkin::Zipkin>,
     /// Takes Loki's push.
     pub loki: Arc<watchfire_ingest::loki::Loki>,
+    /// Takes profiles.
+    pub pyroscope: Arc<watchfire_ingest::pyroscope::Pyroscope>,
     /// Takes documents of Elasticsearch's clients.
     pub elasticsearch: Arc<watchfire_ingest::elasticsearch::Elasticsearch>,
     /// Where stored log entries are read.
     pub logs: Arc<dyn LogSource>,
     /// Where stored spans are read: see `watchfire_model::spans`.
     pub spans: Arc<dyn LogSource>,
+    /// Where stored profiles are read: see `watchfire_model::profiles`.
+    pub profiles: Arc<dyn LogSource>,
     /// Where log entries are heard as they come in.
     pub log_taps: LogTaps,
     /// Who answers at the faces of exporters.
@@ -223,7 +227,7 @@ pub struct StorageStats {
 /// Figures about one kind of stored data.
 #[derive(Clone, Debug, Default)]
 pub struct SignalStats {
-    /// `metrics`, `logs`, `traces`.
+    /// `metrics`, `logs`, `traces`, `profiles`.
     pub name: &'static str,
     /// Series or streams that are known.
     pub series: u64,

@@ -20,6 +20,7 @@ pub mod otlp;
 pub mod page;
 pub mod prometheus;
 pub mod pushgateway;
+pub mod pyroscope;
 pub mod queues;
 pub mod server;
 pub mod services;
@@ -55,6 +56,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(tempo::routes());
     all.extend(zipkin::routes());
     all.extend(exporters::routes());
+    all.extend(pyroscope::routes());
     all.extend(services::routes());
     all.extend(alertmanager::routes());
     all.extend(page::routes());

@@ -1,5 +1,7 @@
 //! A small house for the tests of the faces: a store in memory, a clock that stands still, figures that are set by hand.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -37,6 +39,7 @@ use watchfire_pipeline::queue::{self, Queues};
 use watchfire_pipeline::supervision::{Parts, Supervisor};
 use watchfire_tokens::{Budget as TokenBudget, Counter, Encoding, TokenCounter};
 
+use self::parts::{gateway, queues};
 use crate::app::{
     App, BackupError, Build, Cleanup, Maintenance, QueryLimits, RecordError, Recorded, Recorder, RefusedItem, RemoteWriteError, Rooms, SignalStats,
     StorageStats,
@@ -56,6 +59,7 @@ pub(crate) struct Held {
     pub(crate) metadata: Vec<Metadata>,
     pub(crate) logs: Arc<watchfire_testkit::logs::Logs>,
     pub(crate) spans: Arc<watchfire_testkit::logs::Logs>,
+    pub(crate) profiles: Arc<watchfire_testkit::logs::Logs>,
     pub(crate) write_error: Option<fn() -> WriteError>,
     /// Every read waits until its budget fails.
     pub(crate) stuck: bool,
@@ -167,6 +171,10 @@ impl Sink for House {
         for stream in batch.spans {
             written.spans.stored += stream.entries.len() as u64;
             held.spans.add(stream);
+        }
+        for stream in batch.profiles {
+            written.profiles.stored += stream.entries.len() as u64;
+            held.profiles.add(stream);
         }
         Ok(written)
     }
@@ -432,23 +440,6 @@ fn router(app: &Arc<App>, house: &Arc<House>) -> Router {
     build(crate::routes(), app.clone(), crate::page::fallback, doors)
 }
 
-/// A gateway without upstreams, whose days begin in UTC.
-fn gateway(clock: &Arc<ManualClock>, counter: &Arc<TokenCounter>) -> Gateway {
-    let parts = GatewayParts {
-        settings: watchfire_pipeline::gateway::Settings::default(),
-        caller: Arc::new(watchfire_net::client::Caller::new(clock.clone())),
-        counter: counter.clone(),
-        observe: Arc::new(Unobserved),
-        total: Arc::new(|_| None),
-        state: Arc::new(Memory::default()),
-        journal: "/nonexistent/model-calls.journal".into(),
-        clock: clock.clone(),
-        zone: Some("UTC".to_owned()),
-        meter: Meter::new(),
-    };
-    Gateway::open(parts).unwrap()
-}
-
 /// An Alertmanager that tells nobody, with one receiver besides the default one.
 fn alertmanager(clock: &Arc<ManualClock>) -> Arc<watchfire_alert::manager::Manager> {
     use watchfire_alert::manager::config::{Surroundings, parse};
@@ -504,6 +495,9 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
     let parts =
         Parts { state: Arc::new(Memory::default()), clock: clock.clone(), meter: meter.clone(), observe: Arc::new(watchfire_model::observe::Unobserved) };
     let supervisor = Supervisor::open(parts).unwrap();
+    // Each look at what is held ends before the next one.
+    let spans = house.held().spans.clone();
+    let profiles = house.held().profiles.clone();
     Rooms {
         exporters: exporters(),
         queues: Arc::new(queues(house, clock, &meter)),
@@ -512,9 +506,11 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         zipkin: Arc::new(watchfire_ingest::zipkin::Zipkin::new(gate.clone())),
         jsonline: Arc::new(Jsonline::new(gate.clone(), clock.clone(), &meter)),
         loki: Arc::new(Loki::new(gate.clone(), &meter)),
+        pyroscope: Arc::new(watchfire_ingest::pyroscope::Pyroscope::new(gate.clone(), clock.clone(), &meter)),
         elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), &meter)),
         logs: house.clone(),
-        spans: house.held().spans.clone(),
+        spans,
+        profiles,
         log_taps: gate.log_taps(),
         otlp: Arc::new(Otlp::new(gate, clock.clone(), &meter, watchfire_ingest::otlp::Settings::default())),
         source: house.clone(),
@@ -579,17 +575,6 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         build: Build { version: "0.1.0".to_owned(), revision: "abc".to_owned(), compiler: "rustc".to_owned() },
         limits: QueryLimits::default(),
     }
-}
-
-/// Queues in memory; their undo files live as long as the house.
-fn queues(house: &House, clock: &Arc<ManualClock>, meter: &Meter) -> Queues {
-    let state = Arc::new(Memory::default());
-    let dir = tempfile::tempdir().unwrap();
-    let settings = queue::Settings::new(dir.path().join("undo"));
-    house.held().directory = Some(dir);
-    let backend = Arc::new(Embedded::open(state.clone(), &settings.names).unwrap());
-    let parts = queue::Parts { backend, state, clock: clock.clone(), observe: Arc::new(Unobserved), meter: meter.clone(), seed: 1 };
-    Queues::new(settings, parts)
 }
 
 /// Metadata of one family.

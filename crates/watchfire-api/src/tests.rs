@@ -46,6 +46,7 @@ async fn only_these_routes_are_public() {
         "/loki/ready",
         "/node/-/healthy",
         "/postgres/-/healthy",
+        "/pyroscope/ready",
         "/ready",
         "/redis/-/healthy",
         "/tempo/api/echo",

@@ -4,6 +4,7 @@
 
 mod configuration;
 mod logs;
+mod profiles;
 mod promql;
 mod pushes;
 mod traces;
@@ -25,11 +26,15 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 31] = [
+pub const TARGETS: [(&str, Target); 35] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
     ("traceql", traces::traceql),
+    ("pprof", profiles::pprof),
+    ("folded", profiles::folded),
+    ("profile_push", profiles::push),
+    ("stacks", profiles::stacks),
     ("alloy", configuration::alloy),
     ("jsonpath", configuration::jsonpath),
     ("dns_message", configuration::dns_message),

@@ -19,6 +19,7 @@ pub mod prometheus_proto;
 pub mod prometheus_text;
 pub mod protobuf;
 pub mod pushgateway;
+pub mod pyroscope;
 pub mod record;
 pub mod relabel;
 pub mod remote_read;

@@ -1,5 +1,5 @@
 //! `Batch`: the one thing that travels from collectors and protocols through the gate into the store.
-//! It holds metrics, logs and spans; profiles become a further field, not a further method.
+//! It holds metrics, logs, spans and profiles; a further kind of data becomes a further field, not a further method.
 
 use std::sync::Arc;
 
@@ -34,11 +34,22 @@ pub struct Batch {
     pub logs: Vec<StreamEntries>,
     /// Spans by stream, as `spans` makes entries of them.
     pub spans: Vec<StreamEntries>,
+    /// Profiles by series, as `profiles` makes entries of them.
+    pub profiles: Vec<StreamEntries>,
 }
 impl Batch {
     /// An empty batch.
     pub fn new(origin: Origin) -> Batch {
-        Batch { origin, series: Vec::new(), histograms: Vec::new(), exemplars: Vec::new(), metadata: Vec::new(), logs: Vec::new(), spans: Vec::new() }
+        Batch {
+            origin,
+            series: Vec::new(),
+            histograms: Vec::new(),
+            exemplars: Vec::new(),
+            metadata: Vec::new(),
+            logs: Vec::new(),
+            spans: Vec::new(),
+            profiles: Vec::new(),
+        }
     }
     /// The number of samples in it, floats and histograms.
     pub fn sample_count(&self) -> usize {
@@ -52,6 +63,7 @@ impl Batch {
             && self.metadata.is_empty()
             && self.logs.is_empty()
             && self.spans.is_empty()
+            && self.profiles.is_empty()
     }
 }
 

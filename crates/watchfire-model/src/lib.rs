@@ -18,6 +18,7 @@ pub mod meter;
 pub mod number;
 pub mod observe;
 pub mod order;
+pub mod profiles;
 pub mod read;
 pub mod sample;
 pub mod spans;

@@ -112,9 +112,11 @@ pub struct Written {
     pub logs: LogsWritten,
     /// The same of its spans.
     pub spans: LogsWritten,
+    /// The same of its profiles.
+    pub profiles: LogsWritten,
 }
 
-/// What became of log entries, or of spans, which are kept as entries: `received == stored + duplicates + the sum of rejected`, always.
+/// What became of log entries, or of spans or profiles, which are kept as entries: `received == stored + duplicates + the sum of rejected`, always.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogsWritten {
     /// Entries that are kept now.
@@ -181,6 +183,7 @@ impl Written {
         }
         self.logs.add(other.logs);
         self.spans.add(other.spans);
+        self.profiles.add(other.profiles);
         self.example = self.example.take().or(other.example);
     }
 }

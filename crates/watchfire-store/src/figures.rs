@@ -46,11 +46,18 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     gauge("watchfire_storage_span_head_bytes", "Bytes that spans occupy in memory.", stats.spans.head_bytes as f64);
     gauge("watchfire_storage_span_segments", "Segments of spans on disk.", stats.spans.segments as f64);
     gauge("watchfire_storage_segment_spans", "Spans in segments.", stats.spans.segment_entries as f64);
+    gauge("watchfire_storage_profile_streams", "Series of profiles that are written to.", stats.profiles.streams as f64);
+    gauge("watchfire_storage_head_profiles", "Profiles in memory.", stats.profiles.head_entries as f64);
+    gauge("watchfire_storage_profile_head_bytes", "Bytes that profiles occupy in memory.", stats.profiles.head_bytes as f64);
+    gauge("watchfire_storage_profile_segments", "Segments of profiles on disk.", stats.profiles.segments as f64);
+    gauge("watchfire_storage_segment_profiles", "Profiles in segments.", stats.profiles.segment_entries as f64);
     for (name, help, time) in [
         ("watchfire_storage_oldest_log_entry_timestamp_seconds", "The time of the oldest log entry.", stats.logs.oldest),
         ("watchfire_storage_newest_log_entry_timestamp_seconds", "The time of the newest log entry.", stats.logs.newest),
         ("watchfire_storage_oldest_span_timestamp_seconds", "When the oldest span began.", stats.spans.oldest),
         ("watchfire_storage_newest_span_timestamp_seconds", "When the newest span began.", stats.spans.newest),
+        ("watchfire_storage_oldest_profile_timestamp_seconds", "When the oldest profile began.", stats.profiles.oldest),
+        ("watchfire_storage_newest_profile_timestamp_seconds", "When the newest profile began.", stats.profiles.newest),
         ("watchfire_storage_oldest_sample_timestamp_seconds", "The time of the oldest sample.", stats.oldest),
         ("watchfire_storage_newest_sample_timestamp_seconds", "The time of the newest sample.", stats.newest),
     ] {
@@ -64,6 +71,7 @@ fn gather(engine: &Engine, state: &RedbState, out: &mut Vec<Family>) {
     bytes.point(&[("kind", "tiers")], stats.tier_bytes as f64);
     bytes.point(&[("kind", "logs")], stats.logs.segment_bytes as f64);
     bytes.point(&[("kind", "traces")], stats.spans.segment_bytes as f64);
+    bytes.point(&[("kind", "profiles")], stats.profiles.segment_bytes as f64);
     bytes.point(&[("kind", "state")], state.bytes() as f64);
     out.push(bytes);
     out.push(

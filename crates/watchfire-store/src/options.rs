@@ -45,6 +45,10 @@ impl LogOptions {
             ..LogOptions::default()
         }
     }
+    /// The defaults for profiles: an entry has the stacks of one profile, which are many, and few have come before.
+    pub fn for_profiles() -> LogOptions {
+        LogOptions { labels_max: 64, line_bytes_max: 8 << 20, moved_labels: Vec::new(), recent_max: 8_192, ..LogOptions::default() }
+    }
     /// How long entries of a stream are kept.
     pub(crate) fn keep(&self, labels: &Labels) -> Option<Duration> {
         self.rules.iter().find(|rule| matches_all(&rule.matchers, labels)).map_or(self.retention, |rule| rule.keep)
@@ -169,6 +173,8 @@ pub struct Options {
     pub logs: LogOptions,
     /// Spans, which are kept in the same way.
     pub spans: LogOptions,
+    /// Profiles, which are kept in the same way.
+    pub profiles: LogOptions,
     /// Whether the store works through its duties in a thread of its own. Tests switch it off and call `Store::tick`.
     pub keeper: bool,
     /// When this becomes true, opening gives up with [`OpenError::Stopped`](crate::OpenError::Stopped).
@@ -181,6 +187,7 @@ impl Options {
         match signal {
             Signal::Logs => &self.logs,
             Signal::Spans => &self.spans,
+            Signal::Profiles => &self.profiles,
         }
     }
     /// The defaults for a directory and a clock.
@@ -209,6 +216,7 @@ impl Options {
             exemplars_bytes_max: 16 << 20,
             logs: LogOptions::default(),
             spans: LogOptions::for_spans(),
+            profiles: LogOptions::for_profiles(),
             keeper: true,
             stop: Arc::default(),
         }

@@ -15,6 +15,8 @@ pub struct Replay {
     pub log_entries: u64,
     /// Spans that were read from it.
     pub spans: u64,
+    /// Profiles that were read from it.
+    pub profiles: u64,
     /// Samples and entries whose series or stream was lost to damage.
     pub orphans: u64,
     /// Bytes of a torn end that were cut off.
@@ -155,6 +157,8 @@ pub struct Stats {
     pub logs: LogStats,
     /// Spans.
     pub spans: LogStats,
+    /// Profiles.
+    pub profiles: LogStats,
     /// Room on the file system at the last look.
     pub free_bytes: u64,
     /// Why writes are refused, if they are.
@@ -198,6 +202,10 @@ pub struct SnapshotReport {
     pub span_segments: u64,
     /// Spans in them.
     pub spans: u64,
+    /// Segments of profiles.
+    pub profile_segments: u64,
+    /// Profiles in them.
+    pub profiles: u64,
     /// Bytes of the segments. Links take no room of their own.
     pub bytes: u64,
 }

@@ -71,6 +71,10 @@ impl Store {
     pub fn spans(&self) -> Arc<dyn LogSource> {
         Arc::new(Entries { engine: self.engine.clone(), signal: Signal::Spans })
     }
+    /// Gives profiles back, which are entries of streams: see `watchfire_model::profiles`.
+    pub fn profiles(&self) -> Arc<dyn LogSource> {
+        Arc::new(Entries { engine: self.engine.clone(), signal: Signal::Profiles })
+    }
     /// The small durable state beside the telemetry.
     pub fn state(&self) -> Arc<dyn StateStore> {
         self.state.clone()

@@ -354,14 +354,16 @@ pub(crate) fn load(engine: &Engine, state: &dyn StateStore) -> Result<BTreeMap<S
     Ok(state.scan(LOG_POSITIONS, "")?.into_iter().filter_map(|(name, bytes)| Some((name, hold(&bytes)?))).collect())
 }
 
-/// How the names of readers of log entries and of spans begin in the state; those of samples must not.
+/// How the names of readers of log entries, of spans and of profiles begin in the state; those of samples must not.
 const LOGS: &str = "logs ";
 const SPANS: &str = "spans ";
+const PROFILES: &str = "profiles ";
 
 fn prefix(signal: Signal) -> &'static str {
     match signal {
         Signal::Logs => LOGS,
         Signal::Spans => SPANS,
+        Signal::Profiles => PROFILES,
     }
 }
 
@@ -372,7 +374,7 @@ pub(crate) fn entry_tail_name(signal: Signal, name: &str) -> String {
 
 /// Forgets all readers of samples but these.
 pub(crate) fn forget_others(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
-    forget(engine, state, |name| [LOGS, SPANS].iter().any(|prefix| name.starts_with(prefix)) || names.iter().any(|kept| kept == name))
+    forget(engine, state, |name| [LOGS, SPANS, PROFILES].iter().any(|prefix| name.starts_with(prefix)) || names.iter().any(|kept| kept == name))
 }
 
 /// Forgets all readers of entries of a signal but these.

@@ -18,6 +18,7 @@ export const pages: readonly PageEntry[] = [
   { path: "/doctor", name: "Doctor", below: "/alerts", load: () => import("./DoctorPage.svelte") },
   { path: "/logs", name: "Logs", load: () => import("./LogsPage.svelte") },
   { path: "/traces", name: "Traces", load: () => import("./TracesPage.svelte") },
+  { path: "/profiles", name: "Profiles", load: () => import("./ProfilesPage.svelte") },
   { path: "/pipeline", name: "Pipeline", load: () => import("./PipelinePage.svelte") },
   { path: "/services", name: "Services", load: () => import("./ServicesPage.svelte") },
   { path: "/storage", name: "Storage", load: () => import("./StoragePage.svelte") },
@@ -27,7 +28,7 @@ export const pages: readonly PageEntry[] = [
 ];
 
 export function pageAt(path: string): PageEntry | undefined {
-  // Below the search for traces stand its other views and each trace.
-  const plain = path.replace(/^(\/traces)\/.*|(.)\/+$/, "$1$2");
+  // Below the search for traces stand its other views and each trace, below profiles their comparison.
+  const plain = path.replace(/^(\/traces|\/profiles)\/.*|(.)\/+$/, "$1$2");
   return pages.find((it) => it.path === plain);
 }

@@ -195,6 +195,7 @@ fn r48_what_is_public_is_written_down_here() {
         "/loki/ready",
         "/node/-/healthy",
         "/postgres/-/healthy",
+        "/pyroscope/ready",
         "/ready",
         "/redis/-/healthy",
         "/tempo/api/echo",

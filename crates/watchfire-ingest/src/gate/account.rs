@@ -4,7 +4,7 @@ use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::write::{LogsWritten, Reason, WriteError, Written};
 
 /// The kinds of origins that are counted apart.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "scrape",
     "remote_write",
     "record",
@@ -26,6 +26,7 @@ const KINDS: [&str; 22] = [
     "lines",
     "files",
     "journal",
+    "pyroscope",
     "other",
 ];
 /// Why a sink turns away a whole batch.
@@ -46,6 +47,7 @@ struct Kind {
     logs: EntryCounters,
     spans: EntryCounters,
     sampling: Counter,
+    profiles: EntryCounters,
 }
 
 /// What became of the entries of one signal.
@@ -82,6 +84,14 @@ const SPANS: Words = Words {
     rejected: ("watchfire_ingest_spans_rejected_total", "Spans that were refused, by reason."),
     turned_away: ("watchfire_ingest_spans_turned_away_total", "Spans in batches of which nothing was taken."),
 };
+const PROFILES: Words = Words {
+    received: ("watchfire_ingest_profiles_received_total", "Profiles that were judged, one for each series and type, whatever became of them."),
+    stored: ("watchfire_ingest_profiles_stored_total", "Profiles that were kept."),
+    duplicates: ("watchfire_ingest_profiles_duplicate_total", "Profiles that were already there."),
+    bytes: ("watchfire_ingest_profile_bytes_received_total", "Bytes of profiles that were judged, in the form in which they are kept."),
+    rejected: ("watchfire_ingest_profiles_rejected_total", "Profiles that were refused, by reason."),
+    turned_away: ("watchfire_ingest_profiles_turned_away_total", "Profiles in batches of which nothing was taken."),
+};
 
 impl EntryCounters {
     fn new(meter: &Meter, words: &Words, labels: &[(&'static str, &str)]) -> EntryCounters {
@@ -100,10 +110,10 @@ impl EntryCounters {
 pub(super) struct Account {
     kinds: [Kind; KINDS.len()],
     rejected: [Counter; Reason::ALL.len()],
-    /// Those of logs and of spans.
-    entries_rejected: [[Counter; Reason::ALL.len()]; 2],
+    /// Those of logs, of spans and of profiles.
+    entries_rejected: [[Counter; Reason::ALL.len()]; 3],
     entries_truncated: Counter,
-    errors: [(Counter, Counter, [Counter; 2]); ERRORS.len()],
+    errors: [(Counter, Counter, [Counter; 3]); ERRORS.len()],
 }
 impl Account {
     pub(super) fn new(meter: &Meter) -> Account {
@@ -126,6 +136,7 @@ impl Account {
                     "Spans that sampling took over; what became of them is in the figures of sampling.",
                     &labels,
                 ),
+                profiles: EntryCounters::new(meter, &PROFILES, &labels),
             }
         };
         let per_error = |reason| {
@@ -133,7 +144,7 @@ impl Account {
             (
                 meter.counter("watchfire_ingest_batches_turned_away_total", "Batches of which nothing was taken, so that the sender still has them.", &labels),
                 meter.counter("watchfire_ingest_samples_turned_away_total", "Samples in batches of which nothing was taken.", &labels),
-                [LOGS, SPANS].map(|words| meter.counter(words.turned_away.0, words.turned_away.1, &labels)),
+                [LOGS, SPANS, PROFILES].map(|words| meter.counter(words.turned_away.0, words.turned_away.1, &labels)),
             )
         };
         let rejected =
@@ -145,7 +156,7 @@ impl Account {
         Account {
             kinds: KINDS.map(per_kind),
             rejected: Reason::ALL.map(rejected),
-            entries_rejected: [LOGS, SPANS].map(entries_rejected),
+            entries_rejected: [LOGS, SPANS, PROFILES].map(entries_rejected),
             entries_truncated: meter.counter(
                 "watchfire_ingest_log_entries_truncated_total",
                 "Log entries that were kept without the end of their line, which was too long.",
@@ -187,6 +198,14 @@ impl Account {
         book_reasons(&self.entries_rejected[1], written);
     }
 
+    /// Books the profiles of a batch whose outcome is known.
+    pub(super) fn profiles_settled(&self, kind: &str, received: u64, bytes: u64, written: &LogsWritten) {
+        if let Some(kind) = self.kind(kind) {
+            kind.profiles.settled(received, bytes, written);
+        }
+        book_reasons(&self.entries_rejected[2], written);
+    }
+
     fn kind(&self, name: &str) -> Option<&Kind> {
         KINDS.iter().zip(&self.kinds).find(|(kind, _)| **kind == name).map(|(_, kind)| kind)
     }
@@ -199,8 +218,8 @@ impl Account {
         }
     }
 
-    /// Books a batch of which nothing was taken, with its samples, log entries and spans.
-    pub(super) fn turned_away(&self, error: &WriteError, samples: u64, entries: [u64; 2]) {
+    /// Books a batch of which nothing was taken, with its samples, log entries, spans and profiles.
+    pub(super) fn turned_away(&self, error: &WriteError, samples: u64, entries: [u64; 3]) {
         let word = match error {
             WriteError::Full(_) => "full",
             WriteError::Busy(_) => "busy",

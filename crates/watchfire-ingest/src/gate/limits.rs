@@ -39,6 +39,8 @@ pub struct Limits {
     pub logs: LogLimits,
     /// What spans may look like, which are entries, too.
     pub spans: LogLimits,
+    /// What profiles may look like, which are entries, too.
+    pub profiles: LogLimits,
 }
 impl Default for Limits {
     fn default() -> Limits {
@@ -51,6 +53,7 @@ impl Default for Limits {
             series_idle_ms: 3_600_000,
             logs: LogLimits::default(),
             spans: LogLimits::for_spans(),
+            profiles: LogLimits::for_profiles(),
         }
     }
 }

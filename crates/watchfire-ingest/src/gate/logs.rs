@@ -1,4 +1,4 @@
-//! Log entries and spans at the gate: which of them may come in, and who listens to those that did. A stream that has too many labels is refused
+//! Log entries, spans and profiles at the gate: which of them may come in, and who listens to those that did. A stream that has too many labels is refused
 //! whole; an entry that is too long, too old or too new is refused alone. It looks into no line.
 
 use std::ops::ControlFlow;
@@ -85,6 +85,10 @@ impl LogLimits {
             detect_levels: false,
             ..LogLimits::default()
         }
+    }
+    /// The limits of profiles: a stream has the labels of a series, and a line has the stacks of one profile.
+    pub fn for_profiles() -> LogLimits {
+        LogLimits { line_bytes_max: 8 << 20, labels_max: 64, streams_per_origin_max: 10_000, ..LogLimits::default() }
     }
 }
 

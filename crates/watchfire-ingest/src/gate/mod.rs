@@ -39,6 +39,7 @@ pub struct Gate {
     origins: Origins,
     streams: Origins,
     span_streams: Origins,
+    profile_streams: Origins,
     /// Those of `limits` at the start, and others after a reload.
     log_limits: RwLock<Arc<LogLimits>>,
     rates: Rates,
@@ -55,6 +56,7 @@ impl Gate {
         let origins = Origins::new(limits.series_per_origin_max, limits.series_idle_ms);
         let streams = Origins::new(limits.logs.streams_per_origin_max, limits.series_idle_ms);
         let span_streams = Origins::new(limits.spans.streams_per_origin_max, limits.series_idle_ms);
+        let profile_streams = Origins::new(limits.profiles.streams_per_origin_max, limits.series_idle_ms);
         let log_limits = RwLock::new(Arc::new(limits.logs.clone()));
         Gate {
             inner,
@@ -63,6 +65,7 @@ impl Gate {
             origins,
             streams,
             span_streams,
+            profile_streams,
             log_limits,
             rates: Rates::default(),
             taps: LogTaps::default(),
@@ -124,6 +127,7 @@ impl Gate {
         self.account.settled(origin_kind(&origin.0), rejected.rejected_total(), &rejected);
         self.account.logs_settled(origin_kind(&origin.0), refused.logs.rejected_total(), 0, &refused.logs);
         self.account.spans_settled(origin_kind(&origin.0), refused.spans.rejected_total(), 0, &refused.spans);
+        self.account.profiles_settled(origin_kind(&origin.0), refused.profiles.rejected_total(), 0, &refused.profiles);
     }
 
     /// Takes the items of a batch that are refused out of it and counts them.
@@ -188,6 +192,12 @@ impl Gate {
             let mut refused = Refused { counts: &mut refused.spans, example: &mut refused.example };
             limits.judge(&mut batch.spans, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
         }
+        if !batch.profiles.is_empty() {
+            let streams = self.profile_streams.of(&batch.origin, monotonic);
+            let limits = &self.limits.profiles;
+            let mut refused = Refused { counts: &mut refused.profiles, example: &mut refused.example };
+            limits.judge(&mut batch.profiles, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
+        }
         refused
     }
 
@@ -236,10 +246,11 @@ impl Sink for Gate {
         let exemplars: u64 = batch.exemplars.iter().map(|e| e.exemplars.len() as u64).sum();
         let (entries, bytes) = entries_size(&batch.logs);
         let (spans, span_bytes) = entries_size(&batch.spans);
+        let (profiles, profile_bytes) = entries_size(&batch.profiles);
         if entries > 0
             && let Err(error) = self.log_limits().keep_pace(&self.rates, &batch.logs, self.clock.monotonic())
         {
-            self.account.turned_away(&error, received, [entries, spans]);
+            self.account.turned_away(&error, received, [entries, spans, profiles]);
             return Err(error);
         }
         let refused = self.judge(&mut batch);
@@ -257,6 +268,7 @@ impl Sink for Gate {
                 self.account.exemplars(kind, exemplars, written.exemplars);
                 self.account.logs_settled(kind, entries, bytes, &written.logs);
                 self.account.spans_settled(kind, spans, span_bytes, &written.spans);
+                self.account.profiles_settled(kind, profiles, profile_bytes, &written.profiles);
                 // Entries that came before were heard before.
                 if let Some(streams) = heard.filter(|_| written.logs.stored > 0) {
                     self.taps.publish(&without(streams, &left_out[0]));
@@ -268,7 +280,7 @@ impl Sink for Gate {
             }
             Err(error) => {
                 // Nothing was taken; the sender still has everything, so nothing counts as received.
-                self.account.turned_away(&error, received, [entries, spans]);
+                self.account.turned_away(&error, received, [entries, spans, profiles]);
                 Err(error)
             }
         }

@@ -251,7 +251,7 @@ impl Engine {
             let ring = self.exemplar_ring();
             (ring.len(), ring.bytes())
         };
-        let (logs, spans) = (self.entry_stats(Signal::Logs), self.entry_stats(Signal::Spans));
+        let [logs, spans, profiles] = Signal::ALL.map(|signal| self.entry_stats(signal));
         let shared = self.read();
         let sum = |of: fn(&crate::metrics::segment::Segment) -> u64| shared.segments.iter().map(|s| of(s)).sum();
         Stats {
@@ -266,6 +266,7 @@ impl Engine {
             tombstones: self.tombstones().len() as u64,
             logs,
             spans,
+            profiles,
             exemplars: exemplars as u64,
             exemplar_bytes: exemplar_bytes as u64,
             tiers: shared.tiers.len() as u64,

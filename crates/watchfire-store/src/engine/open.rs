@@ -241,6 +241,7 @@ fn read_log(disk: &Arc<dyn Disk>, options: &Options, care: Care, before: (u64, B
         samples: restore.samples,
         log_entries: restore.entries.counts[Signal::Logs],
         spans: restore.entries.counts[Signal::Spans],
+        profiles: restore.entries.counts[Signal::Profiles],
         orphans: restore.orphans + restore.entries.orphans,
         torn_bytes: report.torn_bytes,
         quarantined: report.damaged.len() as u64,
@@ -384,6 +385,12 @@ impl EntryCounters {
                 ("watchfire_storage_spans_duplicate_total", "Spans that came again and were not stored twice."),
                 ("watchfire_storage_spans_truncated_total", "Spans that were stored without some of their events and links."),
                 ("watchfire_storage_span_flushes_total", "Moves of spans alone from memory into segments."),
+            ],
+            Signal::Profiles => [
+                ("watchfire_storage_profiles_appended_total", "Profiles that were stored, one for each series and type."),
+                ("watchfire_storage_profiles_duplicate_total", "Profiles that came again and were not stored twice."),
+                ("watchfire_storage_profiles_truncated_total", "Profiles that were stored without some of their stacks."),
+                ("watchfire_storage_profile_flushes_total", "Moves of profiles alone from memory into segments."),
             ],
         };
         let [stored, duplicates, truncated, flushes] = counters.map(|(name, help)| meter.counter(name, help, &[]));

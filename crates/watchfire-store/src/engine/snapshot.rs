@@ -116,6 +116,7 @@ impl Engine {
             match signal {
                 Signal::Logs => (report.log_segments, report.log_entries) = (segments.len() as u64, entries),
                 Signal::Spans => (report.span_segments, report.spans) = (segments.len() as u64, entries),
+                Signal::Profiles => (report.profile_segments, report.profiles) = (segments.len() as u64, entries),
             }
         }
         report.samples = content.segments.iter().map(|s| s.footer.samples).sum();

@@ -29,6 +29,7 @@ mod deletion;
 mod exemplars;
 mod histograms;
 mod logs;
+mod profiles;
 mod real_life;
 mod safe_mode;
 mod spans;

@@ -7,7 +7,7 @@ use watchfire_model::batch::Batch;
 use watchfire_model::logs::StreamEntries;
 use watchfire_model::write::{LogsWritten, Written};
 
-use crate::wal::{SIGNAL_LOGS, SIGNAL_SPANS};
+use crate::wal::{SIGNAL_LOGS, SIGNAL_PROFILES, SIGNAL_SPANS};
 
 /// A kind of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +16,20 @@ pub(crate) enum Signal {
     Logs,
     /// Spans of traces.
     Spans,
+    /// Profiles.
+    Profiles,
 }
 
 impl Signal {
     /// All of them.
-    pub(crate) const ALL: [Signal; 2] = [Signal::Logs, Signal::Spans];
+    pub(crate) const ALL: [Signal; 3] = [Signal::Logs, Signal::Spans, Signal::Profiles];
 
     /// The directory of its segments, and its name in our own metrics.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Signal::Logs => "logs",
             Signal::Spans => "traces",
+            Signal::Profiles => "profiles",
         }
     }
     /// What people call its entries.
@@ -34,6 +37,7 @@ impl Signal {
         match self {
             Signal::Logs => "log entries",
             Signal::Spans => "spans",
+            Signal::Profiles => "profiles",
         }
     }
     /// Its number in the write-ahead log.
@@ -41,6 +45,7 @@ impl Signal {
         match self {
             Signal::Logs => SIGNAL_LOGS,
             Signal::Spans => SIGNAL_SPANS,
+            Signal::Profiles => SIGNAL_PROFILES,
         }
     }
     /// Its entries in a batch.
@@ -48,6 +53,7 @@ impl Signal {
         match self {
             Signal::Logs => &batch.logs,
             Signal::Spans => &batch.spans,
+            Signal::Profiles => &batch.profiles,
         }
     }
     /// What became of its entries.
@@ -55,6 +61,7 @@ impl Signal {
         match self {
             Signal::Logs => &mut written.logs,
             Signal::Spans => &mut written.spans,
+            Signal::Profiles => &mut written.profiles,
         }
     }
     /// The signal with a number in the write-ahead log.
@@ -74,7 +81,7 @@ impl<T> PerSignal<T> {
     }
     /// Makes each, if all can be made.
     pub(crate) fn try_from_fn<E>(mut make: impl FnMut(Signal) -> Result<T, E>) -> Result<PerSignal<T>, E> {
-        Ok(PerSignal([make(Signal::Logs)?, make(Signal::Spans)?]))
+        Ok(PerSignal([make(Signal::Logs)?, make(Signal::Spans)?, make(Signal::Profiles)?]))
     }
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -90,13 +97,13 @@ impl<T> PerSignal<T> {
     }
     /// Makes another of each, if all can be made.
     pub(crate) fn try_map<U, E>(self, mut make: impl FnMut(Signal, T) -> Result<U, E>) -> Result<PerSignal<U>, E> {
-        let PerSignal([logs, spans]) = self;
-        Ok(PerSignal([make(Signal::Logs, logs)?, make(Signal::Spans, spans)?]))
+        let PerSignal([logs, spans, profiles]) = self;
+        Ok(PerSignal([make(Signal::Logs, logs)?, make(Signal::Spans, spans)?, make(Signal::Profiles, profiles)?]))
     }
     /// Makes another of each.
     pub(crate) fn map<U>(self, mut make: impl FnMut(Signal, T) -> U) -> PerSignal<U> {
-        let PerSignal([logs, spans]) = self;
-        PerSignal([make(Signal::Logs, logs), make(Signal::Spans, spans)])
+        let PerSignal([logs, spans, profiles]) = self;
+        PerSignal([make(Signal::Logs, logs), make(Signal::Spans, spans), make(Signal::Profiles, profiles)])
     }
 }
 impl<T> Index<Signal> for PerSignal<T> {

@@ -14,7 +14,7 @@ pub use tail::Position;
 pub(crate) use tail::{Found, LogReader, Progress, epoch_began, epochs, oldest_epoch_began};
 
 /// The newest major version of the log's format that we read and the one that we write.
-pub(crate) const MAJOR: u16 = 5;
+pub(crate) const MAJOR: u16 = 6;
 /// Raised when readers of the same major version may see something new that they can ignore.
 pub(crate) const MINOR: u16 = 0;
 /// The first bytes of every log file.
@@ -31,6 +31,8 @@ pub(crate) const SIGNAL_EXEMPLARS: u8 = 3;
 pub(crate) const SIGNAL_LOGS: u8 = 4;
 /// Spans, in the form of logs. Since version 4.
 pub(crate) const SIGNAL_SPANS: u8 = 5;
+/// Profiles, in the form of logs. Since version 6.
+pub(crate) const SIGNAL_PROFILES: u8 = 6;
 /// The largest payload of one frame; larger lengths are damage.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, Route, build};
-use watchfire_api::{App, elasticsearch, exporters, gateway, jaeger, loki, otlp, page, routes, tempo, zipkin};
+use watchfire_api::{App, elasticsearch, exporters, gateway, jaeger, loki, otlp, page, pyroscope, routes, tempo, zipkin};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -20,12 +20,13 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str, Face); 13] = [
+const DROP_IN: [(u16, &str, Face); 14] = [
     (9090, "Prometheus", Face::Main),
     (9093, "Alertmanager", Face::Main),
     (3002, "Grafana", Face::Main),
     (3100, "Loki", Face::Loki),
     (3200, "Tempo", Face::Tempo),
+    (4040, "Pyroscope", Face::Pyroscope),
     (9200, "Elasticsearch", Face::Elasticsearch),
     (9411, "Zipkin", Face::Zipkin),
     (16686, "Jaeger", Face::Jaeger),
@@ -47,6 +48,8 @@ enum Face {
     Jaeger,
     /// The same, with Zipkin's own at the root.
     Zipkin,
+    /// The same, with Pyroscope's own at the root.
+    Pyroscope,
     /// Elasticsearch's at the root, and nothing else.
     Elasticsearch,
     /// The same for Tempo.
@@ -165,7 +168,7 @@ pub(crate) fn serve(
         Face::Elasticsearch => build(elasticsearch::port_routes(), app.clone(), elasticsearch::fallback, doors.clone()),
         Face::Tempo => build(tempo::port_routes(), app.clone(), tempo::fallback, doors.clone()),
         Face::Exporter(face) => build(face.port_routes(), app.clone(), exporters::fallback, doors.clone()),
-        Face::Main | Face::Loki | Face::Jaeger | Face::Zipkin => build(table_of(face, &table), app.clone(), page::fallback, doors.clone()),
+        Face::Main | Face::Loki | Face::Jaeger | Face::Zipkin | Face::Pyroscope => build(table_of(face, &table), app.clone(), page::fallback, doors.clone()),
     };
     let router = router_of(Face::Main);
     let tls = server.tls.as_ref().map(|(certificate, key)| TlsFiles::load(certificate.clone(), key.clone())).transpose()?;
@@ -219,6 +222,7 @@ fn table_of(face: Face, main: &[Route<Arc<App>>]) -> Vec<Route<Arc<App>>> {
         Face::Loki => loki::port_routes(),
         Face::Jaeger => jaeger::port_routes(),
         Face::Zipkin => zipkin::port_routes(),
+        Face::Pyroscope => pyroscope::port_routes(),
         Face::Main | Face::Elasticsearch | Face::Tempo | Face::Exporter(_) => Vec::new(),
     };
     let replaced = |route: &&Route<Arc<App>>| own.iter().any(|o| o.spec().path == route.spec().path);

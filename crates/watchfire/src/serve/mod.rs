@@ -3,6 +3,7 @@
 mod alerting;
 pub(crate) mod alertmanager;
 mod alertmanagers;
+mod bounds;
 mod doctor;
 pub(crate) mod exporters;
 mod gateway;
@@ -12,6 +13,7 @@ pub(crate) mod logs;
 pub(crate) mod loki;
 mod maintenance;
 mod own_alerts;
+mod own_profile;
 pub(crate) mod prometheus;
 mod protocols;
 mod queues;
@@ -39,8 +41,7 @@ use watchfire_collect::own::{self, OwnCollector};
 use watchfire_collect::scrape::{self, Manager};
 use watchfire_forward::read::{Parts as ReadParts, RemoteSource};
 use watchfire_forward::write::{Forwarder, Parts as WriteParts};
-use watchfire_ingest::gate::{Gate, Limits, LogLimits};
-use watchfire_ingest::loki::config::LokiConfig;
+use watchfire_ingest::gate::Gate;
 use watchfire_ingest::record::Recorder;
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::meter::Meter;
@@ -145,7 +146,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let mut signals = Signals::new()?;
     let bound = listen::bind(&settings)?;
     let sockets = sockets::bind(&settings)?;
-    let options = store_options(&settings, &configured.loki, &clock, &meter);
+    let options = bounds::store(&settings, &configured.loki, &clock, &meter);
     let Some(store) = open_until_told(options, &mut signals).await? else { return Ok(ExitCode::SUCCESS) };
     let store = Arc::new(store);
     let replay = store.stats().replay;
@@ -158,10 +159,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         "store opened"
     );
 
-    let age = |keep: Option<Duration>| keep.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-    let spans = LogLimits { age_ms_max: age(settings.storage.traces_retention), ..LogLimits::for_spans() };
-    let logs = loki::limits(&loki::policy(&settings.storage, &configured.loki), &configured.loki);
-    let limits = Limits { series_per_origin_max: settings.storage.source_series_max as usize, logs, spans, ..Limits::default() };
+    let limits = bounds::limits(&settings, &configured.loki);
     let sampler = traces::sampler(&settings, store.clone(), &clock, &meter);
     let gate = Gate::new(store.clone(), clock.clone(), &meter, limits);
     let gate = Arc::new(sampler.iter().fold(gate, |gate, sampler| gate.with_sampler(sampler.clone())));
@@ -253,6 +251,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         last: std::sync::Mutex::default(),
         kept: std::sync::Mutex::default(),
     };
+    let profile_caller = caller(&environment, &clock);
     let beating = heartbeat::start(&settings.heartbeat, &alerting, &inside, caller(&environment, &clock), &clock, &meter);
     let reloader = Arc::new(prometheus::Reloader::start(flags, environment, carried_out_by, clock.clone(), &meter, configured));
     let queues = queues::start(&settings, store.state(), &recorder, &clock, &meter, &tasks)?;
@@ -297,6 +296,9 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     sockets.start(&protocols, &tasks);
     supervision::start(supervisor, &app, &tasks);
     tasks.spawn("own_alerts", own_alerts::run(watched, alerting.notify(), clock.clone()));
+    let (pyroscope, store_too) = (protocols.pyroscope.clone(), store.clone());
+    let parts = own_profile::Parts { pyroscope, store: store_too, caller: profile_caller, instance: instance.clone(), clock: clock.clone() };
+    own_profile::start(&settings.profiling, parts, &tasks, &meter);
     if settings.heartbeat.url.is_some() {
         tasks.spawn("heartbeat", beating);
     }
@@ -339,32 +341,6 @@ async fn stopped<T>(stop: &AtomicBool, opening: tokio::task::JoinHandle<T>) -> R
     tracing::info!("told to end while the store is opened");
     stop.store(true, Ordering::Relaxed);
     opening.await
-}
-
-fn store_options(settings: &Settings, loki: &LokiConfig, clock: &SharedClock, meter: &Meter) -> Options {
-    let storage = &settings.storage;
-    let mut options = Options::new(&settings.server.data_dir, clock.clone());
-    options.meter = meter.clone();
-    options.sync_interval = storage.sync_interval;
-    options.retention = storage.metrics_retention;
-    options.tiers.clone_from(&storage.tiers);
-    options.size_max = storage.size_max;
-    options.series_max = storage.series_max as usize;
-    options.out_of_order_window = storage.out_of_order_window;
-    options.exemplars_max = storage.exemplars_max.map_or(options.exemplars_max, |n| n as usize);
-    options.memory_max = memory::shares(settings.memory_limit).store as usize;
-    options.index_cache_bytes = options.index_cache_bytes.min(options.memory_max / 8);
-    options.block_cache_bytes = options.block_cache_bytes.min(options.memory_max / 8);
-    options.exemplars_bytes_max = options.exemplars_bytes_max.min(options.memory_max / 8);
-    options.logs = loki::policy(storage, loki);
-    options.spans.retention = storage.traces_retention;
-    let share = options.memory_max;
-    for entries in [&mut options.logs, &mut options.spans] {
-        entries.memory_max = entries.memory_max.min(share / 4);
-        entries.unit_bytes = entries.unit_bytes.min(share / 16);
-        entries.index_cache_bytes = entries.index_cache_bytes.min(share / 8);
-    }
-    options
 }
 
 fn start_gpu(

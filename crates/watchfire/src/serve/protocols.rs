@@ -16,6 +16,7 @@ use watchfire_ingest::loki::Loki;
 use watchfire_ingest::lumberjack::Lumberjack;
 use watchfire_ingest::otlp::{self, Otlp};
 use watchfire_ingest::pushgateway::Pushgateway;
+use watchfire_ingest::pyroscope::Pyroscope;
 use watchfire_ingest::statsd::Statsd;
 use watchfire_ingest::syslog::Syslog;
 use watchfire_ingest::zipkin::Zipkin;
@@ -33,6 +34,7 @@ pub(crate) struct Protocols {
     pub(crate) pushgateway: Arc<Pushgateway>,
     pub(crate) influx: Arc<Influx>,
     pub(crate) loki: Arc<Loki>,
+    pub(crate) pyroscope: Arc<Pyroscope>,
     pub(crate) elasticsearch: Arc<Elasticsearch>,
     pub(crate) zipkin: Arc<Zipkin>,
     pub(crate) jsonline: Arc<Jsonline>,
@@ -60,6 +62,7 @@ impl Protocols {
             pushgateway: Arc::new(Pushgateway::open(gate.clone(), state, clock.clone(), meter).context("cannot start")?),
             influx: Arc::new(Influx::new(gate.clone(), clock.clone(), meter)),
             loki: Arc::new(Loki::new(gate.clone(), meter)),
+            pyroscope: Arc::new(Pyroscope::new(gate.clone(), clock.clone(), meter)),
             elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), meter)),
             zipkin: Arc::new(Zipkin::new(gate.clone())),
             jsonline: Arc::new(Jsonline::new(gate.clone(), clock.clone(), meter)),

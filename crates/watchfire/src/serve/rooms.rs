@@ -124,9 +124,11 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         zipkin: protocols.zipkin.clone(),
         jsonline: protocols.jsonline.clone(),
         loki: protocols.loki.clone(),
+        pyroscope: protocols.pyroscope.clone(),
         elasticsearch: protocols.elasticsearch.clone(),
         logs: store.clone(),
         spans: store.spans(),
+        profiles: store.profiles(),
         log_taps: gate.log_taps(),
         recorder: Arc::new(super::receive::Recording(recorder)),
         tokens,
@@ -187,11 +189,11 @@ fn services(gpu: GpuMonitor, supervisor: Supervisor, queues: super::queues::Runn
 /// Figures about the store and its disk.
 pub(super) fn storage_of(store: &Arc<Store>, settings: &Settings) -> Ask<StorageStats> {
     let kept = &settings.storage;
-    let retention = [kept.metrics_retention, kept.logs_retention, kept.traces_retention];
+    let retention = [kept.metrics_retention, kept.logs_retention, kept.traces_retention, kept.profiles_retention];
     storage(store.clone(), settings.server.data_dir.clone(), retention, kept.size_max)
 }
 
-fn storage(store: Arc<Store>, data_dir: PathBuf, retention: [Option<Duration>; 3], size_max: Option<u64>) -> Ask<StorageStats> {
+fn storage(store: Arc<Store>, data_dir: PathBuf, retention: [Option<Duration>; 4], size_max: Option<u64>) -> Ask<StorageStats> {
     Arc::new(move || {
         let stats = store.stats();
         let (disk_total_bytes, disk_free_bytes) = rustix::fs::statvfs(&data_dir).map_or((0, 0), |s| (s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize));
@@ -217,7 +219,12 @@ fn storage(store: Arc<Store>, data_dir: PathBuf, retention: [Option<Duration>; 3
         };
         StorageStats {
             data_dir: data_dir.display().to_string(),
-            signals: vec![metrics, entries("logs", &stats.logs, retention[1]), entries("traces", &stats.spans, retention[2])],
+            signals: vec![
+                metrics,
+                entries("logs", &stats.logs, retention[1]),
+                entries("traces", &stats.spans, retention[2]),
+                entries("profiles", &stats.profiles, retention[3]),
+            ],
             log_bytes: stats.wal_bytes,
             state_bytes: stats.state_bytes,
             disk_total_bytes,

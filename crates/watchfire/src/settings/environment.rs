@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::{Settings, jaeger};
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 124] = [
+const KEYS: [(&str, bool); 127] = [
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -102,6 +102,9 @@ const KEYS: [(&str, bool); 124] = [
     ("host.interval", false),
     ("host.root", false),
     ("host.name", false),
+    ("profiling.enabled", false),
+    ("profiling.url", false),
+    ("profiling.interval", false),
     ("log.level", false),
     ("log.file", false),
     ("log.format", false),
@@ -136,7 +139,7 @@ const KEYS: [(&str, bool); 124] = [
 ];
 
 /// Names of the watched systems and the key that each one sets; of two for one key the later one counts.
-const SEED_NAMES: [(&str, &str); 23] = [
+const SEED_NAMES: [(&str, &str); 25] = [
     ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
     ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
     ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),
@@ -156,6 +159,8 @@ const SEED_NAMES: [(&str, &str); 23] = [
     ("QUEUE_MAX_SIZE", "queues.max_size"),
     ("QUEUE_OVERFLOW_POLICY", "queues.overflow"),
     ("QUEUE_BACKPRESSURE_THRESHOLD", "queues.backpressure"),
+    ("PYROSCOPE_ENABLED", "profiling.enabled"),
+    ("PYROSCOPE_URL", "profiling.url"),
     ("AI_MAX_CONCURRENT_INFERENCES", "gateway.concurrency.max"),
     ("COLLECTOR_OTLP_GRPC_HOST_PORT", "otlp.grpc_listen"),
     ("COLLECTOR_OTLP_HTTP_HOST_PORT", "otlp.http_listen"),

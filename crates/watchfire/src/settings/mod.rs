@@ -11,6 +11,7 @@ mod jaeger;
 mod llm;
 mod log;
 mod logs;
+mod profiling;
 mod queues;
 mod rules;
 mod services;
@@ -39,6 +40,7 @@ pub(crate) use gpu::GpuSettings;
 pub(crate) use llm::LlmSettings;
 pub(crate) use log::LogSettings;
 pub(crate) use logs::LogsSettings;
+pub(crate) use profiling::ProfilingSettings;
 pub(crate) use queues::QueueSettings;
 pub(crate) use rules::RuleSettings;
 pub(crate) use sockets::{SocketSettings, TlsPaths};
@@ -80,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) queues: QueueSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) host: HostSettings,
+    pub(crate) profiling: ProfilingSettings,
     pub(crate) log: LogSettings,
     pub(crate) logs: LogsSettings,
     pub(crate) traces: TraceSettings,
@@ -127,6 +130,8 @@ pub(crate) struct StorageSettings {
     pub(crate) logs_retention: Option<Duration>,
     /// How long spans are kept; `None` is for ever.
     pub(crate) traces_retention: Option<Duration>,
+    /// How long profiles are kept; `None` is for ever.
+    pub(crate) profiles_retention: Option<Duration>,
     /// Which windows are kept longer than samples.
     pub(crate) tiers: Vec<Tier>,
     pub(crate) size_max: Option<u64>,
@@ -247,6 +252,7 @@ impl Settings {
             ("queues", format!("{:?}", self.queues)),
             ("gateway", format!("{:?}", self.gateway)),
             ("host", format!("{:?}", self.host)),
+            ("profiling", format!("{:?}", self.profiling)),
             ("log", format!("{:?}", self.log)),
             ("traces", format!("{:?}", self.traces)),
             ("heartbeat", format!("{:?}", self.heartbeat)),
@@ -338,6 +344,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         queues: QueueSettings::read(section("queues"), base),
         gateway: GatewaySettings::read(section("gateway"), base),
         host: read_host(section("host")),
+        profiling: ProfilingSettings::read(section("profiling")),
         log: LogSettings::read(section("log"), base),
         logs: LogsSettings::read(section("logs")),
         traces: TraceSettings::read(section("traces"), base),
@@ -450,7 +457,7 @@ fn retention(reader: &Reader<'_>, key: &'static str, default_days: u64) -> Optio
 fn read_storage(storage: Reader<'_>) -> StorageSettings {
     let ms = |key: &'static str, default: u64| Duration::from_millis(storage.duration_ms(key).unwrap_or(default));
     let month = Some(Duration::from_secs(30 * 86_400));
-    let (mut metrics_retention, mut logs_retention, mut traces_retention) = (month, month, month);
+    let [mut metrics_retention, mut logs_retention, mut traces_retention, mut profiles_retention] = [month; 4];
     let mut logs_given = false;
     let mut given = (false, storage.raw("out_of_order_window").is_some());
     if let Some(keep) = storage.map("retention") {
@@ -459,16 +466,14 @@ fn read_storage(storage: Reader<'_>) -> StorageSettings {
         metrics_retention = retention(&keep, "metrics", 30);
         logs_retention = retention(&keep, "logs", 30);
         traces_retention = retention(&keep, "traces", 30);
-        if keep.raw("profiles").is_some() {
-            retention(&keep, "profiles", 30);
-            keep.warning_at("profiles", "is valid, but this version keeps no profiles");
-        }
+        profiles_retention = retention(&keep, "profiles", 30);
         keep.finish();
     }
     let settings = StorageSettings {
         metrics_retention,
         logs_retention,
         traces_retention,
+        profiles_retention,
         tiers: tiers::read(&storage),
         size_max: storage.bytes("max_size"),
         sync_interval: ms("sync_interval", 5_000),

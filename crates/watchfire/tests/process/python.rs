@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::server::{BINARY, installed};
 
 /// The clients, from PyPI.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 13] = [
     "opentelemetry-sdk==1.38.0",
     "opentelemetry-exporter-otlp-proto-http==1.38.0",
     "opentelemetry-exporter-otlp-proto-grpc==1.38.0",
@@ -20,6 +20,7 @@ const PACKAGES: [&str; 12] = [
     "python-logging-loki==0.3.1",
     "pylogbeat==2.1.0",
     "pygelf==0.4.3",
+    "pyroscope-io==1.4.0",
 ];
 
 /// What our own client for Python stands on, and what its tests use. FastAPI wants a newer OpenTelemetry than the others.

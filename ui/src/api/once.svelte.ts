@@ -1,6 +1,6 @@
 // Asks one time: a value with its states, for what is too large to be asked for again and again. Not a poller (api/poll.svelte.ts).
-import type { Loaded } from "../../api/poll.svelte";
-import { ApiError, NoData } from "../../api/request";
+import type { Loaded } from "./poll.svelte";
+import { ApiError, NoData } from "./request";
 
 export class Once<T> {
   current = $state.raw<Loaded<T>>({ state: "loading" });
