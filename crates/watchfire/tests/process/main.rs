@@ -9,6 +9,7 @@ mod containers;
 mod data;
 mod demo;
 mod es_clients;
+mod exporters;
 mod forward;
 mod gateway;
 mod late;
