@@ -120,7 +120,32 @@ pub(super) const CONFIG: &[(&str, &str)] =
 /// Labels of `redis_instance_info` and the lines that they come from.
 pub(super) const INSTANCE: &[&str] = &["role", "redis_version", "redis_build_id", "redis_mode", "os", "maxmemory_policy", "tcp_port", "run_id", "process_id"];
 
-/// The help of a family. Names of Redis say most of it.
+/// The help of a family. What is not told apart here is said by its name, which is Redis' own.
 pub(super) fn help(name: &str) -> String {
-    format!("{} of Redis.", name.trim_start_matches("redis_").replace('_', " "))
+    let told = match name {
+        "redis_up" => "Whether Redis answers: 1 yes, 0 no.",
+        "redis_blocked_clients" => "Clients that wait in a blocking command.",
+        "redis_commands_duration_seconds_total" => "Time spent in a command.",
+        "redis_commands_processed_total" => "Commands executed.",
+        "redis_commands_total" => "Calls of a command.",
+        "redis_connected_clients" => "Clients that are connected.",
+        "redis_connected_slaves" => "Replicas that are connected.",
+        "redis_db_avg_ttl_seconds" => "Mean time that keys of a database with an end still have.",
+        "redis_db_keys" => "Keys in a database.",
+        "redis_db_keys_expiring" => "Keys in a database that have an end.",
+        "redis_errors_total" => "Errors that were answered, by their first word.",
+        "redis_evicted_keys_total" => "Keys removed to make room.",
+        "redis_expired_keys_total" => "Keys removed at the end of their life.",
+        "redis_exporter_last_scrape_error" => "Whether the look failed, and why.",
+        "redis_instance_info" => "What the server says of itself: 1 for it.",
+        "redis_key_size" => "Items, or bytes, that a key holds.",
+        "redis_key_value" => "The number that a key holds.",
+        "redis_keyspace_hits_total" => "Key lookups that found something.",
+        "redis_keyspace_misses_total" => "Key lookups that found nothing.",
+        "redis_memory_max_bytes" => "Memory limit of Redis; 0 when there is none.",
+        "redis_memory_used_bytes" => "Memory Redis has allocated.",
+        "redis_slowlog_length" => "Entries in the slow log.",
+        _ => return format!("Redis: {}.", name.trim_start_matches("redis_").replace('_', " ")),
+    };
+    told.to_owned()
 }
