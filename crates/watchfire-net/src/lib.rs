@@ -17,4 +17,5 @@ pub mod secret;
 pub mod tasks;
 pub mod timed;
 pub mod tls;
+pub mod trace;
 pub mod unix;

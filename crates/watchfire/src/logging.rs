@@ -13,13 +13,16 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Registry};
 use watchfire_model::time::SharedClock;
 
 use crate::settings::LogSettings;
+use crate::spans::{Own, SpanLayer};
 
 /// A log file is renamed to `<name>.1` when it reaches this size, so that it can never fill a disk.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -27,7 +30,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 const INHERITED: [&str; 4] = ["request_id", "correlation_id", "trace_id", "span_id"];
 
 /// Starts logging for the whole process.
-pub(crate) fn start(settings: &LogSettings, clock: SharedClock) -> Result<()> {
+pub(crate) fn start(settings: &LogSettings, clock: SharedClock, spans: Own) -> Result<()> {
     let json = match settings.format {
         "json" => true,
         "text" => false,
@@ -35,7 +38,7 @@ pub(crate) fn start(settings: &LogSettings, clock: SharedClock) -> Result<()> {
     };
     let file = settings.file.as_deref().map(LogFile::open).transpose()?;
     let filter: EnvFilter = settings.level.parse().context("cannot read log.level")?;
-    let subscriber = Registry::default().with(filter).with(LogLayer { clock, json, file });
+    let subscriber = Registry::default().with(Filter(filter)).with(LogLayer { clock, json, file }).with(spans.map(SpanLayer));
     tracing::subscriber::set_global_default(subscriber).context("cannot start logging")
 }
 
@@ -71,6 +74,40 @@ impl LogFile {
     }
 }
 
+/// What is asked for, and our own spans whatever is asked for: they lend their ids to lines of any level.
+struct Filter(EnvFilter);
+impl Filter {
+    fn keeps(metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("watchfire")
+    }
+}
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Filter {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if Filter::keeps(metadata) { Interest::always() } else { Layer::<S>::register_callsite(&self.0, metadata) }
+    }
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        Filter::keeps(metadata) || Layer::<S>::enabled(&self.0, metadata, context)
+    }
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Layer::<S>::max_level_hint(&self.0).map(|level| level.max(LevelFilter::INFO))
+    }
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.0.on_new_span(attributes, id, context);
+    }
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        Layer::<S>::on_record(&self.0, id, values, context);
+    }
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        Layer::<S>::on_enter(&self.0, id, context);
+    }
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        Layer::<S>::on_exit(&self.0, id, context);
+    }
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        Layer::<S>::on_close(&self.0, id, context);
+    }
+}
+
 struct LogLayer {
     clock: SharedClock,
     json: bool,
@@ -79,7 +116,7 @@ struct LogLayer {
 
 /// The inherited fields of one span.
 #[derive(Default)]
-struct Inherited(BTreeMap<&'static str, String>);
+pub(crate) struct Inherited(pub(crate) BTreeMap<&'static str, String>);
 impl Visit for Inherited {
     fn record_str(&mut self, field: &Field, value: &str) {
         if let Some(name) = INHERITED.iter().find(|n| **n == field.name()) {

@@ -16,6 +16,7 @@ mod remote;
 mod rule_files;
 mod serve;
 mod settings;
+mod spans;
 mod traces;
 
 use std::process::ExitCode;

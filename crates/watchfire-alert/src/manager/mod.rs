@@ -20,11 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Instrument;
+use tracing::field::Empty;
 use watchfire_model::state::StateError;
 use watchfire_model::time::SharedClock;
 use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::client::Caller;
 use watchfire_net::tasks::Tasks;
+use watchfire_net::trace;
 
 use self::alert::NewAlert;
 use self::config::Config;
@@ -172,8 +175,19 @@ impl Manager {
         let mut trying = Trying { manager: self.clone(), lane: Some(lane.clone()) };
         let begun = self.outside.clock.monotonic();
         let limit = DELIVERY_TIME_MAX + Duration::from_secs(5);
-        let outcome = tokio::time::timeout(limit, integration.deliver(&notification, &self.outside)).await;
+        let span = tracing::info_span!(
+            "notification.deliver",
+            otel.kind = "internal",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            receiver = lane.kind
+        );
+        let outcome = tokio::time::timeout(limit, integration.deliver(&notification, &self.outside)).instrument(span.clone()).await;
         let outcome = outcome.unwrap_or_else(|_| Err(DeliveryError::Later { reason: format!("no answer within {} s", limit.as_secs()), after: None }));
+        if let Err(error) = &outcome {
+            trace::failed(&span, error);
+        }
+        drop(span);
         let took = self.outside.clock.monotonic().saturating_sub(begun);
         let manager = self.clone();
         let told = spawn_blocking(move || {

@@ -180,6 +180,7 @@ impl Worker {
         self.evaluations += 1;
         let restore = self.evaluations > 1 && !self.group.is_restored();
         self.blocking(move |group, surroundings| {
+            let _span = tracing::info_span!("rules.evaluate", otel.kind = "internal", group = group.name, rules = group.rules.len()).entered();
             group.evaluate(&tick, surroundings);
             if restore {
                 group.restore(&tick, surroundings);

@@ -158,7 +158,8 @@ fn stats_routes() -> Vec<Route<Arc<App>>> {
 
 fn metrics_routes() -> Vec<Route<Arc<App>>> {
     let exposition = |path| {
-        Route::get(path, Level::Read, metrics::metrics).summary("Our own and recorded metrics in the text format").tag("metrics").answers_with(
+        // Scrapers ask all the time.
+        Route::get(path, Level::Read, metrics::metrics).untraced().summary("Our own and recorded metrics in the text format").tag("metrics").answers_with(
             200,
             "text/plain",
             "Prometheus text 0.0.4, or OpenMetrics when asked for",

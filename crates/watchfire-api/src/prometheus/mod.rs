@@ -117,7 +117,7 @@ fn other_routes() -> Vec<Route<Arc<App>>> {
         Route::get("/-/reload", Level::Admin, status::only_post).hidden(),
         Route::new(&[Method::POST, Method::PUT], "/-/quit", Level::Admin, status::quit).summary("Ends the process, when enabled"),
         Route::get("/-/quit", Level::Admin, status::only_post).hidden(),
-        Route::get("/federate", Level::Read, federate::federate).summary("The newest values in the text format").answers_with(
+        Route::get("/federate", Level::Read, federate::federate).untraced().summary("The newest values in the text format").answers_with(
             200,
             "text/plain",
             "Prometheus text 0.0.4",

@@ -155,12 +155,16 @@ async fn catch(meter: &Meter, route: &str, running: impl Future<Output = Respons
 /// Bounds of request durations, in seconds.
 const DURATIONS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
 
-fn count(doors: &Doors, route: &str, method: &Method, status: StatusCode, took: Duration) {
-    // Anybody may make up methods; only those that HTTP defines become labels.
-    let method = match method.as_str() {
+/// Anybody may make up methods; only those that HTTP defines become labels.
+fn known(method: &Method) -> &str {
+    match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH") => known,
         _ => "other",
-    };
+    }
+}
+
+fn count(doors: &Doors, route: &str, method: &Method, status: StatusCode, took: Duration) {
+    let method = known(method);
     let labels = [("code", status.as_str()), ("method", method), ("route", route)];
     doors.meter.counter("watchfire_http_requests_total", "Requests by route, method and status.", &labels).inc();
     let durations = doors.meter.histogram("watchfire_http_request_duration_seconds", "Time until an answer began.", &DURATIONS, &[("route", route)]);
@@ -193,6 +197,24 @@ fn span(id: &RequestId, headers: &HeaderMap) -> tracing::Span {
     span
 }
 
+/// The span of a request whose route is known, below its caller's.
+fn server_span(route: &str, request: &Request) -> tracing::Span {
+    let method = known(request.method());
+    let text = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+    tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        otel.name = format!("{method} {route}"),
+        otel.parent = text("traceparent"),
+        otel.state = text("tracestate"),
+        otel.status_code = tracing::field::Empty,
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+        url.path = request.uri().path(),
+    )
+}
+
 /// One route with what its requests meet first.
 #[derive(Clone)]
 struct Guard {
@@ -207,9 +229,15 @@ async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Re
     let began = guard.doors.clock.monotonic();
     let method = request.method().clone();
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| RequestId::of(&HeaderMap::new()));
-    let response = if guard.serves(&method) { guard.answer(request, next).await } else { guard.wrong_method() };
+    let span = if guard.spec.traced { server_span(&guard.spec.path, &request) } else { tracing::Span::none() };
+    let response = if guard.serves(&method) { guard.answer(request, next).instrument(span.clone()).await } else { guard.wrong_method() };
     let mut response = finish(response, &id, guard.spec.envelope);
-    count(&guard.doors, &guard.spec.path, &method, response.status(), guard.doors.clock.monotonic().saturating_sub(began));
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    let took = guard.doors.clock.monotonic().saturating_sub(began);
+    span.in_scope(|| count(&guard.doors, &guard.spec.path, &method, response.status(), took));
     response.extensions_mut().insert(Counted);
     response
 }

@@ -48,6 +48,8 @@ pub struct Spec {
     pub time_limit: Option<Duration>,
     /// Whether this is a WebSocket.
     pub websocket: bool,
+    /// Whether requests make spans.
+    pub traced: bool,
     /// The shape of refusals.
     pub envelope: Envelope,
     /// The documentation.
@@ -78,6 +80,8 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
             body_limits: Limits::both(BODY_BYTES_MAX),
             time_limit: Some(HANDLER_TIME_MAX),
             websocket: false,
+            // What is public is asked for all the time: whether we live, and the files of the page.
+            traced: level != Level::Public,
             envelope: native_envelope,
             doc: Doc::default(),
         };
@@ -107,6 +111,7 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
     pub fn websocket<H: Handler<T, S>, T: 'static>(path: &str, level: Level, handler: H) -> Route<S> {
         let mut route = Route::new(&[Method::GET], path, level, handler);
         route.spec.websocket = true;
+        route.spec.traced = false;
         route.spec.time_limit = None;
         route
     }
@@ -127,9 +132,15 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         self.spec.body_limits = limits;
         self
     }
-    /// The body limits of telemetry: 16 MiB compressed, 32 MiB decompressed.
+    /// The body limits of telemetry: 16 MiB compressed, 32 MiB decompressed. Taking telemetry makes none, or two servers that send theirs to each other
+    /// would never come to rest.
     pub fn telemetry_body(self) -> Route<S> {
-        self.body_limits(Limits::default())
+        self.body_limits(Limits::default()).untraced()
+    }
+    /// Requests make no spans.
+    pub fn untraced(mut self) -> Route<S> {
+        self.spec.traced = false;
+        self
     }
     /// How long the handler may take to begin its answer; `None` for no limit.
     pub fn time_limit(mut self, limit: Option<Duration>) -> Route<S> {

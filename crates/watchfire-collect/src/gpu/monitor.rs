@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::Instrument;
 use watchfire_model::batch::Origin;
 use watchfire_model::live::{GpuOrigin, GpuSample, GpuView, MemoryPressure, ServiceStatus, ViewFuture};
 use watchfire_model::meter::{Counter, Meter};
@@ -152,6 +153,11 @@ impl GpuMonitor {
 
     /// Looks once.
     pub async fn poll(&self) {
+        let span = tracing::info_span!("gpu.poll", otel.kind = "internal");
+        self.poll_once().instrument(span).await;
+    }
+
+    async fn poll_once(&self) {
         let at = self.inner.parts.clock.now();
         let mut readings = self.look(at).await;
         if readings.is_empty() {

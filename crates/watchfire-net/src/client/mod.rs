@@ -25,6 +25,7 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilde
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::ServerName;
+use tracing::Instrument;
 
 pub use self::caller::{CallError, Caller, Prepared, read_client_tls, read_identity};
 pub use self::config::{Locate, read_http_options, read_secret, read_tls_options};
@@ -38,6 +39,7 @@ pub use self::stream::Stream;
 use crate::inflate::{InflateError, Limits};
 use crate::secret::Secret;
 use crate::tls::{ClientTls, client_config};
+use crate::trace;
 
 /// What we call ourselves.
 pub const AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
@@ -253,6 +255,14 @@ impl Client {
     }
 
     async fn exchange_message(&self, mut message: http::Request<Body>) -> Result<http::Response<Incoming>, ClientError> {
+        let span = trace::call(message.method(), message.uri());
+        span.in_scope(|| trace::inject(message.headers_mut()));
+        let answered = self.exchange_untold(message).instrument(span.clone()).await;
+        trace::answered(&span, answered.as_ref().map(http::Response::status));
+        answered
+    }
+
+    async fn exchange_untold(&self, mut message: http::Request<Body>) -> Result<http::Response<Incoming>, ClientError> {
         if let Some(authorization) = self.0.proxies.authorization(message.uri()) {
             let refused = |_| ClientError::Request { url: message.uri().to_string(), reason: "the proxy's credentials cannot be sent".to_owned() };
             let mut value = HeaderValue::from_str(authorization.expose()).map_err(refused)?;

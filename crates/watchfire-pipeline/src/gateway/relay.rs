@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, Response, StatusCode};
+use tracing::Instrument;
 use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::client::{CallError, Credentials, Passed, Relayed};
 
@@ -102,6 +103,11 @@ impl Inner {
 
     /// Sends. A connection that did not come about is tried once more, as nothing was sent.
     async fn call(&self, upstream: &Upstream, passed: Passed) -> Result<Relayed, CallError> {
+        let span = tracing::info_span!("llm_inference", otel.kind = "internal", upstream = upstream.name());
+        self.call_untold(upstream, passed).instrument(span).await
+    }
+
+    async fn call_untold(&self, upstream: &Upstream, passed: Passed) -> Result<Relayed, CallError> {
         match self.caller.pass(&upstream.settings.options, passed.clone()).await {
             Err(error) if is_unsent(&error) => {
                 self.tell.retried(upstream);

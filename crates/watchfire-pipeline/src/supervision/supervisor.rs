@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tracing::Instrument;
+use tracing::field::Empty;
 use watchfire_model::live::ServiceStatus;
 use watchfire_model::meter::Meter;
 use watchfire_model::observe::Observe;
 use watchfire_model::state::{StateError, StateStore};
 use watchfire_model::time::{SharedClock, Timestamp};
+use watchfire_net::trace;
 
 use super::metrics;
 use super::policy::{self, Action, AuditEntry, Event, Notice, Now, Policy, Refused, SERVICES_MAX, Status, Verdict, View, Who};
@@ -277,7 +280,8 @@ impl Supervisor {
         match action {
             Action::Check { service, ticket } => {
                 let definition = lock(&self.0.definitions).get(&service).cloned();
-                let look = tokio::spawn(async move { supervisor.look(definition).await });
+                let name = service.clone();
+                let look = tokio::spawn(async move { supervisor.look(&name, definition).await });
                 let outcomes = self.0.outcomes.clone();
                 tokio::spawn(async move {
                     let verdict = look.await.unwrap_or_else(|_| Verdict::Unknown { why: "the check panicked".to_owned() });
@@ -304,11 +308,15 @@ impl Supervisor {
     }
 
     /// Looks at a service, and doubts what was seen when we ourselves were held up.
-    async fn look(&self, definition: Option<Definition>) -> Verdict {
+    async fn look(&self, service: &str, definition: Option<Definition>) -> Verdict {
         let Some(Definition { rules, check, .. }) = definition else { return Verdict::Unknown { why: "the service is gone".to_owned() } };
+        let span = tracing::info_span!("service.check", otel.kind = "internal", otel.status_code = Empty, otel.status_description = Empty, service);
         let began = self.0.clock.monotonic();
         let late = || Verdict::Failed { why: format!("no answer within {} s", rules.timeout.as_secs_f64()), reached: check.remote().is_none() };
-        let verdict = tokio::time::timeout(rules.timeout + GRACE, check.look(rules.timeout)).await.unwrap_or_else(|_| late());
+        let verdict = tokio::time::timeout(rules.timeout + GRACE, check.look(rules.timeout)).instrument(span.clone()).await.unwrap_or_else(|_| late());
+        if let Verdict::Failed { why, .. } = &verdict {
+            trace::failed(&span, why);
+        }
         let took = self.0.clock.monotonic().saturating_sub(began);
         match verdict {
             Verdict::Failed { .. } if took > rules.timeout + HELD_UP => {

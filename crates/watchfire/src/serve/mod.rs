@@ -56,6 +56,7 @@ use watchfire_store::{OpenError, Options, Store};
 
 use self::prometheus::Configured;
 use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
+use crate::spans::{self, Own};
 use crate::{logging, memory};
 
 pub(crate) use maintenance::{Backfill, files_below, new_backup_dir};
@@ -125,7 +126,8 @@ fn configure(flags: &Flags, environment: &Environment) -> Result<(Settings, Conf
 
 fn start(settings: Settings, configured: Configured, flags: Flags, environment: Environment) -> Result<ExitCode> {
     let clock = SystemClock::shared();
-    logging::start(&settings.log, clock.clone())?;
+    let own = spans::asked_for(&settings.tracing, &clock);
+    logging::start(&settings.log, clock.clone(), own.clone())?;
     // Two workers serve an edge box; blocking threads are for file and query work and go away when idle.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -135,12 +137,12 @@ fn start(settings: Settings, configured: Configured, flags: Flags, environment: 
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(Box::pin(serve(settings, configured, flags, environment, clock)));
+    let outcome = runtime.block_on(Box::pin(serve(settings, configured, flags, environment, clock, own)));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(settings: Settings, configured: Configured, flags: Flags, environment: Environment, clock: SharedClock) -> Result<ExitCode> {
+async fn serve(settings: Settings, configured: Configured, flags: Flags, environment: Environment, clock: SharedClock, own: Own) -> Result<ExitCode> {
     let meter = Meter::new();
     let tasks = Tasks::new(&meter);
     let mut signals = Signals::new()?;
@@ -289,6 +291,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let app = App::new(rooms::rooms(parts, &settings));
     start_collectors(&settings, host, &instance, &tasks, &gate, &meter, &clock);
     start_recording(&tasks, recorder, gate.clone());
+    spans::start(own, &settings.tracing, &gate, bound.own_ports(), &tasks, &meter);
     let spans = traces::start(&settings.traces, &instance, sampler, &gate, &tasks, &clock, &meter);
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));

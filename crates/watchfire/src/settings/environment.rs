@@ -8,7 +8,7 @@ use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 use super::{Settings, jaeger};
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
-const KEYS: [(&str, bool); 127] = [
+const KEYS: &[(&str, bool)] = &[
     ("server.listen", false),
     ("server.data_dir", false),
     ("server.trusted_networks", true),
@@ -114,6 +114,13 @@ const KEYS: [(&str, bool); 127] = [
     ("services.container_socket", false),
     ("drop_in", false),
     ("logs.rule_files", true),
+    ("tracing.enabled", false),
+    ("tracing.service_name", false),
+    ("tracing.endpoint", false),
+    ("tracing.headers", false),
+    ("tracing.protocol", false),
+    ("tracing.insecure", false),
+    ("tracing.sample_rate", false),
     ("traces.metrics.enabled", false),
     ("traces.metrics.dimensions", true),
     ("traces.metrics.buckets", true),
@@ -139,7 +146,7 @@ const KEYS: [(&str, bool); 127] = [
 ];
 
 /// Names of the watched systems and the key that each one sets; of two for one key the later one counts.
-const SEED_NAMES: [(&str, &str); 25] = [
+const SEED_NAMES: &[(&str, &str)] = &[
     ("GPU_POLL_INTERVAL_SECONDS", "gpu.poll_interval_seconds"),
     ("GPU_STATS_HISTORY_MINUTES", "gpu.stats_history_minutes"),
     ("GPU_HTTP_TIMEOUT", "gpu.http_timeout"),
@@ -161,6 +168,13 @@ const SEED_NAMES: [(&str, &str); 25] = [
     ("QUEUE_BACKPRESSURE_THRESHOLD", "queues.backpressure"),
     ("PYROSCOPE_ENABLED", "profiling.enabled"),
     ("PYROSCOPE_URL", "profiling.url"),
+    ("OTEL_ENABLED", "tracing.enabled"),
+    ("OTEL_SERVICE_NAME", "tracing.service_name"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "tracing.headers"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "tracing.protocol"),
+    ("OTEL_EXPORTER_OTLP_INSECURE", "tracing.insecure"),
+    ("OTEL_TRACE_SAMPLE_RATE", "tracing.sample_rate"),
     ("AI_MAX_CONCURRENT_INFERENCES", "gateway.concurrency.max"),
     ("COLLECTOR_OTLP_GRPC_HOST_PORT", "otlp.grpc_listen"),
     ("COLLECTOR_OTLP_HTTP_HOST_PORT", "otlp.http_listen"),

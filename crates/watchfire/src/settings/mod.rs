@@ -20,6 +20,7 @@ mod sockets;
 mod tests;
 mod tiers;
 mod traces;
+mod tracing;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub(crate) use queues::QueueSettings;
 pub(crate) use rules::RuleSettings;
 pub(crate) use sockets::{SocketSettings, TlsPaths};
 pub(crate) use traces::TraceSettings;
+pub(crate) use tracing::{Endpoint, TracingSettings};
 
 /// The address that is used unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -86,6 +88,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     pub(crate) logs: LogsSettings,
     pub(crate) traces: TraceSettings,
+    /// Our own spans.
+    pub(crate) tracing: TracingSettings,
     /// Packs whose rules and objectives are wanted. They change with a reload.
     pub(crate) packs: Vec<String>,
     /// Who is to miss us when we fall silent.
@@ -255,6 +259,7 @@ impl Settings {
             ("profiling", format!("{:?}", self.profiling)),
             ("log", format!("{:?}", self.log)),
             ("traces", format!("{:?}", self.traces)),
+            ("tracing", format!("{:?}", self.tracing)),
             ("heartbeat", format!("{:?}", self.heartbeat)),
             ("redis_exporter", format!("{:?}", self.redis_exporter)),
             ("postgres_exporter", format!("{:?}", self.postgres_exporter)),
@@ -348,6 +353,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         log: LogSettings::read(section("log"), base),
         logs: LogsSettings::read(section("logs")),
         traces: TraceSettings::read(section("traces"), base),
+        tracing: TracingSettings::read(section("tracing")),
         packs: read_packs(&root),
         heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),

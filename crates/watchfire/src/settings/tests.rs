@@ -296,3 +296,23 @@ fn traces_are_sampled_when_that_is_said_and_metrics_derived_unless_that_is_said(
         "w.yml:1:29: error: traces.metrics.buckets: must be at most 64 ascending durations such as [10ms, 100ms, 1s]",
     );
 }
+
+/// The six settings of the quick reference, and the GPU's interval beside them.
+#[test]
+fn stk_09_full_observability_needs_only_these_settings() {
+    let environment = Environment::of(&[
+        ("GPU_POLL_INTERVAL_SECONDS", "5.0"),
+        ("CONTEXT_UTILIZATION_WARNING_THRESHOLD", "0.80"),
+        ("CONTEXT_TRUNCATION_ENABLED", "true"),
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_SERVICE_NAME", "nemotron-backend"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://jaeger:4317"),
+    ]);
+    let loaded = load(&Flags::default(), &environment).unwrap();
+    assert_eq!(loaded.findings, []);
+    let tracing = loaded.settings.tracing;
+    assert_eq!((tracing.enabled, tracing.service_name.as_str(), tracing.sample_rate.to_string().as_str()), (true, "nemotron-backend", "1"));
+    assert_eq!(tracing.endpoint.unwrap().url, "http://jaeger:4317");
+    let usual = load(&Flags::default(), &Environment::of(&[])).unwrap().settings.tracing;
+    assert_eq!((usual.enabled, usual.service_name.as_str(), usual.endpoint), (false, "watchfire", None), "opt-in");
+}

@@ -36,4 +36,5 @@ mod server;
 mod slow_queries;
 mod supervision;
 mod trace_forward;
+mod tracing;
 mod trial;

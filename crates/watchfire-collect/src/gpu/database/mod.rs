@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_postgres::Client;
+use tracing::Instrument;
 use watchfire_model::live::{GpuOrigin, GpuSample, ServiceStatus};
 use watchfire_model::meter::{Counter, Gauge, Meter};
 use watchfire_model::time::Timestamp;
@@ -16,6 +17,7 @@ use watchfire_net::backoff::Backoff;
 use watchfire_net::postgres::connect;
 
 pub use watchfire_net::postgres::Address;
+use watchfire_net::trace;
 
 use super::GpuError;
 
@@ -126,7 +128,9 @@ impl Database {
         // Bounds that no calendar holds would be refused.
         let milliseconds = |t: Timestamp| t.millis().clamp(-60_000_000_000_000, 250_000_000_000_000) as f64;
         let limit = limit.min(HISTORY_ROWS_MAX) as i64;
-        let rows = limited("read", client.query(SELECT, &[&milliseconds(since), &milliseconds(until), &limit])).await?;
+        let span = trace::database("postgresql", "SELECT gpu_stats");
+        let rows = limited("read", client.query(SELECT, &[&milliseconds(since), &milliseconds(until), &limit])).instrument(span.clone()).await;
+        let rows = rows.inspect_err(|error| trace::failed(&span, error))?;
         let mut samples = Vec::with_capacity(rows.len());
         for row in rows.iter().rev() {
             let read = || -> Result<GpuSample, tokio_postgres::Error> {
@@ -213,6 +217,13 @@ impl Database {
     }
 
     async fn insert(&self, client: &Client, statement: &tokio_postgres::Statement, sample: &GpuSample) -> Result<(), GpuError> {
+        let stage = tracing::info_span!("gpu.store", otel.kind = "internal");
+        let span = stage.in_scope(|| trace::database("postgresql", "INSERT gpu_stats"));
+        let written = self.insert_untold(client, statement, sample).instrument(span.clone()).instrument(stage).await;
+        written.inspect_err(|error| trace::failed(&span, error))
+    }
+
+    async fn insert_untold(&self, client: &Client, statement: &tokio_postgres::Statement, sample: &GpuSample) -> Result<(), GpuError> {
         let at = sample.recorded_at.millis() as f64;
         let whole = |v: Option<u64>| v.and_then(|v| i64::try_from(v).ok());
         let (used, total) = (whole(sample.memory_used_mb), whole(sample.memory_total_mb));

@@ -1,17 +1,20 @@
 //! The connection to Redis: opened when it is first needed and again after it broke, with growing waits. The bytes cross a stream that
 //! `watchfire-net` opened; the `redis` crate speaks the protocol over it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
+use tracing::Instrument;
 use watchfire_model::time::SharedClock;
 use watchfire_net::backoff::Backoff;
 use watchfire_net::dial;
 use watchfire_net::secret::Secret;
 use watchfire_net::tls::ClientTls;
+use watchfire_net::trace;
 
 use super::place::Place;
 use crate::queue::backend::QueueError;
@@ -45,6 +48,14 @@ impl Drop for Driver {
     }
 }
 
+/// The word that a command begins with.
+fn name(command: &Cmd) -> Cow<'_, str> {
+    match command.args_iter().next() {
+        Some(redis::Arg::Simple(word)) => String::from_utf8_lossy(word),
+        _ => Cow::Borrowed("command"),
+    }
+}
+
 impl Link {
     pub(super) fn new(place: Place, clock: SharedClock) -> Link {
         let backoff = Backoff::new(WAITS.0, WAITS.1, place.port.into());
@@ -57,6 +68,12 @@ impl Link {
 
     /// Sends one command. A command whose answer does not come may have been carried out; it is never sent twice.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, QueueError> {
+        let span = trace::database("redis", &name(command));
+        let answered = self.ask_untold(command).instrument(span.clone()).await;
+        answered.inspect_err(|error| trace::failed(&span, error))
+    }
+
+    async fn ask_untold(&self, command: &Cmd) -> Result<Value, QueueError> {
         let mut connection = self.connection().await?;
         match connection.req_packed_command(command).await {
             Ok(Value::ServerError(error)) => Err(self.failed(&RedisError::from(error))),
