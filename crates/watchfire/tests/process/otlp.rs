@@ -105,6 +105,32 @@ assert provider.force_flush(10000), "not taken"
 provider.shutdown()
 "#;
 
+/// Jaeger waits for an Elasticsearch and ends without one. Here spans are taken, found and kept while nobody is where the variables lead.
+#[test]
+fn trc_14_spans_need_no_elasticsearch_to_be_healthy() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = format!("http://127.0.0.1:{}", free_port());
+    let environment = [("SPAN_STORAGE_TYPE", "elasticsearch"), ("ES_SERVER_URLS", nowhere.as_str())];
+    let mut server = Server::start(&dir.path().join("data"), &[], &environment);
+    let begun = crate::containers::now_ms() as u64 * 1_000_000;
+    let span = serde_json::json!({"traceId": "1234abcd5678ef901234abcd5678ef90", "spanId": "abcdef1234567890", "name": "detect", "kind": 2,
+        "startTimeUnixNano": begun.to_string(), "endTimeUnixNano": (begun + 1_000_000).to_string()});
+    let resource = serde_json::json!({"attributes": [{"key": "service.name", "value": {"stringValue": "nemotron-backend"}}]});
+    let body = serde_json::json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}).to_string();
+    let sent = request(server.address, "POST", "/v1/traces", &[("content-type", "application/json")], body.as_bytes()).unwrap();
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    for again in [false, true] {
+        if again {
+            server.kill();
+            server = Server::start(&dir.path().join("data"), &[], &environment);
+        }
+        let get = |path: &str| request(server.address, "GET", path, &[], b"").unwrap().json();
+        assert_eq!(get("/elasticsearch/_cluster/health")["status"], "green");
+        assert_eq!(get("/jaeger/api/traces/1234abcd5678ef901234abcd5678ef90")["data"][0]["spans"][0]["operationName"], "detect");
+    }
+    assert!(server.log().contains("ES_SERVER_URLS"), "what has no meaning here is told: {}", server.log());
+}
+
 /// The SDK's traces by both transports, asked for as the documents do it, and still there after a kill.
 #[test]
 fn trc_17_traces_from_the_python_sdk_by_grpc_and_http() {

@@ -106,11 +106,33 @@ async fn trc_02_and_trc_03_one_trace_from_the_caller_to_the_services() {
     .unwrap();
 }
 
+/// Ids of the request and of what belongs together, as an answer tells them.
+async fn ids_of(client: &reqwest::Client, url: &str, given: &[(&str, &str)]) -> (String, String) {
+    let request = given.iter().fold(client.get(url), |request, (name, value)| request.header(*name, *value));
+    let answer = request.send().await.unwrap();
+    let id = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    (id("x-request-id"), id("x-correlation-id"))
+}
+
 #[tokio::test]
-async fn log_04_every_request_has_an_id_that_no_other_has_and_log_05_belongs_to_its_callers() {
+async fn log_04_every_request_has_an_id_that_no_other_has() {
     let (metrics, _recorded) = metrics();
     let url = backend(metrics, "http://127.0.0.1:9".to_owned()).await;
     let mut ids = std::collections::BTreeSet::new();
+    let client = reqwest::Client::new();
+    for given in [vec![], vec![("x-correlation-id", "req-abc123")], vec![("x-request-id", "mine")], vec![("x-request-id", "mine")]] {
+        for path in ["/fails", "/nowhere"] {
+            let (id, _) = ids_of(&client, &format!("{url}{path}"), &given).await;
+            assert!(ids.insert(id.clone()), "seen before: {id}");
+        }
+    }
+    assert_eq!(ids.len(), 8);
+}
+
+#[tokio::test]
+async fn log_05_the_correlation_id_is_the_callers_or_a_new_one() {
+    let (metrics, _recorded) = metrics();
+    let url = backend(metrics, "http://127.0.0.1:9".to_owned()).await;
     let client = reqwest::Client::new();
     for (given, told) in [
         (vec![], None),
@@ -120,15 +142,11 @@ async fn log_04_every_request_has_an_id_that_no_other_has_and_log_05_belongs_to_
         (vec![("x-correlation-id", "two words")], None),
     ] {
         for path in ["/fails", "/nowhere"] {
-            let request = given.iter().fold(client.get(format!("{url}{path}")), |request, (name, value)| request.header(*name, *value));
-            let answer = request.send().await.unwrap();
-            let id = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
-            assert!(ids.insert(id("x-request-id")), "seen before: {}", id("x-request-id"));
+            let (_, id) = ids_of(&client, &format!("{url}{path}"), &given).await;
             match told {
-                Some(told) => assert_eq!(id("x-correlation-id"), told),
-                None => assert_eq!(id("x-correlation-id").len(), 32),
+                Some(told) => assert_eq!(id, told),
+                None => assert_eq!(id.len(), 32),
             }
         }
     }
-    assert_eq!(ids.len(), 10);
 }
