@@ -53,6 +53,8 @@ pub(crate) struct Figures {
     pub(crate) paced: Option<Ingested>,
     /// The whole data directory after a stop.
     pub(crate) disk_bytes: u64,
+    /// The same after the questions and another stop: what was merged is gone by then.
+    pub(crate) disk_bytes_later: u64,
     pub(crate) start: Duration,
     pub(crate) answers: Vec<Answered>,
     pub(crate) after_questions: u64,
@@ -172,6 +174,7 @@ pub(crate) fn run(setup: &Setup, plan: &Plan, paced: Option<(u64, u64)>) -> Resu
     }
     let after_questions = status_bytes(server.process.pid(), "VmRSS");
     server.process.stop()?;
+    let disk_bytes_later = bytes_under(&setup.data());
 
     let mut second = None;
     if let Some((rate, seconds)) = paced {
@@ -181,5 +184,5 @@ pub(crate) fn run(setup: &Setup, plan: &Plan, paced: Option<(u64, u64)>) -> Resu
         second = Some(ingest(&server, &Plan { traces: rate * seconds / SPANS, ..*plan }, Some(rate))?);
         server.process.stop()?;
     }
-    Ok(Figures { decoding, full, paced: second, disk_bytes, start, answers, after_questions })
+    Ok(Figures { decoding, full, paced: second, disk_bytes, disk_bytes_later, start, answers, after_questions })
 }

@@ -33,6 +33,7 @@ pub(crate) fn tables(plan: &Plan, figures: &Figures, expected: &[(Ask, u64)]) ->
     table.row("request, ms: 99th percentile", &[full.loaded.percentile_ms(99)]);
     table.row("requests that had to be sent again", &[full.loaded.retries as f64]);
     table.row("bytes stored per span, whole directory, after a stop", &[figures.disk_bytes as f64 / spans]);
+    table.row("the same, after another start and stop", &[figures.disk_bytes_later as f64 / spans]);
     memory(&mut table, full);
     table.row("after the questions", &[figures.after_questions as f64 / MB]);
     table.row("start with these spans until ready, ms", &[ms(figures.start)]);
