@@ -191,7 +191,10 @@ impl Inner {
             }
         }
         let places = edits.iter().filter(|e| e.to.is_some()).fold((0, 0), |(n, b), e| (n + 1, b + e.to.as_ref().map_or(0, |s| s.bytes)));
-        let dropped = drop_oldest(shelf, &shelf.overflow, 2, places, room, &mut edits);
+        let mut dropped = drop_oldest(shelf, &shelf.overflow, 2, places, room, &mut edits);
+        if dropped == shelf.overflow.len() as u64 {
+            dropped += drop_moved(places, room, &mut edits);
+        }
         pushed.dead_dropped = dropped;
         let state = State { v: VERSION, place: Place::Waiting, order: id, bytes, history: History::default() };
         edits.push(Edit { id, to: Some(state), payload: Some(payload), failure: None });
@@ -363,6 +366,22 @@ fn drop_oldest(shelf: &Shelf, place: &BTreeMap<u64, u64>, kind: usize, more: (u6
         jobs -= 1;
         bytes = bytes.saturating_sub(shelf.state(*id).map_or(0, |s| s.bytes));
         edits.push(Edit::gone(*id));
+        dropped += 1;
+    }
+    dropped
+}
+
+/// Where more jobs are moved at once than their new place holds, the first of them go altogether.
+fn drop_moved((mut jobs, mut bytes): (u64, u64), room: Room, edits: &mut [Edit]) -> u64 {
+    let mut dropped = 0;
+    for edit in edits {
+        if jobs <= 1 || jobs <= room.dead && bytes <= room.dead_bytes {
+            break;
+        }
+        let Some(state) = &edit.to else { continue };
+        jobs -= 1;
+        bytes = bytes.saturating_sub(state.bytes);
+        *edit = Edit::gone(edit.id);
         dropped += 1;
     }
     dropped

@@ -214,7 +214,15 @@ impl Run {
         if policy == Overflow::Dlq {
             // Of jobs that were given back, any may be the oldest.
             let now = self.payloads(overflow).await;
-            for left in now.iter().skip(now.len() - many.min(DEAD)) {
+            let seen = &now[now.len() - many.min(DEAD)..];
+            // The overflow has no room for all of them: the first ones are gone already.
+            for _ in seen.len()..many {
+                match self.oracle.returned.iter().position(|j| !seen.contains(&j.payload)) {
+                    Some(at) => drop(self.oracle.returned.remove(at)),
+                    None => drop(self.oracle.waiting.pop_front().unwrap()),
+                }
+            }
+            for left in seen {
                 let job = match self.oracle.returned.iter().position(|j| j.payload == *left) {
                     Some(at) => self.oracle.returned.remove(at),
                     None => self.oracle.waiting.pop_front().unwrap(),
