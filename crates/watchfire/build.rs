@@ -1,4 +1,4 @@
-//! Asks the linker for short relocations, which take a thirtieth of the usual ones' room in the file (docs/decisions/0024). glibc knows
+//! Asks the linker for short relocations, which take little of the usual ones' room in the file (docs/decisions/0024). glibc knows
 //! them since 2.36; where an older one or another library would start the program, nothing is asked for.
 #![expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment")]
 

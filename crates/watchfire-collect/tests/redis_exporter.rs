@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_collect::probe::{Access, Surroundings};
-use watchfire_collect::redis::place::Place;
 use watchfire_collect::redis::{RedisExporter, Settings, keys};
 use watchfire_ingest::exposition::{Format, render};
 use watchfire_model::exporter::{Asker, Exporter, Question, Said};
@@ -19,6 +18,7 @@ use watchfire_model::meter::Meter;
 use watchfire_model::time::SystemClock;
 use watchfire_net::client::Caller;
 use watchfire_net::policy::Policy;
+use watchfire_net::redis::Place;
 use watchfire_net::secret::Secret;
 
 const SERVER: &str = "/usr/bin/redis-server";

@@ -1,5 +1,5 @@
-//! Sorting whose machine code exists once. The standard library's stable sort is compiled anew for every type and every comparison, five
-//! kilobytes each; where nobody waits for the order, the numbers of the places are sorted instead and the items follow them.
+//! Sorting whose machine code exists once. The standard library's stable sort is compiled anew for every type and every comparison,
+//! some kilobytes each; where nobody waits for the order, the numbers of the places are sorted instead and the items follow them.
 //! Not for the paths of samples and lines: those use the standard library's.
 
 use std::cmp::Ordering;

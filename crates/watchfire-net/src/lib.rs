@@ -13,6 +13,7 @@ pub mod lines;
 pub mod listener;
 pub mod policy;
 pub mod postgres;
+pub mod redis;
 pub mod secret;
 pub mod tasks;
 pub mod timed;

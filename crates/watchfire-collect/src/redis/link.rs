@@ -13,7 +13,7 @@ use watchfire_net::policy::Policy;
 use watchfire_net::timed::{Dialer, Family, Link as Stream, Preference, TimedError};
 use watchfire_net::tls::ClientTls;
 
-use super::place::Place;
+use watchfire_net::redis::Place;
 
 /// Bytes that a server may say within one look.
 const BYTES_MAX: usize = 32 << 20;
@@ -58,8 +58,8 @@ impl Link {
             stream = dialer.encrypt(stream, &place.host, &tls, &[]).await.map_err(told)?;
         }
         let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
-        if let Some(user) = &place.user {
-            info = info.set_username(user);
+        if let Some(username) = &place.username {
+            info = info.set_username(username);
         }
         if let Some(password) = &place.password {
             info = info.set_password(password.expose());

@@ -5,7 +5,6 @@ pub mod info;
 pub mod keys;
 mod link;
 mod names;
-pub mod place;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +23,8 @@ use self::info::{Info, Sheet};
 use self::keys::Check;
 use self::link::{Link, LinkError, number, text};
 use self::names::CONFIG;
-use self::place::Place;
 use crate::probe::{Access, Surroundings, Trust};
+use watchfire_net::redis::Place;
 
 /// Looks at once.
 const PARALLEL_MAX: usize = 32;
@@ -94,7 +93,7 @@ impl RedisExporter {
         let own = &self.settings.place;
         if trust == Trust::Named && place.password.is_none() {
             // As there: one password for all that the configuration names.
-            (place.user, place.password) = (own.user.clone(), own.password.clone());
+            (place.username, place.password) = (own.username.clone(), own.password.clone());
             place.ca_pem.clone_from(&own.ca_pem);
         }
         let list = |name: &str| question.param(name).map(keys::read).unwrap_or_default();

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use watchfire_collect::redis::keys::{Check, read as read_checks};
-use watchfire_collect::redis::place::Place;
 use watchfire_model::document::Reader;
+use watchfire_net::redis::Place;
 use watchfire_net::secret::Secret;
 
 /// Where a Redis is when nobody says it.
@@ -36,18 +36,8 @@ impl RedisExporterSettings {
     }
 
     /// The Redis that is looked at: that of the section, else that of the queues, else the usual one.
-    pub(crate) fn place(&self, queues: Option<&watchfire_pipeline::queue::redis::Place>) -> Result<Place, String> {
-        let of_queues = || {
-            queues.map(|known| Place {
-                host: known.host.clone(),
-                port: known.port,
-                tls: known.tls,
-                user: known.username.clone(),
-                password: known.password.clone(),
-                ca_pem: known.ca_pem.clone(),
-            })
-        };
-        let mut place = match self.place.clone().or_else(of_queues) {
+    pub(crate) fn place(&self, queues: Option<&Place>) -> Result<Place, String> {
+        let mut place = match self.place.as_ref().or(queues).cloned() {
             Some(place) => place,
             None => Place::parse(USUAL_REDIS)?,
         };
@@ -77,7 +67,7 @@ mod tests {
             let node = parse_yaml("w.yml", text).unwrap();
             let settings = RedisExporterSettings::read(Reader::new(&context, &node, "redis_exporter"), Path::new(""));
             assert!(!context.has_errors(), "{text}");
-            let queues = queues.map(|url| watchfire_pipeline::queue::redis::Place::parse(url).unwrap());
+            let queues = queues.map(|url| Place::parse(url).unwrap());
             let place = settings.place(queues.as_ref()).unwrap();
             (format!("{}:{}", place.host, place.port), place.password.map(|p| p.expose().to_owned()))
         };

@@ -16,8 +16,8 @@ use watchfire_net::secret::Secret;
 use watchfire_net::tls::ClientTls;
 use watchfire_net::trace;
 
-use super::place::Place;
 use crate::queue::backend::QueueError;
+use watchfire_net::redis::Place;
 
 /// How long a connection may take to come about, and how long an answer may take.
 const WITHIN: Duration = Duration::from_secs(5);

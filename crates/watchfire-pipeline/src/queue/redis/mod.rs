@@ -2,7 +2,6 @@
 //! script, so a job is always in exactly one place, whoever dies.
 
 mod link;
-mod place;
 mod scripts;
 
 use std::collections::BTreeMap;
@@ -13,7 +12,7 @@ use redis::{Cmd, Value};
 use sha2::{Digest, Sha256};
 use watchfire_model::time::{SharedClock, Timestamp};
 
-pub use place::Place;
+pub use watchfire_net::redis::Place;
 
 use super::backend::{Answer, Backend, DeadEntry, DeadPage, Depths, LEASED_MAX, LeaseId, Leased, PAGE_BYTES_MAX, Pushed, QueueError, Revived, Room, Settle};
 use super::failure::{ENTRY_BYTES_MAX, overflow_entry, payload_of};

@@ -1,7 +1,8 @@
 //! Where a Redis is: URLs and addresses as the watched programs write them. It opens nothing.
 
 use url::Url;
-use watchfire_net::secret::Secret;
+
+use crate::secret::Secret;
 
 /// Where a Redis is and how one logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,9 @@ mod tests {
         check("localhost", "redis://localhost:6379/0", None, None);
         check("127.0.0.1:7000", "redis://127.0.0.1:7000/0", None, None);
         check("rediss://:p%40ss+word@host/2", "rediss://host:6379/2", None, Some("p@ss+word"));
+        check("redis:7000", "redis://redis:7000/0", None, None);
+        check("redis://:pw@h", "redis://h:6379/0", None, Some("pw"));
+        check("rediss://me:p%40ss@[::1]:7000/1", "rediss://[::1]:7000/1", Some("me"), Some("p@ss"));
         check("redis://me:pw@[::1]:7000/1", "redis://[::1]:7000/1", Some("me"), Some("pw"));
         for bad in ["", "http://x", "redis://", "redis://h/x", "redis://:canary@h:notaport"] {
             assert!(!Place::parse(bad).unwrap_err().contains("canary"), "{bad}");
