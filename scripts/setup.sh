@@ -16,6 +16,9 @@ if [ "${1:-build}" = test ]; then
   want "${need_test[@]}"
   [ -n "$(ls -d /usr/lib/*/rsyslog/omelasticsearch.so 2>/dev/null)" ] || missing+=(rsyslog-elasticsearch)
   [ -n "$(ls -d /usr/lib/*/rsyslog/lmnsd_ossl.so 2>/dev/null)" ] || missing+=(rsyslog-openssl)
+  [ -n "$(ls /usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib 2>/dev/null)" ] || missing+=(gir1.2-gst-rtsp-server-1.0)
+  [ -n "$(ls -d /usr/lib/python3/dist-packages/gi 2>/dev/null)" ] || missing+=(python3-gi)
+  [ -n "$(ls /usr/lib/*/gstreamer-1.0/libgstx264.so 2>/dev/null)" ] || missing+=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly)
   [ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing+=(postgresql)
 fi
 if [ "${1:-build}" = bench ]; then want "${need_bench[@]}"; fi

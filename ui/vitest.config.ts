@@ -1,14 +1,15 @@
-// The tests: pure functions under plain Node ("unit"), and the built page in a real Chromium ("browser").
+// The tests: pure functions under plain Node ("unit"), and the built page in a real Chromium ("browser"); what the page costs ("bench", by name only).
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { phrases, words } from "./build/words.ts";
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte({ preprocess: phrases() }), words()],
   test: {
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["src/**/*.test.ts"], environment: "node" },
+        test: { name: "unit", include: ["src/**/*.test.ts"], environment: "node", testTimeout: 60_000 },
       },
       {
         extends: true,
@@ -20,6 +21,10 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
+      },
+      {
+        extends: true,
+        test: { name: "bench", include: ["bench/**/*.bench.ts"], environment: "node", fileParallelism: false },
       },
     ],
   },

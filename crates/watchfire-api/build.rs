@@ -1,8 +1,12 @@
 //! Makes sure that there is a page to embed: when `ui/dist` has none, a placeholder that says how to get the real one.
-//! It never runs the page's own build, so that the server compiles without Node.
+//! It never runs the page's own build, so that the server compiles without Node. And packs the shapes of our types, which are rarely read.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 const PLACEHOLDER: &str = r#"<!doctype html>
 <html lang="en">
@@ -22,6 +26,12 @@ fn main() -> io::Result<()> {
     let dist = Path::new(&here).join("../../ui/dist");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={}", dist.display());
+    let shapes = Path::new(&here).join("src/openapi/shapes.json");
+    println!("cargo:rerun-if-changed={}", shapes.display());
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&fs::read(shapes)?)?;
+    fs::write(Path::new(&out).join("shapes.json.gz"), encoder.finish()?)?;
     let index = dist.join("index.html");
     if !index.exists() {
         fs::create_dir_all(&dist)?;

@@ -1,8 +1,9 @@
-//! Asks the linker for short relocations, which take little of the usual ones' room in the file (docs/decisions/0024). glibc knows
-//! them since 2.36; where an older one or another library would start the program, nothing is asked for.
+//! Asks the linker for what keeps the file small (docs/decisions/0024) where it can do it: short relocations, which glibc knows since 2.36, and one
+//! copy of functions that are the same byte by byte, which only the linker that comes with Rust does. Elsewhere nothing is asked for.
 #![expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment")]
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -12,6 +13,17 @@ fn main() {
     if here && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && glibc().is_some_and(|version| version >= (2, 36)) {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    if is("TARGET", "x86_64-unknown-linux-gnu") && is("PROFILE", "release") && own_linker() {
+        println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+    }
+}
+
+/// Whether Rust links with the linker that it brings along: it does on this target unless somebody said otherwise.
+fn own_linker() -> bool {
+    let chosen = env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link")) || env::var_os("RUSTC_LINKER").is_some();
+    let Some(root) = env::var_os("RUSTC").and_then(|rustc| Command::new(rustc).args(["--print", "sysroot"]).output().ok()) else { return false };
+    let Ok(root) = std::str::from_utf8(&root.stdout) else { return false };
+    !chosen && Path::new(root.trim()).join("lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld/ld.lld").exists()
 }
 
 /// The version of this machine's glibc; the program is built for it.

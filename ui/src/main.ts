@@ -1,9 +1,6 @@
-// Mounts the page. Nothing else.
-import { mount } from "svelte";
+// Loads the reader's words, then the page, which says them from its first line on. Nothing else.
 import "./app/tokens.css";
 import "./app/base.css";
-import App from "./app/App.svelte";
+import { loadWords } from "./words/t";
 
-const target = document.getElementById("app");
-if (!target) throw new Error("BUG: index.html has no #app");
-mount(App, { target });
+void loadWords().then(() => import("./app/start"));

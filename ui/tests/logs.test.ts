@@ -257,7 +257,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
   test("Lucene and KQL go to Elasticsearch's interface with the range; without one the page says so", async () => {
     const { page } = await at("/logs", new Logging(lines(50)).handler);
     await rows(page).first().waitFor();
-    await page.getByLabel("Language").selectOption("lucene");
+    await page.getByLabel("Language", { exact: true }).selectOption("lucene");
     await until("everything", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => /^\(\*\) AND @timestamp:\["\d{4}-.*Z" TO "\d{4}-.*Z"\}$/.test(it ?? ""));
     await rows(page).first().waitFor();
     await rows(page).first().click();
@@ -265,13 +265,13 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await until("the question", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => it?.startsWith('(container.name:"backend") AND ') === true);
     expect(await page.getByRole("button", { name: "Live" }).isDisabled()).toBe(true);
     expect(asked("/elasticsearch/_search").at(-1)?.params.get("language")).toBe("lucene");
-    await page.getByLabel("Language").selectOption("kql");
+    await page.getByLabel("Language", { exact: true }).selectOption("kql");
     await until("KQL", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => it?.startsWith('@timestamp >= "') === true);
     expect(asked("/elasticsearch/_search").at(-1)?.params.get("language")).toBe("kql");
     here.mock.handlers.unshift(({ path }) => (path === "/elasticsearch/_search" ? { status: 404, body: { message: "nothing here" } } : undefined));
     await page.getByRole("button", { name: "Run" }).click();
     await page.getByText("LogQL works without it.").waitFor();
-    await page.getByLabel("Language").selectOption("logql");
+    await page.getByLabel("Language", { exact: true }).selectOption("logql");
     await rows(page).first().waitFor();
   });
 

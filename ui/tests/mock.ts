@@ -12,9 +12,12 @@ export const POLICY = "default-src 'self'; style-src 'self'; script-src 'self'; 
 const TYPES: Record<string, string> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
+  ".words": "text/plain; charset=utf-8",
   ".css": "text/css",
   ".svg": "image/svg+xml",
   ".txt": "text/plain; charset=utf-8",
+  ".webmanifest": "application/manifest+json",
+  ".png": "image/png",
 };
 
 export interface Reply {

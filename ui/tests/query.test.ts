@@ -1,6 +1,8 @@
 // The query page in a real Chromium: answers, errors at their place, completion, the address. Not PromQL.
 import { describe, expect, test } from "vitest";
+import { violations } from "./axe.ts";
 import { chromiumIsThere, until } from "./browser.ts";
+import type { Handler } from "./mock.ts";
 import { site } from "./site.ts";
 
 describe.skipIf(!chromiumIsThere())("Query", () => {
@@ -37,7 +39,7 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
 
   test("an error stands at the input, with its place marked", async () => {
     const page = await at("/query");
-    const input = page.getByRole("combobox", { name: "PromQL expression" });
+    const input = page.getByLabel("PromQL expression");
     await input.fill("sum(up");
     await input.press("Enter");
     await page.getByRole("alert").getByText("unclosed left parenthesis").waitFor();
@@ -52,16 +54,97 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
 
   test("metric names are completed from the keyboard", async () => {
     const page = await at("/query");
-    const input = page.getByRole("combobox", { name: "PromQL expression" });
+    const input = page.getByLabel("PromQL expression");
     await until("names", async () => here.mock.asked.some((it) => it.path.endsWith("/__name__/values")), (it) => it);
     await input.pressSequentially("rate(node_lo");
-    await until("offers", () => page.getByRole("option").allInnerTexts(), (it) => it.join() === "node_load1,node_load15,node_load5");
+    await until("offers", () => page.getByRole("listbox").locator("[role=option] > .mono").allInnerTexts(), (it) => it.join() === "node_load1,node_load15,node_load5");
     await input.press("ArrowDown");
     await input.press("ArrowDown");
     await input.press("Enter");
     expect(await input.inputValue()).toBe("rate(node_load15");
-    expect(await page.getByRole("option").count()).toBe(0);
-    await input.pressSequentially("{inst");
-    expect(await page.getByRole("option").count()).toBe(0);
+    expect(await page.getByRole("listbox").getByRole("option").count()).toBe(0);
+  });
+
+  /** What the server knows of two metrics, and how it reads two queries. */
+  const knowing: Handler = ({ path, params }) => {
+    const success = (data: unknown) => ({ body: { status: "success", data } });
+    if (path === "/api/v1/metadata") return success({ node_load1: [{ type: "gauge", help: "Load of the last minute.", unit: "" }], up: [{ type: "gauge", help: "Whether the last scrape worked.", unit: "" }] });
+    if (path === "/api/v1/labels") return success(["__name__", "instance", "job"]);
+    if (path === "/api/v1/label/job/values") return success(["node", "web"]);
+    if (path !== "/api/v1/parse_query") return undefined;
+    const query = params.get("query") ?? "";
+    const selector = (name: string, more: object) => ({ name, matchers: [{ name: "__name__", type: "=", value: name }], offset: 0, startOrEnd: null, timestamp: null, ...more });
+    if (query === "rate(node_load1[5m])") return success({ type: "call", func: { name: "rate" }, args: [selector("node_load1", { type: "matrixSelector", range: 300_000 })] });
+    if (query === "up") return success(selector("up", { type: "vectorSelector" }));
+    return { status: 400, body: { status: "error", errorType: "bad_data", error: 'invalid parameter "query": 1:7: parse error: unexpected end of input' } };
+  };
+
+  test("labels, values, durations and functions are completed where they stand, with what they mean", async () => {
+    const { page } = await here.at("/query", knowing);
+    const input = page.getByLabel("PromQL expression");
+    await until("names", async () => here.mock.asked.some((it) => it.path === "/api/v1/metadata"), (it) => it);
+    const offers = () => page.getByRole("listbox").locator("[role=option] > .mono").allInnerTexts();
+    const are = (...names: string[]) => until("offers", offers, (it) => it.join() === names.join());
+    await input.pressSequentially("rat");
+    await are("rate");
+    expect(await page.getByRole("listbox").getByRole("option").innerText()).toContain("growth per second of a counter over the range");
+    await input.press("ArrowDown");
+    await input.press("Enter");
+    await page.locator("[data-signature]").getByText("rate(series[range])").waitFor();
+    await input.pressSequentially("node_load1");
+    await until("its text", () => page.getByRole("listbox").getByRole("option").first().innerText(), (it) => it.includes("gauge: Load of the last minute."));
+    await input.press("Escape");
+    await input.pressSequentially("{");
+    await are("instance", "job");
+    expect(here.mock.asked.filter((it) => it.path === "/api/v1/labels").at(-1)?.params.get("match[]")).toBe("node_load1");
+    await input.pressSequentially("jo");
+    await are("job");
+    await input.press("ArrowDown");
+    await input.press("Tab");
+    // The values of a label follow its name.
+    await are("node", "web");
+    await input.pressSequentially("we");
+    await input.press("ArrowDown");
+    await input.press("Enter");
+    await input.pressSequentially("}[");
+    await until("durations", offers, (it) => it.includes("5m"));
+    await input.pressSequentially("5");
+    await input.press("ArrowDown");
+    await input.press("Enter");
+    expect(await input.inputValue()).toBe('rate(node_load1{job="web"}[5m]');
+    await input.fill("sum(up) by (");
+    await input.press("End");
+    await input.press("Control+ ");
+    await are("instance", "job");
+    await page.getByRole("listbox").getByRole("option", { name: "job" }).click();
+    expect(await input.inputValue()).toBe("sum(up) by (job");
+  });
+
+  test("what is typed is explained, what is odd about it is said, and an error has its place before anybody runs it", async () => {
+    const { page } = await here.at("/query", knowing);
+    const input = page.getByLabel("PromQL expression");
+    await input.fill("rate(node_load1[5m])");
+    await page.locator("[data-lint=odd]").getByText("rate() is for counters, and node_load1 is a gauge").waitFor();
+    await page.getByText("What this query means").click();
+    await page.getByRole("listitem").getByText("the samples of the last 5 min of node_load1 (Load of the last minute)").waitFor();
+    expect(await violations(page)).toEqual([]);
+    await input.fill("sum(up");
+    await page.locator("[data-lint=error]").getByText("parse error: unexpected end of input").waitFor();
+    expect(await page.locator("[data-lint=error] mark").count()).toBe(1);
+    expect(await page.locator("[data-lint=odd]").count()).toBe(0);
+    await input.fill("up");
+    await until("no error", () => page.locator("[data-lint]").count(), (it) => it === 0);
+  });
+
+  test("metrics are found by words of their catalogs and put into the query", async () => {
+    const { page } = await here.at("/query", knowing);
+    await page.getByText(/^All metrics \(\d+\)$/).click();
+    await page.getByLabel("Words of a metric's name or text").fill("scrape worked");
+    await page.getByRole("button", { name: "up", exact: true }).click();
+    expect(await page.getByLabel("PromQL expression").inputValue()).toBe("up");
+    await page.getByLabel("Words of a metric's name or text").fill("no such thing");
+    await page.getByText("None has these words.").waitFor();
+    await page.setViewportSize({ width: 360, height: 800 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
   });
 });

@@ -48,11 +48,36 @@ describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
   test("a query is answered, and a wrong one says where", async () => {
     const { page } = await watched(browser, `${address}/query?expr=node_load1`);
     await page.getByRole("cell", { name: /^node_load1\{/ }).waitFor();
-    const input = page.getByRole("combobox", { name: "PromQL expression" });
+    const input = page.getByLabel("PromQL expression");
     await input.fill("sum(node_load1");
     await input.press("Enter");
     await page.getByRole("alert").getByText(/Line 1, column \d+/).waitFor();
   });
+
+  test("what is odd about a query is said with what the server knows of its metrics", async () => {
+    const { page } = await watched(browser, `${address}/query`);
+    const input = page.getByLabel("PromQL expression");
+    await input.fill("rate(node_load1[5m])");
+    await page.locator("[data-lint=odd]").getByText("rate() is for counters, and node_load1 is a gauge").waitFor();
+    await page.getByText("What this query means").click();
+    await page.getByRole("listitem").getByText("the samples of the last 5 min of node_load1 (").waitFor();
+    await input.fill('node_load1{nothing="here"}');
+    await page.locator("[data-lint=odd]").getByText("node_load1 has no label nothing").waitFor();
+    await input.fill("sum(node_load1");
+    await page.locator("[data-lint=error]").getByText("Line 1, column").waitFor();
+  });
+
+  test("what else changed is asked in queries that the server computes", async () => {
+    const { page } = await watched(browser, `${address}/explore?${new URLSearchParams({ left: JSON.stringify(["now-5m", "now", "Prometheus", { expr: "node_load1" }]) }).toString()}`);
+    await page.locator("canvas").first().waitFor();
+    await page.getByRole("button", { name: "What else changed" }).click();
+    const part = (name: string) => page.getByRole("dialog").getByRole("region", { name });
+    await until("compared", () => part("Metrics that moved most").innerText(), (it) => /\d+ metrics with job=.* were compared\./.test(it), 60_000);
+    for (const name of ["Alerts that began", "What was started", "Lines of errors"]) {
+      await until(name, () => part(name).getAttribute("aria-busy"), (it) => it === "false");
+      expect(await part(name).innerText()).not.toContain("Cannot be told");
+    }
+  }, 120_000);
 
   test("the pages beside it say what is not configured, and a cleanup of nothing is not offered", async () => {
     const { page, foreign, faults } = await watched(browser, `${address}/storage`);

@@ -2,6 +2,7 @@
 import { test } from "vitest";
 import { Alerting, quiet } from "./alerting.ts";
 import { healthy, NO_GPU } from "./answers.ts";
+import { fullDisk, trouble, waiting } from "./household.ts";
 import { DeadLetters } from "./deadLetters.ts";
 import { Supervision } from "./supervised.ts";
 import { chromiumIsThere, type Look, open, watched } from "./browser.ts";
@@ -10,6 +11,7 @@ import { type Handler, Mock } from "./mock.ts";
 import { histograms, pipeline } from "./pipeline.ts";
 import { CPU, Profiling, SPAN } from "./profiling.ts";
 import { MANY_ID, ODD_ID, Tracing, usualId } from "./tracing.ts";
+import { Watching } from "./watching.ts";
 
 const folder = process.env["SHOTS"];
 const noGpu: Handler = ({ path }) => (path === "/api/system/gpu" ? { body: NO_GPU } : undefined);
@@ -50,9 +52,9 @@ const SHOTS: readonly [string, string, Look, readonly Handler[]][] = [
   }),
   ["profiles-none", "/profiles", { scheme: "light" }, [new Profiling(true).handler, ...healthy]],
   ["traces-none", "/traces", { scheme: "light" }, healthy],
-  ...(["/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/storage", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
+  ...(["/overview", "/logs", "/alerts", "/rules", "/doctor", "/pipeline", "/storage", "/cameras", "/services", "/settings", "/settings/dlq"] as const).flatMap((path): [string, string, Look, readonly Handler[]][] => {
     const name = path.slice(1).replace("/", "-");
-    const handlers = [new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Logging(lines(4000)).handler, ...pipeline, ...healthy];
+    const handlers = [trouble, fullDisk, waiting, new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Watching().handler, new Logging(lines(4000)).handler, ...pipeline, ...healthy];
     return [
       [`${name}-dark`, path, { scheme: "dark" }, handlers],
       [`${name}-light`, path, { scheme: "light" }, handlers],

@@ -212,7 +212,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const seen = await at("/");
     await seen.page.locator("canvas").nth(6).waitFor();
     const reached: string[] = [];
-    for (let step = 0; step < 20; step += 1) {
+    for (let step = 0; step < 40; step += 1) {
       await seen.page.keyboard.press("Tab");
       const focus = await seen.page.evaluate(() => {
         const it = document.activeElement;

@@ -7,6 +7,7 @@ mod measure;
 mod push;
 mod report;
 mod server;
+mod steady;
 mod streams;
 mod workload;
 mod yardstick;
@@ -20,6 +21,7 @@ use bench_harness::table::{progress, skipped};
 use clap::Parser;
 
 use server::{Kind, Setup};
+use steady::Feed;
 use workload::Plan;
 
 /// What our process may take while very many streams come.
@@ -40,6 +42,12 @@ struct Cli {
     /// Distinct streams in a day, for us alone; 0 leaves this part out.
     #[arg(long, default_value_t = 1_000_000)]
     streams: u64,
+    /// Megabytes of lines a second for a steady feed; 0 leaves this part out.
+    #[arg(long, default_value_t = 0.0)]
+    rate: f64,
+    /// How many seconds the steady feed lasts.
+    #[arg(long, default_value_t = 300)]
+    rate_seconds: u64,
     /// Further lines for our configuration, such as "memory: {limit: 1GiB}".
     #[arg(long, default_value = "")]
     settings: String,
@@ -48,13 +56,20 @@ struct Cli {
     dir: PathBuf,
 }
 
+/// The time of day. A clock before 1970 is one that nobody has.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}
+
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     // A whole five minutes, and a little in the past, so that nothing is in the future of a server.
-    let end_ms = (now_ms - 60_000) / 300_000 * 300_000;
+    let end_ms = (now_ms() - 60_000) / 300_000 * 300_000;
     if cli.megabytes > 0 {
         cli.compare(end_ms)?;
+    }
+    if cli.rate > 0.0 {
+        cli.steady()?;
     }
     if cli.streams > 0 {
         let setup = cli.setup(Kind::Watchfire, cli.watchfire.clone(), format!("memory: {{limit: {STREAMS_MEMORY_LIMIT}}}"))?;
@@ -80,6 +95,20 @@ impl Cli {
         progress(report::NAME, &format!("zstd -1 over {} lines", plan.lines));
         let yardstick = yardstick::measure(&plan)?;
         let expected = measure::expected(&plan);
+        let results = self.each(|setup| measure::run(setup, &plan))?;
+        println!("{}", report::tables(&plan, &yardstick, &results, &expected));
+        Ok(())
+    }
+
+    fn steady(&self) -> Result<()> {
+        let feed = Feed { rate: self.rate, seconds: self.rate_seconds };
+        let results = self.each(|setup| steady::run(setup, feed, now_ms))?;
+        println!("{}", steady::tables(feed, &results));
+        Ok(())
+    }
+
+    /// What is measured of each server that is installed. One that fails is said, and the others go on.
+    fn each<T>(&self, measure: impl Fn(&Setup) -> Result<T>) -> Result<Vec<T>> {
         let mut results = Vec::new();
         for name in &self.servers {
             let kind = Kind::named(name).with_context(|| format!("no server is named {name}"))?;
@@ -89,13 +118,12 @@ impl Cli {
                 continue;
             };
             let setup = self.setup(kind, binary, self.settings.clone())?;
-            match measure::run(&setup, &plan) {
+            match measure(&setup) {
                 Ok(figures) => results.push(figures),
                 Err(error) => skipped(&format!("{name}: {error:#}\n{}", last_lines(&setup.dir.join("log")))),
             }
             std::fs::remove_dir_all(&setup.dir)?;
         }
-        println!("{}", report::tables(&plan, &yardstick, &results, &expected));
-        Ok(())
+        Ok(results)
     }
 }

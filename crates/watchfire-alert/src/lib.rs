@@ -5,6 +5,7 @@
 pub mod manager;
 pub mod own;
 pub mod receivers;
+pub mod reports;
 pub mod rules;
 pub mod sender;
 pub mod template;

@@ -11,8 +11,9 @@ use watchfire_doctor::Diagnosis;
 use watchfire_ingest::gate::LogTaps;
 use watchfire_ingest::remote_write::Version;
 use watchfire_model::batch::Origin;
+use watchfire_model::camera::{CameraSearch, CameraStatus, StreamServerStatus};
 use watchfire_model::labels::Labels;
-use watchfire_model::live::{GpuView, ServiceStatus, TargetStatus};
+use watchfire_model::live::{GpuView, ServiceStatus, TargetStatus, ViewFuture};
 use watchfire_model::logs::{LogLine, LogSource, Nanos};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::meter::{Family, Meter};
@@ -32,6 +33,20 @@ use crate::server::Spec;
 
 /// A question to another room that is asked anew at each request.
 pub type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
+/// Gives a picture by the name of what shows it. Does not block.
+pub type Picture = Arc<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>;
+
+/// Looks for cameras for so long. Why not comes in words, and whether it is worth trying again.
+pub type CameraSearching = Arc<dyn Fn(Duration) -> ViewFuture<'static, Result<CameraSearch, NoSearch>> + Send + Sync>;
+
+/// Why cameras were not looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSearch {
+    /// The reason in words.
+    pub reason: String,
+    /// Whether somebody else looks.
+    pub busy: bool,
+}
 
 /// Takes a remote-write message.
 pub type TakeRemoteWrite = Arc<dyn Fn(Version, &[u8], Origin) -> Result<Written, RemoteWriteError> + Send + Sync>;
@@ -77,6 +92,14 @@ pub struct Rooms {
     pub query_memory: MemoryPool,
     /// All watched services. A service that is missing here is not configured.
     pub services: Ask<Vec<ServiceStatus>>,
+    /// All cameras of the configuration.
+    pub cameras: Ask<Vec<CameraStatus>>,
+    /// The latest picture of a camera as a file of the format BMP, where it may be shown.
+    pub camera_picture: Picture,
+    /// Looks for cameras in the networks of this machine, and waits so long for answers.
+    pub camera_search: CameraSearching,
+    /// All streaming servers of the configuration.
+    pub stream_servers: Ask<Vec<StreamServerStatus>>,
     /// The Alertmanager inside. May block.
     pub alertmanager: Arc<watchfire_alert::manager::Manager>,
     /// What supervises services.
@@ -99,6 +122,8 @@ pub struct Rooms {
     pub influx: Arc<watchfire_ingest::influx::Influx>,
     /// Takes lines of JSON.
     pub jsonline: Arc<watchfire_ingest::jsonline::Jsonline>,
+    /// Takes the progress of FFmpeg.
+    pub ffmpeg: Arc<watchfire_ingest::ffmpeg::Ffmpeg>,
     /// Takes Zipkin's spans.
     pub zipkin: Arc<watchfire_ingest::zipkin::Zipkin>,
     /// Takes Loki's push.
@@ -129,6 +154,12 @@ pub struct Rooms {
     pub recorder: Arc<dyn Recorder>,
     /// Queues of jobs and their dead letters.
     pub queues: Arc<Queues>,
+    /// Reports by mail.
+    pub reports: Arc<watchfire_alert::reports::Reports>,
+    /// Whether notifications carry pictures of the panels that their alerts name.
+    pub notification_pictures: bool,
+    /// Dashboards and their folders.
+    pub boards: Arc<crate::grafana::Boards>,
     /// Counts the tokens of prompts. May block.
     pub tokens: Arc<TokenCounter>,
     /// Passes requests on to language models.
@@ -381,6 +412,12 @@ pub struct App {
     pub(crate) log_tails: Tails,
     /// Searches of Elasticsearch's interface that go on over several requests.
     pub(crate) searches: crate::elasticsearch::Contexts,
+    /// Other names of indices.
+    pub(crate) aliases: crate::elasticsearch::Aliases,
+    /// What was noted at moments.
+    pub(crate) annotations: crate::grafana::Annotations,
+    /// Admits pictures of panels.
+    pub(crate) pictures: crate::grafana::PictureGate,
     /// Held while the doctor looks.
     pub(crate) doctor_turn: Arc<tokio::sync::Mutex<()>>,
     others: OnceLock<Vec<Spec>>,
@@ -392,20 +429,31 @@ impl App {
     pub fn new(rooms: Rooms) -> Arc<App> {
         let started = rooms.clock.monotonic();
         let queries = QueryGate::new(&rooms.limits, &rooms.meter);
+        let pictures = crate::grafana::PictureGate::new(rooms.limits.timeout, &rooms.meter);
         let hub = Hub::new(&rooms.meter);
         let searches = crate::elasticsearch::Contexts::new(&rooms.meter);
-        Arc::new(App {
+        let aliases = crate::elasticsearch::Aliases::new(rooms.state.clone());
+        let annotations = crate::grafana::Annotations::new(rooms.state.clone());
+        let app = Arc::new(App {
+            annotations,
             hub,
             queries,
             log_deletions: Mutex::default(),
             log_tails: Tails::default(),
             searches,
+            aliases,
+            pictures,
             doctor_turn: Arc::default(),
             others: OnceLock::new(),
             openapi: OnceLock::new(),
             started,
             rooms,
-        })
+        });
+        app.rooms.reports.painted_by(crate::reports::painter(&app));
+        if app.rooms.notification_pictures {
+            app.rooms.alertmanager.pictures().painted_by(crate::reports::panel_painter(&app), &app.rooms.meter);
+        }
+        app
     }
     /// Names routes that others serve beside the faces (authentication), so that they are described too. The first call
     /// counts; it comes before the first request.

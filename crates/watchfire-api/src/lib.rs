@@ -4,10 +4,13 @@
 pub mod alertmanager;
 pub mod app;
 pub mod auth;
+pub mod cameras;
 pub mod dlq;
 pub mod elasticsearch;
 pub mod exporters;
+mod ffmpeg;
 pub mod gateway;
+pub mod grafana;
 pub mod influx;
 pub mod jaeger;
 mod jsonline;
@@ -22,6 +25,7 @@ pub mod prometheus;
 pub mod pushgateway;
 pub mod pyroscope;
 pub mod queues;
+pub mod reports;
 pub mod server;
 pub mod services;
 pub mod tempo;
@@ -50,6 +54,7 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(pushgateway::routes());
     all.extend(influx::routes());
     all.extend(jsonline::routes());
+    all.extend(ffmpeg::routes());
     all.extend(loki::routes());
     all.extend(elasticsearch::routes());
     all.extend(jaeger::routes());
@@ -58,7 +63,10 @@ pub fn routes() -> Vec<server::Route<Arc<App>>> {
     all.extend(exporters::routes());
     all.extend(pyroscope::routes());
     all.extend(services::routes());
+    all.extend(cameras::routes());
+    all.extend(reports::routes());
     all.extend(alertmanager::routes());
+    all.extend(grafana::routes());
     all.extend(page::routes());
     all
 }

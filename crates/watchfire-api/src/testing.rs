@@ -46,6 +46,7 @@ use crate::app::{
 };
 use crate::auth::{Caller, Rights, Via};
 use crate::server::{Doors, Hosts, Identify, Refusal, build};
+pub(crate) use watchfire_testkit::state::Memory;
 
 /// The moment at which all tests begin: 2025-12-30T10:15:00Z.
 pub(crate) const NOW: Timestamp = Timestamp(1_767_089_700_000);
@@ -66,6 +67,9 @@ pub(crate) struct Held {
     pub(crate) gpu: Vec<GpuSample>,
     pub(crate) targets: Vec<TargetStatus>,
     pub(crate) services: Vec<ServiceStatus>,
+    pub(crate) cameras: Vec<watchfire_model::camera::CameraStatus>,
+    pub(crate) stream_servers: Vec<watchfire_model::camera::StreamServerStatus>,
+    pub(crate) camera_search: watchfire_model::camera::CameraSearch,
     pub(crate) rule_groups: Vec<watchfire_alert::rules::GroupView>,
     pub(crate) alertmanagers: Vec<String>,
     pub(crate) doctor: Option<crate::app::DoctorReport>,
@@ -74,6 +78,8 @@ pub(crate) struct Held {
     pub(crate) families: Vec<Family>,
     /// What callers may do; everything when nothing is said.
     pub(crate) rights: Option<Rights>,
+    /// Packs whose dashboards are wanted.
+    pub(crate) packs: Vec<String>,
     /// Where files of a test lie.
     pub(crate) directory: Option<tempfile::TempDir>,
 }
@@ -259,29 +265,6 @@ impl StateStore for House {
     }
 }
 
-/// A state store in memory.
-#[derive(Default)]
-pub(crate) struct Memory(pub(crate) Mutex<BTreeMap<(Table, String), Vec<u8>>>);
-impl StateStore for Memory {
-    fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.0.lock().unwrap().get(&(table, key.to_owned())).cloned())
-    }
-    fn scan(&self, table: Table, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StateError> {
-        let all = self.0.lock().unwrap();
-        Ok(all.iter().filter(|((t, k), _)| *t == table && k.starts_with(prefix)).map(|((_, k), v)| (k.clone(), v.clone())).collect())
-    }
-    fn commit(&self, changes: &[Change]) -> Result<(), StateError> {
-        let mut all = self.0.lock().unwrap();
-        for change in changes {
-            match change.clone() {
-                Change::Put(table, key, value) => drop(all.insert((table, key), value)),
-                Change::Delete(table, key) => drop(all.remove(&(table, key))),
-            }
-        }
-        Ok(())
-    }
-}
-
 impl GpuView for House {
     fn current(&self) -> Option<GpuSample> {
         self.held().gpu.last().cloned()
@@ -395,6 +378,7 @@ impl Faces {
     }
     pub(crate) async fn send(&self, mut request: Request<Body>) -> Answered {
         request.headers_mut().entry("host").or_insert(HeaderValue::from_static("localhost:8000"));
+        let request = crate::grafana::proxied(&self.app, request).await;
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
@@ -464,7 +448,14 @@ impl watchfire_model::exporter::Exporter for Silent {
 }
 fn exporters() -> crate::exporters::Exporters {
     let silent: Arc<dyn watchfire_model::exporter::Exporter> = Arc::new(Silent);
-    crate::exporters::Exporters { blackbox: silent.clone(), json: silent.clone(), redis: silent.clone(), postgres: silent.clone(), node: silent }
+    crate::exporters::Exporters {
+        blackbox: silent.clone(),
+        json: silent.clone(),
+        redis: silent.clone(),
+        postgres: silent.clone(),
+        node: silent.clone(),
+        collect: silent,
+    }
 }
 
 fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
@@ -504,6 +495,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         pushgateway: Arc::new(Pushgateway::open(gate.clone(), house.clone(), clock.clone(), &meter).unwrap()),
         influx: Arc::new(Influx::new(gate.clone(), clock.clone(), &meter)),
         zipkin: Arc::new(watchfire_ingest::zipkin::Zipkin::new(gate.clone())),
+        ffmpeg: Arc::new(watchfire_ingest::ffmpeg::Ffmpeg::new(gate.clone(), clock.clone(), &meter)),
         jsonline: Arc::new(Jsonline::new(gate.clone(), clock.clone(), &meter)),
         loki: Arc::new(Loki::new(gate.clone(), &meter)),
         pyroscope: Arc::new(watchfire_ingest::pyroscope::Pyroscope::new(gate.clone(), clock.clone(), &meter)),
@@ -522,6 +514,9 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         gpu: house.clone(),
         gateway: gateway(clock, &tokens),
         tokens,
+        boards: parts::boards(house, clock),
+        reports: parts::reports(house, clock),
+        notification_pictures: true,
         targets: Arc::new(move || targets.held().targets.clone()),
         // One job has no target.
         scrape_pools: {
@@ -529,6 +524,27 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
             Arc::new(move || house.held().targets.iter().map(|t| t.scrape_pool.clone()).chain(["idle".to_owned()]).collect())
         },
         services: Arc::new(move || services.held().services.clone()),
+        camera_picture: {
+            let house = house.clone();
+            Arc::new(move |id| house.held().cameras.iter().any(|c| c.id == id && c.picture).then(|| b"BM".to_vec()))
+        },
+        camera_search: {
+            let house = house.clone();
+            Arc::new(move |wait| {
+                let search = house.held().camera_search.clone();
+                // Somebody else looks whenever it is to take nine seconds.
+                let busy = (wait.as_secs() == 9).then(|| crate::app::NoSearch { reason: "somebody else looks".to_owned(), busy: true });
+                Box::pin(async move { busy.map_or(Ok(search), Err) })
+            })
+        },
+        stream_servers: {
+            let house = house.clone();
+            Arc::new(move || house.held().stream_servers.clone())
+        },
+        cameras: {
+            let house = house.clone();
+            Arc::new(move || house.held().cameras.clone())
+        },
         rule_groups: {
             let house = house.clone();
             Arc::new(move || house.held().rule_groups.clone())

@@ -37,8 +37,10 @@ async fn only_these_routes_are_public() {
     let expected = [
         "/-/healthy",
         "/-/ready",
+        "/api/health",
         "/api/system/health/live",
         "/blackbox/-/healthy",
+        "/collect/-/healthy",
         "/elasticsearch",
         "/elasticsearch/_cluster/health",
         "/health",

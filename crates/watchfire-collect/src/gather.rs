@@ -31,8 +31,17 @@ pub(crate) struct Cache {
 }
 
 enum Output<'a> {
-    Batch { cache: &'a mut Cache, target: [(&'a str, &'a str); 2], time: Timestamp, batch: Batch },
-    Families { index: HashMap<Box<str>, usize>, families: Vec<Family> },
+    /// `target` is instance and job.
+    Batch {
+        cache: &'a mut Cache,
+        target: [&'a str; 2],
+        time: Timestamp,
+        batch: Batch,
+    },
+    Families {
+        index: HashMap<Box<str>, usize>,
+        families: Vec<Family>,
+    },
 }
 
 /// Takes the values of one poll.
@@ -51,7 +60,7 @@ impl<'a> Gather<'a> {
         if cache.poll.is_multiple_of(METADATA_EVERY) {
             batch.metadata.extend(cache.metadata.values().cloned());
         }
-        let target = [("instance", instance), ("job", job)];
+        let target = [instance, job];
         Gather { output: Output::Batch { cache, target, time, batch }, key: String::new(), written: 0 }
     }
 
@@ -80,6 +89,19 @@ impl<'a> Gather<'a> {
         self.put(Kind(family, MetricType::Histogram, help), series, labels, value);
     }
 
+    /// One series of a family of any type, by its full name.
+    pub(crate) fn series(&mut self, (family, kind): (&str, MetricType), series: &str, help: &dyn Display, labels: &[(&str, &str)], value: f64) {
+        self.put(Kind(family, kind, help), series, labels, value);
+    }
+
+    /// Whether this look has put a family already.
+    pub(crate) fn has(&self, family: &str) -> bool {
+        match &self.output {
+            Output::Families { index, .. } => index.contains_key(family),
+            Output::Batch { batch, .. } => batch.series.iter().any(|series| series.labels.get(METRIC_NAME) == Some(family)),
+        }
+    }
+
     /// Series written so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
@@ -97,7 +119,7 @@ impl<'a> Gather<'a> {
             }
             Output::Batch { cache, target, time, batch } => {
                 fill_key(&mut self.key, name, labels);
-                if let Some(labels) = cache.labels(&self.key, &kind, name, labels, target, &mut batch.metadata) {
+                if let Some(labels) = cache.labels(&self.key, &kind, name, labels, *target, &mut batch.metadata) {
                     batch.series.push(SeriesSamples { labels, samples: Samples::One(Sample { time: *time, value }) });
                 }
             }
@@ -155,7 +177,7 @@ impl Cache {
         kind: &Kind<'_>,
         name: &str,
         labels: &[(&str, &str)],
-        target: &[(&str, &str); 2],
+        [instance, job]: [&str; 2],
         metadata: &mut Vec<Metadata>,
     ) -> Option<Labels> {
         if let Some(cached) = self.series.get_mut(key) {
@@ -172,7 +194,7 @@ impl Cache {
             metadata.push(entry.clone());
             self.metadata.insert(kind.0.into(), entry);
         }
-        let pairs = labels.iter().chain(target).copied().chain([(METRIC_NAME, name)]);
+        let pairs = labels.iter().copied().chain([("instance", instance), ("job", job), (METRIC_NAME, name)]);
         let labels = Labels::from_pairs(pairs);
         self.series.insert(key.into(), Cached { labels: labels.clone(), poll: self.poll });
         Some(labels)

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use watchfire_collect::host::{HostCollector, Settings};
+use watchfire_ingest::exposition::{Format, render};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SystemClock;
@@ -39,7 +40,7 @@ fn get(port: u16) -> Option<String> {
 }
 
 /// Starts the program on a free port and returns what it answers, or `None` when it is absent.
-fn exposition() -> Option<String> {
+fn exposition(arguments: &[&str]) -> Option<String> {
     if !std::path::Path::new(PROGRAM).exists() {
         eprintln!("SKIPPED: {PROGRAM} is not installed, so nothing was compared");
         return None;
@@ -47,7 +48,7 @@ fn exposition() -> Option<String> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new(PROGRAM)
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .args(["--collector.processes", "--collector.netdev.device-exclude=^$"])
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -99,7 +100,7 @@ fn parse(text: &str) -> (BTreeSet<String>, BTreeMap<String, String>, Values) {
 
 #[test]
 fn names_labels_and_types_are_node_exporters() {
-    let Some(text) = exposition() else { return };
+    let Some(text) = exposition(&["--collector.processes", "--collector.netdev.device-exclude=^$"]) else { return };
     let mut settings = Settings::new("here");
     settings.enabled.push("processes".to_owned());
     let host = HostCollector::new(settings, SystemClock::shared(), &Meter::new()).unwrap();
@@ -136,6 +137,45 @@ fn names_labels_and_types_are_node_exporters() {
         }
     }
     close(&families, &values);
+}
+
+#[test]
+fn files_with_metrics_are_taken_as_node_exporter_takes_them() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a.prom", "# HELP jobs Jobs\\nthat ran.\n# TYPE jobs counter\njobs{a=\"b\",c=\"\"} 1\n\n# a comment\nbare 2\nnode_apt_upgrades{arch=\"amd64\"} 3\n"),
+        (
+            "b.prom",
+            "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\n",
+        ),
+        ("c.prom", "x_bucket{le=\"0.5\"} 1\nx_sum 3\nx_count 2\n# TYPE total counter\ntotal_total 5\n# TYPE g gauge\ng -Inf\n"),
+        ("bad.prom", "lost 1\nbad{ 1\n"),
+        ("crlf.prom", "lost 2\r\n"),
+        ("empty.prom", ""),
+        ("notes.txt", "lost 3\n"),
+        ("timed.prom", "lost 4 1700000000000\n"),
+        ("unfinished.prom", "lost 5\nlost_too 6"),
+    ] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let directory = format!("--collector.textfile.directory={}", dir.path().display());
+    let Some(theirs) = exposition(&["--collector.disable-defaults", "--collector.textfile", &directory]) else { return };
+    let mut settings = Settings::new("here");
+    settings.textfile_directories.push(dir.path().to_owned());
+    let host = HostCollector::new(settings, SystemClock::shared(), &Meter::new()).unwrap();
+    let ours = render(Format::PrometheusText, &host.families_of(&["textfile".to_owned()]));
+    let of_itself = ["go_", "process_", "promhttp_", "node_exporter_build_info", "node_scrape_collector_"];
+    let lines = |text: &str| -> BTreeSet<String> {
+        let about = |line: &str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").to_owned();
+        // Labels without a value are none, and quantities are written in two ways.
+        let line = |line: &str| line.replace("c=\"\"", "").replace(",}", "}");
+        text.lines().filter(|l| !of_itself.iter().any(|start| about(l).starts_with(start))).map(line).collect()
+    };
+    let (theirs, ours) = (lines(&theirs), lines(&ours));
+    let missing: Vec<_> = theirs.difference(&ours).collect();
+    let extra: Vec<_> = ours.difference(&theirs).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "node_exporter has, we do not: {missing:#?}; we have, it does not: {extra:#?}");
+    assert!(ours.contains("node_textfile_scrape_error 1") && ours.contains("jobs{a=\"b\"} 1"), "{ours:#?}");
 }
 
 /// Counters that only grow: ours were read later, so they are at least theirs.

@@ -29,7 +29,7 @@ const PLACES: [&str; 6] = [
 /// What we do not offer; the reasons are in `docs/reference/postgres-exporter.md`.
 const LEFT_OUT: [&str; 5] = ["go_", "process_", "promhttp_", "postgres_exporter_build_info", "pg_scrape_collector_"];
 /// What newer versions of the original have and the installed one lacks.
-const NEWER: [&str; 1] = ["pg_replication_"];
+const NEWER: [&str; 5] = ["pg_replication_", "pg_database_connection_limit", "pg_roles_", "pg_stat_user_tables_", "pg_statio_user_tables_"];
 /// Settings of a session, which each client chooses for itself.
 const OWN: [&str; 1] = ["pg_settings_extra_float_digits"];
 /// Values that neither look changes, by start of the name.
@@ -153,6 +153,7 @@ fn series_and_values_are_postgres_exporters() {
     });
     let (theirs, their_types) = parse(&theirs.expect("postgres_exporter answers"));
     let (ours, our_types) = parse(&look(Some(&url)));
+    assert_eq!(ours["pg_exporter_last_scrape_error"], 0.0, "every question is answered");
     let meant = |series: &&String| !LEFT_OUT.iter().chain(&NEWER).any(|start| series.starts_with(start));
     let missing: Vec<_> = theirs.keys().filter(meant).filter(|s| !ours.contains_key(*s)).collect();
     let extra: Vec<_> = ours.keys().filter(meant).filter(|s| !theirs.contains_key(*s)).collect();
@@ -169,6 +170,29 @@ fn series_and_values_are_postgres_exporters() {
         compared += 1;
     }
     assert!(compared > 200, "only {compared} values were compared");
+}
+
+#[test]
+fn tables_are_shown_by_name() {
+    let Some(server) = Server::start() else { return };
+    let words = format!("host=127.0.0.1 port={} user=tester dbname=postgres sslmode=disable", server.port);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(&words, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("CREATE SCHEMA odd; CREATE TABLE odd.\"Cam eras\" (id int PRIMARY KEY); ALTER ROLE tester CONNECTION LIMIT 7").await.unwrap();
+    });
+    // The same address in libpq's words.
+    let (ours, types) = parse(&look(Some(&words)));
+    let table = format!("{{datname=\"postgres\",relname=\"Cam eras\",schemaname=\"odd\",server=\"127.0.0.1:{}\"}}", server.port);
+    let of = |name: &str, labels: &str| ours.get(&format!("{name}{labels}")).copied();
+    assert_eq!((of("pg_up", ""), of("pg_exporter_last_scrape_error", "")), (Some(1.0), Some(0.0)), "{ours:?}");
+    for name in ["pg_stat_user_tables_n_dead_tup", "pg_stat_user_tables_last_autovacuum", "pg_statio_user_tables_toast_blocks_hit"] {
+        assert_eq!(of(name, &table), Some(0.0), "{name}{table} in {ours:?}");
+    }
+    assert_eq!(of("pg_roles_connection_limit", &format!("{{rolname=\"tester\",server=\"127.0.0.1:{}\"}}", server.port)), Some(7.0));
+    assert_eq!(of("pg_database_connection_limit", &format!("{{datname=\"postgres\",server=\"127.0.0.1:{}\"}}", server.port)), Some(-1.0));
+    assert_eq!((types["pg_stat_user_tables_seq_scan"].as_str(), types["pg_stat_user_tables_n_live_tup"].as_str()), ("counter", "gauge"));
 }
 
 #[test]

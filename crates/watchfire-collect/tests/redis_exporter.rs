@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_collect::probe::{Access, Surroundings};
-use watchfire_collect::redis::{RedisExporter, Settings, keys};
+use watchfire_collect::redis::keys::{self, Checks};
+use watchfire_collect::redis::{RedisExporter, Settings};
 use watchfire_ingest::exposition::{Format, render};
 use watchfire_model::exporter::{Asker, Exporter, Question, Said};
 use watchfire_model::meter::Meter;
@@ -34,10 +35,43 @@ const LEFT_OUT: [&str; 7] = [
     "redis_last_key_groups_scrape_duration_milliseconds",
 ];
 /// What newer versions of the original have and the installed one lacks.
-const NEWER: [&str; 2] = ["redis_errors_total", "redis_latency_spike"];
+const NEWER: [&str; 24] = [
+    "redis_acl_access_denied",
+    "redis_client_output_buffer_limit",
+    "redis_client_query_buffer_limit",
+    "redis_current_eviction_exceeded",
+    "redis_errors_total",
+    "redis_evicted_clients_total",
+    "redis_evicted_scripts_total",
+    "redis_eviction_exceeded",
+    "redis_expire_cycle_cpu",
+    "redis_latency_spike",
+    "redis_max_clients",
+    "redis_mem_overhead_db_hashtable",
+    "redis_mem_total_replication",
+    "redis_memory_used_functions",
+    "redis_memory_used_scripts_eval",
+    "redis_memory_used_vm_",
+    "redis_net_repl_",
+    "redis_rdb_last_load_",
+    "redis_rdb_saves_total",
+    "redis_reply_buffer_",
+    "redis_stream_first_entry_id",
+    "redis_stream_group_entries_read",
+    "redis_stream_group_lag",
+    "redis_stream_last_entry_id",
+];
+/// The same, which is only there for streams.
+const NEWER_STREAM: &str = "redis_stream_max_deleted_entry_id";
 /// Values that neither look changes.
-const STEADY: [&str; 12] = [
+const STEADY: [&str; 18] = [
     "redis_up",
+    "redis_keys_count",
+    "redis_stream_length",
+    "redis_stream_groups",
+    "redis_stream_last_generated_id",
+    "redis_stream_group_messages_pending",
+    "redis_stream_group_consumer_messages_pending",
     "redis_db_keys",
     "redis_db_keys_expiring",
     "redis_key_size",
@@ -86,11 +120,16 @@ fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
 
 fn say(port: u16, words: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
     stream.write_all(format!("{words}\r\nQUIT\r\n").as_bytes()).ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    Some(text)
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4_096]);
+    // A Sentinel does not hang up when it is told to: then what it said is all when nothing more comes.
+    while let Ok(length) = stream.read(&mut piece)
+        && length > 0
+    {
+        bytes.extend_from_slice(&piece[..length]);
+    }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn get(port: u16, path: &str) -> Option<String> {
@@ -114,17 +153,22 @@ fn exporter(place: Place, patterns: &str, names: &str) -> RedisExporter {
     let clock = SystemClock::shared();
     let access = Arc::new(Access::new(clock.clone(), Policy::free()));
     let outside = Surroundings { caller: Arc::new(Caller::new(clock.clone())), clock, meter: Meter::new(), access };
-    RedisExporter::new(outside, Settings { place, patterns: keys::read(patterns), names: keys::read(names) })
+    let checks = Checks { patterns: keys::read(patterns), names: keys::read(names), ..Checks::default() };
+    RedisExporter::new(outside, Settings { place, checks })
 }
 
 fn ask(exporter: &RedisExporter, asker: Asker, path: &str, target: Option<&str>) -> (u16, String) {
+    asking(exporter, asker, path, &target.map(|t| ("target", t)).into_iter().collect::<Vec<_>>())
+}
+
+fn asking(exporter: &RedisExporter, asker: Asker, path: &str, params: &[(&str, &str)]) -> (u16, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let params = target.map(|t| ("target".to_owned(), t.to_owned())).into_iter().collect();
+    let params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     let question = Question { path: path.to_owned(), base: "", params, asker, patience: Some(Duration::from_secs(10)) };
     let reply = runtime.block_on(exporter.ask(question));
     match reply.said {
         Said::Families(families) => (reply.status, render(Format::PrometheusText, &families)),
-        Said::Text(text) | Said::Html(text) => (reply.status, text),
+        Said::Text(text) | Said::Json(text) | Said::Html(text) => (reply.status, text),
     }
 }
 
@@ -164,10 +208,8 @@ fn rdx_04_series_and_values_are_redis_exporters() {
     let (status, ours) = ask(&ours, Asker::Reader, "/metrics", None);
     assert_eq!(status, 200);
     let ((their_shapes, their_types, their_values), (our_shapes, our_types, our_values)) = (parse(&theirs), parse(&ours));
-    let meant = |shape: &&String| !LEFT_OUT.iter().chain(&NEWER).any(|start| shape.starts_with(start));
-    let missing: Vec<_> = their_shapes.iter().filter(meant).filter(|s| !our_shapes.contains(*s)).collect();
-    let extra: Vec<_> = our_shapes.iter().filter(meant).filter(|s| !their_shapes.contains(*s)).collect();
-    assert!(missing.is_empty() && extra.is_empty(), "redis_exporter has, we do not: {missing:#?}; we have, it does not: {extra:#?}");
+    assert_same_shapes(&their_shapes, &our_shapes);
+    let meant = |shape: &&String| is_meant(shape);
     for (name, kind) in their_types.iter().filter(|(name, _)| meant(name)) {
         if let Some(ours) = our_types.get(name) {
             assert_eq!(ours, kind, "type of {name}");
@@ -182,6 +224,107 @@ fn rdx_04_series_and_values_are_redis_exporters() {
         }
     }
     assert!(compared > 40 && our_shapes.len() > 100, "only {compared} values of {} series were compared", our_shapes.len());
+}
+
+fn is_meant(shape: &str) -> bool {
+    !LEFT_OUT.iter().chain(&NEWER).chain([&NEWER_STREAM]).any(|start| shape.starts_with(start))
+}
+
+#[track_caller]
+fn assert_same_shapes(theirs: &BTreeSet<String>, ours: &BTreeSet<String>) {
+    // Labels without a value are none, and are not written here.
+    let bare = |shape: &String| if shape.starts_with("redis_instance_info{") { "redis_instance_info".to_owned() } else { shape.clone() };
+    let meant = |shapes: &BTreeSet<String>| shapes.iter().filter(|shape| is_meant(shape)).map(bare).collect::<BTreeSet<_>>();
+    let (theirs, ours) = (meant(theirs), meant(ours));
+    let missing: Vec<_> = theirs.difference(&ours).collect();
+    let extra: Vec<_> = ours.difference(&theirs).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "redis_exporter has, we do not: {missing:#?}; we have, it does not: {extra:#?}");
+}
+
+#[test]
+fn rdx_04_replicas_clusters_and_sentinels_are_shown_alike() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().to_str().unwrap();
+    let Some((_master, master)) = redis(&[]) else { return };
+    let Some((_replica, replica)) = redis(&["--replicaof", "127.0.0.1", &master.to_string()]) else { return };
+    let nodes = format!("{dir}/nodes.conf");
+    let Some((_node, node)) = redis(&["--cluster-enabled", "yes", "--cluster-config-file", &nodes, "--cluster-port", &free_port().to_string()]) else { return };
+    say(node, "CLUSTER ADDSLOTSRANGE 0 16383").unwrap();
+    let file = format!("{dir}/sentinel.conf");
+    std::fs::write(&file, format!("dir {dir}\nsentinel monitor mymaster 127.0.0.1 {master} 1\n")).unwrap();
+    let port = free_port();
+    let Some(_sentinel) = start(SERVER, &[&file, "--port", &port.to_string(), "--bind", "127.0.0.1", "--sentinel"]) else { return };
+    until(|| say(replica, "INFO replication").filter(|text| text.contains("master_link_status:up")));
+    until(|| say(port, "INFO sentinel").filter(|text| text.contains("slaves=1")));
+    let listen = free_port();
+    let Some(_exporter) = start(PROGRAM, &["-web.listen-address", &format!("127.0.0.1:{listen}")]) else { return };
+    let ours = exporter(Place::parse(&format!("127.0.0.1:{master}")).unwrap(), "", "");
+    until(|| get(listen, "/"));
+    for (target, wanted) in [
+        (master, "redis_connected_slave_lag_seconds"),
+        (replica, "redis_slave_info"),
+        (node, "redis_cluster_messages_sent_total"),
+        (port, "redis_sentinel_master_ok_slaves"),
+    ] {
+        // Commands are counted as they come: one look by each of us shows them to the other.
+        ask(&ours, Asker::Configuration, "/scrape", Some(&format!("redis://127.0.0.1:{target}")));
+        let theirs = get(listen, &format!("/scrape?target=redis://127.0.0.1:{target}")).unwrap();
+        let (_, text) = ask(&ours, Asker::Configuration, "/scrape", Some(&format!("127.0.0.1:{target}")));
+        assert!(text.contains(&format!("\n{wanted}")), "{wanted} is missing: {text}");
+        let ((their_shapes, _, their_values), (our_shapes, _, our_values)) = (parse(&theirs), parse(&text));
+        assert_same_shapes(&their_shapes, &our_shapes);
+        for (series, value) in
+            their_values.iter().filter(|(series, _)| ["redis_cluster_", "redis_sentinel_", "redis_db_keys"].iter().any(|s| series.starts_with(s)))
+        {
+            assert!(series.contains("messages") || our_values.get(series) == Some(value), "{series}: theirs {value}, ours {:?}", our_values.get(series));
+        }
+    }
+}
+
+#[test]
+fn rdx_04_streams_counts_and_the_append_only_file_are_shown_alike() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some((_server, port)) = redis(&["--appendonly", "yes", "--dir", directory.path().to_str().unwrap()]) else { return };
+    for words in [
+        "XADD s:1 1700000000001-0 a 1",
+        "XADD s:1 1700000000002-0 a 2",
+        "XGROUP CREATE s:1 workers 0",
+        "XREADGROUP GROUP workers one COUNT 1 STREAMS s:1 >",
+        "XADD s:empty 5-1 a 1",
+        "XDEL s:empty 5-1",
+        "SET s:text 1",
+        "SELECT 3\r\nXADD other 1700000000009-0 a 1",
+    ] {
+        say(port, words).unwrap();
+    }
+    let listen = free_port();
+    let lists = [("check-streams", "db0=s:*"), ("check-single-streams", "db3=other,nothing"), ("count-keys", "db0=s:*,db3=*,db4=x")];
+    let Some(_exporter) = start(PROGRAM, &["-web.listen-address", &format!("127.0.0.1:{listen}")]) else { return };
+    until(|| get(listen, "/"));
+    let target = format!("redis://127.0.0.1:{port}");
+    let params: Vec<(&str, &str)> = [("target", target.as_str())].into_iter().chain(lists).collect();
+    let query: Vec<String> = params.iter().map(|(name, value)| format!("{name}={}", value.replace(' ', "%20"))).collect();
+    let path = format!("/scrape?{}", query.join("&"));
+    let ours = exporter(Place::parse(&target).unwrap(), "", "");
+    // One look by each of us shows our commands to the other.
+    asking(&ours, Asker::Configuration, "/scrape", &params);
+    let theirs = get(listen, &path).unwrap();
+    let (status, text) = asking(&ours, Asker::Configuration, "/scrape", &params);
+    assert_eq!(status, 200);
+    let ((their_shapes, their_types, their_values), (our_shapes, our_types, our_values)) = (parse(&theirs), parse(&text));
+    assert_same_shapes(&their_shapes, &our_shapes);
+    let mut compared = 0;
+    for (series, value) in their_values.iter().filter(|(series, _)| STEADY.contains(&series.split('{').next().unwrap())) {
+        let name = series.split('{').next().unwrap();
+        assert_eq!(our_types.get(name), their_types.get(name), "type of {name}");
+        if name.starts_with("redis_stream") || name == "redis_keys_count" || name == "redis_aof_enabled" {
+            assert_eq!(our_values.get(series), Some(value), "{series}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 14 && text.contains("\nredis_aof_delayed_fsync 0\n"), "{compared} of {theirs} beside {text}");
+    assert!(text.contains("redis_stream_group_lag{db=\"db0\",group=\"workers\",stream=\"s:1\"} 1"), "{text}");
+    assert_eq!((ask(&ours, Asker::Reader, "/health", None), get(listen, "/health").as_deref()), ((200, "ok".to_owned()), Some("ok")));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::detect::{done, fail};
 use crate::http::{Answer, Silence};
 use crate::jobs::BatchJob;
 use crate::prompt;
+use crate::traces::{Context, Kind, Span};
 
 /// How long the server may take to count tokens.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,10 +43,20 @@ fn analyse(run: &Run, member: &Member, job: Job) {
         run.meet_stranger(job);
         return;
     };
+    let mut span = Span::begin(&run.clock, "demo-analyser", "analyse", Kind::Consumer, batch.traceparent.as_deref().and_then(Context::parse));
+    span.set("camera_id", batch.camera_id.as_str());
+    span.set("batch", batch.batch);
+    span.set("messaging.destination.name", run.analysis_queue.as_str());
     let began = run.clock.monotonic();
-    let judged = judge(run, &batch);
+    let judged = judge(run, &batch, span.context());
     run.metrics.observe_stage_duration("analyze", run.clock.monotonic().saturating_sub(began).as_secs_f64());
-    match judged.and_then(|verdict| write(run, &batch, &verdict).map(|()| verdict)) {
+    let written = judged.and_then(|verdict| write(run, &batch, &verdict).map(|()| verdict));
+    match &written {
+        Ok(verdict) => span.set("risk_score", verdict.score),
+        Err(report) => span.fail(&report.error),
+    }
+    run.spans.end(&run.clock, span);
+    match written {
         Ok(verdict) => {
             member.succeeded();
             done(run, &run.ledger.analysis, job);
@@ -65,7 +76,7 @@ struct Verdict {
     reasoning: String,
 }
 
-fn judge(run: &Run, batch: &BatchJob) -> Result<Verdict, Report> {
+fn judge(run: &Run, batch: &BatchJob, context: Context) -> Result<Verdict, Report> {
     let prompt = fit(run, prompt::build(batch))?;
     let body = json!({
         "model": run.model.name,
@@ -74,9 +85,20 @@ fn judge(run: &Run, batch: &BatchJob) -> Result<Verdict, Report> {
         "max_tokens": ANSWER_TOKENS_MAX,
     });
     let began = run.clock.monotonic();
-    let answered = run.model.http.post("/chat/completions", &body, &[("x-camera-id", &batch.camera_id)], ANSWER_TIMEOUT);
+    let mut span = Span::begin(&run.clock, "demo-analyser", "POST /chat/completions", Kind::Client, Some(context));
+    span.set("gen_ai.request.model", run.model.name.as_str());
+    let headers = [("x-camera-id", batch.camera_id.as_str()), ("traceparent", &span.context().header())];
+    let answered = run.model.http.post("/chat/completions", &body, &headers, ANSWER_TIMEOUT);
     let took = run.clock.monotonic().saturating_sub(began);
-    let answer = check(answered).inspect_err(|report| {
+    if let Ok(answer) = &answered {
+        span.set("http.response.status_code", answer.status);
+    }
+    let checked = check(answered);
+    if let Err(report) = &checked {
+        span.fail(&report.error);
+    }
+    run.spans.end(&run.clock, span);
+    let answer = checked.inspect_err(|report| {
         // What goes through the gateway is counted there.
         if let (false, Some(class)) = (run.model.is_behind_gateway, &report.error_type) {
             run.metrics.increment(&hsi::PIPELINE_ERRORS_TOTAL, [class]);

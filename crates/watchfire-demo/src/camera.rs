@@ -12,6 +12,7 @@ use watchfire_sdk::queue::{Producer, QueueError};
 use crate::Run;
 use crate::jobs::PictureJob;
 use crate::picture::Picture;
+use crate::traces::{Kind, Span};
 
 pub(crate) const WIDTH: usize = 160;
 pub(crate) const HEIGHT: usize = 120;
@@ -107,9 +108,18 @@ impl<'a> Camera<'a> {
         let mut pixels = vec![0; WIDTH * HEIGHT];
         while !run.cameras_over.has_rung() {
             pipe.read_exact(&mut pixels).map_err(|error| CameraError::Ended(self.last_words(&error)))?;
+            let mut span = Span::begin(&run.clock, "demo-camera", "take picture", Kind::Producer, None);
+            span.set("camera_id", self.scene.camera);
+            span.set("messaging.destination.name", run.detection_queue.as_str());
             let picture = Picture { width: WIDTH, height: HEIGHT, pixels: pixels.clone() };
-            let job = self.keep(&picture, run)?;
-            self.push(&job, run, producer)?;
+            let mut job = self.keep(&picture, run)?;
+            job.traceparent = Some(span.context().header());
+            let pushed = self.push(&job, run, producer);
+            if let Err(error) = &pushed {
+                span.fail(&error.to_string());
+            }
+            run.spans.end(&run.clock, span);
+            pushed?;
         }
         Ok(())
     }
@@ -129,6 +139,7 @@ impl<'a> Camera<'a> {
             file_path: path.display().to_string(),
             previous_path: self.intact.as_ref().map(|p| p.display().to_string()),
             taken_at_ms: run.clock.now().millis(),
+            traceparent: None,
         };
         if torn {
             run.ledger.torn.one();

@@ -14,6 +14,7 @@ use crate::jobs::{BatchJob, Detection, PictureJob};
 use crate::ledger::Book;
 use crate::motion;
 use crate::picture::{Picture, PictureError};
+use crate::traces::{Context, Kind, Span};
 
 /// A batch goes on its way after so long …
 const BATCH_WINDOW: Duration = Duration::from_secs(9);
@@ -52,9 +53,18 @@ fn look(run: &Run, member: &Member, job: Job, batches: &mut Batches) {
         run.meet_stranger(job);
         return;
     };
+    let mut span = Span::begin(&run.clock, "demo-detector", "detect", Kind::Consumer, told.traceparent.as_deref().and_then(Context::parse));
+    span.set("camera_id", told.camera_id.as_str());
+    span.set("messaging.destination.name", run.detection_queue.as_str());
+    let context = span.context();
     let began = run.clock.monotonic();
     let seen = compare(&told);
     run.metrics.observe_stage_duration("detect", (run.clock.monotonic().saturating_sub(began)).as_secs_f64());
+    match &seen {
+        Ok(seen) => span.set("detections", u64::from(seen.detection.is_some())),
+        Err(error) => span.fail(&error.to_string()),
+    }
+    run.spans.end(&run.clock, span);
     match seen {
         Ok(Seen { camera, width, detection: Some(mut detection) }) => {
             detection.usual_share = run.history.usual(&camera, run.clock.monotonic(), &run.metrics).share;
@@ -63,7 +73,7 @@ fn look(run: &Run, member: &Member, job: Job, batches: &mut Batches) {
             run.metrics.increment(&hsi::DETECTIONS_PROCESSED_TOTAL, []);
             run.metrics.record_detection_by_class("unknown");
             run.metrics.observe(&hsi::DETECTION_CONFIDENCE, [], detection.motion.confidence);
-            batches.put(run.clock.monotonic(), camera, width, detection, job);
+            batches.put(run.clock.monotonic(), camera, width, detection, (job, context));
         }
         Ok(_) => {
             member.succeeded();
@@ -116,6 +126,7 @@ struct Open {
     width: usize,
     detections: Vec<Detection>,
     jobs: Vec<Job>,
+    contexts: Vec<Context>,
 }
 
 /// Open batches by camera. Dropped, they give their jobs back.
@@ -123,10 +134,11 @@ struct Open {
 struct Batches(BTreeMap<String, Open>);
 
 impl Batches {
-    fn put(&mut self, now: Duration, camera: String, width: usize, detection: Detection, job: Job) {
-        let open = self.0.entry(camera).or_insert_with(|| Open { since: now, width, detections: Vec::new(), jobs: Vec::new() });
+    fn put(&mut self, now: Duration, camera: String, width: usize, detection: Detection, (job, context): (Job, Context)) {
+        let open = self.0.entry(camera).or_insert_with(|| Open { since: now, width, detections: Vec::new(), jobs: Vec::new(), contexts: Vec::new() });
         open.detections.push(detection);
         open.jobs.push(job);
+        open.contexts.push(context);
     }
     /// Sends on its way what is due, or everything.
     fn close(&mut self, run: &Run, producer: &Producer, all: bool) {
@@ -144,6 +156,13 @@ impl Batches {
 fn send(run: &Run, producer: &Producer, camera: &str, open: Open, now: Duration) {
     let usual = run.history.usual(camera, now, &run.metrics);
     open.detections.iter().for_each(|d| run.history.note(camera, now, d.motion.share));
+    // The batch belongs to the trace of its first picture; it knows those of the others.
+    let (first, others) = open.contexts.split_first().map_or((None, &[][..]), |(first, others)| (Some(*first), others));
+    let mut span = Span::begin(&run.clock, "demo-detector", "batch", Kind::Producer, first);
+    span.link(others.iter().copied());
+    span.set("camera_id", camera);
+    span.set("detections", open.detections.len());
+    span.set("messaging.destination.name", run.analysis_queue.as_str());
     let job = BatchJob {
         demo: run.id.clone(),
         batch: run.next_batch(),
@@ -153,9 +172,14 @@ fn send(run: &Run, producer: &Producer, camera: &str, open: Open, now: Duration)
         usual_movements: usual.movements,
         usual_share: usual.share,
         elsewhere: run.history.elsewhere(camera, now, LATELY),
+        traceparent: Some(span.context().header()),
     };
     let book = &run.ledger.analysis;
     let pushed = serde_json::to_vec(&job).map_err(|e| QueueError::Away(e.to_string())).and_then(|payload| producer.push(&payload));
+    if let Err(error) = &pushed {
+        span.fail(&error.to_string());
+    }
+    run.spans.end(&run.clock, span);
     match pushed {
         Ok(_) => {
             book.pushed.one();

@@ -14,6 +14,9 @@ pub(crate) struct PictureJob {
     /// The intact picture before it, to compare with; the first has none.
     pub(crate) previous_path: Option<String>,
     pub(crate) taken_at_ms: i64,
+    /// The context of the trace that it belongs to.
+    #[serde(default)]
+    pub(crate) traceparent: Option<String>,
 }
 
 /// A movement in a picture.
@@ -42,4 +45,7 @@ pub(crate) struct BatchJob {
     pub(crate) usual_share: f64,
     /// Movements of other cameras lately.
     pub(crate) elsewhere: Vec<(String, usize)>,
+    /// The context of the trace that its first detection belongs to.
+    #[serde(default)]
+    pub(crate) traceparent: Option<String>,
 }

@@ -18,6 +18,7 @@ mod picture;
 mod prompt;
 mod stand_in;
 mod summary;
+mod traces;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ use http::Http;
 use ledger::{Ledger, Line};
 use stand_in::StandIn;
 use summary::Voice;
+use traces::Spans;
 
 pub use bell::Bell;
 pub use summary::Summary;
@@ -122,6 +124,7 @@ struct Run {
     id: String,
     clock: SharedClock,
     metrics: MetricsService,
+    spans: Spans,
     ledger: Ledger,
     history: History,
     voice: Voice,
@@ -222,6 +225,7 @@ fn prepare(options: &Options, folder: &Path, clock: SharedClock) -> Result<Run, 
         id: format!("{:x}-{:x}", clock.now().millis(), std::process::id()),
         metrics: MetricsService::start(settings).map_err(DemoError::Thread)?,
         clock,
+        spans: Spans::default(),
         ledger: Ledger::default(),
         history: History::default(),
         voice: Voice { is_stand_in, aside: options.json },
@@ -346,6 +350,7 @@ fn watch(run: &Run, members: &[&Member], options: &Options, end: &Bell) {
     let enough = |now: Duration| options.duration.is_some_and(|duration| now.saturating_sub(began) >= duration);
     while !run.cameras_over.has_rung() && !enough(run.clock.monotonic()) && !end.wait(TICK) {
         members.iter().for_each(|member| member.report(run));
+        run.spans.send(&run.house.http);
     }
     run.voice.say("no further pictures; jobs come to their end");
 }
@@ -363,14 +368,15 @@ fn settle(run: &Run, members: &[&Member], settled: impl Fn(&(Queue, Queue)) -> b
     }
 }
 
-/// Sends what is left of the metrics; returns how many observations never arrived.
+/// Sends what is left of metrics and spans; returns how many of them never arrived.
 fn report_the_rest(run: &Run) -> u64 {
     let arrived = run.metrics.flush(Duration::from_secs(10));
+    run.spans.send(&run.house.http);
     if run.house.is_ours() {
         Bell::default().wait(RECORDED_AFTER);
     }
     let dropped = run.metrics.dropped();
-    dropped.full + dropped.refused + dropped.unanswered + u64::from(!arrived)
+    dropped.full + dropped.refused + dropped.unanswered + u64::from(!arrived) + run.spans.lost()
 }
 
 #[cfg(test)]

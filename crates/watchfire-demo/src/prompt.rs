@@ -89,6 +89,7 @@ mod tests {
             usual_movements: 4,
             usual_share: 0.01,
             elsewhere: vec![("back_yard".into(), 3)],
+            traceparent: None,
         }
     }
 

@@ -89,7 +89,7 @@ impl Summary {
             format!("events: {low} low, {medium} medium, {high} high, {critical} critical"),
         ];
         if self.unreported > 0 {
-            lines.push(format!("{} observations did not reach the server", self.unreported));
+            lines.push(format!("{} observations and spans did not reach the server", self.unreported));
         }
         if let Some(why) = &self.broke_off {
             lines.push(format!("broke off: {why}"));

@@ -135,23 +135,3 @@ pub(crate) fn filebeat(document: &Document, found: &mut Vec<Diagnosis>) {
         found.push(document.say(fields, Code::FieldsBelow, subject, message, Some(suggestion)));
     }
 }
-
-/// Sections of `grafana.ini` that newer versions do not know any more: name, since when, instead of it.
-const GONE_SECTIONS: [(&str, &str, &str); 1] = [("session", "6.2", "remote_cache for what is shared between servers, auth for how long a log-in lasts")];
-
-/// Sections of `grafana.ini` without effect.
-pub(crate) fn grafana_ini(name: &str, text: &str, found: &mut Vec<Diagnosis>) {
-    for (number, line) in text.lines().enumerate() {
-        let Some(section) = line.trim().strip_prefix('[').and_then(|s| s.strip_suffix(']')) else { continue };
-        let Some((gone, since, instead)) = GONE_SECTIONS.iter().find(|(gone, ..)| *gone == section.trim()) else { continue };
-        found.push(Diagnosis {
-            code: Code::SettingIgnored,
-            file: name.into(),
-            line: number + 1,
-            column: line.find('[').unwrap_or(0) + 1,
-            subject: format!("[{gone}]"),
-            message: format!("Grafana ignores this section since version {since}"),
-            suggestion: Some(format!("take it out; see {instead}")),
-        });
-    }
-}

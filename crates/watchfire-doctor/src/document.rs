@@ -55,7 +55,7 @@ impl Document {
             Kind::Loki
         } else if has("filebeat.inputs") || has("filebeat") {
             Kind::Filebeat
-        } else if has("panels") || has("rows") || self.node.get("dashboard").is_some_and(|d| d.get("panels").is_some()) {
+        } else if self.is_dashboard() {
             Kind::Dashboard
         } else if self.node.get("services").and_then(Node::entries).is_some_and(|s| s.iter().any(|(_, n)| n.get("image").is_some() || n.get("build").is_some()))
         {
@@ -63,6 +63,14 @@ impl Document {
         } else {
             Kind::Other
         }
+    }
+
+    /// Whether it is a dashboard: by itself, as the API gives it, or in an object of Grafana's newer interface.
+    fn is_dashboard(&self) -> bool {
+        let inside = |node: &Node, keys: &[&str]| keys.iter().any(|key| node.get(key).is_some());
+        let newer = text(&self.node, "apiVersion").is_some_and(|version| version.starts_with("dashboard.grafana.app/"));
+        let wrapped = self.node.get("dashboard").is_some_and(|d| inside(d, &["panels", "rows", "spec"]));
+        inside(&self.node, &["panels", "rows"]) || wrapped || (newer && inside(&self.node, &["spec"]))
     }
 
     /// A finding at a node.

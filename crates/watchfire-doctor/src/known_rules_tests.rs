@@ -202,6 +202,17 @@ fn the_rules_of_packs_have_no_findings() {
 }
 
 #[test]
+fn the_dashboards_of_packs_have_no_findings() {
+    let mut site = crate::Site::default();
+    for board in watchfire_pack::dashboards::BUILTIN {
+        site.add(board.path, watchfire_model::document::parse_yaml(board.path, &board.text()).unwrap());
+    }
+    assert!(site.documents.len() >= 14 && site.documents.iter().all(|d| d.kind() == crate::Kind::Dashboard));
+    let found = site.check(watchfire_pack::catalog::Catalogs::builtin(), None);
+    assert!(found.is_empty(), "{:#?}", found.iter().map(|d| d.finding().to_string()).collect::<Vec<_>>());
+}
+
+#[test]
 fn sound_rules_in_the_usual_style_have_no_findings() {
     let files = [
         ("node.yml", include_str!("../testdata/clean/node.yml")),

@@ -3,12 +3,14 @@
 //!
 //! Findings rest on parsed expressions, label sets and catalogs, never on names of rules. What nothing is known about gives none.
 
+pub mod adopt;
 mod agents;
 mod beside;
 mod compose;
 mod dashboard;
 mod document;
 pub mod expression;
+pub mod grafana_ini;
 mod knowledge;
 #[cfg(test)]
 mod known_rules_tests;

@@ -106,6 +106,8 @@ codes! {
     WritesMuch = "writes-much",
     /// The disk is synced too often for a flash card.
     SyncsOften = "syncs-often",
+    /// A source has more series than it may, so that some are refused.
+    SourceSeriesLimit = "source-series-limit",
     /// Data were set aside because no start survived reading them.
     DataOffline = "data-offline",
     /// A configuration that cannot be read, so that nothing in it is carried out.

@@ -11,7 +11,7 @@ use crate::document::{Document, Kind};
 use crate::knowledge::{Knowledge, Live};
 use crate::report::Diagnosis;
 use crate::routing::alerts::{Alert, OnTheWay};
-use crate::{agents, compose, dashboard, routing, rules, scraping};
+use crate::{agents, compose, dashboard, grafana_ini, routing, rules, scraping};
 
 /// The files of one site.
 #[derive(Clone, Default)]
@@ -65,7 +65,7 @@ impl Site {
         }
         compose::check(&self.documents, &mut found);
         for (name, text) in &self.inis {
-            agents::grafana_ini(name, text, &mut found);
+            grafana_ini::check(name, text, &mut found);
         }
         found.order_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
         // One place is said once, however many rules follow from it.

@@ -2,6 +2,7 @@
 //! wrappers in `fuzz/` run them under libFuzzer (`make fuzz`); the tests here run the committed corpora and changes of them.
 //! Not for the product. To add one: a function and a line in [`TARGETS`], a wrapper in `fuzz/fuzz_targets/`, some inputs.
 
+mod cameras;
 mod configuration;
 mod logs;
 mod profiles;
@@ -26,7 +27,7 @@ use watchfire_testkit::memory::Memory;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 35] = [
+pub const TARGETS: [(&str, Target); 41] = [
     ("promql", promql::promql),
     ("logql", logs::logql),
     ("lucene", logs::lucene),
@@ -39,6 +40,12 @@ pub const TARGETS: [(&str, Target); 35] = [
     ("jsonpath", configuration::jsonpath),
     ("dns_message", configuration::dns_message),
     ("redis_info", configuration::redis_info),
+    ("rtsp", cameras::rtsp),
+    ("sdp", cameras::sdp),
+    ("hls_playlist", cameras::hls_playlist),
+    ("stream_pages", cameras::stream_pages),
+    ("mjpeg", cameras::mjpeg),
+    ("onvif", cameras::onvif),
     ("exposition_text", exposition_text),
     ("openmetrics", openmetrics),
     ("exposition_proto", exposition_proto),

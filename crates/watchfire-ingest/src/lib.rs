@@ -5,11 +5,13 @@
 
 pub mod elasticsearch;
 pub mod exposition;
+pub mod ffmpeg;
 pub mod gate;
 pub mod gelf;
 pub mod influx;
 pub mod jsonline;
 pub mod label_bytes;
+mod label_names;
 pub mod loki;
 pub mod lumberjack;
 pub mod native;

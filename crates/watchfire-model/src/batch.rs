@@ -22,6 +22,12 @@ impl Origin {
 pub struct Batch {
     /// Who sent it.
     pub origin: Origin,
+    /// Which part of the origin it is from, such as a target of a scrape job: parts have a share each of what may be sent. 0 where
+    /// there are none.
+    pub part: u32,
+    /// So many of the last of `series` say how the part itself is doing (`up`): they are taken where there is no room for others. There
+    /// are few of them, and always the same for one part.
+    pub vital: usize,
     /// Float samples by series. A series may stand there more than once.
     pub series: Vec<SeriesSamples>,
     /// Native histograms by series. A series may have floats at other times.
@@ -42,6 +48,8 @@ impl Batch {
     pub fn new(origin: Origin) -> Batch {
         Batch {
             origin,
+            part: 0,
+            vital: 0,
             series: Vec::new(),
             histograms: Vec::new(),
             exemplars: Vec::new(),

@@ -49,6 +49,8 @@ pub enum Said {
     Families(Vec<Family>),
     /// Plain text.
     Text(String),
+    /// JSON.
+    Json(String),
     /// A small page.
     Html(String),
 }

@@ -5,9 +5,11 @@
 //! (except `time::SystemClock`, which reads the clock) and nothing here can block.
 
 pub mod batch;
+pub mod camera;
 pub mod document;
 pub mod duration;
 pub mod exporter;
+pub mod go_regex;
 pub mod histogram;
 pub mod labels;
 pub mod level;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use regex::Regex;
 
+use crate::go_regex::translated;
 use crate::labels::{Labels, quoted};
 
 /// The longest pattern that is compiled, in bytes: dashboards write hundreds of names with bars between them.
@@ -56,7 +57,7 @@ pub fn anchored(pattern: &str) -> Result<Regex, MatcherError> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(MatcherError::TooLong(pattern.len()));
     }
-    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
+    regex::RegexBuilder::new(&format!("^(?s:{})$", translated(pattern)))
         .size_limit(PROGRAM_BYTES_MAX)
         .dfa_size_limit(PROGRAM_BYTES_MAX)
         .nest_limit(50)
@@ -79,6 +80,7 @@ pub struct Matcher {
 #[derive(Clone, Debug)]
 enum Test {
     Is(String),
+    /// Ascending: a search for traces names hundreds of ids.
     OneOf(Vec<String>),
     /// One of these beginnings, then anything.
     Prefix(Vec<String>),
@@ -109,7 +111,7 @@ impl Matcher {
     pub fn matches_value(&self, value: &str) -> bool {
         let hit = match &self.test {
             Test::Is(text) => value == text,
-            Test::OneOf(texts) => texts.iter().any(|t| t == value),
+            Test::OneOf(texts) => texts.binary_search_by(|text| text.as_str().cmp(value)).is_ok(),
             Test::Prefix(prefixes) => prefixes.iter().any(|prefix| value.starts_with(prefix.as_str())),
             Test::Any => true,
             Test::NonEmpty => !value.is_empty(),
@@ -182,7 +184,7 @@ fn simplify(pattern: &str) -> Option<Test> {
     let mut rest = body;
     let literal = |s: &str| !s.bytes().any(|b| br"\.+*?()|[]{}^$".contains(&b));
     if !body.contains('(') && body.contains('|') && !open {
-        return body.split('|').all(literal).then(|| Test::OneOf(body.split('|').map(str::to_owned).collect()));
+        return body.split('|').all(literal).then(|| one_of(body.split('|').map(str::to_owned).collect()));
     }
     while !rest.is_empty() {
         let (plain, after) = rest.split_once('(').unwrap_or((rest, ""));
@@ -197,8 +199,14 @@ fn simplify(pattern: &str) -> Option<Test> {
     Some(match (open, texts.len()) {
         (true, _) => Test::Prefix(texts),
         (false, 1) => Test::Is(texts.pop()?),
-        (false, _) => Test::OneOf(texts),
+        (false, _) => one_of(texts),
     })
+}
+
+fn one_of(mut texts: Vec<String>) -> Test {
+    texts.sort_unstable();
+    texts.dedup();
+    Test::OneOf(texts)
 }
 
 /// Whether a label set satisfies all matchers.
@@ -220,6 +228,7 @@ mod tests {
         assert!(!m(MatchOp::Regex, ".+").matches_empty());
         assert!(m(MatchOp::Regex, "a.*").matches_value("a\nb"));
         assert_eq!(m(MatchOp::Regex, "a|b").value_set().unwrap(), ["a", "b"]);
+        assert!(m(MatchOp::Regex, r#"{"k":\d}"#).matches_value(r#"{"k":1}"#), "expressions are Go's");
         assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
         assert!(Matcher::new("a", MatchOp::Regex, &"x".repeat(PATTERN_BYTES_MAX + 1)).is_err());
         assert!(Matcher::new("a", MatchOp::Regex, &format!("x+({})", "host-1.example\\.org|".repeat(500))).is_ok());

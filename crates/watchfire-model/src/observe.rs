@@ -6,6 +6,10 @@
 pub trait Observe: Send + Sync {
     /// Adds to a counter, sets a gauge or observes a value of a histogram, whichever the catalog says the family is.
     fn observe(&self, family: &str, labels: &[(&str, &str)], value: f64);
+    /// Forgets the series of a family that have these labels: what they told of is not watched any more. Who keeps none ignores it.
+    fn retire(&self, family: &str, labels: &[(&str, &str)]) {
+        let _nothing_is_kept = (family, labels);
+    }
 }
 
 /// Takes everything and keeps nothing.

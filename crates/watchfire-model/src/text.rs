@@ -1,4 +1,4 @@
-//! Foreign text in our own words: what somebody sent is shown in a refusal as far as a person reads it. It knows no language and escapes
+//! Foreign text in our own words: what somebody sent is shown in a refusal as far as a person reads it, and what is too long to be kept is cut. It knows no language and escapes
 //! nothing.
 
 use std::borrow::Cow;
@@ -18,9 +18,22 @@ pub fn shortened(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…{}", text.get(..start).unwrap_or(""), text.get(end..).unwrap_or("")))
 }
 
+/// As much of the beginning of a text as so many bytes hold, without a part of a character at its end.
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cuts_are_between_characters() {
+        for (text, bytes_max, kept) in [("", 0, ""), ("ab", 0, ""), ("ab", 2, "ab"), ("ab", 9, "ab"), ("aä", 2, "a"), ("aä", 3, "aä"), ("\u{1f525}b", 3, "")]
+        {
+            assert_eq!(cut(text, bytes_max), kept);
+        }
+    }
 
     #[test]
     fn long_texts_keep_both_ends() {

@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod inflate;
 pub mod lines;
 pub mod listener;
+pub mod multicast;
 pub mod policy;
 pub mod postgres;
 pub mod redis;

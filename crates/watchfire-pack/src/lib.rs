@@ -4,4 +4,6 @@
 //! who produces them. The format is described in `docs/reference/catalogs.md`; the shipped files are in `packs/`.
 
 pub mod catalog;
+pub mod dashboards;
+pub mod packed;
 pub mod rules;

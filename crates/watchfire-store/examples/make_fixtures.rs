@@ -10,7 +10,9 @@ use watchfire_model::histogram::{Histogram, Span};
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::matcher::Matcher;
+use watchfire_model::profiles::{Frame, Frames, NewProfile, ProfileType, StackTree, key};
 use watchfire_model::sample::{Exemplar, HistogramSample, Sample, stale_nan};
+use watchfire_model::spans::{Event, Link, NewSpan, SpanId, SpanKind, SpanStream, StatusCode, TraceId, Value};
 use watchfire_model::state::{Change, TOKENS};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::Sink;
@@ -69,6 +71,54 @@ fn logs(n: i64) -> Vec<StreamEntries> {
     ]
 }
 
+/// The two spans of the trace of minute `n`: a call with an event and a link, and what it does within.
+fn spans(n: i64) -> Vec<StreamEntries> {
+    let start = Nanos::from_millis(START + n * 60_000);
+    let trace = TraceId(u128::from(n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
+    let id = |number: u64| SpanId((n as u64 * 2 + number + 1).to_be_bytes());
+    let resource = [("service.name".into(), Value::text("backend")), ("process.pid".into(), Value::Int(7))];
+    let stream = |name: &str, kind: SpanKind| SpanStream { resource: &resource, name, kind, ..SpanStream::default() }.labels();
+    let root = NewSpan {
+        trace,
+        span: id(0),
+        start,
+        duration: 1_000_000 * (n as u64 % 50 + 1),
+        status: if n % 7 == 0 { StatusCode::Error } else { StatusCode::Unset },
+        attributes: vec![("camera_id".into(), Value::text("front_door")), ("detections".into(), Value::Int(n % 3))],
+        events: vec![Event { time: Nanos(start.0 + 1_000), name: "queued", attributes: vec![("depth".into(), Value::Int(n))] }],
+        links: vec![Link { trace, span: id(1), state: "", attributes: Vec::new() }],
+        ..NewSpan::default()
+    };
+    let inner = NewSpan { trace, span: id(1), parent: Some(id(0)), start: Nanos(start.0 + 500), duration: 700, ..NewSpan::default() };
+    vec![
+        StreamEntries { labels: stream("detect", SpanKind::Server), entries: vec![root.entry()] },
+        StreamEntries { labels: stream("query", SpanKind::Internal), entries: vec![inner.entry()] },
+    ]
+}
+
+/// The profile of minute `n`: three functions below one.
+fn profiles(n: i64) -> Vec<StreamEntries> {
+    let (mut frames, mut tree) = (Frames::default(), StackTree::default());
+    let main = frames.number(Frame { name: "main", file: "main.py", line: 1 }).expect("few frames");
+    let main = tree.callee(StackTree::ROOT, main).expect("few nodes");
+    for (at, name) in ["detect", "resize", "store"].into_iter().enumerate() {
+        let frame = frames.number(Frame { name, file: "work.py", line: 7 }).expect("few frames");
+        let node = tree.callee(main, frame).expect("few nodes");
+        tree.add(node, 10_000_000 * (n + at as i64 + 1), None);
+    }
+    let kind = ProfileType::parse("process_cpu:cpu:nanoseconds:cpu:nanoseconds").expect("a type");
+    let new = NewProfile { time: Nanos::from_millis(START + n * 60_000), duration: 15_000_000_000, period: 10_000_000, id: "" };
+    let entry = new.entry(&frames, &tree).expect("a small profile").expect("a profile with values");
+    vec![StreamEntries { labels: kind.labels(&[(key::SERVICE, "backend")]), entries: vec![entry] }]
+}
+
+/// What other signals than metrics have in minute `n`.
+fn entries(batch: &mut Batch, n: i64) {
+    batch.logs = logs(n);
+    batch.spans = spans(n);
+    batch.profiles = profiles(n);
+}
+
 fn write(store: &Store, from: i64, to: i64) {
     for n in from..to {
         let mut batch = Batch::new(Origin::new("fixture"));
@@ -88,7 +138,7 @@ fn write(store: &Store, from: i64, to: i64) {
             batch.histograms.push(SeriesHistograms { labels, samples: vec![HistogramSample { time, value: Arc::new(value) }] });
         }
         if n % 4 == 0 {
-            batch.logs = logs(n);
+            entries(&mut batch, n);
         }
         batch.metadata.push(Metadata { family: "fixture_counter".into(), kind: MetricType::Counter, help: "Counts.".into(), unit: "".into() });
         store.write(batch).expect("room");
@@ -125,10 +175,10 @@ fn main() {
     store.write(batch).expect("room");
     store.flush().expect("room");
     while store.downsample().expect("room") {}
-    // Log entries that are in the write-ahead log only.
+    // Entries that are in the write-ahead log only.
     for n in (28 * 60..29 * 60).step_by(4) {
         let mut batch = Batch::new(Origin::new("fixture"));
-        batch.logs = logs(n);
+        entries(&mut batch, n);
         store.write(batch).expect("room");
     }
     drop(store);

@@ -106,7 +106,7 @@ impl Default for LogOptions {
         LogOptions {
             retention: None,
             rules: Vec::new(),
-            memory_max: 32 << 20,
+            memory_max: 20 << 20,
             line_bytes_max: 256 << 10,
             truncate_lines: false,
             labels_max: 15,
@@ -165,6 +165,8 @@ pub struct Options {
     pub block_cache_bytes: usize,
     /// On a clean stop, heads with more samples than this are flushed; smaller ones are replayed at the next start.
     pub flush_on_close_samples: u64,
+    /// So are they when the log is longer than this, however little of it is in memory only: it would stay, and the next start read all of it.
+    pub flush_on_close_log_bytes: u64,
     /// How many exemplars are kept; zero keeps none.
     pub exemplars_max: usize,
     /// How many bytes of memory exemplars may occupy.
@@ -212,6 +214,7 @@ impl Options {
             index_cache_bytes: 16 << 20,
             block_cache_bytes: 8 << 20,
             flush_on_close_samples: 200_000,
+            flush_on_close_log_bytes: 16 << 20,
             exemplars_max: 100_000,
             exemplars_bytes_max: 16 << 20,
             logs: LogOptions::default(),

@@ -147,6 +147,8 @@ pub struct Stats {
     pub quarantined: u64,
     /// Blocks that were found damaged while reading, since the start.
     pub damaged_blocks: u64,
+    /// Reads and merges that met a damaged index of ids.
+    pub damaged_id_indexes: u64,
     /// Deletions that no merge has carried out in the files yet.
     pub tombstones: u64,
     /// Exemplars in memory.

@@ -90,7 +90,15 @@ impl Store {
     }
     /// The same for log entries that came by some origins, as `Store::tail` is for samples. `sources` are names of origins.
     pub fn log_tail(&self, name: &str, sources: std::collections::BTreeSet<String>) -> Result<Tail, TailError> {
-        self.entry_tail(Signal::Logs, name, Reads::Logs(Arc::new(sources)))
+        self.entry_tail(Signal::Logs, name, Reads::Logs(Some(Arc::new(sources))))
+    }
+    /// The same for all log entries.
+    pub fn whole_log_tail(&self, name: &str) -> Result<Tail, TailError> {
+        self.entry_tail(Signal::Logs, name, Reads::Logs(None))
+    }
+    /// The same for samples, by names of their own: who forgets other readers of the one kind leaves those of the other alone.
+    pub fn metric_tail(&self, name: &str) -> Result<Tail, TailError> {
+        Tail::open(self.engine.clone(), self.state.clone(), &tail::metric_tail_name(name), self.state_reset, Reads::Samples)
     }
     /// The same for all spans.
     pub fn span_tail(&self, name: &str) -> Result<Tail, TailError> {
@@ -106,6 +114,14 @@ impl Store {
     /// Forgets all readers of spans but these.
     pub fn forget_other_span_tails(&self, names: &[String]) -> Result<(), TailError> {
         tail::forget_other_entries(&self.engine, &*self.state, Signal::Spans, names)
+    }
+    /// Forgets all readers that `Store::metric_tail` gave out but these.
+    pub fn forget_other_metric_tails(&self, names: &[String]) -> Result<(), TailError> {
+        tail::forget_other_metrics(&self.engine, &*self.state, names)
+    }
+    /// How such a reader is doing.
+    pub fn metric_tail_stats(&self, name: &str) -> Result<Option<TailStats>, TailError> {
+        self.stats_of(&tail::metric_tail_name(name))
     }
     /// How a reader of log entries is doing.
     pub fn log_tail_stats(&self, name: &str) -> Result<Option<TailStats>, TailError> {

@@ -358,6 +358,8 @@ pub(crate) fn load(engine: &Engine, state: &dyn StateStore) -> Result<BTreeMap<S
 const LOGS: &str = "logs ";
 const SPANS: &str = "spans ";
 const PROFILES: &str = "profiles ";
+/// Readers of samples that are kept apart from those of remote write.
+const METRICS: &str = "metrics ";
 
 fn prefix(signal: Signal) -> &'static str {
     match signal {
@@ -372,9 +374,19 @@ pub(crate) fn entry_tail_name(signal: Signal, name: &str) -> String {
     format!("{}{name}", prefix(signal))
 }
 
+/// The name under which the position of a reader of samples is kept that is no place of remote write.
+pub(crate) fn metric_tail_name(name: &str) -> String {
+    format!("{METRICS}{name}")
+}
+
+/// Forgets all of those but these.
+pub(crate) fn forget_other_metrics(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
+    forget(engine, state, |name| name.strip_prefix(METRICS).is_none_or(|name| names.iter().any(|kept| kept == name)))
+}
+
 /// Forgets all readers of samples but these.
 pub(crate) fn forget_others(engine: &Engine, state: &dyn StateStore, names: &[String]) -> Result<(), TailError> {
-    forget(engine, state, |name| [LOGS, SPANS, PROFILES].iter().any(|prefix| name.starts_with(prefix)) || names.iter().any(|kept| kept == name))
+    forget(engine, state, |name| [LOGS, SPANS, PROFILES, METRICS].iter().any(|prefix| name.starts_with(prefix)) || names.iter().any(|kept| kept == name))
 }
 
 /// Forgets all readers of entries of a signal but these.

@@ -176,6 +176,22 @@ fn limits_of_series() {
     assert!(written.example.is_some());
 }
 
+#[test]
+fn series_that_say_how_a_source_is_doing_have_room_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let store = Store::open(Options { series_max: 8, ..options(dir.path(), &clock) }).unwrap();
+    let named = |n: usize| (up(&n.to_string()), NOW, 1.0);
+    let scrape = |from: usize, n: usize, vital: usize| Batch { vital, ..batch(&(from..from + n).map(named).collect::<Vec<_>>()) };
+    assert_eq!(store.write(scrape(0, 8, 0)).unwrap().stored, 8);
+    // Of two further ones the last says whether the target is up.
+    let written = store.write(scrape(10, 2, 1)).unwrap();
+    assert_eq!((written.stored, written.rejected), (1, vec![(Reason::SeriesLimit, 1)]));
+    assert_eq!(select(&store, vec![], NOW, NOW).len(), 9);
+    // That room has an end, too.
+    assert_eq!(store.write(scrape(20, 1, 1)).unwrap().rejected, [(Reason::SeriesLimit, 1)]);
+}
+
 /// Samples of one series that exercise every codec.
 fn wild() -> Vec<(i64, f64)> {
     let bits = [0x7ff0_0000_0000_0002u64, 0x7ff8_0000_0000_0001, 0xfff0_0000_0000_0001, (-0.0f64).to_bits(), 5e-324f64.to_bits(), f64::INFINITY.to_bits()];

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use watchfire_model::batch::MetricType;
 use watchfire_model::histogram::{CounterReset, Span};
 use watchfire_model::logs::{LogOrder, LogSelection, LogSource, Nanos};
+use watchfire_model::matcher::Matcher;
+use watchfire_model::profiles::ProfileRow;
 use watchfire_model::read::{Budget, Selection, Series, Source};
 use watchfire_model::sample::STALE_NAN_BITS;
+use watchfire_model::spans::{SpanId, SpanKind, SpanRow, StatusCode, TraceId, Value, key};
 use watchfire_model::state::TOKENS;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_store::{Options, Store};
@@ -120,6 +123,69 @@ fn r63_version_4_is_read() {
     }
     let names = store.log_label_names(&forward, &Budget::unlimited(clock)).unwrap();
     assert_eq!(names, ["app", "trace_id"]);
+}
+
+/// Version 6 has spans and profiles, too.
+#[test]
+fn r63_version_6_is_read() {
+    check_entries("v6");
+}
+
+/// Since version 1.1 segments of spans have an index of ids.
+#[test]
+fn r63_version_6_with_an_index_of_ids_is_read() {
+    check_entries("v6.1");
+}
+
+/// The id of the trace of a minute.
+fn trace_of(minute: i64) -> TraceId {
+    TraceId(u128::from(minute as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes())
+}
+
+fn check_entries(version: &str) {
+    let dir = copy_of(version);
+    let clock = ManualClock::new(Timestamp(START + 15 * 86_400_000));
+    let store = Store::open(Options { keeper: false, min_free_bytes: 0, ..Options::new(dir.path(), clock.clone()) }).expect("a readable version");
+    let stats = store.stats();
+    let minutes: Vec<i64> = (0..SAMPLES + 60).step_by(4).collect();
+    assert_eq!((stats.quarantined, stats.replay.spans, stats.replay.log_entries), (0, 60 / 4 * 2, 60 / 4 * 3));
+    assert_eq!((stats.spans.segment_entries + stats.spans.head_entries) as usize, minutes.len() * 2);
+    assert_eq!((stats.logs.segment_entries + stats.logs.head_entries) as usize, minutes.len() * 3);
+    let budget = Budget::unlimited(clock);
+    for minute in &minutes {
+        let selection = LogSelection::new(vec![Matcher::equal(key::TRACE, &trace_of(*minute).to_string())], Nanos::MIN, Nanos::MAX);
+        let mut seen = Vec::new();
+        let read = store.spans().select_logs(&selection, &budget, &mut |line| {
+            let row = SpanRow::new(line);
+            let start = row.start().0 - (START + minute * 60_000) * 1_000_000;
+            seen.push((row.name().to_owned(), row.service().to_owned(), row.kind(), start, row.duration(), row.status(), row.parent()));
+            if row.name() == "detect" {
+                let camera = row.attributes().into_iter().find(|(name, _)| *name == "camera_id").map(|(_, value)| value);
+                assert_eq!(camera, Some(Value::text("front_door")));
+                let events = row.events();
+                assert_eq!((events.len(), events[0].name, row.links().len()), (1, "queued", 1));
+                assert_eq!(events[0].attributes, [("depth".into(), Value::Int(*minute))]);
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        read.expect("a readable store");
+        seen.sort_by(|a, b| a.0.cmp(&b.0));
+        let root = SpanId((*minute as u64 * 2 + 1).to_be_bytes());
+        let status = if minute % 7 == 0 { StatusCode::Error } else { StatusCode::Unset };
+        let detect = ("detect".to_owned(), "backend".to_owned(), SpanKind::Server, 0, 1_000_000 * (*minute as u64 % 50 + 1), status, None);
+        let query = ("query".to_owned(), "backend".to_owned(), SpanKind::Internal, 500, 700, StatusCode::Unset, Some(root));
+        assert_eq!(seen, [detect, query], "minute {minute}");
+    }
+    let mut totals = Vec::new();
+    let everything = LogSelection { order: LogOrder::Forward, ..LogSelection::new(vec![], Nanos::MIN, Nanos::MAX) };
+    let read = store.profiles().select_logs(&everything, &budget, &mut |line| {
+        let row = ProfileRow::new(line);
+        assert_eq!(row.stacks().expect("readable stacks").nodes.iter().map(|node| node.own).sum::<u64>(), row.total());
+        totals.push(row.total());
+        Ok(ControlFlow::Continue(()))
+    });
+    read.expect("a readable store");
+    assert_eq!(totals, minutes.iter().map(|n| 10_000_000 * (3 * *n as u64 + 6)).collect::<Vec<_>>());
 }
 
 fn check_histograms(series: &Series, integer: bool) {

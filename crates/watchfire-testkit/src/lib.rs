@@ -1,4 +1,5 @@
-//! For tests only: a hand-cranked clock, an in-memory source and sink, fault injection. Never linked into the binary.
+//! For tests only: a hand-cranked clock, an in-memory source and sink, a state store. Never linked into the binary.
 
 pub mod logs;
 pub mod memory;
+pub mod state;

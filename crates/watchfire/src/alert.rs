@@ -40,7 +40,7 @@ fn attempt(flags: TryFlags, environment: &Environment) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let clock = SystemClock::shared();
     let caller = Caller::new(clock.clone()).with_environment(&|name| environment.get(name).map(str::to_owned));
-    let outside = Outside { caller: Arc::new(caller), clock };
+    let outside = Outside { caller: Arc::new(caller), clock, pictures: Arc::default() };
     let trials = runtime.block_on(try_receiver(receiver, flags.resolved, &external_url(&settings), &outside));
     for kind in &receiver.undelivered {
         println!("{kind}: this version does not deliver to it");

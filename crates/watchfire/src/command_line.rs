@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Logs(LogsFlags),
     /// Asks a running server for a trace, or for traces
     Traces(TracesFlags),
+    /// Print a report as it would be sent now, or send it; without a name, all reports and how they stand
+    Report(ReportFlags),
     /// Alerts and who is told of them
     #[command(subcommand)]
     Alert(AlertCommand),
@@ -43,6 +45,8 @@ pub(crate) enum Command {
     Restore(RestoreFlags),
     /// Take over blocks of Prometheus or OpenMetrics text
     Import(ImportFlags),
+    /// Tell which containers of a Compose file can go, and what becomes of their settings
+    Adopt(AdoptFlags),
     /// Run a small real pipeline that reports to a server: camera pictures, movements, a language model, events, dead letters
     Demo(DemoFlags),
     /// Print the version
@@ -159,6 +163,55 @@ pub(crate) struct TracesFlags {
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
     /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportFlags {
+    /// The report
+    pub(crate) name: Option<String>,
+    /// The server to ask
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// Print it and send nothing, which is what happens without a flag, too: as text, as html, or the whole mail
+    #[arg(long, value_name = "FORM", value_enum, num_args = 0..=1, default_missing_value = "text", requires = "name", conflicts_with = "send")]
+    pub(crate) print: Option<ReportForm>,
+    /// Send it now to its recipients
+    #[arg(long, requires = "name")]
+    pub(crate) send: bool,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ReportForm {
+    /// As plain text, without pictures
+    Text,
+    /// As HTML with its pictures in it
+    Html,
+    /// The mail with its headers
+    Mail,
+}
+impl ReportForm {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            ReportForm::Text => "text",
+            ReportForm::Html => "html",
+            ReportForm::Mail => "mail",
+        }
+    }
+}
+
+/// Flags of `adopt`.
+#[derive(Debug, Args)]
+pub(crate) struct AdoptFlags {
+    /// The Compose file; it stays as it is
+    pub(crate) file: PathBuf,
+    /// Write the edited file under a new name [default: beside it, as NAME.watchfire.yml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<Option<PathBuf>>,
+    /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

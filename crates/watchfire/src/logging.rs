@@ -1,4 +1,4 @@
-//! Our own voice: one JSON object a line (or plain text on a terminal), to standard error and, when asked, to a file.
+//! Our own voice: one JSON object a line (or plain text on a terminal), to standard error, when asked to a file, and what is severe to our own store.
 //! Spans lend their request_id, correlation_id, trace_id and span_id to every event inside them. No log is ever evaluated,
 //! and control characters never reach a terminal.
 
@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
@@ -21,6 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Registry};
 use watchfire_model::time::SharedClock;
 
+use crate::own_log::{Kept, OwnLog};
 use crate::settings::LogSettings;
 use crate::spans::{Own, SpanLayer};
 
@@ -29,8 +30,8 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Names that events take over from the spans around them.
 const INHERITED: [&str; 4] = ["request_id", "correlation_id", "trace_id", "span_id"];
 
-/// Starts logging for the whole process.
-pub(crate) fn start(settings: &LogSettings, clock: SharedClock, spans: Own) -> Result<()> {
+/// Starts logging for the whole process; gives the lines that are to be stored.
+pub(crate) fn start(settings: &LogSettings, clock: SharedClock, spans: Own) -> Result<Kept> {
     let json = match settings.format {
         "json" => true,
         "text" => false,
@@ -38,8 +39,10 @@ pub(crate) fn start(settings: &LogSettings, clock: SharedClock, spans: Own) -> R
     };
     let file = settings.file.as_deref().map(LogFile::open).transpose()?;
     let filter: EnvFilter = settings.level.parse().context("cannot read log.level")?;
-    let subscriber = Registry::default().with(Filter(filter)).with(LogLayer { clock, json, file }).with(spans.map(SpanLayer));
-    tracing::subscriber::set_global_default(subscriber).context("cannot start logging")
+    let kept = settings.keep.map(|least| Arc::new(OwnLog::new(least)));
+    let subscriber = Registry::default().with(Filter(filter)).with(LogLayer { clock, json, file, kept: kept.clone() }).with(spans.map(SpanLayer));
+    tracing::subscriber::set_global_default(subscriber).context("cannot start logging")?;
+    Ok(kept)
 }
 
 /// An append-only file with one predecessor.
@@ -112,6 +115,7 @@ struct LogLayer {
     clock: SharedClock,
     json: bool,
     file: Option<LogFile>,
+    kept: Kept,
 }
 
 /// The inherited fields of one span.
@@ -190,12 +194,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
             }
         }
         let metadata = event.metadata();
-        let level = metadata.level().as_str();
-        let time = self.clock.now().rfc3339_millis();
-        if self.json || self.file.is_some() {
+        let (level, now) = (metadata.level().as_str(), self.clock.now());
+        let time = now.rfc3339_millis();
+        let kept = self.kept.as_ref().filter(|kept| kept.wants(*metadata.level()));
+        if self.json || self.file.is_some() || kept.is_some() {
             let line = json_line(&time, level, metadata.target(), &fields, &inherited);
             if let Some(file) = &self.file {
                 file.line(&line);
+            }
+            if let Some(kept) = kept {
+                kept.take(now, *metadata.level(), &line, inherited.iter().map(|(name, value)| (*name, value.clone())).collect());
             }
             if self.json {
                 print_line(&line);
@@ -249,7 +257,7 @@ mod tests {
 
     fn logged(dir: &Path, work: impl FnOnce()) -> Vec<Value> {
         let path = dir.join("logs/security.log");
-        let layer = LogLayer { clock: ManualClock::new(Timestamp(1_767_089_700_000)), json: true, file: Some(LogFile::open(&path).unwrap()) };
+        let layer = LogLayer { clock: ManualClock::new(Timestamp(1_767_089_700_000)), json: true, file: Some(LogFile::open(&path).unwrap()), kept: None };
         tracing::subscriber::with_default(Registry::default().with(layer), work);
         fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }

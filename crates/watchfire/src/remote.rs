@@ -20,6 +20,9 @@ const TRIES: u32 = 60;
 /// How long a query may take, and it is sent once: a server that gave up on it would do so again.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(40);
 
+/// How long a report may take: its questions, its pictures, its way to the mail server, and reports before it.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// A server.
 pub(crate) struct Remote {
     runtime: tokio::runtime::Runtime,
@@ -43,6 +46,11 @@ impl Remote {
         Ok(Remote { timeout: QUERY_TIMEOUT, tries: 1, ..Remote::new(url, environment)? })
     }
 
+    /// The same for a report, which may take two minutes and wait for others.
+    pub(crate) fn for_reports(url: &str, environment: &Environment) -> Result<Remote> {
+        Ok(Remote { timeout: REPORT_TIMEOUT, tries: 1, ..Remote::new(url, environment)? })
+    }
+
     /// Sends a request and gives the answer's body. A busy server is asked again.
     pub(crate) fn ask(&self, method: Method, path: &str, body: &[u8]) -> Result<Vec<u8>> {
         let url = format!("{}{path}", self.base);
@@ -61,7 +69,9 @@ impl Remote {
             let text = String::from_utf8_lossy(&response.body);
             // Loki says it in plain text.
             let plain = Some(text.trim()).filter(|text| told.is_null() && !text.is_empty());
-            let reason = told["error"]["message"].as_str().or(told["error"].as_str()).or(plain).unwrap_or("no reason was given");
+            // Jaeger's interface has a list of them.
+            let listed = told["errors"][0]["msg"].as_str();
+            let reason = told["error"]["message"].as_str().or(told["error"].as_str()).or(listed).or(plain).unwrap_or("no reason was given");
             bail!("{} answered {}: {}", self.base, response.status, printable(reason));
         }
     }

@@ -2,7 +2,6 @@
 //! enabled packs, and what becomes of service level objectives. It reads them; what a rule means is for `watchfire_alert`.
 
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,8 +18,6 @@ use watchfire_pack::rules::{self as pack_rules, RuleText};
 use crate::log_rules;
 use crate::settings::FOREIGN;
 
-/// At most so many bytes are read from one rule file.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 /// At most so many rule files are loaded.
 pub(crate) const FILES_MAX: usize = 10_000;
 
@@ -146,15 +143,7 @@ pub(crate) fn unnamed(dir: &Path) -> Vec<PathBuf> {
 
 pub(crate) fn read_document(path: &Path) -> Result<Node, Box<Finding>> {
     let name = path.display().to_string();
-    let text = read_text(path).map_err(|e| Box::new(whole(&name, Severity::Error, e)))?;
-    parse_yaml(&name, &text)
-}
-
-fn read_text(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let cannot = |e: std::io::Error| format!("cannot read the file: {e}");
-    let read = std::fs::File::open(path).map_err(cannot)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
-    if read as u64 > FILE_BYTES_MAX { Err(format!("cannot read the file: it is larger than {FILE_BYTES_MAX} bytes")) } else { Ok(text) }
+    parse_yaml(&name, &crate::text_file::read(path)?)
 }
 
 /// Reads one rule file.

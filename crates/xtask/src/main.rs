@@ -1,5 +1,7 @@
 //! Chores of the house as a program: `cargo xtask tidy`. Not part of the product.
 
+mod coverage;
+mod links;
 mod tidy;
 
 use std::env;

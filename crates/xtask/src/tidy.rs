@@ -23,7 +23,13 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     problems.extend(lengths(root, &files)?);
     problems.extend(names(root, &files));
     problems.extend(words(root, &files)?);
-    problems.extend(coverage(root, &files)?);
+    let mut sources = String::new();
+    for path in files.iter().filter(|p| SOURCE.contains(&extension(p))) {
+        sources.push_str(&read(path)?);
+    }
+    problems.extend(crate::coverage::check(root, &read(&root.join("docs/coverage.md"))?, &sources));
+    let documents = files.iter().filter(|path| extension(path) == "md").map(|path| Ok((path.clone(), read(path)?))).collect::<Result<Vec<_>>>()?;
+    problems.extend(crate::links::check(root, &documents));
     Ok(problems)
 }
 
@@ -199,31 +205,6 @@ fn words(root: &Path, files: &[PathBuf]) -> Result<Vec<String>> {
             if let Some(word) = banned.iter().find(|w| line.contains(**w)) {
                 problems.push(format!("{}:{}: {word:?} must not land", shown(root, path), i + 1));
             }
-        }
-    }
-    Ok(problems)
-}
-
-/// Every behaviour that `docs/coverage.md` says is tested has a test that begins with its id; every document it names is there.
-fn coverage(root: &Path, files: &[PathBuf]) -> Result<Vec<String>> {
-    let mut sources = String::new();
-    for path in files.iter().filter(|p| SOURCE.contains(&extension(p))) {
-        sources.push_str(&read(path)?);
-    }
-    let mut problems = Vec::new();
-    for line in read(&root.join("docs/coverage.md"))?.lines() {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [_, id, _, shown_by, _] = cells[..] else { continue };
-        if let Some(test) = shown_by.strip_prefix("test `").and_then(|t| t.strip_suffix("…`")) {
-            // A test may be named after two behaviours; the second follows `_and_`.
-            let named = [format!("fn {test}"), format!("\"{test}"), format!("_and_{test}")].iter().any(|n| sources.contains(n.as_str()));
-            if !named {
-                problems.push(format!("docs/coverage.md: no test is named after {id} ({test}…)"));
-            }
-        } else if let Some(place) = shown_by.split_once('(').map(|(_, p)| p.trim_end_matches(')'))
-            && !root.join("docs").join(place.split('#').next().unwrap_or("")).is_file()
-        {
-            problems.push(format!("docs/coverage.md: {id} names {place}, which does not exist"));
         }
     }
     Ok(problems)

@@ -1,8 +1,9 @@
 // The Alertmanager face: alerts by the groups in which people are told of them, silences, and what nobody could be told.
 // Not the rules that raise alerts (rules.ts), and not what became of alerts that are over (prometheus.ts).
 import { labelsIn, labelsOf, numberIn, recordIn, recordsIn, textIn } from "./fields";
-import type { LabelSet } from "./prometheus";
+import { type LabelSet, quoted } from "./prometheus";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export type MatchOp = "=" | "!=" | "=~" | "!~";
 export interface Matcher {
@@ -93,7 +94,7 @@ export async function receiverNames(signal?: AbortSignal): Promise<string[]> {
 
 export async function deadNotifications(signal?: AbortSignal): Promise<{ total: number; letters: DeadNotification[] }> {
   const body = await request("/api/system/notifications/dead-letters", { params: { limit: DEAD_MAX }, signal });
-  if (!isRecord(body)) throw new ApiError("shape", "the dead notifications answered without a list");
+  if (!isRecord(body)) throw new ApiError("shape", t("the dead notifications answered without a list"));
   const letters = recordsIn(body, "items").map(parseDead);
   return { total: numberIn(body, "total") ?? letters.length, letters };
 }
@@ -106,10 +107,6 @@ export function filterOf(matchers: readonly Matcher[]): string {
 export function matcherText({ name, op, value }: Matcher): string {
   const plain = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name);
   return `${plain ? name : quoted(name)}${op}${quoted(value)}`;
-}
-
-function quoted(text: string): string {
-  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
 }
 
 export function parseGroups(body: unknown): AlertGroup[] {
@@ -174,6 +171,6 @@ function textsIn(fields: Record<string, unknown>, key: string): string[] {
 }
 
 function list(body: unknown, path: string): Record<string, unknown>[] {
-  if (!Array.isArray(body)) throw new ApiError("shape", `${path} answered without a list`);
+  if (!Array.isArray(body)) throw new ApiError("shape", t("{0} answered without a list", path));
   return body.filter(isRecord);
 }

@@ -1,7 +1,7 @@
 // Answers of the server into values, and its refusals into one error. Not the network.
 import { expect, test } from "vitest";
 import { parseSession } from "./auth";
-import { lastSeconds, parseAnswer, sampleValue } from "./prometheus";
+import { lastSeconds, parseAnswer, quoted, sampleValue } from "./prometheus";
 import { failure } from "./request";
 import { parseStorage } from "./storage";
 import { parseGpu, parseHealth, presence, serviceState } from "./system";
@@ -31,6 +31,7 @@ test("vectors keep the exact text of a value", () => {
   expect(answer).toEqual({
     type: "vector",
     warnings: ["partial"],
+    infos: [],
     items: [{ labels: { __name__: "up" }, time: 1.5, value: 1.000000000000001, text: "1.000000000000001" }],
   });
 });
@@ -107,4 +108,9 @@ test("sessions and storage are read with care", () => {
   // Silence about authentication is not a permission.
   expect(parseSession({}).authEnabled).toBe(true);
   expect(parseStorage({}).bytes).toBeUndefined();
+});
+
+test("text stands in a query as the value that it is", () => {
+  expect(quoted('a"} or up{b="')).toBe('"a\\"} or up{b=\\""');
+  expect(quoted("back\\slash\nline")).toBe('"back\\\\slash\\nline"');
 });

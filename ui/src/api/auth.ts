@@ -1,5 +1,6 @@
 // Log in, log out, and who we are. Not the cookie (the server sets it, scripts cannot read it) and not the form.
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export interface Session {
   authenticated: boolean;
@@ -31,7 +32,7 @@ export async function logOut(): Promise<void> {
 }
 
 export function parseSession(body: unknown): Session {
-  if (!isRecord(body)) throw new ApiError("shape", "/api/auth/session answered without a session");
+  if (!isRecord(body)) throw new ApiError("shape", t("/api/auth/session answered without a session"));
   const text = (key: string): string | null => (typeof body[key] === "string" ? body[key] : null);
   return {
     authenticated: body["authenticated"] === true,

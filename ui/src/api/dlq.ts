@@ -2,6 +2,7 @@
 // Not the queues' depth over time (recorded metrics), and not the words of the page.
 import { numberIn, recordsIn, textIn } from "./fields";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export interface DeadQueue {
   /** As it stands in addresses: dlq:detection_queue. */
@@ -74,7 +75,7 @@ export async function deadJobs(queue: string, start: number, limit: number, sign
 
 export async function deadJob(queue: string, id: string, signal?: AbortSignal): Promise<DeadJob> {
   const body = await request(`/api/dlq/jobs/${part(queue)}/${part(id)}`, { signal });
-  if (!isRecord(body)) throw new ApiError("shape", "the job's answer is no job");
+  if (!isRecord(body)) throw new ApiError("shape", t("the job's answer is no job"));
   return parseJob(body);
 }
 
@@ -128,7 +129,7 @@ export function kindOf(name: string): { overflow: boolean; origin: string } {
 }
 
 export function parseStats(body: unknown): DeadLetters {
-  if (!isRecord(body)) throw new ApiError("shape", "/api/dlq/stats answered without counts");
+  if (!isRecord(body)) throw new ApiError("shape", t("/api/dlq/stats answered without counts"));
   const places = recordsIn(body, "queues").map((it) => place(textIn(it, "queue_name") ?? "", numberIn(it, "count") ?? 0, it["requeueing"] === true));
   // The documented answer names only these two.
   const documented = ["detection_queue", "analysis_queue"].flatMap((name) => {
@@ -150,12 +151,12 @@ function place(name: string, count: number, requeueing: boolean): DeadQueue {
 }
 
 function records(list: unknown): Record<string, unknown>[] {
-  if (!Array.isArray(list)) throw new ApiError("shape", "the dead letters answered without a list");
+  if (!Array.isArray(list)) throw new ApiError("shape", t("the dead letters answered without a list"));
   return list.filter(isRecord);
 }
 
 export function parsePage(body: unknown): DeadPage {
-  if (!isRecord(body) || !Array.isArray(body["jobs"])) throw new ApiError("shape", "the queue answered without jobs");
+  if (!isRecord(body) || !Array.isArray(body["jobs"])) throw new ApiError("shape", t("the queue answered without jobs"));
   const jobs = recordsIn(body, "jobs").map(parseJob);
   const start = numberIn(body, "start") ?? 0;
   return { jobs, start, total: numberIn(body, "total") ?? start + jobs.length };
@@ -181,10 +182,10 @@ function isEmpty(value: unknown): boolean {
 }
 
 export function parseOutcome(body: unknown): Outcome {
-  if (!isRecord(body)) throw new ApiError("shape", "the queue answered without saying what became of it");
+  if (!isRecord(body)) throw new ApiError("shape", t("the queue answered without saying what became of it"));
   const message = textIn(body, "message") ?? "";
   // Nothing to do is an answer with success false and status 200.
-  if (body["success"] === false) throw new ApiError("refused", message === "" ? "nothing was done" : message);
+  if (body["success"] === false) throw new ApiError("refused", message === "" ? t("nothing was done") : message);
   return { message, undo: textIn(body, "undo") };
 }
 

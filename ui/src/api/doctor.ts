@@ -1,6 +1,7 @@
 // What the doctor found in the loaded files and about the machine. Not the finding.
 import { numberIn, recordsIn, textIn } from "./fields";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export type Severity = "error" | "warning";
 export interface Finding {
@@ -26,7 +27,7 @@ export async function doctor(signal?: AbortSignal): Promise<Report> {
 }
 
 export function parseReport(body: unknown): Report {
-  if (!isRecord(body) || !Array.isArray(body["findings"])) throw new ApiError("shape", "/api/system/doctor answered without findings");
+  if (!isRecord(body) || !Array.isArray(body["findings"])) throw new ApiError("shape", t("/api/system/doctor answered without findings"));
   const findings = recordsIn(body, "findings").map((it) => ({
     severity: it["severity"] === "error" ? ("error" as const) : ("warning" as const),
     code: textIn(it, "code") ?? "",

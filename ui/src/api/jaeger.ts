@@ -1,6 +1,7 @@
 // The face of Jaeger: services, their operations, traces, and who calls whom. What spans say becomes text here. Not the tree of spans.
 import { numberIn, recordIn, recordsIn, textIn } from "./fields";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 const ROOT = "/jaeger/api";
 /** Spans of one trace beyond these are counted, not kept: the page would stand still. */
@@ -56,7 +57,7 @@ type Params = Record<string, string | number>;
 
 async function ask(path: string, params: Params, signal?: AbortSignal): Promise<Fields> {
   const body = await request(ROOT + path, { params, signal });
-  if (!isRecord(body)) throw new ApiError("shape", `${ROOT}${path} answered something that is not an object`);
+  if (!isRecord(body)) throw new ApiError("shape", t("{0}{1} answered something that is not an object", ROOT, path));
   return body;
 }
 

@@ -1,6 +1,7 @@
 // The face of the language model's budget and cost. Not the gateway itself, and not recorded metrics (prometheus.ts).
 import { numberIn, recordIn, recordsIn, textIn } from "./fields";
 import { ApiError, isRecord, NoData, request } from "./request";
+import { t } from "../words/t";
 
 export interface ContextBudget {
   contextWindow: number | null;
@@ -16,7 +17,7 @@ export async function contextBudget(signal?: AbortSignal): Promise<ContextBudget
 }
 
 export function parseBudget(body: unknown): ContextBudget {
-  if (!isRecord(body)) throw new ApiError("shape", "/api/llm/budget answered without a budget");
+  if (!isRecord(body)) throw new ApiError("shape", t("/api/llm/budget answered without a budget"));
   const truncation = body["truncation_enabled"];
   return {
     contextWindow: numberIn(body, "context_window"),
@@ -33,7 +34,7 @@ async function whereThere(path: string, signal?: AbortSignal): Promise<unknown> 
   try {
     return await request(path, { signal });
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) throw new NoData(`This server has no ${path}.`);
+    if (error instanceof ApiError && error.status === 404) throw new NoData(t("This server has no {0}.", path));
     throw error;
   }
 }
@@ -70,13 +71,13 @@ export interface LlmCosts {
 export async function llmCosts(signal?: AbortSignal): Promise<LlmCosts> {
   const costs = parseCosts(await whereThere("/api/llm/cost", signal));
   if (costs.upstreams.length === 0 && !costs.ever.exchanges) {
-    throw new NoData("Not configured: no gateway stands before the language models.");
+    throw new NoData(t("Not configured: no gateway stands before the language models."));
   }
   return costs;
 }
 
 export function parseCosts(body: unknown): LlmCosts {
-  if (!isRecord(body)) throw new ApiError("shape", "/api/llm/cost answered without sums");
+  if (!isRecord(body)) throw new ApiError("shape", t("/api/llm/cost answered without sums"));
   const turns = recordIn(body, "turns");
   return {
     today: period(recordIn(body, "today")),

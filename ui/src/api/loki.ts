@@ -4,6 +4,7 @@ import { type Direction, type Entry, newId, sorted } from "./entry";
 import { labelsIn, labelsOf, numberIn, recordsIn, textIn } from "./fields";
 import { type LabelSet, type MatrixItem, parseAnswer, type VectorItem } from "./prometheus";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 /** Nanoseconds since 1970; the end does not belong to it. */
 export interface LogRange {
@@ -46,7 +47,7 @@ export function parseLogAnswer(body: unknown, direction: Direction): LogAnswer {
   if (data?.["resultType"] === "streams") return { type: "lines", entries: sorted(entriesOf(recordsIn(data, "result"), false), direction) };
   const answer = parseAnswer(body);
   if (answer.type === "matrix") return { type: "numbers", items: answer.items };
-  throw new ApiError("shape", `the answer has the type ${answer.type}, which is no range`);
+  throw new ApiError("shape", t("the answer has the type {0}, which is no range", answer.type));
 }
 
 function entriesOf(streams: Record<string, unknown>[], merged: boolean): Entry[] {

@@ -1,6 +1,7 @@
 // The Prometheus face as the page asks it: instant and range queries, metric names, targets, head statistics.
 // Not PromQL itself, and not what a panel makes of the answer.
 import { ApiError, isRecord, request, serverNowMs } from "./request";
+import { t } from "../words/t";
 
 export type LabelSet = Record<string, string>;
 /** Seconds since 1970, and the value. */
@@ -27,7 +28,8 @@ export interface MatrixItem {
   /** Where the series has histograms: seconds since 1970, and the histogram. */
   histograms?: [number, HistogramValue][];
 }
-export type Answer = { warnings: string[] } & (
+/** `infos` are what the server finds odd, `warnings` what it could not do. */
+export type Answer = { warnings: string[]; infos?: string[] } & (
   | { type: "vector"; items: VectorItem[] }
   | { type: "matrix"; items: MatrixItem[] }
   | { type: "scalar"; time: number; text: string }
@@ -42,6 +44,11 @@ export interface RangeAsk {
 /** Longer expressions go in a form, because proxies limit addresses. */
 const ADDRESS_CHARS_MAX = 1500;
 
+/** Text as the value of a label stands in a query. */
+export function quoted(text: string): string {
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
+}
+
 export async function query(expr: string, signal?: AbortSignal, time?: number): Promise<Answer> {
   const values: Record<string, string | number> = { query: expr };
   if (time !== undefined) values["time"] = time;
@@ -52,18 +59,37 @@ export async function query(expr: string, signal?: AbortSignal, time?: number): 
 export async function queryVector(expr: string, signal?: AbortSignal): Promise<VectorItem[]> {
   const answer = await query(expr, signal);
   if (answer.type === "vector") return answer.items;
-  throw new ApiError("shape", `expected a vector from ${expr}, got a ${answer.type}`);
+  throw new ApiError("shape", t("expected a vector from {0}, got a {1}", expr, answer.type));
 }
 
 export async function queryRange(expr: string, range: RangeAsk, signal?: AbortSignal): Promise<MatrixItem[]> {
   const answer = parseAnswer(await ask("/api/v1/query_range", { query: expr, ...range }, signal));
   if (answer.type === "matrix") return answer.items;
-  throw new ApiError("shape", `expected a matrix from ${expr}, got a ${answer.type}`);
+  throw new ApiError("shape", t("expected a matrix from {0}, got a {1}", expr, answer.type));
 }
 
 export async function metricNames(signal?: AbortSignal): Promise<string[]> {
   const data = envelope(await request("/api/v1/label/__name__/values", { signal }));
   return Array.isArray(data) ? data.filter((it): it is string => typeof it === "string") : [];
+}
+
+export interface Metadata {
+  type: string;
+  help: string;
+}
+/** The metric's family: what a histogram's or a counter's type and help stand under. */
+export function metadataOf(metadata: ReadonlyMap<string, Metadata>, name: string): Metadata | undefined {
+  return metadata.get(name) ?? metadata.get(name.replace(/_(?:bucket|sum|count|total)$/, ""));
+}
+/** Type and help text of each family of metrics. */
+export async function metricMetadata(signal?: AbortSignal): Promise<Map<string, Metadata>> {
+  const data = envelope(await request("/api/v1/metadata", { params: { limit_per_metric: 1 }, signal }));
+  return new Map(
+    Object.entries(isRecord(data) ? data : {}).flatMap(([name, list]): [string, Metadata][] => {
+      const first: unknown = Array.isArray(list) ? list[0] : undefined;
+      return isRecord(first) ? [[name, { type: String(first["type"] ?? "unknown"), help: String(first["help"] ?? "") }]] : [];
+    }),
+  );
 }
 
 export interface TargetCounts {
@@ -95,32 +121,33 @@ export function lastSeconds(seconds: number, step: number, nowMs: number = serve
   return { start: end - seconds, end, step };
 }
 
-function ask(path: string, values: Record<string, string | number>, signal?: AbortSignal): Promise<unknown> {
+export function ask(path: string, values: Record<string, string | number>, signal?: AbortSignal): Promise<unknown> {
   const long = String(values["query"]).length > ADDRESS_CHARS_MAX;
   return long ? request(path, { method: "POST", form: values, signal }) : request(path, { params: values, signal });
 }
 
 function envelope(body: unknown): unknown {
-  if (!isRecord(body) || body["status"] !== "success") throw new ApiError("shape", "the answer has no status \"success\"");
+  if (!isRecord(body) || body["status"] !== "success") throw new ApiError("shape", t("the answer has no status \"success\""));
   return body["data"];
 }
 
 export function parseAnswer(body: unknown): Answer {
   const data = envelope(body);
-  const warnings = isRecord(body) && Array.isArray(body["warnings"]) ? body["warnings"].map(String) : [];
-  if (!isRecord(data)) throw new ApiError("shape", "the answer has no data");
+  const list = (key: string): string[] => (isRecord(body) && Array.isArray(body[key]) ? body[key].map(String) : []);
+  const [warnings, infos] = [list("warnings"), list("infos")];
+  if (!isRecord(data)) throw new ApiError("shape", t("the answer has no data"));
   const result = data["result"];
-  if (!Array.isArray(result)) throw new ApiError("shape", "the answer has no result");
+  if (!Array.isArray(result)) throw new ApiError("shape", t("the answer has no result"));
   switch (data["resultType"]) {
     case "vector":
-      return { type: "vector", items: result.flatMap(vectorItem), warnings };
+      return { type: "vector", items: result.flatMap(vectorItem), warnings, infos };
     case "matrix":
-      return { type: "matrix", items: result.flatMap(matrixItem), warnings };
+      return { type: "matrix", items: result.flatMap(matrixItem), warnings, infos };
     case "scalar":
     case "string":
-      return { type: data["resultType"], time: Number(result[0]), text: String(result[1]), warnings };
+      return { type: data["resultType"], time: Number(result[0]), text: String(result[1]), warnings, infos };
     default:
-      throw new ApiError("shape", `the answer has the unknown type ${String(data["resultType"])}`);
+      throw new ApiError("shape", t("the answer has the unknown type {0}", String(data["resultType"])));
   }
 }
 

@@ -1,5 +1,6 @@
 // The one way to the server: every answer or failure of the HTTP API comes through `request`, failures in one shape.
 // Not a cache and not a poller (poll.svelte.ts); it knows no address of its own.
+import { t } from "../words/t";
 
 export type ErrorKind = "network" | "timeout" | "unauthorized" | "forbidden" | "refused" | "server" | "shape";
 
@@ -89,9 +90,9 @@ async function readText(response: Response, path: string): Promise<string> {
 function sendFailure(cause: unknown, path: string): unknown {
   if (cause instanceof DOMException && cause.name === "AbortError") return cause;
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
-    return new ApiError("timeout", `${path} gave no answer within ${REQUEST_TIMEOUT_MS / 1000} s`);
+    return new ApiError("timeout", t("{0} gave no answer within {1} s", path, REQUEST_TIMEOUT_MS / 1000));
   }
-  return new ApiError("network", "the server cannot be reached");
+  return new ApiError("network", t("the server cannot be reached"));
 }
 
 function form(values: Record<string, string | number>): URLSearchParams {
@@ -102,7 +103,7 @@ function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new ApiError("shape", `${path} answered something that is not JSON`);
+    throw new ApiError("shape", t("{0} answered something that is not JSON", path));
   }
 }
 
@@ -110,7 +111,7 @@ function parseJson(text: string, path: string): unknown {
 export function failure(status: number, text: string, path: string): ApiError {
   const { message, code } = messageOf(text);
   const kind = kindOf(status);
-  return new ApiError(kind, message ?? `${path} answered with status ${status}`, status, code);
+  return new ApiError(kind, message ?? t("{0} answered with status {1}", path, status), status, code);
 }
 
 function kindOf(status: number): ErrorKind {

@@ -2,6 +2,7 @@
 import { labelsIn, numberIn, recordIn, recordsIn, textIn } from "./fields";
 import type { LabelSet } from "./prometheus";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export type RuleState = "firing" | "pending" | "inactive";
 export interface RuleAlert {
@@ -48,7 +49,7 @@ export async function ruleGroups(signal?: AbortSignal, alertingOnly = false): Pr
 
 export function parseRuleGroups(body: unknown): RuleGroup[] {
   const data = isRecord(body) ? body["data"] : undefined;
-  if (!isRecord(data) || !Array.isArray(data["groups"])) throw new ApiError("shape", "/api/v1/rules answered without groups");
+  if (!isRecord(data) || !Array.isArray(data["groups"])) throw new ApiError("shape", t("/api/v1/rules answered without groups"));
   return recordsIn(data, "groups").map((it) => ({
     name: textIn(it, "name") ?? "",
     file: textIn(it, "file") ?? "",

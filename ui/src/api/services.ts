@@ -3,6 +3,7 @@
 import { numberIn, recordIn, recordsIn, textIn } from "./fields";
 import { ApiError, isRecord, request } from "./request";
 import { serviceState, type ServiceState } from "./system";
+import { t } from "../words/t";
 
 export interface Supervised {
   name: string;
@@ -75,7 +76,7 @@ export async function endMaintenance(name: string): Promise<void> {
 }
 
 export function parseServices(body: unknown): Supervised[] {
-  if (!isRecord(body) || !Array.isArray(body["services"])) throw new ApiError("shape", `${PATH} answered without services`);
+  if (!isRecord(body) || !Array.isArray(body["services"])) throw new ApiError("shape", t("{0} answered without services", PATH));
   return recordsIn(body, "services").map((fields) => {
     const check = recordIn(fields, "check");
     const window = recordIn(fields, "maintenance");
@@ -108,7 +109,7 @@ export function parseServices(body: unknown): Supervised[] {
 }
 
 export function parseHistory(body: unknown): ServiceEvent[] {
-  if (!isRecord(body) || !Array.isArray(body["events"])) throw new ApiError("shape", "the service answered without a history");
+  if (!isRecord(body) || !Array.isArray(body["events"])) throw new ApiError("shape", t("the service answered without a history"));
   return recordsIn(body, "events").map((fields) => ({
     at: textIn(fields, "timestamp"),
     kind: textIn(fields, "event_type") ?? "",
@@ -119,7 +120,7 @@ export function parseHistory(body: unknown): ServiceEvent[] {
 }
 
 export function parseAudit(body: unknown): ServiceAudit[] {
-  if (!isRecord(body) || !Array.isArray(body["records"])) throw new ApiError("shape", `${PATH}/audit answered without records`);
+  if (!isRecord(body) || !Array.isArray(body["records"])) throw new ApiError("shape", t("{0}/audit answered without records", PATH));
   return recordsIn(body, "records").map((fields) => ({
     at: textIn(fields, "timestamp"),
     who: textIn(fields, "who") ?? "",

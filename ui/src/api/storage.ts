@@ -2,6 +2,7 @@
 // Not the disks of the machine (the disks panel), but for the one that the data are on.
 import { numberIn, recordIn, textIn } from "./fields";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export interface Storage {
   bytes: number | undefined;
@@ -60,7 +61,7 @@ export async function storageDetails(signal?: AbortSignal): Promise<StorageDetai
 }
 
 export function parseStorageDetails(body: unknown): StorageDetails {
-  if (!isRecord(body)) throw new ApiError("shape", "/api/system/storage/stats answered without figures");
+  if (!isRecord(body)) throw new ApiError("shape", t("/api/system/storage/stats answered without figures"));
   const number = (key: string): number | null => numberIn(body, key);
   const signals = Object.entries(recordIn(body, "signals")).flatMap(([name, value]): SignalUse[] => {
     if (!isRecord(value)) return [];
@@ -116,7 +117,7 @@ export async function cleanUp(): Promise<Cleanup> {
 }
 
 export function parseCleanup(body: unknown): Cleanup {
-  if (!isRecord(body)) throw new ApiError("shape", "the cleanup answered without figures");
+  if (!isRecord(body)) throw new ApiError("shape", t("the cleanup answered without figures"));
   return {
     segments: numberIn(body, "segments_deleted"),
     samples: numberIn(body, "samples_deleted"),

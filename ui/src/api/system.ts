@@ -1,6 +1,7 @@
 // The native face: GPU samples and the health of services. Values that the server does not know stay null here.
 // Not the live channel: live/messages.ts reads that, with the same GPU parser.
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export interface GpuSample {
   name: string;
@@ -33,7 +34,7 @@ const STATES: readonly string[] = ["healthy", "unhealthy", "restarting", "restar
 
 export async function gpu(signal?: AbortSignal): Promise<GpuSample> {
   const sample = parseGpu(await request("/api/system/gpu", { signal }));
-  if (!sample) throw new ApiError("shape", "/api/system/gpu answered without a GPU sample");
+  if (!sample) throw new ApiError("shape", t("/api/system/gpu answered without a GPU sample"));
   return sample;
 }
 
@@ -79,7 +80,7 @@ export function presence(sample: GpuSample): Presence {
 
 export function parseHealth(body: unknown): Health {
   if (!isRecord(body) || !isRecord(body["services"])) {
-    throw new ApiError("shape", "/api/system/health answered without services");
+    throw new ApiError("shape", t("/api/system/health answered without services"));
   }
   // The details repeat the word of each service and add a sentence.
   const details = isRecord(body["details"]) ? body["details"] : {};

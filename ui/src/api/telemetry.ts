@@ -1,6 +1,7 @@
 // Stage latencies of the watched pipeline as the server sums them up over the last five minutes. Not their history (PromQL).
 import { numberIn, recordIn } from "./fields";
 import { ApiError, isRecord, request } from "./request";
+import { t } from "../words/t";
 
 export const STAGES = ["watch", "detect", "batch", "analyze"] as const;
 export interface StageLatency {
@@ -19,7 +20,7 @@ export async function stageLatencies(signal?: AbortSignal): Promise<StageLatency
 }
 
 export function parseLatencies(body: unknown): StageLatency[] {
-  if (!isRecord(body)) throw new ApiError("shape", "/api/system/telemetry answered without figures");
+  if (!isRecord(body)) throw new ApiError("shape", t("/api/system/telemetry answered without figures"));
   const latencies = recordIn(body, "latencies");
   return STAGES.flatMap((stage): StageLatency[] => {
     const fields = latencies[stage];

@@ -1,5 +1,6 @@
 // Which figure is calm, a warning or critical. The limits of GPU memory are fixed by the server's contract.
 // Not alerting: this only colours and names what is shown.
+import { t } from "../words/t";
 
 export type Level = "ok" | "warning" | "critical";
 export type Pressure = "NORMAL" | "WARNING" | "CRITICAL";
@@ -27,9 +28,9 @@ export function pressureLevel(name: Pressure): Level {
 
 /** How busy a percentage is, in a colour and a word. */
 export function load(percent: number): { level: Level; word: string } {
-  if (percent >= SATURATED_PERCENT) return { level: "critical", word: "saturated" };
-  if (percent >= BUSY_PERCENT) return { level: "warning", word: "busy" };
-  return percent < 1 ? { level: "ok", word: "idle" } : { level: "ok", word: "working" };
+  if (percent >= SATURATED_PERCENT) return { level: "critical", word: t("saturated") };
+  if (percent >= BUSY_PERCENT) return { level: "warning", word: t("busy") };
+  return percent < 1 ? { level: "ok", word: t("idle") } : { level: "ok", word: t("working") };
 }
 
 export function diskLevel(percent: number): Level {

@@ -70,7 +70,7 @@ impl Manager {
             engine: Mutex::new(Engine::open(parts)?),
             changed: Notify::new(),
             lost: Mutex::default(),
-            outside: Outside { caller, clock },
+            outside: Outside { caller, clock, pictures: Arc::default() },
             turns: AtomicU64::new(0),
         })
     }
@@ -98,6 +98,10 @@ impl Manager {
     pub fn apply(&self, config: Arc<Config>) {
         self.engine().apply(config);
         self.changed.notify_one();
+    }
+    /// Who paints panels for notifications, once somebody does.
+    pub fn pictures(&self) -> &crate::receivers::Pictures {
+        &self.outside.pictures
     }
     /// The configuration that runs.
     pub fn config(&self) -> Arc<Config> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use url::Url;
 use watchfire_model::document::Reader;
 use watchfire_net::backoff::retry_after;
@@ -49,6 +50,11 @@ impl Http {
     /// Requests with given options, whose redirects lead to the same host only.
     pub(super) fn plain(options: Arc<HttpOptions>, timeout: Duration) -> Http {
         Http { options: Arc::new(HttpOptions { follow_redirects: false, ..(*options).clone() }), follow: true, timeout }
+    }
+    /// The same for an address of somebody else's, who learns nothing of who we are.
+    pub(super) fn anonymous(&self) -> Http {
+        let options = HttpOptions { authorization: Default::default(), headers: Vec::new(), ..(*self.options).clone() };
+        Http { options: Arc::new(options), follow: self.follow, timeout: self.timeout }
     }
     /// Whether requests already say who we are.
     pub(super) fn authorizes(&self) -> bool {
@@ -93,6 +99,14 @@ impl Call {
     pub(super) fn secret_json(url: &Secret, body: &Json) -> Call {
         Call { hidden: vec![url.clone()], ..Call::json(url.expose(), body) }
     }
+    /// The same with its JSON in a field of a form, and a picture beside it.
+    pub(super) fn with_picture(mut self, field: &str, png: &[u8]) -> Call {
+        let mut form = Form::default();
+        form.field("payload_json", &self.body);
+        form.picture(field, png);
+        (self.body, self.content_type) = (form.finish(), Form::CONTENT_TYPE);
+        self
+    }
     /// The same with a header.
     pub(super) fn header(mut self, name: &str, value: &str) -> Call {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -106,8 +120,50 @@ impl Call {
     }
 }
 
+/// A form of several parts. Texts of others stand in it only as JSON, in which no line begins, so none of them ends a part.
+#[derive(Default)]
+pub(super) struct Form(Vec<u8>);
+impl Form {
+    pub(super) const CONTENT_TYPE: &'static str = "multipart/form-data; boundary=watchfire-8d1f5c2e7b9a4f60";
+    const BOUNDARY: &'static str = "watchfire-8d1f5c2e7b9a4f60";
+
+    fn part(&mut self, headers: &str, content: &[u8]) {
+        self.0.extend(format!("--{}\r\n{headers}\r\n\r\n", Form::BOUNDARY).into_bytes());
+        self.0.extend(content);
+        self.0.extend(b"\r\n");
+    }
+    pub(super) fn field(&mut self, name: &str, content: &[u8]) {
+        self.part(&format!("Content-Disposition: form-data; name=\"{name}\""), content);
+    }
+    pub(super) fn picture(&mut self, name: &str, png: &[u8]) {
+        self.part(&format!("Content-Disposition: form-data; name=\"{name}\"; filename=\"panel.png\"\r\nContent-Type: image/png"), png);
+    }
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.0.extend(format!("--{}--\r\n", Form::BOUNDARY).into_bytes());
+        self.0
+    }
+}
+
 /// Makes a request; anything but success is an error that says whether another try makes sense.
 pub(super) async fn send(outside: &Outside, http: &Http, call: Call) -> Result<Response, DeliveryError> {
+    send_until(outside, http, call, Instant::now() + http.timeout).await
+}
+
+/// Sends a message with its picture, or without where there is none. One that is refused with it goes without: the message matters more.
+/// Both share the time of one try, in which the picture was painted, too.
+pub(super) async fn send_pictured(outside: &Outside, http: &Http, with: Option<Call>, without: Call, until: Instant) -> Result<(), DeliveryError> {
+    if let Some(call) = with {
+        match send_until(outside, http, call, until).await {
+            Err(DeliveryError::Never(reason)) => tracing::warn!(reason, "a message was refused with its picture and goes without"),
+            outcome => return outcome.map(drop),
+        }
+    }
+    send_until(outside, http, without, until).await.map(drop)
+}
+
+/// Makes a request within what is left of a try, redirects included.
+pub(super) async fn send_until(outside: &Outside, http: &Http, call: Call, until: Instant) -> Result<Response, DeliveryError> {
+    let until = until.min(Instant::now() + http.timeout);
     let hidden = &call.hidden;
     let mut request = Request::get(&call.url, http.timeout);
     request.method = call.method;
@@ -118,6 +174,7 @@ pub(super) async fn send(outside: &Outside, http: &Http, call: Call) -> Result<R
     request.limits = Limits::both(ANSWER_BYTES_MAX);
     for _ in 0..=REDIRECTS_MAX {
         let here = request.url.clone();
+        request.timeout = until.saturating_duration_since(Instant::now());
         let answer = match outside.caller.send(&http.options, request.clone()).await {
             Ok(answer) => answer,
             Err(error) => return Err(DeliveryError::Later { reason: hide(hidden, &error.to_string()), after: None }),

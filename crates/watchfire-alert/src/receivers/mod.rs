@@ -2,7 +2,7 @@
 //! its part of `alertmanager.yml` and delivers; when, to whom and how often is the manager's business.
 
 mod discord;
-mod email;
+pub(crate) mod email;
 mod exchange;
 mod fields;
 mod gotify;
@@ -12,6 +12,7 @@ mod msteams;
 mod ntfy;
 mod opsgenie;
 mod pagerduty;
+mod picture;
 mod pushover;
 mod slack;
 mod telegram;
@@ -34,6 +35,7 @@ use crate::manager::notification::Notification;
 use crate::template::{Form, TemplateError, Templates};
 
 pub(crate) use fields::check as check_fields;
+pub use picture::{PaintPanel, PaintedPanel, Pictures};
 
 /// The longest one try to deliver may take, whatever a configuration says.
 pub const DELIVERY_TIME_MAX: Duration = Duration::from_secs(30);
@@ -70,6 +72,8 @@ pub struct Outside {
     pub caller: Arc<Caller>,
     /// The time.
     pub clock: SharedClock,
+    /// Who paints panels, if somebody does.
+    pub pictures: Arc<Pictures>,
 }
 
 /// What stands in a template set for the text itself.

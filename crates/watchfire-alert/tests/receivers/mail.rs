@@ -340,3 +340,22 @@ async fn mails_about_one_group_are_tied_together() {
     let name = "<9f2a099adf99adbf3e1d24abbd84835468e75b8b96fca010db3f2b763340e4c1@watchfire>";
     assert!(mail.contains(&format!("\nReferences: {name}\nIn-Reply-To: {name}\n")), "{mail}");
 }
+
+#[tokio::test]
+async fn a_mail_shows_the_panel_that_an_alert_names() {
+    let server = MailServer::start(Rules::default()).await;
+    let pictures = watchfire_alert::receivers::Pictures::default();
+    let painted = |_: &str, _: u64| Box::pin(async { Ok(b"PNG".to_vec()) }) as watchfire_alert::receivers::PaintedPanel;
+    pictures.painted_by(Arc::new(painted), &watchfire_model::meter::Meter::new());
+    let outside = watchfire_alert::receivers::Outside { pictures: Arc::new(pictures), ..crate::setup::outside() };
+    let config = config(&crate::setup::one(&server.config("require_tls: false")));
+    let alert = notification(vec![told(&[("alertname", "HighCPU")], &[("__dashboardUid__", "host"), ("__panelId__", "7")], false)]);
+    for integration in &config.receiver("r").unwrap().integrations {
+        integration.integration.deliver(&alert, &outside).await.unwrap();
+    }
+    let mail = server.heard().mails.remove(0).replace("=\n", "");
+    for part in ["Content-Type: multipart/related;", "<img src=3D\"cid:panel\"", "Content-ID: <panel>\n", "UE5H\n"] {
+        assert!(mail.contains(part), "{part}: {mail}");
+    }
+    assert!(mail.find("cid:panel").unwrap() < mail.find("</body>").unwrap_or(usize::MAX));
+}

@@ -8,6 +8,7 @@ mod heartbeat;
 mod mail;
 mod mqtt;
 mod original;
+mod pictures;
 mod setup;
 mod sink;
 mod wire;

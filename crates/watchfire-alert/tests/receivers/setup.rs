@@ -38,7 +38,7 @@ pub(crate) fn errors(integrations: &str) -> Vec<String> {
 
 pub(crate) fn outside() -> Outside {
     let clock = ManualClock::new(NOW);
-    Outside { caller: Arc::new(Caller::new(clock.clone())), clock }
+    Outside { caller: Arc::new(Caller::new(clock.clone())), clock, pictures: Arc::default() }
 }
 
 pub(crate) fn told(labels: &[(&str, &str)], annotations: &[(&str, &str)], resolved: bool) -> Told {

@@ -1,6 +1,7 @@
 //! Who may do what: levels, tokens, users, sessions. Nothing here decides what a route does, only whether it runs.
 
 mod caller;
+mod keys;
 mod level;
 mod password;
 mod records;

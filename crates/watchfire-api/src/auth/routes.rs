@@ -22,7 +22,7 @@ use super::{Caller, Level, Via};
 use crate::server::{Refusal, Route};
 
 /// The largest body of these routes.
-const BODY_BYTES_MAX: usize = 16 << 10;
+pub(super) const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// What a log-in sends: a name with a password, or a token.
 #[derive(Deserialize)]
@@ -131,48 +131,49 @@ pub fn routes<S: Clone + Send + Sync + 'static>(auth: &Arc<Auth>) -> Vec<Route<S
         Route::get("/api/auth/tokens", Level::Admin, with!(|auth| Json(named(auth.token_list()))))
             .answers::<Vec<Named>>(200, "All tokens, without their secrets.")
             .summary("List tokens"),
-        Route::post("/api/auth/tokens", Level::Admin, with!(|auth, request => Request| make_token(auth, request).await))
+        Route::post("/api/auth/tokens", Level::Admin, with!(|auth, caller => Caller, request => Request| make_token(auth, &caller, request).await))
             .json::<NewToken>()
             .answers::<MadeToken>(201, "The token, shown this once.")
             .summary("Make a token"),
         Route::delete(
             "/api/auth/tokens/{name}",
             Level::Admin,
-            with!(|auth, Path(name) => Path<String>| off_reactor(&auth, move |auth| removed(auth.remove_token(&name))).await),
+            with!(|auth, caller => Caller, Path(name) => Path<String>| off_reactor(&auth, move |auth| removed(auth.remove_token(&name), "token", &name, &caller)).await),
         )
         .path_parameter("name", "The token's name.")
         .summary("Revoke a token"),
         Route::get("/api/auth/users", Level::Admin, with!(|auth| off_reactor(&auth, |auth| auth.user_list().map(|l| Json(named(l))).map_err(internal)).await))
             .answers::<Vec<Named>>(200, "All users.")
             .summary("List users"),
-        Route::post("/api/auth/users", Level::Admin, with!(|auth, request => Request| async { make_user(auth, json(request).await?).await }.await))
+        Route::post("/api/auth/users", Level::Admin, with!(|auth, caller => Caller, request => Request| async { make_user(auth, &caller, json(request).await?).await }.await))
             .json::<NewUser>()
             .summary("Make a user, or change one"),
         Route::delete(
             "/api/auth/users/{name}",
             Level::Admin,
-            with!(|auth, Path(name) => Path<String>| off_reactor(&auth, move |auth| removed(auth.remove_user(&name))).await),
+            with!(|auth, caller => Caller, Path(name) => Path<String>| off_reactor(&auth, move |auth| removed(auth.remove_user(&name), "user", &name, &caller)).await),
         )
         .path_parameter("name", "The user's name.")
         .summary("Remove a user"),
     ]
     .into_iter()
     .map(|route| tag(route).body_limits(Limits::both(BODY_BYTES_MAX)))
+    .chain(super::keys::routes(auth))
     .collect()
 }
 
-fn internal(error: AuthError) -> Refusal {
+pub(super) fn internal(error: AuthError) -> Refusal {
     tracing::error!(%error, "access records cannot be read or written");
     Refusal::internal()
 }
 
 /// Runs what writes to the disk or hashes on a thread that may wait.
-async fn off_reactor<T: Send + 'static>(auth: &Arc<Auth>, work: impl FnOnce(&Auth) -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+pub(super) async fn off_reactor<T: Send + 'static>(auth: &Arc<Auth>, work: impl FnOnce(&Auth) -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
     let auth = auth.clone();
     spawn_blocking(move || work(&auth)).await.map_err(|_| Refusal::internal())?
 }
 
-async fn json<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Refusal> {
+pub(super) async fn json<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Refusal> {
     let body = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|e| Refusal::bad_request(e.to_string()))?;
     serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(e.to_string()))
 }
@@ -233,19 +234,19 @@ async fn change_password(auth: &Arc<Auth>, caller: &Caller, request: Request) ->
     let from = request.extensions().get::<Peer>().map(|p| p.remote.ip());
     let wanted: NewPassword = json(request).await?;
     let (level, _) = auth.check_password(&caller.name, Secret::new(wanted.current), from).await?;
-    make_user(auth.clone(), NewUser { name: caller.name.to_string(), password: wanted.new, level }).await
+    make_user(auth.clone(), caller, NewUser { name: caller.name.to_string(), password: wanted.new, level }).await
 }
 
 fn named(list: Vec<(String, Level, i64)>) -> Vec<Named> {
     list.into_iter().map(|(name, level, created_ms)| Named { name, level, created_at: Timestamp(created_ms).rfc3339() }).collect()
 }
 
-async fn make_token(auth: Arc<Auth>, request: Request) -> Result<Response, Refusal> {
-    let wanted: NewToken = json(request).await?;
-    off_reactor(&auth, move |auth| new_token(auth, &wanted)).await
+async fn make_token(auth: Arc<Auth>, caller: &Caller, request: Request) -> Result<Response, Refusal> {
+    let (wanted, by): (NewToken, _) = (json(request).await?, caller.name.clone());
+    off_reactor(&auth, move |auth| new_token(auth, &wanted, &by)).await
 }
 
-fn new_token(auth: &Auth, wanted: &NewToken) -> Result<Response, Refusal> {
+fn new_token(auth: &Auth, wanted: &NewToken, by: &str) -> Result<Response, Refusal> {
     if !is_name(&wanted.name) || wanted.level == Level::Public {
         return Err(Refusal::unprocessable(
             "a token has a name of 1 to 64 letters, digits, dots, hyphens, underscores or @, and the level read, ingest or admin",
@@ -260,25 +261,30 @@ fn new_token(auth: &Auth, wanted: &NewToken) -> Result<Response, Refusal> {
     }
     let token = random_token().map_err(internal)?;
     auth.put_token(&wanted.name, &token, wanted.level).map_err(internal)?;
-    tracing::info!(name = wanted.name, level = wanted.level.word(), "token made");
+    tracing::info!(name = wanted.name, level = wanted.level.word(), by, "token made");
     let made = MadeToken { name: wanted.name.clone(), level: wanted.level, token: token.expose().to_owned() };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-async fn make_user(auth: Arc<Auth>, wanted: NewUser) -> Result<StatusCode, Refusal> {
+async fn make_user(auth: Arc<Auth>, caller: &Caller, wanted: NewUser) -> Result<StatusCode, Refusal> {
     if wanted.level == Level::Public {
         return Err(Refusal::unprocessable("a user has the level read, ingest or admin"));
     }
     if auth.user_list().map_err(internal)?.len() >= NAMES_MAX {
         return Err(Refusal::unprocessable("there are too many users; remove some first"));
     }
+    let (name, level) = (wanted.name.clone(), wanted.level);
     off_reactor(&auth, move |auth| auth.put_user(&wanted.name, &Secret::new(wanted.password), wanted.level)).await?;
+    tracing::info!(name, level = level.word(), by = &*caller.name, "user made or changed");
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn removed(outcome: Result<bool, AuthError>) -> Result<StatusCode, Refusal> {
+fn removed(outcome: Result<bool, AuthError>, what: &str, name: &str, caller: &Caller) -> Result<StatusCode, Refusal> {
     match outcome.map_err(internal)? {
-        true => Ok(StatusCode::NO_CONTENT),
+        true => {
+            tracing::info!(what, name, by = &*caller.name, "removed");
+            Ok(StatusCode::NO_CONTENT)
+        }
         false => Err(Refusal::not_found("there is nobody of this name")),
     }
 }

@@ -468,3 +468,61 @@ async fn damaged_records_prove_nothing_and_stop_nothing() {
     assert!(auth.check_password("eva", Secret::new("x"), None).await.is_err());
     assert!(Auth::start(Settings::default(), false, &["10.0.0.0/99".to_owned()], house.dir.path(), house.state.clone(), house.clock.clone()).is_err());
 }
+
+#[tokio::test]
+async fn tokens_are_made_as_grafanas_tools_make_them() {
+    let house = house(true);
+    let admin = service::random_token().unwrap();
+    house.auth.put_token("a", &admin, Level::Admin).unwrap();
+    let proof = format!("Bearer {}", admin.expose());
+    let ask = async |method: Method, path: &str, body: &str| {
+        let headers = [("authorization", proof.as_str()), ("content-type", "application/json")];
+        let (status, _, text) = house.ask(method, path, "192.168.1.9", &headers, body).await;
+        (status.as_u16(), serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default())
+    };
+    let (status, made) = ask(Method::POST, "/api/serviceaccounts", r#"{"name": "CI bot", "role": "Admin"}"#).await;
+    assert_eq!(
+        (status, &made["name"], &made["login"], &made["role"], &made["tokens"]),
+        (201, &"CI-bot".into(), &"sa-CI-bot".into(), &"Admin".into(), &0.into())
+    );
+    let id = made["id"].clone();
+    let (status, token) = ask(Method::POST, &format!("/api/serviceaccounts/{id}/tokens"), r#"{"name": "deploy"}"#).await;
+    assert_eq!((status, &token["name"]), (200, &"deploy".into()));
+    let get = async |key: &serde_json::Value, path: &str, from: &str| {
+        let proof = format!("Bearer {}", key.as_str().unwrap());
+        house.ask(Method::GET, path, from, &[("authorization", &proof)], "").await.0.as_u16()
+    };
+    assert_eq!(get(&token["key"], "/admin", "192.168.2.1").await, 200);
+    let (status, key) = ask(Method::POST, "/api/auth/keys", r#"{"name": "viewer", "role": "Viewer"}"#).await;
+    assert_eq!((status, get(&key["key"], "/read", "192.168.2.2").await, get(&key["key"], "/admin", "192.168.2.2").await), (200, 200, 403));
+    let (_, keys) = ask(Method::GET, "/api/auth/keys", "").await;
+    let names: Vec<&str> = keys.as_array().unwrap().iter().map(|k| k["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"viewer") && !names.iter().any(|n| n.starts_with("sa-")) && !keys.to_string().contains(key["key"].as_str().unwrap()), "{keys}");
+    let (_, found) = ask(Method::GET, "/api/serviceaccounts/search?query=ci&perpage=10&page=1", "").await;
+    assert_eq!((&found["totalCount"], &found["serviceAccounts"][0]["tokens"]), (&1.into(), &1.into()));
+    assert_eq!(ask(Method::GET, &format!("/api/serviceaccounts/{id}/tokens"), "").await.1[0]["name"], "deploy");
+    for (method, path, body, status, words) in [
+        (Method::POST, "/api/serviceaccounts", r#"{"name": "CI bot"}"#, 400, "already exists"),
+        (Method::POST, "/api/serviceaccounts", r#"{"name": ""}"#, 400, "name must have"),
+        (Method::POST, "/api/serviceaccounts", r#"{"name": "x", "role": "Editor"}"#, 400, "no role Editor"),
+        (Method::POST, "/api/serviceaccounts", r#"{"name": "x", "role": "None"}"#, 400, "no role None"),
+        (Method::POST, "/api/serviceaccounts", r#"{"name": "x", "role": "King"}"#, 400, "invalid role"),
+        (Method::POST, "/api/auth/keys", r#"{"name": "viewer"}"#, 409, "must be unique"),
+        (Method::POST, "/api/auth/keys", r#"{"name": "x", "secondsToLive": 60}"#, 400, "do not expire"),
+        (Method::POST, "/api/auth/keys", r#"{"name": "sa-x"}"#, 400, "service accounts"),
+        (Method::DELETE, "/api/auth/keys/5", "", 404, "API key not found"),
+        (Method::DELETE, "/api/auth/keys/x", "", 400, "id is invalid"),
+        (Method::GET, "/api/serviceaccounts/5", "", 404, "service account not found"),
+        (Method::POST, "/api/serviceaccounts/5/tokens", r#"{"name": "x"}"#, 404, "service account not found"),
+    ] {
+        let (answered, said) = ask(method, path, body).await;
+        assert!(answered == status && said["message"].as_str().is_some_and(|m| m.contains(words)), "{path} {body}: {answered} {said}");
+    }
+    let path = format!("/api/serviceaccounts/{id}/tokens/{}", token["id"]);
+    assert_eq!(ask(Method::DELETE, &path, "").await.0, 200);
+    assert_eq!(get(&token["key"], "/admin", "192.168.2.3").await, 401);
+    let (_, second) = ask(Method::POST, &format!("/api/serviceaccounts/{id}/tokens"), r#"{"name": "other"}"#).await;
+    assert_eq!(ask(Method::DELETE, &format!("/api/serviceaccounts/{id}"), "").await.1["message"], "Service account deleted");
+    assert_eq!(get(&second["key"], "/read", "192.168.2.4").await, 401, "its tokens go with it");
+    assert_eq!(ask(Method::DELETE, &format!("/api/auth/keys/{}", key["id"]), "").await.1["message"], "API key deleted");
+}

@@ -61,10 +61,19 @@ async fn take(app: Arc<App>, request: Request, index: Option<String>) -> Result<
         let elasticsearch = &app.rooms.elasticsearch;
         let mut items = elasticsearch.read(&body, index.as_deref()).map_err(|e| EsError::bad(e.to_string()))?;
         drop(body);
+        items.iter_mut().try_for_each(|item| through_alias(&app, item))?;
         elasticsearch.store(&mut items, origin).map_err(|e| later(&e))?;
         Ok(written(items, brief, app.rooms.clock.monotonic().saturating_sub(began)))
     });
     Ok(bytes(StatusCode::OK, "application/json", task.await.map_err(|_| internal())??))
+}
+
+/// What is written to an alias goes to an index of it.
+fn through_alias(app: &App, item: &mut Item) -> Result<(), EsError> {
+    if let Some(place) = app.aliases.written(&item.index)? {
+        item.goes_to(place);
+    }
+    Ok(())
 }
 
 /// The answer to a request that took so long. A result is text as soon as it is there, and its item is gone then: of all of them at once
@@ -110,12 +119,14 @@ pub(super) async fn document_called(State(app): State<Arc<App>>, Path((index, id
 async fn single(app: Arc<App>, request: Request, index: String, id: Option<String>) -> Result<Response, EsError> {
     let origin = origin(&request);
     let body = body_of(request).await?;
-    let task = spawn_blocking(move || {
+    let task = spawn_blocking(move || -> Result<_, EsError> {
         let elasticsearch = &app.rooms.elasticsearch;
         let mut items = [Item::single(Verb::Index, &index, id, &body, elasticsearch.now())];
-        elasticsearch.store(&mut items, origin).map(|()| items)
+        items.iter_mut().try_for_each(|item| through_alias(&app, item))?;
+        elasticsearch.store(&mut items, origin).map_err(|e| later(&e))?;
+        Ok(items)
     });
-    let [item] = task.await.map_err(|_| internal())?.map_err(|e| later(&e))?;
+    let [item] = task.await.map_err(|_| internal())??;
     if let Err(refused) = &item.entry {
         let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
         return Ok(EsError::new(status, refused.kind, refused.message.clone()).into_response());

@@ -3,13 +3,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
+use watchfire_model::text::shortened;
 
-use super::answer::{Good, answer};
+use super::aliases;
+use super::answer::{EsError, Good, answer};
+use super::indices::names_of;
+use super::search::{body, parsed};
 use crate::app::App;
+use crate::prometheus::gate::run;
 
 /// The version that is claimed: clients choose by it what they ask.
 const VERSION: &str = "8.19.0";
@@ -36,6 +41,11 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Good {
         "active_shards": 1, "relocating_shards": 0, "initializing_shards": 0, "unassigned_shards": 0, "delayed_unassigned_shards": 0,
         "number_of_pending_tasks": 0, "number_of_in_flight_fetch": 0, "task_max_waiting_in_queue_millis": 0, "active_shards_percent_as_number": 100.0
     }))
+}
+
+/// `GET /_cluster/settings`: nobody has set anything.
+pub(super) async fn settings() -> Good {
+    Good(json!({"persistent": {}, "transient": {}}))
 }
 
 /// `GET /_license`.
@@ -86,8 +96,23 @@ pub(super) async fn acknowledged() -> Good {
 }
 
 /// `PUT /{index}`: an index is there with its first document.
-pub(super) async fn created(State(app): State<Arc<App>>, Path(index): Path<String>) -> Response {
+pub(super) async fn created(State(app): State<Arc<App>>, Path(index): Path<String>, request: Request) -> Result<Response, EsError> {
+    let about = parsed(&body(request).await?)?;
+    let name = index.clone();
+    run(&app, None, move |app, budget| {
+        if app.aliases.has(&name)? {
+            let message = format!("Invalid index name [{}], already exists as alias", shortened(&name));
+            return Err(EsError::new(StatusCode::BAD_REQUEST, "invalid_index_name_exception", message));
+        }
+        if names_of(app, budget, Some(&name)).is_ok_and(|all| all.contains(&name)) {
+            let message = format!("index [{0}/{0}] already exists", shortened(&name));
+            return Err(EsError::new(StatusCode::BAD_REQUEST, "resource_already_exists_exception", message));
+        }
+        Ok(())
+    })
+    .await?;
+    aliases::of_created(app.clone(), &index, &about).await?;
     app.searches.create(&index);
     let body: Value = json!({"acknowledged": true, "shards_acknowledged": true, "index": index});
-    answer(StatusCode::OK, &body)
+    Ok(answer(StatusCode::OK, &body))
 }

@@ -12,9 +12,11 @@ use watchfire_ingest::elasticsearch::INDEX;
 use watchfire_model::logs::{LogOrder, LogSelection, Nanos};
 use watchfire_model::matcher::{MatchOp, Matcher};
 use watchfire_model::read::Budget;
+use watchfire_model::text::shortened;
 use watchfire_query::documents::{Document, Filter, Scalar, matching};
 
-use super::answer::{EsError, Good, answer, text};
+use super::answer::{EsError, Good, answer};
+use super::cats::table;
 use crate::app::App;
 use crate::prometheus::gate::run;
 
@@ -37,12 +39,17 @@ pub(super) fn matchers(app: &App, budget: &Budget, expression: Option<&str>, len
     if expression.len() > EXPRESSION_BYTES_MAX {
         return Err(EsError::bad(format!("the names of indices are longer than {EXPRESSION_BYTES_MAX} bytes")));
     }
-    let parts: Vec<&str> = expression.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
-    let (excluded, wanted): (Vec<&str>, Vec<&str>) = parts.into_iter().partition(|p| p.starts_with('-'));
+    let meant = meant(app, expression)?;
+    let (excluded, wanted): (Vec<&str>, Vec<&str>) = meant.iter().map(String::as_str).partition(|p| p.starts_with('-'));
     let all = wanted.is_empty() || wanted.iter().any(|w| matches!(*w, "*" | "_all"));
     if !all && !lenient {
         let known = app.rooms.logs.log_label_values(INDEX, &everything(Vec::new()), budget)?;
-        if let Some(missing) = wanted.iter().find(|w| !w.contains('*') && **w != NAMELESS && !known.iter().any(|k| k == *w) && !app.searches.is_created(w)) {
+        // One that an alias means is there, documents or not.
+        let of_aliases = app.aliases.indices("*")?;
+        if let Some(missing) = wanted
+            .iter()
+            .find(|w| !w.contains('*') && **w != NAMELESS && !known.iter().any(|k| k == *w) && !app.searches.is_created(w) && !of_aliases.contains(**w))
+        {
             return Err(EsError::new(StatusCode::NOT_FOUND, "index_not_found_exception", format!("no such index [{missing}]")));
         }
     }
@@ -65,6 +72,20 @@ pub(super) fn matchers(app: &App, budget: &Budget, expression: Option<&str>, len
         matchers.push(matcher(MatchOp::NotRegex, &pattern(excluded.into_iter().map(|e| e.trim_start_matches('-')).collect()))?);
     }
     Ok(matchers)
+}
+
+/// The parts of an expression, with the indices of those that are aliases in their stead; patterns mean aliases besides.
+fn meant(app: &App, expression: &str) -> Result<Vec<String>, EsError> {
+    let mut all = Vec::new();
+    for part in expression.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (minus, name) = part.strip_prefix('-').map_or(("", part), |name| ("-", name));
+        let indices = if matches!(name, "*" | "_all") { BTreeSet::new() } else { app.aliases.indices(name)? };
+        if indices.is_empty() || name.contains('*') {
+            all.push(part.to_owned());
+        }
+        all.extend(indices.into_iter().map(|index| format!("{minus}{index}")));
+    }
+    Ok(all)
 }
 
 /// Whether a name fits a pattern of stars.
@@ -91,31 +112,58 @@ fn sizes(app: &App, budget: &Budget, expression: Option<&str>) -> Result<BTreeMa
 
 /// The names of the indices that an expression means, of one that was created and has no document yet, too.
 pub(super) fn names_of(app: &App, budget: &Budget, expression: Option<&str>) -> Result<BTreeSet<String>, EsError> {
-    let created = expression.filter(|name| app.searches.is_created(name)).map(str::to_owned);
+    let named = expression.map(|expression| meant(app, expression)).transpose()?.unwrap_or_default();
+    let of_aliases = if named.is_empty() { BTreeSet::new() } else { app.aliases.indices("*")? };
+    let created = named.into_iter().filter(|name| app.searches.is_created(name) || of_aliases.contains(name));
     Ok(sizes(app, budget, expression)?.into_keys().chain(created).collect())
+}
+
+/// All indices that there are, for requests that name many of them.
+pub(super) struct Names {
+    stored: BTreeSet<String>,
+    of_aliases: BTreeSet<String>,
+}
+impl Names {
+    pub(super) fn read(app: &App, budget: &Budget) -> Result<Names, EsError> {
+        Ok(Names { stored: sizes(app, budget, None)?.into_keys().collect(), of_aliases: app.aliases.indices("*")? })
+    }
+
+    /// Whether there is an index of this name.
+    pub(super) fn has(&self, app: &App, name: &str) -> bool {
+        self.stored.contains(name) || self.of_aliases.contains(name) || app.searches.is_created(name)
+    }
+
+    /// Those that an expression means. A name of none is an error, a pattern of none is not.
+    pub(super) fn of(&self, app: &App, expression: &str) -> Result<BTreeSet<String>, EsError> {
+        let mut all: BTreeSet<String> = BTreeSet::new();
+        for part in meant(app, expression)? {
+            if let Some(gone) = part.strip_prefix('-') {
+                all.retain(|name| !fits(gone, name));
+            } else if part.contains('*') || part == "_all" {
+                all.extend(self.stored.iter().filter(|name| part == "_all" || fits(&part, name)).cloned());
+            } else if self.has(app, &part) || part == NAMELESS {
+                all.insert(part);
+            } else {
+                return Err(EsError::new(StatusCode::NOT_FOUND, "index_not_found_exception", format!("no such index [{}]", shortened(&part))));
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// `GET /_cat/indices`, as lines or as JSON.
 pub(super) async fn cat(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Response, EsError> {
     let query = request.uri().query().unwrap_or("").to_owned();
     run(&app, None, move |app, budget| {
-        let sizes = sizes(app, budget, index.as_ref().map(|i| i.0.as_str()))?;
-        if query.contains("format=json") {
-            let rows: Vec<Value> = sizes
-                .iter()
-                .map(|(name, size)| {
-                    json!({"health": "green", "status": "open", "index": name, "uuid": name, "pri": "1", "rep": "0", "docs.count": size.entries.to_string(),
-                        "docs.deleted": "0", "store.size": format!("{}b", size.bytes), "pri.store.size": format!("{}b", size.bytes)})
-                })
-                .collect();
-            return Ok(answer(StatusCode::OK, &rows));
-        }
-        let head = query
-            .split('&')
-            .any(|p| p == "v" || p == "v=true")
-            .then_some("health status index uuid pri rep docs.count docs.deleted store.size pri.store.size\n");
-        let rows = sizes.iter().map(|(name, size)| format!("green open {name} {name} 1 0 {} 0 {1}b {1}b\n", size.entries, size.bytes));
-        Ok(text(head.map(str::to_owned).into_iter().chain(rows).collect()))
+        let columns = ["health", "status", "index", "uuid", "pri", "rep", "docs.count", "docs.deleted", "store.size", "pri.store.size"];
+        // A unit behind the number, unless the address says which one it is.
+        let unit = if query.split('&').any(|p| p == "bytes=b") { "" } else { "b" };
+        let row = |(name, size): (String, Size)| {
+            let bytes = format!("{}{unit}", size.bytes);
+            ["green", "open", &name, &name, "1", "0", &size.entries.to_string(), "0", &bytes, &bytes].map(str::to_owned).to_vec()
+        };
+        let rows = sizes(app, budget, index.as_ref().map(|i| i.0.as_str()))?.into_iter().map(row).collect();
+        Ok(table(&query, &columns, rows))
     })
     .await
 }
@@ -127,8 +175,44 @@ pub(super) async fn index(State(app): State<Arc<App>>, Path(index): Path<String>
         if known.is_empty() && !index.contains('*') {
             return Err(EsError::new(StatusCode::NOT_FOUND, "index_not_found_exception", format!("no such index [{index}]")));
         }
-        let all: Map<String, Value> = known.into_iter().map(|name| (name, json!({"aliases": {}, "mappings": {}, "settings": {}}))).collect();
+        let mut aliases = app.aliases.by_index(&|_| true)?;
+        let mut about = |name: &String| json!({"aliases": aliases.remove(name).unwrap_or_default(), "mappings": {}, "settings": {}});
+        let all: Map<String, Value> = known.into_iter().map(|name| (name.clone(), about(&name))).collect();
         Ok(Good(Value::Object(all)))
+    })
+    .await
+}
+
+/// `GET /_stats` and `/{index}/_stats`: documents and bytes.
+pub(super) async fn stats(State(app): State<Arc<App>>, index: Option<Path<String>>) -> Result<Good, EsError> {
+    run(&app, None, move |app, budget| {
+        let shown = |size: &Size| {
+            let about = json!({"docs": {"count": size.entries, "deleted": 0}, "store": {"size_in_bytes": size.bytes}});
+            json!({"primaries": about, "total": about})
+        };
+        let mut all = Size::default();
+        let mut indices = Map::new();
+        for (name, size) in sizes(app, budget, index.as_ref().map(|i| i.0.as_str()))? {
+            all.entries += size.entries;
+            all.bytes += size.bytes;
+            indices.insert(name, shown(&size));
+        }
+        Ok(Good(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}, "_all": shown(&all), "indices": indices})))
+    })
+    .await
+}
+
+/// `GET /_settings` and `/{index}/_settings`.
+pub(super) async fn settings(State(app): State<Arc<App>>, index: Option<Path<String>>) -> Result<Good, EsError> {
+    run(&app, None, move |app, budget| {
+        let expression = index.as_ref().map(|index| index.0.as_str());
+        let about = |name: String| {
+            let own = json!({"settings": {"index": {"number_of_shards": "1", "number_of_replicas": "0", "provided_name": name, "uuid": name}}});
+            (name, own)
+        };
+        // Says so when there is no such index.
+        matchers(app, budget, expression, false)?;
+        Ok(Good(Value::Object(names_of(app, budget, expression)?.into_iter().map(about).collect())))
     })
     .await
 }

@@ -1,19 +1,18 @@
-//! What clients look up beside searching: several documents by their ids, what fields can be asked for, and aliases, of which there are
-//! none.
+//! What clients look up beside searching: several documents by their ids, and what fields can be asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use watchfire_model::logs::Nanos;
 use watchfire_model::read::Budget;
 use watchfire_query::documents::analysis::Glob;
 use watchfire_query::documents::{self, Context, Request as Search};
 
 use super::answer::{EsError, Good};
-use super::indices::{NAMELESS, names_of, sampled};
+use super::indices::sampled;
 use super::search::{Params, body, parsed, selection};
 use crate::app::App;
 use crate::prometheus::gate::run;
@@ -112,24 +111,4 @@ pub(super) async fn field_caps(State(app): State<Arc<App>>, index: Option<Path<S
         Ok(Good(json!({"indices": indices, "fields": all})))
     })
     .await
-}
-
-/// `GET /_alias`, `/{index}/_alias`: the indices, none of which has another name.
-pub(super) async fn aliases(State(app): State<Arc<App>>, index: Option<Path<String>>) -> Result<Good, EsError> {
-    run(&app, None, move |app, budget| {
-        let index = index.as_ref().map(|index| index.0.as_str());
-        let names = names_of(app, budget, index)?;
-        if names.is_empty()
-            && let Some(index) = index.filter(|index| !index.contains('*') && *index != NAMELESS)
-        {
-            return Err(EsError::new(StatusCode::NOT_FOUND, "index_not_found_exception", format!("no such index [{index}]")));
-        }
-        Ok(Good(Value::Object(names.into_iter().map(|name| (name, json!({"aliases": {}}))).collect::<Map<_, _>>())))
-    })
-    .await
-}
-
-/// `GET|HEAD /{index}/_alias/{name}`: there is none.
-pub(super) async fn alias(Path((_, name)): Path<(String, String)>) -> EsError {
-    EsError::new(StatusCode::NOT_FOUND, "aliases_not_found_exception", format!("alias [{}] missing", name.chars().take(64).collect::<String>()))
 }

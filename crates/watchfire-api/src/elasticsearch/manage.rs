@@ -29,11 +29,21 @@ pub(super) async fn delete_index(State(app): State<Arc<App>>, Path(index): Path<
         return Err(EsError::bad("Wildcard expressions or all indices are not allowed"));
     }
     let name = index.clone();
-    // Says so when there is no such index. Entries without one are those of `logs`.
-    let matchers = run(&app, None, move |app, budget| matchers(app, budget, Some(&index), false)).await?;
+    let matchers = run(&app, None, move |app, budget| {
+        if app.aliases.has(&index)? {
+            let message = format!("The provided expression [{index}] matches an alias, specify the corresponding concrete indices instead.");
+            return Err(EsError::bad(message));
+        }
+        // Says so when there is no such index. Entries without one are those of `logs`.
+        matchers(app, budget, Some(&index), false)
+    })
+    .await?;
     app.searches.remove(&name);
-    let task = spawn_blocking(move || app.rooms.maintenance.delete_logs(&matchers, Nanos::MIN, Nanos::MAX, None));
-    task.await.map_err(internal)?.map_err(failed)?;
+    let task = spawn_blocking(move || {
+        app.rooms.maintenance.delete_logs(&matchers, Nanos::MIN, Nanos::MAX, None).map_err(failed)?;
+        app.aliases.forget(&name)
+    });
+    task.await.map_err(internal)??;
     Ok(Good(json!({"acknowledged": true})))
 }
 

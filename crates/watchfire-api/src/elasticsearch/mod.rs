@@ -1,8 +1,10 @@
 //! The Elasticsearch face: bulk requests, searches, and what Filebeat, Logstash, rsyslog, Grafana and the official clients ask before they
 //! write or read. What a query means is computed in `watchfire-query`. On the main port it is below `/elasticsearch`.
 
+mod aliases;
 mod answer;
 mod bulk;
+mod cats;
 mod cluster;
 mod contexts;
 mod indices;
@@ -19,6 +21,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 
+pub(crate) use self::aliases::Aliases;
 use self::answer::EsError;
 pub(crate) use self::contexts::Contexts;
 use crate::app::App;
@@ -102,9 +105,21 @@ fn reading() -> Vec<Route<Arc<App>>> {
         Route::new(&ASKED, "/{index}/_mget", Level::Read, lookups::mget).summary("The same of one index"),
         Route::new(&ASKED, "/_field_caps", Level::Read, lookups::field_caps).summary("Which fields can be asked for"),
         Route::new(&ASKED, "/{index}/_field_caps", Level::Read, lookups::field_caps).summary("The same in some indices"),
-        Route::get("/_alias", Level::Read, lookups::aliases).hidden(),
-        Route::get("/{index}/_alias", Level::Read, lookups::aliases).hidden(),
-        Route::get("/{index}/_alias/{name}", Level::Read, lookups::alias).hidden(),
+        Route::get("/_alias", Level::Read, aliases::list).summary("Indices with their aliases"),
+        Route::get("/_aliases", Level::Read, aliases::list).hidden(),
+        Route::get("/{index}/_alias", Level::Read, aliases::list).hidden(),
+        Route::get("/{index}/_aliases", Level::Read, aliases::list).hidden(),
+        // Senders ask for it before they write.
+        Route::get("/_alias/{name}", Level::Ingest, aliases::named).summary("Indices that have an alias"),
+        Route::get("/{index}/_alias/{name}", Level::Read, aliases::named_of).hidden(),
+        Route::get("/_cat/aliases", Level::Read, aliases::cat).summary("Aliases with their indices"),
+        Route::get("/_cat/count", Level::Read, cats::count).hidden(),
+        Route::get("/_cat/count/{index}", Level::Read, cats::count).hidden(),
+        Route::get("/_stats", Level::Read, indices::stats).hidden(),
+        Route::get("/{index}/_stats", Level::Read, indices::stats).hidden(),
+        Route::get("/_settings", Level::Read, indices::settings).hidden(),
+        Route::get("/{index}/_settings", Level::Read, indices::settings).hidden(),
+        Route::get("/{index}/_source/{id}", Level::Read, search::source_of).hidden(),
         Route::get("/{index}/_doc/{id}", Level::Read, search::document).summary("A document by its id"),
         Route::get("/_mapping", Level::Read, indices::mapping).summary("Fields of the newest documents with their types"),
         Route::get("/{index}/_mapping", Level::Read, indices::mapping).summary("The same in some indices"),
@@ -122,6 +137,9 @@ fn handshake() -> Vec<Route<Arc<App>>> {
         Route::get("/", Level::Public, cluster::root).summary("The version that is claimed"),
         Route::get("/_cluster/health", Level::Public, cluster::health).summary("Health: green, or red when nothing can be written"),
         Route::get("/_cluster/health/{index}", Level::Public, cluster::health).hidden(),
+        Route::get("/_cat/health", Level::Read, cats::health).hidden(),
+        Route::get("/_cat/nodes", Level::Read, cats::nodes).hidden(),
+        Route::get("/_cluster/settings", Level::Read, cluster::settings).hidden(),
         Route::get("/_license", Level::Ingest, cluster::license).summary("A basic license"),
         Route::get("/_xpack", Level::Ingest, cluster::xpack).hidden(),
         Route::get("/_nodes", Level::Ingest, cluster::nodes).hidden(),
@@ -137,13 +155,16 @@ fn handshake() -> Vec<Route<Arc<App>>> {
         "/_ilm/policy/{name}",
         "/_ingest/pipeline/{name}",
         "/_data_stream/{name}",
-        "/_alias/{name}",
     ] {
         all.push(Route::get(path, Level::Ingest, cluster::named).hidden());
         all.push(Route::new(&BOTH, path, Level::Ingest, cluster::acknowledged).hidden());
     }
-    all.push(Route::put("/{index}", Level::Ingest, cluster::created).hidden());
-    all.push(Route::put("/{index}/_alias/{name}", Level::Ingest, cluster::acknowledged).hidden());
+    all.push(Route::put("/{index}", Level::Ingest, cluster::created).takes(Content::Any).hidden());
+    all.push(Route::post("/_aliases", Level::Ingest, aliases::update).takes(Content::Any).summary("Adds aliases, and takes them away"));
+    for path in ["/{index}/_alias/{name}", "/{index}/_aliases/{name}"] {
+        all.push(Route::new(&BOTH, path, Level::Ingest, aliases::put).takes(Content::Any).hidden());
+        all.push(Route::delete(path, Level::Ingest, aliases::delete).hidden());
+    }
     all.push(Route::put("/{index}/_mapping", Level::Ingest, cluster::acknowledged).hidden());
     all.push(Route::put("/{index}/_settings", Level::Ingest, cluster::acknowledged).hidden());
     // Templates of Beats are large, and nobody looks at them.

@@ -144,7 +144,13 @@ pub(super) fn searched(app: &App, budget: &Budget, place: &Place, search: &Searc
 /// `GET|POST /_search` and `/{index}/_search`.
 pub(super) async fn search(State(app): State<Arc<App>>, index: Option<Path<String>>, request: Request) -> Result<Good, EsError> {
     let params = Params::of(&request);
-    let text = body(request).await?;
+    let mut text = body(request).await?;
+    // Clients that cannot send a body with GET send it as a parameter.
+    if text.is_empty()
+        && let Some(source) = params.get("source")
+    {
+        text = Bytes::copy_from_slice(source.as_bytes());
+    }
     let body = parsed(&text)?;
     let mut search = read(&context(&app, &params)?, &body, &params)?;
     let point = paging::within(&app, &body, index.as_ref().map(|i| i.0.as_str()))?;
@@ -253,13 +259,33 @@ pub(super) async fn msearch(State(app): State<Arc<App>>, index: Option<Path<Stri
     .await
 }
 
+/// The document of an id, if there is one, as far as the address wants it.
+fn called(app: &App, budget: &Budget, index: &str, id: &str, params: &Params) -> Result<Option<documents::Hit>, EsError> {
+    let context = Context::new(Nanos::from_millis(app.now().millis()));
+    let mut search = Search::read(&json!({"query": {"ids": {"values": [id]}}, "size": 1}), &context)?;
+    search.source = source(search.source, params);
+    let found = documents::search(&*app.rooms.logs, &selection(app, budget, Some(index), false)?, &search, budget)?;
+    Ok(found.hits.into_iter().next())
+}
+
+/// `GET /{index}/_source/{id}`.
+pub(super) async fn source_of(State(app): State<Arc<App>>, Path((index, id)): Path<(String, String)>, request: Request) -> Result<Response, EsError> {
+    let params = Params::of(&request);
+    run(&app, None, move |app, budget| match called(app, budget, &index, &id, &params)? {
+        Some(hit) => Ok(answer(StatusCode::OK, &hit.source.unwrap_or_default())),
+        None => {
+            let message = format!("Document not found [{}]/[{}]", shortened(&index), shortened(&id));
+            Err(EsError::new(StatusCode::NOT_FOUND, "resource_not_found_exception", message))
+        }
+    })
+    .await
+}
+
 /// `GET /{index}/_doc/{id}`.
-pub(super) async fn document(State(app): State<Arc<App>>, Path((index, id)): Path<(String, String)>) -> Result<Response, EsError> {
+pub(super) async fn document(State(app): State<Arc<App>>, Path((index, id)): Path<(String, String)>, request: Request) -> Result<Response, EsError> {
+    let params = Params::of(&request);
     run(&app, None, move |app, budget| {
-        let context = Context::new(Nanos::from_millis(app.now().millis()));
-        let search = Search::read(&json!({"query": {"ids": {"values": [id]}}, "size": 1}), &context)?;
-        let found = documents::search(&*app.rooms.logs, &selection(app, budget, Some(&index), false)?, &search, budget)?;
-        Ok(match found.hits.first() {
+        Ok(match called(app, budget, &index, &id, &params)? {
             Some(hit) => {
                 let source = hit.source.clone().unwrap_or_default();
                 answer(StatusCode::OK, &json!({"_index": index, "_id": id, "_version": 1, "found": true, "_source": source}))

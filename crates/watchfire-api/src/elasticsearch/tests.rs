@@ -169,6 +169,31 @@ async fn indices_and_their_fields() {
     );
     assert!(ask(&faces, &Method::GET, "/_cat/indices", "").await.text().starts_with("green open vms-1 vms-1 1 0 15 0 "));
     assert_eq!(ask(&faces, &Method::GET, "/_cat/indices?format=json", "").await.json()[1]["docs.count"], "5");
+    let some = ask(&faces, &Method::GET, "/_cat/indices?v&h=index,docs.count&s=docs.count&bytes=b", "").await.text();
+    assert_eq!(some, "index docs.count\nvms-2 5\nvms-1 15\n");
+    assert_eq!(ask(&faces, &Method::GET, "/_cat/indices?h=index&s=index:desc", "").await.text(), "vms-2\nvms-1\n");
+    let crowd = ask(&faces, &Method::GET, &format!("/_cat/indices?h={}index", "pri,".repeat(2_000)), "").await.text();
+    assert_eq!(crowd, format!("{0}\n{0}\n", ["1"; 10].join(" ")), "no more columns than there are");
+    let stats = ask(&faces, &Method::GET, "/vms-*/_stats", "").await.json();
+    assert_eq!((&stats["_all"]["primaries"]["docs"]["count"], &stats["indices"]["vms-2"]["total"]["docs"]["count"]), (&json!(20), &json!(5)));
+    let twice = ask(&faces, &Method::PUT, "/vms-1", "").await;
+    assert_eq!((twice.status.as_u16(), twice.json()["error"]["type"].as_str()), (400, Some("resource_already_exists_exception")));
+    let by_address = ask(&faces, &Method::GET, "/_search?source_content_type=application/json&source=%7B%22size%22%3A1%7D", "").await.json();
+    assert_eq!(by_address["hits"]["hits"].as_array().unwrap().len(), 1);
+    assert!(ask(&faces, &Method::GET, "/_cat/count", "").await.text().ends_with(" 10:15:00 20\n"));
+    assert_eq!(ask(&faces, &Method::GET, "/_cat/count/vms-2?format=json", "").await.json()[0]["count"], "5");
+    let health = ask(&faces, &Method::GET, "/_cat/health?v", "").await.text();
+    assert!(health.starts_with("epoch timestamp cluster status ") && health.contains(" watchfire green 1 1 "), "{health}");
+    assert_eq!(ask(&faces, &Method::GET, "/_cat/nodes?format=json", "").await.json()[0]["name"], "watchfire");
+    assert_eq!(ask(&faces, &Method::GET, "/_cluster/settings", "").await.json(), json!({"persistent": {}, "transient": {}}));
+    let settings = ask(&faces, &Method::GET, "/vms-*/_settings", "").await.json();
+    assert_eq!((settings.as_object().unwrap().len(), &settings["vms-1"]["settings"]["index"]["number_of_shards"]), (2, &json!("1")));
+    assert_eq!(ask(&faces, &Method::GET, "/nothing/_settings", "").await.status, 404);
+    let hit = ask(&faces, &Method::GET, "/vms-1/_search?size=1", "").await.json()["hits"]["hits"][0].clone();
+    let path = format!("/vms-1/_source/{}", hit["_id"].as_str().unwrap());
+    assert_eq!(ask(&faces, &Method::GET, &path, "").await.json(), hit["_source"]);
+    assert_eq!(ask(&faces, &Method::GET, &format!("{path}?_source_includes=status"), "").await.json(), json!({"status": 500}));
+    assert_eq!(ask(&faces, &Method::GET, "/vms-1/_source/none", "").await.status, 404);
     let deleted = ask(&faces, &Method::POST, "/vms-1/_delete_by_query", json!({"query": {"range": {"response_time": {"lt": 950}}}}).to_string()).await.json();
     assert_eq!(deleted["deleted"], 5);
     assert_eq!(ask(&faces, &Method::POST, "/vms-1/_delete_by_query", "{}").await.status, 400);
@@ -211,4 +236,69 @@ async fn what_senders_ask_before() {
     assert_eq!((unknown.status().as_u16(), unknown.headers()["x-elastic-product"].to_str().unwrap()), (404, "Elasticsearch"));
     let paths: Vec<String> = super::port_routes().iter().map(|r| r.spec().path.clone()).collect();
     assert!(paths.contains(&"/_bulk".to_owned()) && paths.contains(&"/".to_owned()));
+}
+
+#[tokio::test]
+async fn aliases_are_kept_listed_written_to_and_searched() {
+    let faces = faces_with_documents().await;
+    let change = async |body: serde_json::Value| ask(&faces, &Method::POST, "/_aliases", body.to_string()).await;
+    let get = async |path: &str| {
+        let answer = ask(&faces, &Method::GET, path, "").await;
+        (answer.status.as_u16(), if answer.text().starts_with('{') { answer.json() } else { json!(answer.text()) })
+    };
+    let added = change(json!({"actions": [
+        {"add": {"index": "vms-1", "alias": "vms"}}, {"add": {"indices": ["vms-2"], "aliases": ["vms", "newest"], "is_write_index": true}}
+    ]}))
+    .await;
+    assert_eq!((added.status.as_u16(), added.json()), (200, json!({"acknowledged": true, "errors": false})));
+    let crowd: Vec<String> = (0..60_000).map(|n| format!("a{n}")).collect();
+    let told = change(json!({"actions": [{"remove": {"index": "*", "aliases": crowd, "must_exist": false}}]})).await;
+    assert!(told.status == 400 && told.text().contains("changes of aliases in one request"), "{}", told.text());
+    let both = json!({"vms-1": {"aliases": {"vms": {}}}, "vms-2": {"aliases": {"newest": {"is_write_index": true}, "vms": {"is_write_index": true}}}});
+    assert_eq!(get("/_alias").await, (200, both));
+    assert_eq!(get("/_alias/new*").await, (200, json!({"vms-2": {"aliases": {"newest": {"is_write_index": true}}}})));
+    assert_eq!(get("/vms-1/_alias/vms").await, (200, json!({"vms-1": {"aliases": {"vms": {}}}})));
+    assert_eq!(get("/_alias/other").await.0, 404);
+    assert_eq!(get("/vms").await.1.as_object().unwrap().len(), 2);
+    assert_eq!(get("/_cat/aliases?v").await.1.as_str().unwrap().lines().nth(1), Some("newest vms-2 - - - true"));
+    for (path, expected) in [("/vms/_search", 20), ("/newest/_search", 5), ("/v*s,-newest/_search", 15), ("/vms,-vms-1/_search", 5)] {
+        assert_eq!(total(&faces, path).await, expected, "{path}");
+    }
+    // What is written to an alias goes to the one index that may be written to.
+    let document = |n: u32| json!({"@timestamp": "2025-12-30T10:14:30Z", "message": format!("new {n}")}).to_string();
+    let written = ask(&faces, &Method::POST, "/vms/_doc", document(1)).await;
+    assert_eq!((written.status.as_u16(), written.json()["_index"].clone()), (201, json!("vms-2")));
+    let bulk = ask(&faces, &Method::POST, "/_bulk", format!("{{\"create\":{{\"_index\":\"newest\"}}}}\n{}\n", document(2))).await;
+    assert_eq!(bulk.json()["items"][0]["create"]["_index"], "vms-2");
+    assert_eq!(total(&faces, "/newest/_search").await, 7);
+    // An index that is created brings its aliases; one without a place to write to refuses.
+    let created = ask(&faces, &Method::PUT, "/fresh-1", r#"{"aliases":{"fresh":{"is_write_index":false}}}"#).await;
+    assert_eq!(created.status, 200, "{}", created.text());
+    assert_eq!(total(&faces, "/fresh/_search").await, 0);
+    let refused = ask(&faces, &Method::POST, "/fresh/_doc", document(3)).await;
+    assert_eq!((refused.status.as_u16(), refused.text().contains("no write index is defined for alias [fresh]")), (400, true), "{}", refused.text());
+    let one = ask(&faces, &Method::PUT, "/fresh-1/_alias/again", "").await;
+    assert_eq!(one.status, 200, "{}", one.text());
+    assert_eq!(ask(&faces, &Method::POST, "/again/_doc", document(4)).await.json()["_index"], "fresh-1");
+    // What cannot be.
+    for (action, words) in [
+        (json!({"add": {"index": "vms-1", "alias": "a", "filter": {"term": {"x": 1}}}}), "[filter] of an alias is not carried out"),
+        (json!({"add": {"index": "vms-1", "alias": "A*"}}), "Invalid alias name"),
+        (json!({"add": {"index": "vms-1", "alias": "vms-2"}}), "exists with the same name"),
+        (json!({"add": {"index": "nowhere", "alias": "a"}}), "no such index"),
+        (json!({"add": {"index": "vms-1", "alias": "vms", "is_write_index": true}}), "more than one write index"),
+        (json!({"remove": {"index": "vms-1", "alias": "newest"}}), "missing"),
+        (json!({"remove_index": {"index": "vms-1"}}), "needs [index] and [alias]"),
+        (json!({"swap": {"index": "vms-1", "alias": "a"}}), "no action of aliases"),
+    ] {
+        let answer = change(json!({"actions": [action]})).await;
+        assert!(answer.status.is_client_error() && answer.text().contains(words), "{words}: {}", answer.text());
+    }
+    assert!(ask(&faces, &Method::DELETE, "/vms", "").await.text().contains("matches an alias"));
+    assert!(ask(&faces, &Method::PUT, "/vms", "").await.text().contains("already exists as alias"));
+    // They are taken away, and gone with their index.
+    assert_eq!(ask(&faces, &Method::DELETE, "/vms-2/_alias/newest", "").await.status, 200);
+    assert_eq!(get("/_alias/newest").await.0, 404);
+    assert_eq!(ask(&faces, &Method::DELETE, "/vms-1", "").await.status, 200);
+    assert_eq!(get("/_alias/vms").await.1, json!({"vms-2": {"aliases": {"vms": {"is_write_index": true}}}}));
 }

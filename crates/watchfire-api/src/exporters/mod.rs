@@ -1,4 +1,4 @@
-//! The faces that stand in for exporters: blackbox, JSON, Redis, PostgreSQL, node. Each is a row of a table; who answers is one of
+//! The faces that stand in for exporters and collectors: blackbox, JSON, Redis, PostgreSQL, node, log lines. Each is a row of a table; who answers is one of
 //! [`Exporters`]. Nothing is looked at here: a question is passed on with who asks, and what is said is rendered.
 
 #[cfg(test)]
@@ -32,6 +32,8 @@ pub struct Exporters {
     pub postgres: Arc<dyn Exporter>,
     /// This machine.
     pub node: Arc<dyn Exporter>,
+    /// What collects log lines.
+    pub collect: Arc<dyn Exporter>,
 }
 
 /// One of the faces.
@@ -47,6 +49,8 @@ pub enum Face {
     Postgres,
     /// This machine, port 9100.
     Node,
+    /// What collects log lines, port 12345.
+    Collect,
 }
 
 /// Something to ask for: its path, what it is, and its parameters.
@@ -61,7 +65,7 @@ const MODULE: (&str, &str) = ("module", "How, by its name in the configuration")
 
 impl Face {
     /// All of them.
-    pub const ALL: [Face; 5] = [Face::Blackbox, Face::Json, Face::Redis, Face::Postgres, Face::Node];
+    pub const ALL: [Face; 6] = [Face::Blackbox, Face::Json, Face::Redis, Face::Postgres, Face::Node, Face::Collect];
 
     /// Where it is on the main port.
     pub const fn prefix(self) -> &'static str {
@@ -71,6 +75,7 @@ impl Face {
             Face::Redis => "/redis",
             Face::Postgres => "/postgres",
             Face::Node => "/node",
+            Face::Collect => "/collect",
         }
     }
 
@@ -82,6 +87,7 @@ impl Face {
             Face::Redis => exporters.redis.clone(),
             Face::Postgres => exporters.postgres.clone(),
             Face::Node => exporters.node.clone(),
+            Face::Collect => exporters.collect.clone(),
         }
     }
 
@@ -112,12 +118,18 @@ impl Face {
             ],
             Face::Postgres => &[Page { path: "/metrics", summary: "Metrics of the configured PostgreSQL", params: &[] }],
             Face::Node => &[Page { path: "/metrics", summary: "Metrics of this machine", params: &[("collect[]", "A collector; any number of times")] }],
+            Face::Collect => &[
+                Page { path: "/targets", summary: "Sources of log lines, and how far their files are read", params: &[] },
+                Page { path: "/metrics", summary: "What is counted of collecting log lines", params: &[] },
+                Page { path: "/ready", summary: "Readiness, as Promtail has it", params: &[] },
+                Page { path: "/-/ready", summary: "Readiness, as Alloy has it", params: &[] },
+            ],
         }
     }
 
     /// Whether its configuration is loaded with ours.
     const fn reloads(self) -> bool {
-        matches!(self, Face::Blackbox | Face::Json)
+        matches!(self, Face::Blackbox | Face::Json | Face::Collect)
     }
 
     fn tag(self) -> &'static str {
@@ -127,6 +139,7 @@ impl Face {
             Face::Redis => "redis_exporter",
             Face::Postgres => "postgres_exporter",
             Face::Node => "node_exporter",
+            Face::Collect => "log_collector",
         }
     }
 
@@ -194,6 +207,7 @@ fn answer(reply: Reply, format: Format) -> Response {
     match reply.said {
         Said::Families(families) => (status, [(CONTENT_TYPE, format.content_type()), (VARY, "accept")], render(format, &families)).into_response(),
         Said::Text(text) => (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
+        Said::Json(text) => (status, [(CONTENT_TYPE, "application/json")], text).into_response(),
         Said::Html(text) => (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
     }
 }

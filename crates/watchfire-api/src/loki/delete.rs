@@ -54,7 +54,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, request: Request) -> Res
     let internal = |_| LokiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the deletion failed inside; the server's log says more");
     let deleted_entries = task.await.map_err(internal)??;
     let mut list = app.log_deletions.lock().unwrap_or_else(PoisonError::into_inner);
-    let seconds = |time: Nanos| time.millis() as f64 / 1000.0;
+    let seconds = |time: Nanos| time.millis().max(0) as f64 / 1000.0;
     let request_id = format!("{:08x}", watchfire_model::labels::Labels::from_pairs([("query", text.as_str()), ("at", &now.0.to_string())]).hash_value() as u32);
     list.push(Deletion {
         request_id,

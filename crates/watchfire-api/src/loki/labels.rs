@@ -37,7 +37,7 @@ pub(super) async fn labels(State(app): State<Arc<App>>, request: Request) -> Res
     run(&app, None, move |app, budget| Ok(Data(app.rooms.logs.log_label_names(&selection, budget)?))).await
 }
 
-/// `GET /loki/api/v1/label/{name}/values`.
+/// `GET|POST /loki/api/v1/label/{name}/values`.
 pub(super) async fn values(State(app): State<Arc<App>>, Path(name): Path<String>, request: Request) -> Result<Data<Vec<String>>, LokiError> {
     let params = Params::read(request).await?;
     let selection = selection(matchers(params.get("query").unwrap_or(""))?, params.labels_range(&app)?);

@@ -1,14 +1,14 @@
 //! The Loki face: push, queries, labels, volumes, tail, as Grafana, logcli, Promtail, Alloy and `curl` use it. What a query means is
 //! computed in `watchfire-query`. Every path is there with the prefix `/loki` once and twice.
 
-mod answer;
+pub(crate) mod answer;
 mod delete;
 mod fields;
 mod labels;
-mod params;
+pub(crate) mod params;
 mod patterns;
 pub(crate) mod push;
-mod query;
+pub(crate) mod query;
 mod render;
 mod rules;
 mod status;
@@ -53,7 +53,10 @@ pub fn routes() -> Vec<Route<Arc<App>>> {
 
 /// What Loki's own port has beside the routes of the main port, in the stead of what is at these paths there.
 pub fn port_routes() -> Vec<Route<Arc<App>>> {
-    vec![Route::get("/ready", Level::Public, status::ready).errors(envelope).hidden()]
+    vec![
+        Route::get("/ready", Level::Public, status::ready).errors(envelope).hidden(),
+        Route::get("/config", Level::Read, status::config).errors(envelope).hidden(),
+    ]
 }
 
 fn push_route(path: &str) -> Route<Arc<App>> {
@@ -79,7 +82,7 @@ fn queries() -> Vec<Route<Arc<App>>> {
             .query_parameter("interval", "The least time between two lines"),
         Route::query("/loki/api/v1/labels", Level::Read, labels::labels).summary("Names of labels"),
         Route::query("/loki/api/v1/label", Level::Read, labels::labels).hidden(),
-        Route::get("/loki/api/v1/label/{name}/values", Level::Read, labels::values)
+        Route::query("/loki/api/v1/label/{name}/values", Level::Read, labels::values)
             .summary("Values of a label")
             .path_parameter("name", "The label")
             .query_parameter("query", "A selector of streams"),
@@ -93,6 +96,7 @@ fn queries() -> Vec<Route<Arc<App>>> {
         Route::query("/loki/api/v1/detected_field/{name}/values", Level::Read, fields::values)
             .summary("Values of such a field")
             .path_parameter("name", "The field"),
+        Route::query("/loki/api/v1/detected_fields/{name}/values", Level::Read, fields::values).hidden(),
     ];
     // The query gate and the budget of each query bound these.
     all.into_iter().map(|route| route.time_limit(None)).collect()

@@ -33,6 +33,10 @@ pub(crate) struct Range {
 }
 
 impl Params {
+    /// Parameters that came otherwise than as those of a request.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Params {
+        Params(Form::of(pairs))
+    }
     pub(crate) async fn read(request: Request) -> Result<Params, LokiError> {
         Ok(Params(Form::read(request).await?))
     }
@@ -125,11 +129,16 @@ impl Params {
     pub(crate) fn limit(&self) -> Result<usize, LokiError> {
         self.count("limit", LIMIT)
     }
+    /// A number that may be zero.
+    pub(crate) fn count_or_zero(&self, name: &str, default: usize) -> Result<usize, LokiError> {
+        let text = self.get(name);
+        text.map_or(Ok(default), |text| text.parse().map_err(|_| LokiError::bad(format!("{name} must be a number and not negative, not {text:?}"))))
+    }
     pub(crate) fn count(&self, name: &str, default: usize) -> Result<usize, LokiError> {
-        match self.get(name).map(str::parse::<usize>) {
+        match self.get(name).map(str::parse::<i64>) {
             None => Ok(default),
-            Some(Ok(0)) => Err(LokiError::bad(format!("{name} must be a positive value"))),
-            Some(Ok(count)) => Ok(count),
+            Some(Ok(count @ 1..)) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
+            Some(Ok(_)) => Err(LokiError::bad(format!("{name} must be a positive value"))),
             Some(Err(_)) => Err(LokiError::bad(format!("{name} must be a positive number"))),
         }
     }

@@ -65,17 +65,10 @@ fn inflated<'a>(snappy: bool, body: &'a [u8], held: &Held, turn: Turn) -> Result
     }
 }
 
-/// Without a type it is JSON, and so is what `curl` calls a form.
 fn format_of(headers: &HeaderMap) -> Result<Format, LokiError> {
-    let media = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    match media.as_str() {
-        "application/x-protobuf" | "application/protobuf" => Ok(Format::Protobuf),
-        "" | "application/json" | "application/x-www-form-urlencoded" | "text/plain" => Ok(Format::Json),
-        other => Err(LokiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("Content-Type: {other:?} is not taken; send application/json or application/x-protobuf"),
-        )),
-    }
+    let text = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let words = || format!("Content-Type: {text:?} is not taken; send application/json or application/x-protobuf");
+    Format::of_content_type(text).ok_or_else(|| LokiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, words()))
 }
 
 /// Everything good is stored by now; a sender drops what is refused, or it would come again for ever.

@@ -21,10 +21,16 @@ use crate::prometheus::gate::run;
 use crate::prometheus::query::render;
 
 /// An answer whose data are written already.
-pub(super) struct Written {
+pub(crate) struct Written {
     data: Vec<u8>,
     stats: Json,
     warnings: Vec<String>,
+}
+impl Written {
+    /// The data without the statistics, and what the asker should know about them.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<String>) {
+        (self.data, self.warnings)
+    }
 }
 impl IntoResponse for Written {
     fn into_response(self) -> Response {
@@ -69,16 +75,20 @@ fn numbers(answer: Answer, budget: &Budget) -> Result<(Vec<u8>, usize, Vec<Strin
 
 /// `GET|POST /loki/api/v1/query`.
 pub(super) async fn instant(State(app): State<Arc<App>>, request: Request) -> Result<Written, LokiError> {
-    let params = Params::read(request).await?;
+    instant_of(&app, &Params::read(request).await?).await
+}
+
+/// The answer at one time to what parameters ask.
+pub(crate) async fn instant_of(app: &Arc<App>, params: &Params) -> Result<Written, LokiError> {
     let time = params.time_or("time", Nanos::from_millis(app.now().millis()))?;
-    let Expr::Metric(metric) = parse(&params.query(&app)?)? else {
+    let Expr::Metric(metric) = parse(&params.query(app)?)? else {
         return Err(LokiError::bad("log queries are not supported as an instant query type, please change your query to a range query type"));
     };
-    run(&app, None, move |app, budget| answered(app, budget, |source| numbers(engine(app).instant(source, &metric, time, budget)?, budget))).await
+    run(app, None, move |app, budget| answered(app, budget, |source| numbers(engine(app).instant(source, &metric, time, budget)?, budget))).await
 }
 
 /// The engine with the limits of Loki's configuration.
-fn engine(app: &App) -> Engine {
+pub(super) fn engine(app: &App) -> Engine {
     let QueryLimits { entries, series, .. } = app.rooms.loki.queries();
     let limits = Engine::default();
     Engine { entries_max: entries.unwrap_or(limits.entries_max), series_max: series.unwrap_or(limits.series_max) }
@@ -87,22 +97,28 @@ fn engine(app: &App) -> Engine {
 /// `GET|POST /loki/api/v1/query_range`.
 pub(super) async fn range(State(app): State<Arc<App>>, request: Request) -> Result<Written, LokiError> {
     let categories = wants_categories(request.headers());
-    let params = Params::read(request).await?;
-    let expr = parse(&params.query(&app)?)?;
+    range_of(&app, &Params::read(request).await?, categories).await
+}
+
+/// The answer over a range to what parameters ask.
+pub(crate) async fn range_of(app: &Arc<App>, params: &Params, categories: bool) -> Result<Written, LokiError> {
+    let expr = parse(&params.query(app)?)?;
     match expr {
         Expr::Metric(metric) => {
-            let range = params.steps_range(&app)?;
+            let range = params.steps_range(app)?;
             let step = params.step(range)?;
-            run(&app, None, move |app, budget| {
+            run(app, None, move |app, budget| {
                 answered(app, budget, |source| numbers(engine(app).range(source, &metric, range.start, range.end, step, budget)?, budget))
             })
             .await
         }
         Expr::Log(log) => {
-            let range = params.range(&app)?;
+            let range = params.range(app)?;
+            // Lines have no steps, but one that is none is said all the same.
+            params.step(range)?;
             let wanted =
                 LinesRequest { start: range.start, end: range.end, limit: params.limit()?, direction: params.direction()?, interval: params.interval()? };
-            run(&app, None, move |app, budget| {
+            run(app, None, move |app, budget| {
                 answered(app, budget, |source| {
                     let lines = engine(app).lines(source, &log, &wanted, budget)?;
                     let mut data = b"{\"resultType\":\"streams\",".to_vec();

@@ -46,6 +46,9 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// A client that takes longer to read one message is gone.
 const SEND_MAX: Duration = Duration::from_secs(10);
 
+/// The longest time, in seconds, that a client may let lines wait for those of slower sources.
+const DELAY_SECONDS_MAX: usize = 5;
+
 /// How many tails there are.
 #[derive(Default)]
 pub(crate) struct Tails(AtomicUsize);
@@ -76,6 +79,10 @@ pub(super) async fn tail(
     let now = Nanos::from_millis(app.now().millis());
     let range = params.range(&app)?;
     let limit = params.limit()?.min(watchfire_query::logql::ENTRIES_MAX);
+    let delay = params.count_or_zero("delay_for", 0)?;
+    if delay > DELAY_SECONDS_MAX {
+        return Err(LokiError::bad(format!("delay_for can't be greater than {DELAY_SECONDS_MAX}")));
+    }
     let upgrade = upgrade.map_err(|rejection| LokiError::bad(rejection.body_text()))?;
     let place = Place::take(&app).ok_or_else(|| {
         LokiError::new(StatusCode::TOO_MANY_REQUESTS, format!("max concurrent tail requests limit exceeded, count > limit ({} > {TAILS_MAX})", TAILS_MAX + 1))
@@ -84,7 +91,10 @@ pub(super) async fn tail(
     let follower = Follower { app, _place: place, categories, pipeline, log, known: HashSet::new(), older: 0 };
     let history =
         LinesRequest { start: range.start, end: Nanos(range.end.0.saturating_add(1)), limit, direction: Direction::Backward, interval: Duration::ZERO };
-    Ok(upgrade.max_message_size(INCOMING_BYTES_MAX).max_frame_size(INCOMING_BYTES_MAX).on_upgrade(move |socket| serve(socket, follower, history)))
+    Ok(upgrade
+        .max_message_size(INCOMING_BYTES_MAX)
+        .max_frame_size(INCOMING_BYTES_MAX)
+        .on_upgrade(move |socket| serve(socket, follower, history, Duration::from_secs(delay as u64))))
 }
 
 /// What a tail is about.
@@ -155,7 +165,20 @@ fn key(line: &Line) -> (i64, Labels, Arc<str>) {
     (line.time.0, line.labels(), line.line.clone())
 }
 
-async fn serve(mut socket: WebSocket, mut follower: Follower, history: LinesRequest) {
+/// A batch with those that came while lines of slower sources were waited for.
+async fn after(first: Waiting, delay: Duration, heard: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+    let mut all = vec![first];
+    let end = tokio::time::Instant::now() + delay;
+    // They are taken while we wait, so that more of them than the queue has places may come; their bytes count until they are sent.
+    while tokio::time::Instant::now() < end
+        && let Ok(Some(next)) = tokio::time::timeout_at(end, heard.recv()).await
+    {
+        all.push(next);
+    }
+    all
+}
+
+async fn serve(mut socket: WebSocket, mut follower: Follower, history: LinesRequest, delay: Duration) {
     let dropped = Arc::new(Dropped::default());
     // Who listens first and reads then misses nothing; what comes by both ways is sent once.
     let (_tap, mut heard) = listen(&follower.app, &dropped);
@@ -186,7 +209,8 @@ async fn serve(mut socket: WebSocket, mut follower: Follower, history: LinesRequ
     loop {
         tokio::select! {
             waiting = heard.recv() => {
-                let Some(waiting) = waiting else { return };
+                let Some(first) = waiting else { return };
+                let waiting = after(first, delay, &mut heard).await;
                 let Some(back) = send(&mut socket, follower, Next::Heard(waiting), dropped.take()).await else { return };
                 follower = back;
             }
@@ -207,8 +231,8 @@ async fn serve(mut socket: WebSocket, mut follower: Follower, history: LinesRequ
 enum Next {
     /// What is in the store.
     Oldest(Lines),
-    /// A batch that came in.
-    Heard(Waiting),
+    /// Batches that came in.
+    Heard(Vec<Waiting>),
     /// Nothing more.
     Rest(VecDeque<Line>),
 }
@@ -226,20 +250,25 @@ impl Follower {
             }
             Next::Heard(waiting) => {
                 let mut list: Vec<Line> = Vec::new();
-                for stream in waiting.streams.iter() {
-                    for entry in &stream.entries {
-                        let entry = LogLine { labels: &stream.labels, time: entry.time, line: &entry.line, metadata: &entry.metadata };
-                        list.extend(self.pipeline.line(entry));
+                for batch in waiting {
+                    let before = list.len();
+                    for stream in batch.streams.iter() {
+                        for entry in &stream.entries {
+                            let entry = LogLine { labels: &stream.labels, time: entry.time, line: &entry.line, metadata: &entry.metadata };
+                            list.extend(self.pipeline.line(entry));
+                        }
+                    }
+                    if self.older > 0 {
+                        self.older -= 1;
+                        let known = &self.known;
+                        let new = list.split_off(before).into_iter().filter(|line| !known.contains(&key(line)));
+                        list.extend(new);
+                        if self.older == 0 {
+                            self.known = HashSet::new();
+                        }
                     }
                 }
                 list.order_by_key(|line| line.time);
-                if self.older > 0 {
-                    self.older -= 1;
-                    list.retain(|line| !self.known.contains(&key(line)));
-                    if self.older == 0 {
-                        self.known = HashSet::new();
-                    }
-                }
                 list.into()
             }
         }
@@ -311,5 +340,26 @@ mod tests {
         drop(waiting);
         assert_eq!(all.load(Ordering::Relaxed), 0, "room comes back");
         assert!(Waiting::take(&batch(QUEUE_BYTES_MAX / 1_000, 1_000), &all).is_none(), "entries count beside their lines");
+    }
+
+    #[tokio::test]
+    async fn more_batches_than_have_a_place_come_while_slower_sources_are_waited_for() {
+        let all = Arc::new(AtomicUsize::new(0));
+        let one = || Waiting::take(&batch(1, 10), &all).unwrap();
+        let (send, mut heard) = mpsc::channel(4);
+        let come = async {
+            let mut taken = 0;
+            for _ in 0..20 {
+                taken += usize::from(send.try_send(one()).is_ok());
+                tokio::task::yield_now().await;
+            }
+            drop(send);
+            taken
+        };
+        let (found, taken) = tokio::join!(after(one(), Duration::from_secs(5), &mut heard), come);
+        assert_eq!((taken, found.len()), (20, 21));
+        let (send, mut heard) = mpsc::channel(1);
+        send.try_send(one()).unwrap_or_else(|_| panic!("there is a place"));
+        assert_eq!(after(one(), Duration::ZERO, &mut heard).await.len(), 1, "nobody waits unless that is wished");
     }
 }

@@ -176,6 +176,10 @@ async fn errors_are_text_with_lokis_status() {
     check("/loki/api/v1/query?query=%7Ba%3D%22b%22%7D", 400, "log queries are not supported as an instant query type").await;
     let path = |more: &str| format!("/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D&{more}");
     check(&path("limit=0"), 400, "limit must be a positive value").await;
+    check(&path("step=0"), 400, "zero or negative query resolution").await;
+    check(&path("step=soon"), 400, "could not parse 'step' parameter").await;
+    check(&path("limit=-7"), 400, "limit must be a positive value").await;
+    check(&path("limit=many"), 400, "limit must be a positive number").await;
     check(&path("limit=5001"), 400, "max entries limit per query exceeded, limit > max_entries_limit (5001 > 5000)").await;
     check(&path("start=x"), 400, "could not parse 'start' parameter").await;
     check(&path("start=20&end=10"), 400, "end timestamp must not be before").await;
@@ -183,6 +187,8 @@ async fn errors_are_text_with_lokis_status() {
     check("/loki/api/v1/query_range?query=count_over_time(%7Ba%3D%22b%22%7D%5B1m%5D)&step=0", 400, "zero or negative query resolution").await;
     check("/loki/api/v1/query_range?query=count_over_time(%7Ba%3D%22b%22%7D%5B1m%5D)&step=1&start=0&end=20000", 400, "11,000 points").await;
     check("/loki/api/v1/tail?query=%7B", 400, "parse error").await;
+    check("/loki/api/v1/tail?query=%7Ba%3D%22b%22%7D&delay_for=6", 400, "delay_for can't be greater than 5").await;
+    check("/loki/api/v1/tail?query=%7Ba%3D%22b%22%7D&delay_for=x", 400, "delay_for must be a number").await;
     check("/loki/api/v1/rules", 404, "no rule groups found").await;
     faces.house.held().rights = Some(Rights::of(Access::Ingest));
     check("/loki/api/v1/labels", 403, "this needs the level read").await;
@@ -217,6 +223,7 @@ async fn labels_series_and_volumes() {
     let nobody = ask(&faces, "/loki/api/v1/labels", r#"{container="x"}"#).await;
     assert_eq!(nobody["data"], json!([]));
     assert_eq!(faces.get("/loki/api/v1/label/container/values").await.json()["data"], json!(["backend"]));
+    assert_eq!(faces.form("/loki/api/v1/label/container/values", "since=1h").await.json()["data"], json!(["backend"]));
     assert_eq!(ask(&faces, "/loki/api/v1/label/level/values", r#"{level=~"E.*"} |= "x""#).await["data"], json!(["ERROR"]));
     let series = faces.form("/loki/api/v1/series", &format!("match[]={}", encoded(r#"{level="ERROR"}"#))).await.json();
     assert_eq!(series["data"], json!([{"container": "backend", "level": "ERROR"}]));
@@ -241,8 +248,10 @@ async fn what_is_detected() {
     let field = |name: &str| fields["fields"].as_array().unwrap().iter().find(|f| f["label"] == name).unwrap().clone();
     assert_eq!(field("duration"), json!({"label": "duration", "type": "int", "cardinality": 10, "parsers": ["logfmt"]}));
     assert_eq!(field("trace_id")["parsers"], Value::Null, "that one is structured metadata");
-    let values = ask(&faces, "/loki/api/v1/detected_field/camera/values", r#"{container="backend"}"#).await;
-    assert_eq!(values["values"], json!(["front_door"]));
+    for path in ["detected_field", "detected_fields"] {
+        let values = ask(&faces, &format!("/loki/api/v1/{path}/camera/values"), r#"{container="backend"}"#).await;
+        assert_eq!(values["values"], json!(["front_door"]));
+    }
     let patterns = ask(&faces, "/loki/api/v1/patterns?step=1m", r#"{container="backend"}"#).await;
     assert_eq!(patterns["data"][0]["pattern"], "level=x camera=front_door <_> duration=<_>");
     let count: u64 = patterns["data"].as_array().unwrap().iter().flat_map(|p| p["samples"].as_array().unwrap().clone()).map(|s| s[1].as_u64().unwrap()).sum();
@@ -271,6 +280,9 @@ async fn what_clients_ask_beside() {
     assert_eq!(faces.get("/loki/ready").await.text(), "ready\n");
     assert!(faces.get("/loki/api/v1/status/buildinfo").await.json()["version"].as_str().unwrap().starts_with("3."));
     assert_eq!(ask(&faces, "/loki/api/v1/format_query", r#"{a="b"}|="c""#).await, json!({"status": "success", "data": r#"{a="b"} |= "c""#}));
+    let config = super::status::config(axum::extract::State(faces.app.clone())).await;
+    let config = axum::body::to_bytes(config.into_body(), 10_000).await.unwrap();
+    assert!(String::from_utf8_lossy(&config).contains("limits_config:\n  max_entries_limit_per_query: 5000\n"), "{config:?}");
     let wrong = faces.get("/loki/api/v1/format_query?query=%7B").await;
     assert_eq!((wrong.status.as_u16(), wrong.json()["status"].as_str()), (400, Some("invalid-query")));
     assert_eq!(faces.get("/loki/prometheus/api/v1/rules").await.json()["data"]["groups"], json!([]));

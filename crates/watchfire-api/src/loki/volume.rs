@@ -142,7 +142,7 @@ pub(super) async fn volume_range(State(app): State<Arc<App>>, request: Request) 
     let asked = Asked { range: params.steps_range(&app)?, ..Asked::read(&app, &params)? };
     let step = i64::try_from(params.step(asked.range)?.as_nanos()).unwrap_or(i64::MAX);
     let Range { start, end } = asked.range;
-    if end.0.saturating_sub(start.0) / step >= STEPS_MAX {
+    if end.0.saturating_sub(start.0) / step > STEPS_MAX {
         return Err(LokiError::bad(watchfire_query::promql::POINTS_PER_SERIES_MESSAGE));
     }
     run(&app, None, move |app, budget| {

@@ -15,8 +15,9 @@ use serde_json::{Map, Value, json};
 use crate::app::App;
 use crate::server::{Answer, Level, Parameter, Route, Spec};
 
-/// Bodies by operation, and the types that they refer to by name.
-const SHAPES: &str = include_str!("shapes.json");
+/// Bodies by operation, and the types that they refer to by name: `shapes.json`,
+/// packed when this was built.
+const SHAPES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shapes.json.gz"));
 const REQUEST: &str = "request";
 
 /// The route of the description itself.
@@ -32,7 +33,7 @@ async fn serve(State(app): State<Arc<App>>) -> Response {
 /// The description of all faces and of other routes as JSON text.
 pub(crate) fn document(version: &str, others: &[Spec]) -> String {
     // It is ours, and a test reads it.
-    let mut shapes: Map<String, Value> = serde_json::from_str(SHAPES).unwrap_or_default();
+    let mut shapes: Map<String, Value> = serde_json::from_reader(flate2::read::GzDecoder::new(SHAPES)).unwrap_or_default();
     let bodies = shapes.remove("bodies").unwrap_or_default();
     let mut paths = Map::new();
     let faces = crate::routes();

@@ -93,7 +93,7 @@ fn the_file_of_shapes_is_what_the_types_say() {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/openapi/shapes.json");
         std::fs::write(file, lines(&wanted)).unwrap();
     } else {
-        let found: Value = serde_json::from_str(super::SHAPES).unwrap();
+        let found: Value = serde_json::from_str(include_str!("shapes.json")).unwrap();
         assert_eq!(found, wanted, "run: WATCHFIRE_WRITE_SHAPES=1 cargo test -p watchfire-api shapes");
     }
 }

@@ -1,25 +1,30 @@
-//! The embedded page: its files, compressed as they were built, and its entry for every path that a person may have
+//! The embedded page: its files, those of text only as they were packed by the build, and its entry for every path that a person may have
 //! typed. The page itself holds no data and no secrets, so its files are public; what it asks for is protected.
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::io::Read;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use flate2::read::GzDecoder;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::app::App;
 use crate::prometheus;
-use crate::server::{Level, Refusal, Route};
+use crate::server::{Level, Refusal, Route, accepts};
 
 #[derive(RustEmbed)]
 #[folder = "../../ui/dist/"]
+#[exclude = "assets/*.js"]
+#[exclude = "assets/*.css"]
+#[exclude = "assets/*.words"]
 struct Dist;
 
 const INDEX: &str = "index.html";
@@ -57,12 +62,16 @@ pub fn is_placeholder() -> bool {
 /// The routes of the page. Everything else that nobody serves goes to [`fallback`].
 pub fn routes() -> Vec<Route<Arc<App>>> {
     let mut paths = vec!["/".to_owned()];
-    paths.extend(Dist::iter().filter(|name| !is_precompressed(name)).map(|name| format!("/{name}")));
+    paths.extend(names().map(|name| format!("/{name}")));
     paths.into_iter().map(|path| Route::get(&path, Level::Public, file).hidden()).collect()
 }
 
-fn is_precompressed(name: &str) -> bool {
-    ENCODINGS.iter().any(|(_, suffix)| name.strip_suffix(suffix).is_some_and(|plain| Dist::get(plain).is_some()))
+/// The names of all files, once each: one may be there plain, packed or both.
+fn names() -> impl Iterator<Item = Cow<'static, str>> {
+    Dist::iter().filter_map(|name| match name.strip_suffix(PACKED) {
+        Some(plain) => Dist::get(plain).is_none().then(|| Cow::Owned(plain.to_owned())),
+        None => Some(name),
+    })
 }
 
 /// `GET` of a file of the page.
@@ -93,13 +102,14 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|v| v.to_str().is_ok_and(|v| v.contains("text/html")))
 }
 
-/// Encodings in the order of preference, with the suffix of the precompressed file.
-const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+/// The suffix of the packed file, and how it is packed.
+const PACKED: &str = ".gz";
+const ENCODING: &str = "gzip";
 
 fn serve(name: &str, headers: &HeaderMap) -> Option<Response> {
-    let plain = Dist::get(name)?;
-    let etag = etag(&plain);
-    let mut response = if is_known(headers, &etag) { StatusCode::NOT_MODIFIED.into_response() } else { body(name, plain, headers) };
+    let (packed, plain) = (Dist::get(&format!("{name}{PACKED}")), Dist::get(name));
+    let etag = etag(packed.as_ref().or(plain.as_ref())?);
+    let mut response = if is_known(headers, &etag) { StatusCode::NOT_MODIFIED.into_response() } else { body(name, packed, plain, headers)? };
     let caching = if name.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -109,13 +119,16 @@ fn serve(name: &str, headers: &HeaderMap) -> Option<Response> {
     Some(response)
 }
 
-fn body(name: &str, plain: EmbeddedFile, headers: &HeaderMap) -> Response {
-    let compressed = ENCODINGS
-        .iter()
-        .filter(|(encoding, _)| accepts_encoding(headers, encoding))
-        .find_map(|(encoding, suffix)| Some((*encoding, Dist::get(&format!("{name}{suffix}"))?)));
-    let (encoding, file) = compressed.map_or((None, plain), |(encoding, file)| (Some(encoding), file));
-    let mut response = Response::new(match file.data {
+fn body(name: &str, packed: Option<EmbeddedFile>, plain: Option<EmbeddedFile>, headers: &HeaderMap) -> Option<Response> {
+    let accepted = accepts(headers, ENCODING);
+    let (encoding, bytes) = match (packed, plain) {
+        (Some(packed), _) if accepted => (Some(ENCODING), packed.data),
+        (_, Some(plain)) => (None, plain.data),
+        // Hardly anybody takes nothing packed; it is our own, and small.
+        (Some(packed), None) => (None, Cow::Owned(unpacked(&packed.data)?)),
+        (None, None) => return None,
+    };
+    let mut response = Response::new(match bytes {
         Cow::Borrowed(bytes) => Body::from(bytes),
         Cow::Owned(bytes) => Body::from(bytes),
     });
@@ -123,7 +136,13 @@ fn body(name: &str, plain: EmbeddedFile, headers: &HeaderMap) -> Response {
     if let Some(encoding) = encoding {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
-    response
+    Some(response)
+}
+
+fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut plain).ok()?;
+    Some(plain)
 }
 
 /// A weak tag: the same for all encodings of one content.
@@ -139,14 +158,6 @@ fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     })
 }
 
-fn accepts_encoding(headers: &HeaderMap, encoding: &str) -> bool {
-    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|item| {
-        let (name, weight) = item.split_once(';').unwrap_or((item, ""));
-        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q == 0.0));
-        name.trim().eq_ignore_ascii_case(encoding) && !refused
-    })
-}
-
 fn media_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "html" => "text/html; charset=utf-8",
@@ -155,7 +166,7 @@ fn media_type(name: &str) -> &'static str {
         "svg" => "image/svg+xml",
         "json" | "map" => "application/json",
         "webmanifest" => "application/manifest+json",
-        "txt" => "text/plain; charset=utf-8",
+        "txt" | "words" => "text/plain; charset=utf-8",
         "png" => "image/png",
         "ico" => "image/x-icon",
         "woff2" => "font/woff2",

@@ -20,6 +20,10 @@ const PARAMS_MAX: usize = 1024;
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// Parameters that came otherwise than as those of a request.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Params {
+        Params(pairs)
+    }
     /// Reads all parameters of a request.
     pub(crate) async fn read(request: Request) -> Result<Params, ApiError> {
         let (parts, body) = request.into_parts();

@@ -52,11 +52,15 @@ pub(crate) fn text_of(app: &App, params: &Params) -> Result<String, ApiError> {
 
 /// `GET|POST /api/v1/query`.
 pub(crate) async fn instant(State(app): State<Arc<App>>, request: Request) -> Result<Success, ApiError> {
-    let params = Params::read(request).await?;
+    instant_of(&app, &Params::read(request).await?).await
+}
+
+/// The answer at one time to what parameters ask.
+pub(crate) async fn instant_of(app: &Arc<App>, params: &Params) -> Result<Success, ApiError> {
     let time = params.time_or("time", app.now())?;
-    let asked = Asked::read(&app, &params)?;
+    let asked = Asked::read(app, params)?;
     let expr = asked.parse()?;
-    run(&app, asked.timeout, move |app, budget| {
+    run(app, asked.timeout, move |app, budget| {
         let answer = asked.engine.instant(&*app.rooms.query_source, &expr, time, budget)?;
         render(answer, asked.limit, budget)
     })
@@ -65,7 +69,11 @@ pub(crate) async fn instant(State(app): State<Arc<App>>, request: Request) -> Re
 
 /// `GET|POST /api/v1/query_range`.
 pub(crate) async fn range(State(app): State<Arc<App>>, request: Request) -> Result<Success, ApiError> {
-    let params = Params::read(request).await?;
+    range_of(&app, &Params::read(request).await?).await
+}
+
+/// The answer over a range to what parameters ask.
+pub(crate) async fn range_of(app: &Arc<App>, params: &Params) -> Result<Success, ApiError> {
     let (start, end) = (params.time("start")?, params.time("end")?);
     if end < start {
         return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
@@ -74,9 +82,9 @@ pub(crate) async fn range(State(app): State<Arc<App>>, request: Request) -> Resu
     if end.millis().saturating_sub(start.millis()) / step_ms > app.rooms.limits.points_max {
         return Err(ApiError::bad_data(POINTS_PER_SERIES_MESSAGE));
     }
-    let asked = Asked::read(&app, &params)?;
+    let asked = Asked::read(app, params)?;
     let expr = asked.parse()?;
-    run(&app, asked.timeout, move |app, budget| {
+    run(app, asked.timeout, move |app, budget| {
         let step = Duration::from_millis(step_ms.unsigned_abs());
         let answer = asked.engine.range(&*app.rooms.query_source, &expr, start, end, step, budget)?;
         render(answer, asked.limit, budget)

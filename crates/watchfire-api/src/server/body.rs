@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::{self, Encoding, InflateError, Limits};
+use watchfire_net::listener::Pace;
 
 use super::refusal::Refusal;
 use super::route::{Content, Spec};
@@ -146,6 +147,16 @@ impl Bodies {
         // Several headers of this name are one list, and a second encoding must not hide in the second of them.
         let named: Vec<&str> = parts.headers.get_all(CONTENT_ENCODING).iter().map(|v| v.to_str().unwrap_or("?")).collect();
         let encoding = named.join(",").parse::<Encoding>().map_err(refused)?;
+        if spec.content == Content::Stream {
+            // What the handler never sees whole cannot be on the budget either.
+            if encoding != Encoding::Identity {
+                return Err(refused(InflateError::Unsupported(named.join(","))));
+            }
+            if let Some(pace) = parts.extensions.get::<Pace>() {
+                pace.unhurried();
+            }
+            return Ok((Request::from_parts(parts, body), self.nothing()));
+        }
         // A type that is not taken is refused unread, except where the type of nothing does not matter.
         if spec.content != Content::Form {
             check_content(spec.content, &parts.headers, false)?;
@@ -197,7 +208,7 @@ fn refused(error: InflateError) -> Refusal {
 fn check_content(content: Content, headers: &HeaderMap, empty: bool) -> Result<(), Refusal> {
     let media = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let fits = match content {
-        Content::Nothing | Content::Any => true,
+        Content::Nothing | Content::Any | Content::Stream => true,
         Content::Json => media == "application/json" || media.ends_with("+json"),
         Content::Form => empty || media == "application/x-www-form-urlencoded",
         Content::Types(types) => types.contains(&media.as_str()),

@@ -2,6 +2,7 @@
 //! browser, or a foreign name that suddenly points here, from talking to us. Not authentication.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 use watchfire_net::listener::Peer;
@@ -44,12 +45,12 @@ const REPLACED: [&str; 34] = [
     "watchfire",
 ];
 
-/// The names that we answer to.
+/// The names that we answer to. Every route has a copy, and every request makes one, so they share their lists.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
-    names: Vec<String>,
+    names: Arc<[String]>,
     /// Those that the configuration names: a proxy in front of us may speak TLS for them.
-    configured: Vec<String>,
+    configured: Arc<[String]>,
 }
 impl Hosts {
     /// Loopback names, the host's own name, names of replaced components, and the configured ones.
@@ -62,7 +63,7 @@ impl Hosts {
         }
         let configured: Vec<String> = configured.iter().map(|n| n.trim_end_matches('.').to_ascii_lowercase()).collect();
         names.extend(configured.iter().cloned());
-        Hosts { names, configured }
+        Hosts { names: names.into(), configured: configured.into() }
     }
 
     /// Whether a request may carry the `Host` that it carries. The port does not matter.

@@ -12,7 +12,7 @@ use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{ALLOW, CACHE_CONTROL, HOST, HeaderName, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::Instrument;
 use watchfire_model::live::ViewFuture;
@@ -22,6 +22,7 @@ use watchfire_net::listener::Peer;
 
 use super::Refusal;
 use super::body::{Bodies, Held};
+use super::compression;
 use super::hosts::{From, Hosts};
 use super::refusal::{Envelope, Refused, native_envelope};
 use super::request_id::{self, RequestId};
@@ -87,6 +88,10 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
+/// What an answer says that a browser may load for it, in the stead of what all others say: for pages that stand by themselves.
+#[derive(Clone)]
+pub(crate) struct OwnPolicy(pub(crate) HeaderValue);
+
 /// Marks an answer that its route has counted.
 #[derive(Clone, Copy)]
 struct Counted;
@@ -98,6 +103,7 @@ async fn everybody(State(doors): State<Doors>, mut request: Request, next: Next)
     let id = RequestId::of(request.headers());
     let peer = request.extensions().get::<Peer>().copied();
     let span = span(&id, request.headers());
+    let packed = method != Method::HEAD && compression::accepts(request.headers(), "gzip");
     let mut response = if doors.hosts.allow(request.headers(), peer) && target_agrees(&request) {
         request.extensions_mut().insert(id.clone());
         let answered = catch(&doors.meter, "none", next.run(request)).instrument(span).await;
@@ -111,16 +117,20 @@ async fn everybody(State(doors): State<Doors>, mut request: Request, next: Next)
         // A path that is no route must not become a label.
         count(&doors, "none", &method, response.status(), doors.clock.monotonic().saturating_sub(began));
     }
+    let own = response.extensions_mut().remove::<OwnPolicy>();
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Some(OwnPolicy(policy)) = own {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     // What is asked for here changes or is nobody else's business; the page's files say for themselves how long they keep.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         headers.insert(HeaderName::from_static(request_id::HEADER), value);
     }
-    response
+    compression::pack(response, packed).await
 }
 
 /// Whether a target in absolute form names the same host as the `Host` header, which is the one that was judged.

@@ -1,8 +1,12 @@
 //! One row of the route table. A route cannot be made without a level: `Route::new` asks for it and nothing provides a default.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::handler::Handler;
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 use watchfire_net::inflate::Limits;
@@ -27,6 +31,8 @@ pub enum Content {
     Form,
     /// Bytes of any type: the handler looks for itself.
     Any,
+    /// Bytes of any type that come as long as they like: the handler reads them as they come, and bounds them itself.
+    Stream,
     /// One of these media types.
     Types(&'static [&'static str]),
 }
@@ -63,6 +69,21 @@ pub struct Route<S> {
     pub(crate) handler: MethodRouter<S>,
 }
 
+type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+type Call<S> = Arc<dyn Fn(Request, S) -> Answering + Send + Sync>;
+
+/// A handler whose type is forgotten: what the router wraps around handlers is compiled once and not for each of hundreds.
+#[derive(Clone)]
+struct Erased<S>(Call<S>);
+
+impl<S: Clone + Send + Sync + 'static> Handler<(), S> for Erased<S> {
+    type Future = Answering;
+
+    fn call(self, request: Request, state: S) -> Answering {
+        (self.0)(request, state)
+    }
+}
+
 impl<S: Clone + Send + Sync + 'static> Route<S> {
     /// A route for several methods. Methods that HTTP does not define are a bug in the table.
     pub fn new<H, T>(methods: &[Method], path: &str, level: Level, handler: H) -> Route<S>
@@ -70,6 +91,10 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         H: Handler<T, S>,
         T: 'static,
     {
+        let call: Call<S> = Arc::new(move |request, state| Box::pin(handler.clone().call(request, state)));
+        Route::of(methods, path, level, Erased(call))
+    }
+    fn of(methods: &[Method], path: &str, level: Level, handler: Erased<S>) -> Route<S> {
         let filter = methods.iter().filter_map(|m| MethodFilter::try_from(m.clone()).ok()).reduce(MethodFilter::or);
         let Some(filter) = filter else { panic!("BUG: route {path} has no method") };
         let spec = Spec {

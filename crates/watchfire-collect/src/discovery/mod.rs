@@ -1,7 +1,8 @@
-//! Where scrape targets come from. A mechanism is one folder (`static_config`, `file`, `http`, `dns`) plus one line in
+//! Where scrape targets come from. A mechanism is one folder (`static_config`, `file`, `http`, `dns`, `docker`) plus one line in
 //! `MECHANISMS`. It finds addresses and labels; it relabels nothing and fetches no metrics.
 
 pub mod dns;
+pub mod docker;
 pub mod file;
 pub mod glob;
 pub mod http;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use watchfire_model::document::{Context, Node, Reader};
-use watchfire_model::meter::Meter;
+use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::order::Order as _;
 
 use glob::Lookup;
@@ -52,6 +53,12 @@ pub struct Surroundings {
     pub meter: Meter,
     /// Makes requests.
     pub fetch: Arc<dyn crate::scrape::fetch::Fetch>,
+}
+
+/// Counts what a mechanism finds and there is no room for.
+fn left_out(meter: &Meter, mechanism: &str) -> Counter {
+    let help = "Targets that discovery found and left out because there were too many, counted at each look.";
+    meter.counter("watchfire_discovery_targets_left_out_total", help, &[("mechanism", mechanism)])
 }
 
 /// A future that runs until it is dropped.
@@ -103,16 +110,15 @@ pub struct Mechanism {
 }
 
 /// Every mechanism that works here.
-pub const MECHANISMS: [&Mechanism; 4] = [&static_config::MECHANISM, &file::MECHANISM, &http::MECHANISM, &dns::MECHANISM];
+pub const MECHANISMS: [&Mechanism; 5] = [&static_config::MECHANISM, &file::MECHANISM, &http::MECHANISM, &dns::MECHANISM, &docker::MECHANISM];
 
 /// Mechanisms of Prometheus that are known by name and not supported here.
-pub const UNSUPPORTED: [&str; 35] = [
+pub const UNSUPPORTED: [&str; 34] = [
     "alibabacloud_sd_configs",
     "aws_sd_configs",
     "azure_sd_configs",
     "consul_sd_configs",
     "digitalocean_sd_configs",
-    "docker_sd_configs",
     "dockerswarm_sd_configs",
     "ec2_sd_configs",
     "ecs_sd_configs",

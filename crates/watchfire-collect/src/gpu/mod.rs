@@ -6,10 +6,14 @@
 mod callbacks;
 pub mod database;
 mod detections;
+mod hailo;
+mod jetson;
 mod monitor;
+mod names;
 mod ring;
 mod settings;
 pub mod source;
+mod sysfs;
 mod temperature;
 
 pub use monitor::{DetectionsTotal, GpuMonitor, Parts};

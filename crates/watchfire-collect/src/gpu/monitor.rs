@@ -10,11 +10,14 @@ use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::time::{SharedClock, Timestamp};
 use watchfire_model::write::Sink;
 
-use super::callbacks::{Callbacks, level_number};
+use super::callbacks::Callbacks;
 use super::database::Database;
 use super::detections::Detections;
+use super::hailo::Hailo;
+use super::names;
 use super::ring::Ring;
-use super::source::{Fetch, GpuSource, Reading, in_order};
+use super::source::{Detail, Fetch, GpuSource, Reading, in_order};
+use super::sysfs::Sysfs;
 use super::temperature::Watch;
 use super::{GpuError, Settings};
 use crate::gather::{Cache, Gather};
@@ -61,6 +64,9 @@ struct Inner {
     settings: Settings,
     parts: Parts,
     sources: Vec<Box<dyn GpuSource>>,
+    /// GPUs of other makers.
+    others: Sysfs,
+    hailo: Hailo,
     choice: tokio::sync::Mutex<Choice>,
     state: Mutex<State>,
     callbacks: Callbacks,
@@ -92,6 +98,8 @@ impl GpuMonitor {
                 last_real: None,
             }),
             choice: tokio::sync::Mutex::new(Choice { current: None, tried_at: None, told: false }),
+            others: Sysfs::find(&settings.root),
+            hailo: Hailo::find(&settings),
             settings,
             parts,
             sources,
@@ -160,6 +168,7 @@ impl GpuMonitor {
     async fn poll_once(&self) {
         let at = self.inner.parts.clock.now();
         let mut readings = self.look(at).await;
+        let details = self.details().await;
         if readings.is_empty() {
             readings.push((0, GpuSample::mock(at)));
         }
@@ -183,7 +192,13 @@ impl GpuMonitor {
             database.enqueue(&first);
         }
         self.inner.callbacks.tell(&first);
-        self.store(readings, at).await;
+        self.store(readings, details, at).await;
+    }
+
+    /// What the source in use has shown beside its samples.
+    async fn details(&self) -> Vec<Detail> {
+        let current = self.inner.choice.lock().await.current;
+        current.and_then(|current| self.inner.sources.get(current)).map(|source| source.details()).unwrap_or_default()
     }
 
     /// Reads the best source that works; nothing when none does.
@@ -254,18 +269,29 @@ impl GpuMonitor {
     }
 
     /// Writes the series of all GPUs; a mock has none, and series of a GPU that is gone are ended.
-    async fn store(&self, readings: Vec<Reading>, at: Timestamp) {
+    async fn store(&self, readings: Vec<Reading>, details: Vec<Detail>, at: Timestamp) {
         let real = readings.iter().any(|(_, sample)| sample.origin != GpuOrigin::Mock);
-        if !real && self.state().series.is_empty() {
+        if !real && self.inner.others.is_empty() && self.inner.hailo.is_empty() && self.state().series.is_empty() {
             return;
         }
+        self.inner.hailo.ask(self.inner.parts.clock.monotonic()).await;
         let monitor = self.clone();
         let written = spawn_blocking(move || {
+            let mut others = monitor.inner.others.read(at);
+            others.extend(monitor.inner.hailo.read(at));
             let batch = {
                 let mut state = monitor.state();
                 let mut out = Gather::batch(&mut state.series, Origin::new("gpu"), "gpu", &monitor.inner.settings.instance, at);
                 for (index, sample) in readings.iter().filter(|(_, sample)| sample.origin != GpuOrigin::Mock) {
-                    put(&mut out, *index, sample);
+                    let gpu = index.to_string();
+                    names::put(&mut out, &gpu, sample);
+                    names::put_dcgm(&mut out, &gpu, sample);
+                    details.iter().filter(|detail| detail.gpu == *index).for_each(|detail| names::put_detail(&mut out, &gpu, &sample.name, detail, true));
+                }
+                for card in &others {
+                    names::put(&mut out, &card.name, &card.sample);
+                    card.details.iter().for_each(|detail| names::put_detail(&mut out, &card.name, &card.sample.name, detail, false));
+                    names::put_info(&mut out, &card.name, &card.sample.name, &card.facts);
                 }
                 out.into_batch()
             };
@@ -285,26 +311,6 @@ impl GpuMonitor {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn put(out: &mut Gather<'_>, index: u32, sample: &GpuSample) {
-    const MEBIBYTE: f64 = 1_048_576.0;
-    let index = index.to_string();
-    let labels = [("gpu", index.as_str()), ("gpu_name", sample.name.as_str())];
-    let bytes = |mebibytes: Option<u64>| mebibytes.map(|m| m as f64 * MEBIBYTE);
-    let pressure = sample.memory_used_mb.and(sample.memory_total_mb).map(|_| f64::from(level_number(sample.pressure())));
-    for (name, help, value) in [
-        ("watchfire_gpu_utilization_percent", "How busy the GPU computes, 0 to 100.", sample.utilization),
-        ("watchfire_gpu_memory_used_bytes", "GPU memory in use.", bytes(sample.memory_used_mb)),
-        ("watchfire_gpu_memory_total_bytes", "GPU memory in all.", bytes(sample.memory_total_mb)),
-        ("watchfire_gpu_temperature_celsius", "Core temperature of the GPU.", sample.temperature),
-        ("watchfire_gpu_power_watts", "Power that the GPU draws.", sample.power_usage),
-        ("watchfire_gpu_memory_pressure", "Level of GPU memory pressure: 0 normal, 1 warning, 2 critical.", pressure),
-    ] {
-        if let Some(value) = value {
-            out.gauge(name, &help, &labels, value);
-        }
     }
 }
 

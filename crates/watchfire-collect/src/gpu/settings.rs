@@ -1,6 +1,7 @@
 //! Settings of the GPU monitor: checked values inside, whatever the user wrote outside. The environment is read by the binary.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::database::Address;
@@ -27,8 +28,12 @@ pub struct Settings {
     pub nvml_library: Option<OsString>,
     /// The `nvidia-smi` program; a bare name is looked up in `PATH`.
     pub nvidia_smi_program: OsString,
-    /// The value of `PATH`, by which a machine without the program is known without starting a process.
+    /// The `hailortcli` program; looked up likewise.
+    pub hailortcli_program: OsString,
+    /// The value of `PATH`, by which a machine without such a program is known without starting a process.
     pub search_path: Option<OsString>,
+    /// Where `/sys` is; `/` but in tests.
+    pub root: PathBuf,
     /// `/health` addresses of AI services, asked in this order.
     pub ai_health_urls: Vec<String>,
     /// The database that gets one row per poll.
@@ -45,7 +50,9 @@ impl Settings {
             instance: instance.to_owned(),
             nvml_library: None,
             nvidia_smi_program: OsString::from("nvidia-smi"),
+            hailortcli_program: OsString::from("hailortcli"),
             search_path: None,
+            root: PathBuf::from("/"),
             ai_health_urls: Vec::new(),
             database: None,
         }

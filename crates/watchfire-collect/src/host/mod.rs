@@ -12,7 +12,7 @@ mod edac;
 mod entropy;
 mod face;
 mod filefd;
-mod files;
+pub(crate) mod files;
 mod filesystem;
 mod hwmon;
 mod loadavg;
@@ -33,6 +33,7 @@ mod stat;
 mod surveillance;
 #[cfg(test)]
 mod tests;
+mod textfile;
 mod thermal_zone;
 mod time;
 mod timex;
@@ -46,14 +47,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use watchfire_model::batch::{Batch, Origin};
-use watchfire_model::meter::{Counter, Family, Meter};
+use watchfire_model::meter::{Family, Meter};
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::Sink;
 
 use crate::gather::{Cache, Gather};
+use crate::rounds::Rounds;
 use files::Files;
 use filesystem::{Ask, SharedSizes, Sizes};
-use watchfire_net::blocking::spawn_blocking;
 
 /// Why one collector gave nothing, or not everything.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +108,8 @@ pub struct Settings {
     pub disabled: Vec<String>,
     /// Collectors that are off by default and shall run.
     pub enabled: Vec<String>,
+    /// Where other programs leave files with metrics, `*.prom`.
+    pub textfile_directories: Vec<PathBuf>,
     /// How long one mount may take to tell its size.
     pub mount_timeout: Duration,
     /// File system types that are left out (regular expression).
@@ -126,6 +129,7 @@ impl Settings {
             interval: Duration::from_secs(15),
             disabled: Vec::new(),
             enabled: Vec::new(),
+            textfile_directories: Vec::new(),
             mount_timeout: Duration::from_secs(5),
             filesystem_types_exclude: filesystem::TYPES_EXCLUDE.to_owned(),
             mount_points_exclude: filesystem::MOUNT_POINTS_EXCLUDE.to_owned(),
@@ -194,6 +198,8 @@ const REGISTRY: &[Entry] = &[
     on("udp_queues", |_| Ok(Box::new(udp_queues::UdpQueues))),
     on("uname", |_| Ok(Box::new(uname::Uname))),
     on("vmstat", |_| Ok(Box::new(vmstat::VmStat))),
+    // After all others: their names are theirs.
+    on("textfile", |m| Ok(Box::new(textfile::TextFile::new(&m.settings.textfile_directories)))),
     Entry { name: "processes", default_on: false, node: true, make: |_| Ok(Box::new(processes::Processes)) },
     Entry { name: "surveillance", default_on: true, node: false, make: |m| Ok(Box::new(surveillance::Surveillance::new(m.settings, m.sizes.clone())?)) },
 ];
@@ -217,8 +223,7 @@ pub struct HostCollector {
     settings: Arc<Settings>,
     clock: SharedClock,
     inner: Arc<Mutex<Inner>>,
-    batches_failed: Counter,
-    series_left_out: Counter,
+    rounds: Rounds,
 }
 
 impl HostCollector {
@@ -239,15 +244,7 @@ impl HostCollector {
             }
         }
         let inner = Inner { files: Files::new(&settings.root), running, cache: Cache::default() };
-        let failed_help = "Batches of a collector that the store did not take.";
-        let left_out_help = "Series of this host that were left out because there were too many.";
-        Ok(HostCollector {
-            batches_failed: meter.counter("watchfire_collect_batches_failed_total", failed_help, &[("collector", "host")]),
-            series_left_out: meter.counter("watchfire_collect_series_left_out_total", left_out_help, &[("collector", "host")]),
-            settings: Arc::new(settings),
-            clock,
-            inner: Arc::new(Mutex::new(inner)),
-        })
+        Ok(HostCollector { rounds: Rounds::new("host", meter), settings: Arc::new(settings), clock, inner: Arc::new(Mutex::new(inner)) })
     }
 
     /// The names of all collectors, and whether they run by default.
@@ -264,8 +261,21 @@ impl HostCollector {
         let mut out = Gather::batch(cache, origin.clone(), &self.settings.job, &self.settings.instance, self.clock.now());
         collect_all(running.iter_mut(), files, &mut out, &self.clock);
         let batch = out.into_batch().unwrap_or_else(|| Batch::new(origin));
-        self.series_left_out.add(inner.cache.left_out() - before);
+        self.rounds.left_out(inner.cache.left_out() - before);
         batch
+    }
+
+    /// Whether a collector of node_exporter's runs here; nothing for a name that is none.
+    fn runs(&self, name: &str) -> Option<bool> {
+        let known = REGISTRY.iter().any(|entry| entry.node && entry.name == name);
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        known.then(|| inner.running.iter().any(|running| running.name == name))
+    }
+
+    /// The names of node_exporter's collectors that run here.
+    fn running(&self) -> Vec<String> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.running.iter().filter(|running| running.node).map(|running| running.name.to_owned()).collect()
     }
 
     /// What node_exporter would answer, for an exporter face. Blocks.
@@ -285,23 +295,12 @@ impl HostCollector {
 
     /// Polls for ever and writes to the sink; ends only when the future is dropped.
     pub async fn run(self, sink: Arc<dyn Sink>) {
-        let mut ticks = tokio::time::interval(self.settings.interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = Rounds::pace(self.settings.interval);
         loop {
             ticks.tick().await;
-            let (host, sink) = (self.clone(), sink.clone());
-            let written = spawn_blocking(move || sink.write(host.poll())).await;
-            match written {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => self.lost(&error),
-                Err(error) => self.lost(&error),
-            }
+            let host = self.clone();
+            self.rounds.deliver(&sink, Box::new(move || host.poll())).await;
         }
-    }
-
-    fn lost(&self, error: &dyn std::fmt::Display) {
-        self.batches_failed.inc();
-        tracing::warn!(target: "watchfire::host", %error, "cannot store the figures of this host");
     }
 }
 

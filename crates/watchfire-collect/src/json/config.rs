@@ -33,7 +33,8 @@ pub struct Module {
 pub(super) enum Body {
     Nothing,
     Text(String),
-    Template(BodyTemplate),
+    /// What a template makes of the parameters, or else its own text.
+    Template(BodyTemplate, String),
 }
 
 /// One metric, or one for each of the values of an object.
@@ -132,10 +133,10 @@ fn read_body(body: &Reader<'_>) -> Body {
         return Body::Text(content);
     }
     match BodyTemplate::new(&content) {
-        Ok(template) => Body::Template(template),
+        Ok(template) => Body::Template(template, content),
         Err(reason) => {
-            body.error_at("content", reason);
-            Body::Nothing
+            body.warning_at("content", format!("{reason}; it is sent as it stands"));
+            Body::Text(content)
         }
     }
 }
@@ -143,32 +144,25 @@ fn read_body(body: &Reader<'_>) -> Body {
 fn read_metric(metric: &Reader<'_>) -> Option<Metric> {
     let name = metric.required_text("name");
     let shape = metric.word("type", &["value", "object"]).unwrap_or("value");
-    let kind = match metric.word("valuetype", &["untyped", "gauge", "counter"]) {
-        Some("gauge") => MetricType::Gauge,
-        Some("counter") => MetricType::Counter,
-        _ => MetricType::Unknown,
-    };
+    let kind = value_type(metric);
     if !name.is_empty() && !is_classic_metric_name(&name) {
         metric.error_at("name", format!("{name:?} is no name of a metric"));
     }
-    let path = |key: &'static str| Some(read_path(metric, key, &metric.text(key)?));
-    let found = match path("path") {
-        Some(found) => found,
-        None => {
-            metric.required_text("path");
-            None
-        }
-    };
-    let labels: Vec<(String, Option<Path>)> = metric.text_map("labels").into_iter().map(|(label, text)| (label, read_path(metric, "labels", &text))).collect();
+    let path = |key: &'static str| read_path(metric, key, &metric.text(key)?, "");
+    let path_text = metric.required_text("path");
+    let found = read_path(metric, "path", &path_text, "; the metric is left out");
+    let labels: Vec<(String, Option<Path>)> =
+        metric.text_map("labels").into_iter().map(|(label, text)| (label, read_path(metric, "labels", &text, "; the label is left out"))).collect();
     for (label, _) in labels.iter().filter(|(label, _)| !is_classic_label_name(label) || label.starts_with("__")) {
         metric.error_at("labels", format!("{label:?} is no name of a label"));
     }
-    let pairs: Vec<(String, Option<Path>)> = metric.text_map("values").into_iter().map(|(key, text)| (key, read_path(metric, "values", &text))).collect();
+    let pairs: Vec<(String, Option<Path>)> =
+        metric.text_map("values").into_iter().map(|(key, text)| (key, read_path(metric, "values", &text, "; the value is left out"))).collect();
     let values: Vec<(String, Path)> = pairs.into_iter().filter_map(|(key, path)| Some((key, path?))).collect();
     for (key, _) in values.iter().filter(|(key, _)| !is_classic_metric_name(&format!("{name}_{key}"))) {
         metric.error_at("values", format!("\"{name}_{key}\" is no name of a metric"));
     }
-    let time = path("epochTimestamp").flatten();
+    let time = path("epochTimestamp");
     let help = metric.text("help").filter(|h| !h.is_empty()).unwrap_or_else(|| name.clone());
     strangers(metric, &["name", "path", "labels", "type", "valuetype", "epochTimestamp", "help", "values"]);
     let words = if shape == "object" { words(&values) } else { Vec::new() };
@@ -191,6 +185,20 @@ fn words(values: &[(String, Path)]) -> Vec<(String, f64)> {
     values.iter().map(number).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
-fn read_path(reader: &Reader<'_>, key: &'static str, text: &str) -> Option<Path> {
-    Path::parse(text).map_err(|error| reader.error_at(key, error.to_string())).ok()
+/// The type in the answer. A word that is none means the same as no word, as there.
+fn value_type(metric: &Reader<'_>) -> MetricType {
+    match metric.text("valuetype").as_deref() {
+        Some("gauge") => MetricType::Gauge,
+        Some("counter") => MetricType::Counter,
+        None | Some("untyped" | "") => MetricType::Unknown,
+        Some(other) => {
+            metric.warning_at("valuetype", format!("{other:?} is none of untyped, gauge, counter and means untyped"));
+            MetricType::Unknown
+        }
+    }
+}
+
+/// The original looks at a path when it is followed: a wrong one leaves out its metric, and everything else is answered.
+fn read_path(reader: &Reader<'_>, key: &'static str, text: &str, so: &str) -> Option<Path> {
+    Path::parse(text).map_err(|error| reader.warning_at(key, format!("{error}{so}"))).ok()
 }

@@ -1,6 +1,6 @@
 //! A document → metrics, as a module says. What cannot become a number is left out with its reason.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use watchfire_ingest::exposition::format_value;
@@ -20,7 +20,7 @@ const SERIES_MAX: usize = 10_000;
 pub(super) struct Made {
     families: Vec<Family>,
     /// Times of samples in milliseconds, by their series.
-    times: Vec<(Labels, i64)>,
+    times: HashMap<Labels, i64>,
     known: HashSet<Labels>,
     pub(super) left_out: Vec<String>,
 }
@@ -91,8 +91,8 @@ impl Made {
             return;
         }
         if let Some(path) = &metric.time {
-            match path.text(around).map_err(|e| e.to_string()).and_then(|text| text.trim().parse::<f64>().map_err(|_| format!("{text:?} is no time"))) {
-                Ok(ms) => self.times.push((labels, ms as i64)),
+            match path.text(around).map_err(|e| e.to_string()).and_then(|text| time(&text).ok_or_else(|| format!("{text:?} is no time"))) {
+                Ok(ms) => drop(self.times.insert(labels, ms)),
                 Err(reason) => self.left_out.push(format!("{name}: {reason}")),
             }
         }
@@ -107,16 +107,24 @@ impl Made {
         let mut text = String::new();
         for family in &self.families {
             let kind = if family.kind == MetricType::Unknown { "untyped" } else { family.kind.name() };
-            text.push_str(&format!("# TYPE {} {kind}\n", family.name));
+            let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n", name = family.name));
             for (labels, value) in &family.points {
                 let pairs: Vec<String> = labels.iter().filter(|(name, _)| *name != "__name__").map(|(n, v)| format!("{n}={}", quoted(v))).collect();
                 let inside = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
-                let time = self.times.iter().find(|(known, _)| known == labels).map(|(_, ms)| format!(" {ms}")).unwrap_or_default();
+                let time = self.times.get(labels).map(|ms| format!(" {ms}")).unwrap_or_default();
                 text.push_str(&format!("{}{inside} {}{time}\n", family.name, format_value(*value)));
             }
         }
         Reply::text(200, text)
     }
+}
+
+/// A text as milliseconds since 1970. Whole numbers only are read there, so one of JSON with thirteen digits is not; that is not copied.
+fn time(text: &str) -> Option<i64> {
+    let text = unquoted(text.trim().to_owned());
+    let text = text.strip_suffix("u64").unwrap_or(&text);
+    text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|ms| ms.is_finite()).map(|ms| ms as i64))
 }
 
 /// A text as a number: numbers as Go reads them, truth values as 1 and 0, nothing as no number.
@@ -137,8 +145,18 @@ pub(super) fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// A text without the quotes around it, if there are any.
+/// A text without the quotes around it, if there are any and Go would read them as quotes: one more of them inside makes it another text.
 fn unquoted(text: String) -> String {
-    let inside = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).or_else(|| text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')));
-    inside.map(str::to_owned).unwrap_or(text)
+    let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) else { return text };
+    let Some(inside) = text.get(1..).and_then(|rest| rest.strip_suffix(quote)) else { return text };
+    if !inside.contains(['\\', quote]) {
+        return inside.to_owned();
+    }
+    let mut escaped = false;
+    let bare = inside.chars().any(|c| {
+        let bare = c == quote && !escaped;
+        escaped = c == '\\' && !escaped;
+        bare
+    });
+    if bare { text } else { watchfire_template::unquote(&text).unwrap_or(text) }
 }

@@ -91,7 +91,7 @@ impl JsonExporter {
         };
         let patience = question.patience.filter(|p| !p.is_zero());
         let timeout = patience.map_or(TIMEOUT, |p| p.checked_sub(TIMEOUT_OFFSET).unwrap_or(p / 2)).min(TIMEOUT_MAX);
-        let body = body_of(module, question).map_err(&failed)?;
+        let body = body_of(module, question);
         let request = WebRequest {
             target,
             trust,
@@ -141,12 +141,15 @@ impl Exporter for JsonExporter {
     }
 }
 
-/// What is sent to the target; a template works on the parameters of the request.
-fn body_of(module: &Module, question: &Question) -> Result<Option<String>, String> {
+/// What is sent to the target; a template works on the parameters of the request. One that fails is sent as it stands, as there.
+fn body_of(module: &Module, question: &Question) -> Option<String> {
     match &module.body {
-        Body::Nothing => Ok(None),
-        Body::Text(text) => Ok(Some(text.clone())),
-        Body::Template(template) => template.execute(&question.params).map(Some),
+        Body::Nothing => None,
+        Body::Text(text) => Some(text.clone()),
+        Body::Template(template, text) => Some(template.execute(&question.params).unwrap_or_else(|reason| {
+            tracing::debug!(reason, "the template of a body failed");
+            text.clone()
+        })),
     }
 }
 

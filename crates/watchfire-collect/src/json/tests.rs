@@ -35,7 +35,7 @@ async fn ask(exporter: &JsonExporter, asker: Asker, path: &str, params: &[(&str,
     let reply = exporter.ask(Question { path: path.to_owned(), base: "/json", params, asker, patience: Some(Duration::from_secs(10)) }).await;
     match reply.said {
         Said::Families(families) => (reply.status, render(Format::PrometheusText, &families)),
-        Said::Text(text) | Said::Html(text) => (reply.status, text),
+        Said::Text(text) | Said::Json(text) | Said::Html(text) => (reply.status, text),
     }
 }
 
@@ -59,7 +59,7 @@ const HEALTH: &str = r#"{"status":"degraded","services":{"database":{"status":"h
 async fn jsx_01_a_target_becomes_metrics() {
     let text =
         made("modules: {m: {metrics: [{name: cameras, path: '{.count}', labels: {site: home, kind: '{.kind}'}}]}}", "m", r#"{"count":3,"kind":"ip"}"#).await;
-    lines(&text, &["# TYPE cameras untyped", "cameras{kind=\"ip\",site=\"home\"} 3"]);
+    lines(&text, &["# HELP cameras cameras", "# TYPE cameras untyped", "cameras{kind=\"ip\",site=\"home\"} 3"]);
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn times_bodies_headers_and_statuses() {
     assert_eq!((status, has(&text, "a 1 1700000000123")), (200, true), "{text}");
     let plain = serve(|_| page("200 OK", "", "{}")).await;
     let (status, text) = ask(&exporter, Asker::Configuration, "/probe", &[("module", "m"), ("target", &format!("http://{plain}/")), ("q", "x")]).await;
-    assert!(status == 503 && text.contains("the status is 200"), "{text}");
+    assert!(status == 503 && text.contains("the status is 200 OK"), "{text}");
 }
 
 #[test]
@@ -179,6 +179,10 @@ fn texts_become_numbers_as_there() {
         ("healthy", None),
         ("", None),
         (" 1", None),
+        ("'7'", Some(7.0)),
+        ("\"7\"8\"", None),
+        ("\"\\x37\"", Some(7.0)),
+        ("\"", None),
         ("1 2", None),
     ] {
         assert_eq!(number(text), expected, "{text:?}");
@@ -186,8 +190,40 @@ fn texts_become_numbers_as_there() {
     assert!(number("<nil>").unwrap().is_nan());
 }
 
+#[tokio::test]
+async fn what_is_wrong_in_one_metric_leaves_the_others() {
+    let config = "modules: {m: {metrics: [{name: a, path: '{.a', labels: {}}, {name: b, path: '{.b}', valuetype: histogram, labels: {x: '{.c', y: '{.q}', z: '{.none}'}}, \
+                  {name: o, type: object, path: '{.list[*]}', values: {good: '{.v}', bad: '{.v['}}]}}";
+    let text = made(config, "m", r#"{"a":1,"b":"0x1","c":1,"q":"\"say\"","list":[{"v":1}]}"#).await;
+    assert!(!text.contains("\na ") && !text.contains("\nb"), "{text}");
+    let text = made(config, "m", r#"{"a":1,"b":" 5","list":[{"v":1}]}"#).await;
+    lines(&text, &["o_good 1"]);
+    let text = made(config, "m", r#"{"a":1,"b":"5","q":"\"say\" and \"do\"","list":[]}"#).await;
+    lines(&text, &["# TYPE b untyped", "b{y=\"\\\"say\\\" and \\\"do\\\"\"} 5"]);
+}
+
+#[tokio::test]
+async fn times_come_with_help_and_only_where_there_are_some() {
+    let config = "modules: {m: {metrics: [{name: a, type: object, path: '{.l[*]}', help: \"one\\ntwo\", labels: {id: '{.id}'}, epochTimestamp: '{.t}', values: {v: '{.v}'}}]}}";
+    let text = made(config, "m", r#"{"l":[{"id":1,"v":2,"t":"1700000000123"},{"id":2,"v":3,"t":null},{"id":3,"v":4,"t":"5u64"},{"id":4,"v":4}]}"#).await;
+    lines(&text, &["# HELP a_v one\\ntwo", "# TYPE a_v untyped", "a_v{id=\"1\"} 2 1700000000123", "a_v{id=\"2\"} 3", "a_v{id=\"3\"} 4 5", "a_v{id=\"4\"} 4"]);
+}
+
+#[tokio::test]
+async fn a_template_that_fails_is_sent_as_it_stands() {
+    let config = "modules: {m: {body: {content: '{{ .q | nothing }}', templatize: true}, metrics: [{name: a, path: '{.a}'}]}}";
+    let (modules, findings) = config::parse("json.yml", config, &|path| path.into());
+    assert!(modules.is_some() && findings.len() == 1 && findings[0].to_string().contains("it is sent as it stands"), "{findings:?}");
+    let address = serve(|asked| {
+        page("200 OK", "", &format!("{{\"a\":{}}}", u8::from(asked.starts_with("POST ") && asked.to_ascii_lowercase().contains("content-length: 18\r\n"))))
+    })
+    .await;
+    let (status, text) = ask(&exporter(config), Asker::Configuration, "/probe", &[("module", "m"), ("target", &format!("http://{address}/"))]).await;
+    assert!(status == 200 && has(&text, "a 1"), "{text}");
+}
+
 #[test]
-fn unknown_keys_are_warnings_and_wrong_paths_errors() {
+fn unknown_keys_and_wrong_paths_are_warnings() {
     let said = |text: &str| config::parse("json.yml", text, &|path| path.into()).1.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
         said("modules:\n  m:\n    metrics:\n    - {name: a, path: '{.a}', default_value: 0}\n"),
@@ -195,7 +231,7 @@ fn unknown_keys_are_warnings_and_wrong_paths_errors() {
     );
     assert_eq!(
         said("modules:\n  m:\n    metrics:\n    - {name: a, path: '{.a'}\n"),
-        ["json.yml:4:23: error: modules.m.metrics[0].path: cannot read the JSONPath at byte 3: } is missing"]
+        ["json.yml:4:23: warning: modules.m.metrics[0].path: cannot read the JSONPath at byte 3: } is missing; the metric is left out"]
     );
     let words = said("modules:\n  m:\n    metrics:\n    - {name: a, type: object, path: '{.a}', values: {up: 1, down: 0}}\n");
     assert!(words.len() == 1 && words[0].contains("a_up and its like are constant"), "{words:?}");

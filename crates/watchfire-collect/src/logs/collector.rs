@@ -10,10 +10,11 @@ use watchfire_model::batch::{Batch, Origin};
 use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::tasks::Tasks;
 
+use super::face::{Listed, listed};
 use super::files::Files;
 use super::outputs::Output;
 use super::stages::Metrics;
-use super::{Surroundings, containers, files, journal, syslog};
+use super::{Surroundings, containers, files, journal, pushed, syslog};
 use crate::scrape::config::ScrapeConfig;
 
 /// How often metrics that stages make are stored.
@@ -30,6 +31,8 @@ pub struct Collected {
     pub containers: Vec<containers::Source>,
     /// Addresses for syslog.
     pub syslog: Vec<syslog::Source>,
+    /// Addresses for pushes.
+    pub pushed: Vec<pushed::Source>,
     /// The stages that make metrics.
     pub metrics: Vec<Arc<Metrics>>,
     /// Where lines go on to besides being kept.
@@ -44,7 +47,7 @@ impl Collected {
     pub fn free_name(&self, wanted: String) -> String {
         let files = self.files.iter().map(|source| &source.name);
         let all = files.chain(self.journals.iter().map(|source| &source.name)).chain(self.containers.iter().map(|source| &source.name));
-        let all = all.chain(self.syslog.iter().map(|source| &source.name));
+        let all = all.chain(self.syslog.iter().map(|source| &source.name)).chain(self.pushed.iter().map(|source| &source.name));
         let taken: HashSet<&String> = all.collect();
         let numbered = (2..).map(|n: usize| format!("{wanted} {n}"));
         std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(wanted)
@@ -55,7 +58,8 @@ impl Collected {
         let journals = self.journals.iter().map(|source| origin(journal::KIND, &source.name));
         let containers = self.containers.iter().map(|source| origin(containers::KIND, &source.name));
         let syslog = self.syslog.iter().map(|source| origin(syslog::KIND, &source.name));
-        files.chain(journals).chain(containers).chain(syslog).collect()
+        let pushed = self.pushed.iter().map(|source| origin(pushed::KIND, &source.name));
+        files.chain(journals).chain(containers).chain(syslog).chain(pushed).collect()
     }
     /// Lets the lines of all sources go to the outputs that do not say whose they want.
     pub fn join_outputs(&mut self) {
@@ -69,6 +73,7 @@ impl Collected {
         self.journals.extend(other.journals);
         self.containers.extend(other.containers);
         self.syslog.extend(other.syslog);
+        self.pushed.extend(other.pushed);
         self.metrics.extend(other.metrics);
         self.outputs.extend(other.outputs);
         self.span_outputs.extend(other.span_outputs);
@@ -85,6 +90,8 @@ pub(super) fn origin(kind: &str, source: &str) -> String {
 pub struct Collector {
     parts: Surroundings,
     tasks: Tasks,
+    /// What the configuration in force says, for whoever asks.
+    sources: Mutex<Arc<[Listed]>>,
     /// Ends what runs.
     current: Mutex<Option<watch::Sender<bool>>>,
     /// Whoever reads files holds it: two at once would read lines twice.
@@ -94,17 +101,27 @@ pub struct Collector {
 impl Collector {
     /// A collector that reads nothing yet.
     pub fn new(parts: Surroundings, tasks: Tasks) -> Collector {
-        Collector { parts, tasks, current: Mutex::default(), turn: Arc::default() }
+        Collector { parts, tasks, sources: Mutex::new(Arc::new([])), current: Mutex::default(), turn: Arc::default() }
+    }
+
+    /// The sources of the configuration in force.
+    pub(super) fn sources(&self) -> Arc<[Listed]> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// What collecting has from outside.
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.parts
     }
 
     /// Reads what a configuration says, and nothing else any more. Must be called within a tokio runtime.
     pub fn apply(&self, collected: Collected) {
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = listed(&collected).into();
         let (cancel, cancelled) = watch::channel(false);
         let before = self.current.lock().unwrap_or_else(PoisonError::into_inner).replace(cancel);
         if let Some(before) = before {
             before.send_replace(true);
         }
-        let Collected { files, journals, containers, syslog, metrics, .. } = collected;
+        let Collected { files, journals, containers, syslog, pushed, metrics, .. } = collected;
         if !files.is_empty() {
             let (parts, turn, mut stop) = (self.parts.clone(), Arc::clone(&self.turn), self.tasks.stop());
             let mut cancelled = cancelled.clone();
@@ -136,6 +153,10 @@ impl Collector {
         for source in syslog {
             let name = format!("log_syslog_{}", source.name);
             self.until(&name, &cancelled, syslog::run(source, self.parts.clone()));
+        }
+        for source in pushed {
+            let name = format!("log_pushed_{}", source.name);
+            self.until(&name, &cancelled, pushed::run(source, self.parts.clone()));
         }
         if !metrics.is_empty() {
             self.until("log_metrics", &cancelled, store_metrics(self.parts.clone(), metrics));

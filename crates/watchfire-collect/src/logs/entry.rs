@@ -43,7 +43,11 @@ pub(crate) fn as_text(value: &Value) -> Option<String> {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         Value::Bool(value) => Some(value.to_string()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => Some(match number.as_f64().filter(|_| number.is_f64()) {
+            // As Go writes floats: no exponent, and nothing behind the point where nothing is there.
+            Some(float) => float.to_string(),
+            None => number.to_string(),
+        }),
         other => serde_json::to_string(other).ok(),
     }
 }

@@ -1,6 +1,6 @@
 //! What is counted while lines are collected. Every line that does not arrive is counted with its reason.
 
-use watchfire_model::meter::{Counter, Gauge, Meter};
+use watchfire_model::meter::{Counter, Family, Gauge, Meter};
 
 /// The counters of all sources.
 pub struct Figures {
@@ -44,6 +44,16 @@ impl Figures {
             positions_failed: count("watchfire_logs_positions_failed_total", "Times that positions of log files could not be kept."),
             meter: meter.clone(),
         }
+    }
+    /// Where they are counted.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+    /// Everything that is counted of collecting lines.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.meter.gather();
+        families.retain(|family| family.name.starts_with("watchfire_logs_"));
+        families
     }
     /// Counts lines that a stage drops. Reasons come from configuration, so there are few.
     pub fn dropped(&self, reason: &str, lines: u64) {

@@ -5,6 +5,7 @@ pub mod alloy;
 mod collector;
 pub mod containers;
 mod entry;
+mod face;
 mod figures;
 pub mod filebeat;
 pub mod files;
@@ -13,6 +14,7 @@ pub mod journal;
 pub mod otlp;
 pub mod outputs;
 pub mod promtail;
+pub mod pushed;
 pub mod stages;
 pub mod syslog;
 

@@ -1,4 +1,4 @@
-//! Where spans go on to by OTLP: places of our own configuration, and exporters of Alloy in the same form. It reads what is said of one
+//! Where spans, log lines and metrics go on to by OTLP: places of our own configuration, and exporters of Alloy in the same form. It reads what is said of one
 //! place; sending is `watchfire-forward`'s.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,9 @@ use crate::discovery::glob::Lookup;
 const HTTP_PATH: &str = "/v1/traces";
 const GRPC_PORT: u16 = 4317;
 const HTTP_PORT: u16 = 4318;
-/// Spans that go together unless it is said.
+/// What may go to a place, as it is called in addresses.
+const SIGNALS: [&str; 3] = ["metrics", "logs", "traces"];
+/// Spans, lines or points that go together unless it is said.
 const BATCH_SPANS: usize = 8_192;
 
 /// An address in pieces.
@@ -50,13 +52,53 @@ impl Endpoint {
     }
 }
 
-/// Reads one place. What is wrong is told by the reader.
+/// What goes to a place, each by an output of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    /// Where samples go.
+    pub metrics: Vec<Output>,
+    /// Where log lines go, whoever brought them.
+    pub logs: Vec<Output>,
+    /// Where spans go.
+    pub traces: Vec<Output>,
+}
+
+/// Reads a place that takes several signals, under the paths that OTLP gives them below its address, and adds its outputs.
+pub fn read_signals(reader: Reader<'_>, lookup: &Lookup, outputs: &mut Outputs) {
+    let said = reader.texts("signals", true);
+    if let Some(unknown) = said.iter().find(|signal| !SIGNALS.contains(&signal.as_str())) {
+        reader.error_at("signals", format!("{unknown:?} is none of {}", SIGNALS.join(", ")));
+    }
+    let place = place(&reader, lookup, "batch_entries", &|path| path.trim_end_matches('/').to_owned());
+    reader.finish();
+    let Some(place) = place else { return };
+    let [metrics, logs, traces] = SIGNALS.map(|signal| {
+        let wanted = said.is_empty() || said.iter().any(|said| said == signal);
+        let url = match &place.destination {
+            Destination::Otlp { grpc: None, .. } => Secret::new(format!("{}/v1/{signal}", place.url.expose())),
+            _ => place.url.clone(),
+        };
+        wanted.then(|| Output { url, ..place.clone() })
+    });
+    outputs.metrics.extend(metrics);
+    outputs.logs.extend(logs);
+    outputs.traces.extend(traces);
+}
+
+/// Reads one place for spans. What is wrong is told by the reader.
 pub fn read(reader: Reader<'_>, lookup: &Lookup) -> Option<Output> {
+    let output = place(&reader, lookup, "batch_spans", &|path| if matches!(path, "" | "/") { HTTP_PATH.to_owned() } else { path.to_owned() });
+    reader.finish();
+    output
+}
+
+/// Reads one place; `path` makes that of HTTP of what the address says.
+fn place(reader: &Reader<'_>, lookup: &Lookup, batch_entries: &'static str, path: &dyn Fn(&str) -> String) -> Option<Output> {
     let endpoint = reader.required_text("endpoint");
     let is_grpc = reader.word("protocol", &["grpc", "http"]) != Some("http");
     let gzip = reader.word("compression", &["gzip", "none"]) != Some("none");
     let says_tls = reader.raw("tls_config").is_some();
-    let client = read_http_options(&reader, &|file| lookup.file(file));
+    let client = read_http_options(reader, &|file| lookup.file(file));
     if is_grpc && matches!(client.authorization, Authorization::Oauth2(_)) {
         reader.error_at("oauth2", "is carried out over HTTP only; say protocol: http");
     }
@@ -68,16 +110,13 @@ pub fn read(reader: Reader<'_>, lookup: &Lookup) -> Option<Output> {
             let address = (place.host.clone(), place.port.unwrap_or(GRPC_PORT), place.secure);
             (place.url(GRPC_PORT, ""), Destination::Otlp { grpc: Some(address), gzip })
         }
-        Some(place) => {
-            let path = if matches!(place.path.as_str(), "" | "/") { HTTP_PATH } else { &place.path };
-            (place.url(HTTP_PORT, path), Destination::Otlp { grpc: None, gzip })
-        }
+        Some(place) => (place.url(HTTP_PORT, &path(&place.path)), Destination::Otlp { grpc: None, gzip }),
         None => (String::new(), Destination::Otlp { grpc: None, gzip }),
     };
     if parsed.is_none() && !endpoint.is_empty() {
         reader.error_at("endpoint", "must be host:port, or begin with http:// or https://, without a name and a password");
     }
-    let output = Output {
+    parsed.is_some().then(|| Output {
         name: reader.text("name").filter(|name| !name.is_empty()),
         destination,
         tenant: None,
@@ -86,7 +125,7 @@ pub fn read(reader: Reader<'_>, lookup: &Lookup) -> Option<Output> {
         timeout: wait("timeout", 10_000).max(Duration::from_millis(1)),
         batch_wait: wait("batch_wait", 1_000),
         batch_bytes: reader.bytes("batch_bytes").unwrap_or(1 << 20).clamp(1, BATCH_BYTES_MAX),
-        batch_entries: reader.u64("batch_spans").map_or(BATCH_SPANS, |n| usize::try_from(n).unwrap_or(usize::MAX)).clamp(1, BATCH_ENTRIES_MAX),
+        batch_entries: reader.u64(batch_entries).map_or(BATCH_SPANS, |n| usize::try_from(n).unwrap_or(usize::MAX)).clamp(1, BATCH_ENTRIES_MAX),
         backoff: (least, wait("max_backoff", 30_000).max(least)),
         // They lie on disk, so they are tried for ever.
         retries: 0,
@@ -95,9 +134,7 @@ pub fn read(reader: Reader<'_>, lookup: &Lookup) -> Option<Output> {
         place: (reader.node().line, reader.node().column),
         url: Secret::new(url),
         sources: BTreeSet::new(),
-    };
-    reader.finish();
-    parsed.is_some().then_some(output)
+    })
 }
 
 /// What Alloy's client has by other names, and what means nothing here: connections and queues are our own.

@@ -72,7 +72,7 @@ pub enum Destination {
         /// The ingest pipeline.
         pipeline: Option<String>,
     },
-    /// OTLP, for spans.
+    /// OTLP, for spans, all log lines or metrics.
     Otlp {
         /// Host, port and whether there is TLS, where it is gRPC; else it is HTTP.
         grpc: Option<(String, u16, bool)>,

@@ -107,11 +107,7 @@ impl PostgresExporter {
     async fn ask(&self, sheet: &mut Sheet, within: Duration) -> Result<(), String> {
         let address = self.address.as_ref().ok_or("no database is configured")?;
         let _permit = self.permits.acquire().await.map_err(|e| e.to_string())?;
-        sheet.server = match address.first_host() {
-            Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
-            Some((host, port)) => format!("{host}:{port}"),
-            None => "localhost:5432".to_owned(),
-        };
+        sheet.server = address.place();
         let (client, connection) = connect(address, within).await.map_err(|e| e.to_string())?;
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }).abort_handle());
         let outcome = talk(&client, sheet).await;

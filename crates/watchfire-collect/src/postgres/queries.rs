@@ -175,6 +175,94 @@ pub(super) const QUERIES: &[Query] = &[
               FROM pg_replication_slots",
         columns: &[("slot_name", Label), ("database", Label), ("active", Value(Gauge)), ("pg_wal_lsn_diff", Value(Gauge))],
     },
+    // What version 17 took out of the background writer's.
+    Query {
+        prefix: "pg_stat_checkpointer",
+        versions: (170_000, u32::MAX),
+        sql: "SELECT num_timed::float8, num_requested::float8, restartpoints_timed::float8, restartpoints_req::float8, restartpoints_done::float8, \
+              write_time::float8, sync_time::float8, buffers_written::float8, extract(epoch from stats_reset)::float8 FROM pg_stat_checkpointer",
+        columns: &[
+            ("num_timed_total", Value(Counter)),
+            ("num_requested_total", Value(Counter)),
+            ("restartpoints_timed_total", Value(Counter)),
+            ("restartpoints_req_total", Value(Counter)),
+            ("restartpoints_done_total", Value(Counter)),
+            ("write_time_total", Value(Counter)),
+            ("sync_time_total", Value(Counter)),
+            ("buffers_written_total", Value(Counter)),
+            ("stats_reset_total", Value(Counter)),
+        ],
+    },
+    // Tables of the database that the address names, those with the most rows first.
+    Query {
+        prefix: "pg_stat_user_tables",
+        versions: (90_400, u32::MAX),
+        sql: "SELECT current_database()::text, schemaname::text, relname::text, coalesce(seq_scan, 0)::float8, coalesce(seq_tup_read, 0)::float8, \
+              coalesce(idx_scan, 0)::float8, coalesce(idx_tup_fetch, 0)::float8, coalesce(n_tup_ins, 0)::float8, coalesce(n_tup_upd, 0)::float8, \
+              coalesce(n_tup_del, 0)::float8, coalesce(n_tup_hot_upd, 0)::float8, coalesce(n_live_tup, 0)::float8, coalesce(n_dead_tup, 0)::float8, \
+              coalesce(n_mod_since_analyze, 0)::float8, coalesce(extract(epoch from last_vacuum), 0)::float8, coalesce(extract(epoch from \
+              last_autovacuum), 0)::float8, coalesce(extract(epoch from last_analyze), 0)::float8, coalesce(extract(epoch from last_autoanalyze), \
+              0)::float8, coalesce(vacuum_count, 0)::float8, coalesce(autovacuum_count, 0)::float8, coalesce(analyze_count, 0)::float8, \
+              coalesce(autoanalyze_count, 0)::float8 FROM pg_stat_user_tables ORDER BY coalesce(n_live_tup, 0) + coalesce(n_dead_tup, 0) DESC, relid \
+              LIMIT 500",
+        columns: &[
+            ("datname", Label),
+            ("schemaname", Label),
+            ("relname", Label),
+            ("seq_scan", Value(Counter)),
+            ("seq_tup_read", Value(Counter)),
+            ("idx_scan", Value(Counter)),
+            ("idx_tup_fetch", Value(Counter)),
+            ("n_tup_ins", Value(Counter)),
+            ("n_tup_upd", Value(Counter)),
+            ("n_tup_del", Value(Counter)),
+            ("n_tup_hot_upd", Value(Counter)),
+            ("n_live_tup", Value(Gauge)),
+            ("n_dead_tup", Value(Gauge)),
+            ("n_mod_since_analyze", Value(Gauge)),
+            ("last_vacuum", Value(Gauge)),
+            ("last_autovacuum", Value(Gauge)),
+            ("last_analyze", Value(Gauge)),
+            ("last_autoanalyze", Value(Gauge)),
+            ("vacuum_count", Value(Counter)),
+            ("autovacuum_count", Value(Counter)),
+            ("analyze_count", Value(Counter)),
+            ("autoanalyze_count", Value(Counter)),
+        ],
+    },
+    Query {
+        prefix: "pg_statio_user_tables",
+        versions: EVER,
+        sql: "SELECT current_database()::text, schemaname::text, relname::text, coalesce(heap_blks_read, 0)::float8, coalesce(heap_blks_hit, \
+              0)::float8, coalesce(idx_blks_read, 0)::float8, coalesce(idx_blks_hit, 0)::float8, coalesce(toast_blks_read, 0)::float8, \
+              coalesce(toast_blks_hit, 0)::float8, coalesce(tidx_blks_read, 0)::float8, coalesce(tidx_blks_hit, 0)::float8 FROM pg_statio_user_tables \
+              ORDER BY coalesce(heap_blks_read, 0) + coalesce(heap_blks_hit, 0) DESC, relid LIMIT 500",
+        columns: &[
+            ("datname", Label),
+            ("schemaname", Label),
+            ("relname", Label),
+            ("heap_blocks_read", Value(Counter)),
+            ("heap_blocks_hit", Value(Counter)),
+            ("idx_blocks_read", Value(Counter)),
+            ("idx_blocks_hit", Value(Counter)),
+            ("toast_blocks_read", Value(Counter)),
+            ("toast_blocks_hit", Value(Counter)),
+            ("tidx_blocks_read", Value(Counter)),
+            ("tidx_blocks_hit", Value(Counter)),
+        ],
+    },
+    Query {
+        prefix: "pg_database",
+        versions: EVER,
+        sql: "SELECT datname::text, datconnlimit::float8 FROM pg_database WHERE datallowconn",
+        columns: &[("datname", Label), ("connection_limit", Value(Gauge))],
+    },
+    Query {
+        prefix: "pg_roles",
+        versions: EVER,
+        sql: "SELECT rolname::text, rolconnlimit::float8 FROM pg_roles",
+        columns: &[("rolname", Label), ("connection_limit", Value(Gauge))],
+    },
 ];
 
 /// All settings that are numbers or truth values.

@@ -31,12 +31,25 @@ pub struct Module {
     /// The longest that a probe may take, if the module says so.
     pub timeout: Option<Duration>,
     pub(super) kind: Kind,
+    /// As it may be shown, secrets replaced.
+    pub(super) rendered: String,
 }
 
 impl Module {
     /// The kind of its prober.
     pub fn prober(&self) -> &'static str {
         self.kind.word()
+    }
+
+    /// The most series that a target has by it, those of scraping included.
+    pub fn series_max(&self) -> usize {
+        match &self.kind {
+            Kind::Http(_) => 28,
+            Kind::Tcp(module) => 16 + module.told(),
+            Kind::Grpc(_) => 21,
+            Kind::Dns(_) => 18,
+            Kind::Icmp(_) => 14,
+        }
     }
 }
 
@@ -102,6 +115,7 @@ pub fn parse_node(file: &str, root: &Node, locate: Locate<'_>) -> (Option<Module
 }
 
 fn read_module(module: Reader<'_>, locate: Locate<'_>) -> Option<Module> {
+    let rendered = shown_yaml(module.node());
     let prober = module.word("prober", &["http", "tcp", "dns", "icmp", "grpc"]);
     if module.raw("prober").is_none() {
         let node = module.node();
@@ -127,7 +141,7 @@ fn read_module(module: Reader<'_>, locate: Locate<'_>) -> Option<Module> {
         "icmp" => Kind::Icmp(icmp),
         _ => Kind::Grpc(Arc::new(grpc)),
     };
-    Some(Module { timeout, kind })
+    Some(Module { timeout, kind, rendered })
 }
 
 /// `preferred_ip_protocol` and `ip_protocol_fallback`: IPv6 first, IPv4 if there is none, unless told otherwise.
@@ -163,7 +177,7 @@ pub(super) fn read_expression(reader: &Reader<'_>, key: &'static str) -> Option<
 }
 
 fn expression(reader: &Reader<'_>, key: &'static str, text: &str) -> Option<Regex> {
-    let made = regex::bytes::RegexBuilder::new(text).size_limit(EXPRESSION_BYTES_MAX).build();
+    let made = regex::bytes::RegexBuilder::new(&watchfire_model::go_regex::translated(text)).size_limit(EXPRESSION_BYTES_MAX).build();
     made.map_err(|e| reader.error_at(key, format!("{text:?} is no regular expression: {}", last_line(&e.to_string())))).ok()
 }
 

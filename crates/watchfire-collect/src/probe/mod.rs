@@ -4,7 +4,7 @@
 
 pub mod access;
 pub mod config;
-mod dns;
+pub(crate) mod dns;
 mod grpc;
 mod http;
 mod icmp;
@@ -169,7 +169,8 @@ impl Prober {
             return Ok(Reply::families(families));
         }
         let shown = render(Format::PrometheusText, &families);
-        let text = format!("Logs for the probe:\n{}\n\n\n\nMetrics that would have been returned:\n{shown}", lines.join("\n"));
+        let (lines, options) = (lines.join("\n"), &module.rendered);
+        let text = format!("Logs for the probe:\n{lines}\n\n\n\nMetrics that would have been returned:\n{shown}\n\n\nModule configuration:\n{options}");
         Ok(Reply::text(200, text))
     }
 
@@ -183,6 +184,7 @@ impl Prober {
     ) -> Outcome {
         let mut sheet = Sheet::default();
         let mut forbidden = None;
+        let deadline = tokio::time::Instant::now() + timeout;
         sheet.say(format!("probing {target} by {} within {} s", module.kind.word(), timeout.as_secs_f64()));
         let (took, good) = {
             let mut work = Probe {
@@ -193,6 +195,7 @@ impl Prober {
                 hostname,
                 trust,
                 timeout,
+                deadline,
                 sheet: &mut sheet,
                 last_tls: None,
                 forbidden: &mut forbidden,
@@ -207,7 +210,7 @@ impl Prober {
                     Kind::Grpc(module) => grpc::probe(&mut work, module).await,
                 }
             };
-            let (took, outcome) = measured(tokio::time::timeout(timeout, Box::pin(looking))).await;
+            let (took, outcome) = measured(tokio::time::timeout_at(deadline, Box::pin(looking))).await;
             (took, outcome.ok())
         };
         if good.is_none() {
@@ -223,8 +226,7 @@ impl Prober {
 
     fn remember(&self, at: Timestamp, (module, target): (&str, &str), (good, took): (bool, Duration), lines: &[String]) {
         let mut log = lines.join("\n");
-        let end = (0..=LOG_BYTES_MAX.min(log.len())).rev().find(|at| log.is_char_boundary(*at)).unwrap_or(0);
-        log.truncate(end);
+        log.truncate(log.floor_char_boundary(LOG_BYTES_MAX));
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         history.next += 1;
         let id = history.next;

@@ -59,8 +59,7 @@ impl Sheet {
         }
         let mut line: String = line.into();
         if line.len() > LINE_BYTES_MAX {
-            let end = (0..=LINE_BYTES_MAX).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
-            line.truncate(end);
+            line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
             line.push('…');
         }
         self.lines.push(line);
@@ -72,6 +71,13 @@ impl Sheet {
         self.set("probe_ip_protocol", &[], if ip.is_ipv4() { 4.0 } else { 6.0 });
         self.set("probe_ip_addr_hash", &[], f64::from(hash(ip)));
         self.say(format!("resolved to {ip}"));
+    }
+
+    /// Notes that no address was found.
+    pub(super) fn no_address(&mut self, took: Duration) {
+        self.set("probe_dns_lookup_time_seconds", &[], took.as_secs_f64());
+        self.set("probe_ip_protocol", &[], 0.0);
+        self.set("probe_ip_addr_hash", &[], 0.0);
     }
 
     /// Notes what the handshake settled.

@@ -30,6 +30,8 @@ pub(super) struct Probe<'a> {
     pub(super) hostname: Option<&'a str>,
     pub(super) trust: Trust,
     pub(super) timeout: Duration,
+    /// When the time is over.
+    pub(super) deadline: tokio::time::Instant,
     pub(super) sheet: &'a mut Sheet,
     /// What the last handshake settled.
     pub(super) last_tls: Option<TlsFacts>,
@@ -56,9 +58,7 @@ impl Probe<'_> {
                 Some((ip, took))
             }
             Err(error) => {
-                self.sheet.set("probe_dns_lookup_time_seconds", &[], took.as_secs_f64());
-                self.sheet.set("probe_ip_protocol", &[], 0.0);
-                self.sheet.set("probe_ip_addr_hash", &[], 0.0);
+                self.sheet.no_address(took);
                 self.sheet.say(error.to_string());
                 None
             }

@@ -31,7 +31,19 @@ pub(super) fn prober_with(text: &str, adhoc: Policy) -> Prober {
 
 /// What a probe answers when the configuration asks.
 pub(super) async fn probe(text: &str, target: &str) -> String {
-    ask(&prober_with(text, Policy::free()), Asker::Configuration, "/probe", &[("module", "m"), ("target", target)]).await.1
+    let said = ask(&prober_with(text, Policy::free()), Asker::Configuration, "/probe", &[("module", "m"), ("target", target)]).await.1;
+    // Whoever configures many targets is told how much room they need by this figure.
+    let most = modules(text).list.get("m").unwrap().series_max() - OF_SCRAPING;
+    assert!(series(&said) <= most, "{} series, more than {most}: {said}", series(&said));
+    said
+}
+
+/// Series that scraping adds to those of a probe.
+pub(super) const OF_SCRAPING: usize = 5;
+
+/// The number of series in an exposition.
+pub(super) fn series(text: &str) -> usize {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count()
 }
 
 pub(super) async fn ask(prober: &Prober, asker: Asker, path: &str, params: &[(&str, &str)]) -> (u16, String) {
@@ -40,7 +52,7 @@ pub(super) async fn ask(prober: &Prober, asker: Asker, path: &str, params: &[(&s
     let reply = prober.ask(question).await;
     let text = match reply.said {
         Said::Families(families) => render(Format::PrometheusText, &families),
-        Said::Text(text) | Said::Html(text) => text,
+        Said::Text(text) | Said::Json(text) | Said::Html(text) => text,
     };
     (reply.status, text)
 }
@@ -52,6 +64,11 @@ pub(crate) fn has(text: &str, line: &str) -> bool {
 
 /// A server that answers by the first line of a request, one connection each.
 pub(crate) async fn serve(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
+    serve_bytes(move |heard| answer(heard).into_bytes()).await
+}
+
+/// The same with answers that are no text.
+pub(crate) async fn serve_bytes(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -64,7 +81,7 @@ pub(crate) async fn serve(answer: impl Fn(&str) -> String + Send + Sync + 'stati
                 }
             }
             let said = answer(&String::from_utf8_lossy(&heard));
-            drop(stream.write_all(said.as_bytes()).await);
+            drop(stream.write_all(&said).await);
         }
     });
     address

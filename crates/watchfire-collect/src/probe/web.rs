@@ -51,6 +51,7 @@ impl Web {
             hostname: None,
             trust,
             timeout,
+            deadline: tokio::time::Instant::now() + timeout,
             sheet: &mut sheet,
             last_tls: None,
             forbidden: &mut forbidden,
@@ -58,6 +59,11 @@ impl Web {
         let fetched = Box::pin(http::fetch(&mut work, &module, bytes_max)).await;
         let (status, body) = fetched.map_err(|reason| (forbidden.is_some(), reason))?;
         let good = if valid_status_codes.is_empty() { (200..300).contains(&status) } else { valid_status_codes.contains(&status) };
-        if good { Ok(body) } else { Err((false, format!("the status is {status}"))) }
+        if good { Ok(body) } else { Err((false, format!("the status is {}", shown(status)))) }
     }
+}
+
+/// A status with its words, as the original shows it.
+fn shown(status: u16) -> String {
+    ::http::StatusCode::from_u16(status).map_or_else(|_| status.to_string(), |status| status.to_string())
 }

@@ -51,6 +51,11 @@ impl<'a> Info<'a> {
     fn number(&self, name: &str) -> Option<f64> {
         value(self.get(name)?)
     }
+    /// Lines whose name is this with a number behind it, each with its parts.
+    pub(super) fn numbered<'n>(&'n self, name: &'n str) -> impl Iterator<Item = Parts<'a>> + 'n {
+        let is = move |line: &str| line.strip_prefix(name).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        self.0.iter().filter(move |(line, _)| is(line)).map(|(_, text)| Parts(text))
+    }
 
     /// Everything that it says, as metrics; `databases` is how many there are, those without keys included.
     pub fn metrics(&self, databases: usize, now: f64, sheet: &mut Sheet) {
@@ -84,6 +89,10 @@ impl<'a> Info<'a> {
             let Some(keys) = parts.number("keys") else { continue };
             sheet.gauge("redis_db_keys", &[("db", db)], keys);
             sheet.gauge("redis_db_keys_expiring", &[("db", db)], parts.number("expires").unwrap_or(0.0));
+            // KeyDB tells how many of them are in memory.
+            if let Some(cached) = parts.number("cached_keys") {
+                sheet.gauge("redis_db_keys_cached", &[("db", db)], cached);
+            }
             if let Some(ttl) = parts.number("avg_ttl") {
                 sheet.gauge("redis_db_avg_ttl_seconds", &[("db", db)], ttl / 1e3);
             }
@@ -140,12 +149,7 @@ impl<'a> Info<'a> {
     }
 
     fn replication(&self, sheet: &mut Sheet) {
-        for (line, text) in &self.0 {
-            let replica = line.strip_prefix("slave").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-            if !replica {
-                continue;
-            }
-            let parts = Parts(text);
+        for parts in self.numbered("slave") {
             let labels = [("slave_ip", parts.get("ip")), ("slave_port", parts.get("port")), ("slave_state", parts.get("state"))];
             let labels = labels.map(|(name, value)| (name, value.unwrap_or("")));
             if let Some(offset) = parts.number("offset") {
@@ -175,15 +179,15 @@ impl<'a> Info<'a> {
 }
 
 /// `keys=3,expires=0`.
-struct Parts<'a>(&'a str);
+pub(super) struct Parts<'a>(&'a str);
 impl<'a> Parts<'a> {
     fn all(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.split(',').filter_map(|part| part.split_once('='))
     }
-    fn get(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
         self.all().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
-    fn number(&self, name: &str) -> Option<f64> {
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
         value(self.get(name)?)
     }
 }

@@ -9,16 +9,16 @@ use super::link::{Link, number, text};
 pub const CHECKS_MAX: usize = 100;
 /// Keys that are measured in one look.
 const KEYS_MAX: usize = 1_000;
-/// Keys that are looked through for patterns in one look.
+/// Keys that are looked through for one pattern.
 const SCANNED_MAX: usize = 100_000;
 const SCAN_COUNT: &str = "1000";
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    database: u32,
+    pub(super) database: u32,
     /// A name, or a pattern.
-    name: String,
+    pub(super) name: String,
 }
 
 /// Reads a list; a name without a database is in the first.
@@ -33,32 +33,69 @@ pub fn read(text: &str) -> Vec<Check> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).take(CHECKS_MAX).map(one).collect()
 }
 
-pub(super) async fn measure(link: &mut Link, patterns: &[Check], names: &[Check], sheet: &mut Sheet) -> Result<(), String> {
+/// What is measured of one Redis.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    /// Patterns of keys to measure.
+    pub patterns: Vec<Check>,
+    /// Names of keys to measure.
+    pub names: Vec<Check>,
+    /// Patterns of keys to count.
+    pub counted: Vec<Check>,
+    /// Patterns of streams to look at.
+    pub stream_patterns: Vec<Check>,
+    /// Names of streams to look at.
+    pub streams: Vec<Check>,
+}
+
+/// Looks through the keys of a database for those that fit a pattern, as long as they are wanted; how many there were.
+pub(super) async fn scan(link: &mut Link, pattern: &Check, wanted: &mut (dyn FnMut(String) -> bool + Send)) -> Result<usize, String> {
+    link.ask(&["SELECT", &pattern.database.to_string()]).await?;
+    let (mut cursor, mut scanned, mut found) = ("0".to_owned(), 0, 0);
+    while scanned < SCANNED_MAX {
+        let answer = link.ask(&["SCAN", &cursor, "MATCH", &pattern.name, "COUNT", SCAN_COUNT]).await?;
+        let Value::Array(parts) = &answer else { break };
+        let (Some(next), Some(Value::Array(keys))) = (parts.first().and_then(text), parts.get(1)) else { break };
+        scanned += 1_000;
+        found += keys.len();
+        // All of one answer are told: they are here already.
+        let mut more = true;
+        for name in keys.iter().filter_map(text) {
+            more &= wanted(name);
+        }
+        if !more || next == "0" {
+            break;
+        }
+        cursor = next;
+    }
+    Ok(found)
+}
+
+/// The keys that have these names or fit these patterns.
+pub(super) async fn expand(link: &mut Link, patterns: &[Check], names: &[Check]) -> Result<Vec<Check>, String> {
     let mut found: Vec<Check> = names.to_vec();
-    let mut scanned = 0;
     for pattern in patterns {
         if !pattern.name.contains(['*', '?', '[']) {
             found.push(pattern.clone());
             continue;
         }
-        link.ask(&["SELECT", &pattern.database.to_string()]).await?;
-        let mut cursor = "0".to_owned();
-        while found.len() < KEYS_MAX && scanned < SCANNED_MAX {
-            let answer = link.ask(&["SCAN", &cursor, "MATCH", &pattern.name, "COUNT", SCAN_COUNT]).await?;
-            let Value::Array(parts) = &answer else { break };
-            let (Some(next), Some(Value::Array(keys))) = (parts.first().and_then(text), parts.get(1)) else { break };
-            scanned += 1_000;
-            found.extend(keys.iter().filter_map(text).map(|name| Check { database: pattern.database, name }));
-            if next == "0" {
-                break;
-            }
-            cursor = next;
-        }
+        let database = pattern.database;
+        let take = &mut |name| {
+            found.push(Check { database, name });
+            found.len() < KEYS_MAX
+        };
+        scan(link, pattern, take).await?;
     }
     found.sort_by(|a, b| (a.database, &a.name).cmp(&(b.database, &b.name)));
     found.dedup();
+    found.truncate(KEYS_MAX);
+    Ok(found)
+}
+
+pub(super) async fn measure(link: &mut Link, patterns: &[Check], names: &[Check], sheet: &mut Sheet) -> Result<(), String> {
+    let found = expand(link, patterns, names).await?;
     let mut selected = None;
-    for check in found.iter().take(KEYS_MAX) {
+    for check in &found {
         if selected != Some(check.database) {
             link.ask(&["SELECT", &check.database.to_string()]).await?;
             selected = Some(check.database);

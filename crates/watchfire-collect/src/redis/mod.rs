@@ -1,10 +1,12 @@
 //! A Redis under redis_exporter's names: `INFO`, settings, lengths of keys, slow log, latency. `place` reads addresses, `link` connects,
-//! `info` and `names` translate, `keys` measures. It changes nothing there and keeps no sample.
+//! `info` and `names` translate, `keys` and `streams` measure, `sentinel` asks a Sentinel for its masters. It changes nothing there and keeps no sample.
 
 pub mod info;
 pub mod keys;
 mod link;
 mod names;
+mod sentinel;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +22,9 @@ use watchfire_net::policy::Policy;
 use watchfire_net::timed::{Dialer, measured};
 
 use self::info::{Info, Sheet};
-use self::keys::Check;
+use self::keys::Checks;
 use self::link::{Link, LinkError, number, text};
-use self::names::CONFIG;
+use self::names::{CLUSTER, CONFIG};
 use crate::probe::{Access, Surroundings, Trust};
 use watchfire_net::redis::Place;
 
@@ -33,6 +35,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 /// Databases that are shown although nothing is in them.
 const DATABASES_MAX: usize = 64;
+/// How many a Redis has unless it is told otherwise.
+const DATABASES: usize = 16;
 /// Spikes of latency that are shown.
 const EVENTS_MAX: usize = 100;
 
@@ -41,10 +45,8 @@ const EVENTS_MAX: usize = 100;
 pub struct Settings {
     /// The Redis of `/metrics`.
     pub place: Place,
-    /// Patterns of keys to measure.
-    pub patterns: Vec<Check>,
-    /// Names of keys to measure.
-    pub names: Vec<Check>,
+    /// What is measured there.
+    pub checks: Checks,
 }
 
 /// Looks at Redis when it is asked.
@@ -77,10 +79,11 @@ impl RedisExporter {
     async fn answer(&self, question: Question) -> Reply {
         match question.path.as_str() {
             "/metrics" => {
-                let looked = self.look(&self.settings.place, &self.configured, &self.settings.patterns, &self.settings.names, &question).await;
+                let looked = self.look(&self.settings.place, &self.configured, &self.settings.checks, &question).await;
                 Reply::families(looked.unwrap_or_else(|_| Sheet::default()).into_families())
             }
             "/scrape" => self.scrape(&question).await.unwrap_or_else(|refusal| refusal),
+            "/health" => Reply::text(200, "ok"),
             "/" => Reply { status: 200, said: Said::Html(page(question.base)) },
             _ => Reply::text(404, "there is no such page\n"),
         }
@@ -97,12 +100,19 @@ impl RedisExporter {
             place.ca_pem.clone_from(&own.ca_pem);
         }
         let list = |name: &str| question.param(name).map(keys::read).unwrap_or_default();
-        let looked = self.look(&place, policy, &list("check-keys"), &list("check-single-keys"), question).await;
+        let checks = Checks {
+            patterns: list("check-keys"),
+            names: list("check-single-keys"),
+            counted: list("count-keys"),
+            stream_patterns: list("check-streams"),
+            streams: list("check-single-streams"),
+        };
+        let looked = self.look(&place, policy, &checks, question).await;
         looked.map(|sheet| Reply::families(sheet.into_families())).map_err(|reason| Reply::text(403, format!("{reason}\n")))
     }
 
     /// One look. An address that may not be reached is the only error: everything else is `redis_up 0`.
-    async fn look(&self, place: &Place, policy: &Policy, patterns: &[Check], names: &[Check], question: &Question) -> Result<Sheet, String> {
+    async fn look(&self, place: &Place, policy: &Policy, checks: &Checks, question: &Question) -> Result<Sheet, String> {
         let patience = question.patience.filter(|p| !p.is_zero());
         let within = patience.map_or(TIMEOUT, |p| p.checked_sub(TIMEOUT_OFFSET).unwrap_or(p / 2)).min(TIMEOUT * 4);
         self.scrapes.inc();
@@ -111,7 +121,7 @@ impl RedisExporter {
             let _permit = self.permits.acquire().await.map_err(|e| LinkError::Failed(e.to_string()))?;
             let (connected, link) = measured(Link::open(&self.dialer, place, policy, within)).await;
             sheet.gauge("redis_exporter_last_scrape_connect_time_seconds", &[], connected.as_secs_f64());
-            self.talk(&mut link?, patterns, names, &mut sheet).await.map_err(LinkError::Failed)
+            self.talk(&mut link?, checks, &mut sheet).await.map_err(LinkError::Failed)
         }))
         .await;
         let outcome = outcome.unwrap_or_else(|_| Err(LinkError::Failed(format!("no answer within {} s", within.as_secs_f64()))));
@@ -132,10 +142,12 @@ impl RedisExporter {
         Ok(sheet)
     }
 
-    async fn talk(&self, link: &mut Link, patterns: &[Check], names: &[Check], sheet: &mut Sheet) -> Result<(), String> {
+    async fn talk(&self, link: &mut Link, checks: &Checks, sheet: &mut Sheet) -> Result<(), String> {
         // Settings, slow log and latency may be closed to us; what is open is told.
         let config = link.ask(&["CONFIG", "GET", "*"]).await.ok().map(pairs).unwrap_or_default();
-        let databases = config.iter().find(|(name, _)| name == "databases").and_then(|(_, n)| n.parse().ok()).unwrap_or(0);
+        // As many as there usually are, where nobody tells.
+        let told = config.iter().find(|(name, _)| name == "databases").and_then(|(_, n)| n.parse().ok());
+        let databases = told.filter(|n| *n > 0).unwrap_or(DATABASES);
         for (name, value) in &config {
             if let (Some((_, metric)), Ok(value)) = (CONFIG.iter().find(|(known, _)| known == name), value.parse()) {
                 sheet.gauge(metric, &[], value);
@@ -148,13 +160,17 @@ impl RedisExporter {
         let info = text(&answer).ok_or("INFO is answered with something else")?;
         let info = Info::read(&info);
         let now = self.clock.now().secs_f64();
-        info.metrics(usize::min(databases, DATABASES_MAX), now, sheet);
-        if info.get("cluster_enabled") == Some("1") {
-            cluster(link, sheet).await;
+        let in_cluster = info.get("cluster_enabled") == Some("1") && cluster(link, sheet).await;
+        // A cluster has one.
+        info.metrics(if in_cluster { 1 } else { usize::min(databases, DATABASES_MAX) }, now, sheet);
+        if info.get("sentinel_masters").is_some() {
+            sentinel::measure(link, &info, sheet).await;
         }
         slow_log(link, sheet).await;
         latency(link, sheet).await;
-        keys::measure(link, patterns, names, sheet).await
+        keys::measure(link, &checks.patterns, &checks.names, sheet).await?;
+        streams::measure(link, &checks.stream_patterns, &checks.streams, sheet).await?;
+        streams::count(link, &checks.counted, sheet).await
     }
 }
 
@@ -198,16 +214,17 @@ async fn latency(link: &mut Link, sheet: &mut Sheet) {
     }
 }
 
-async fn cluster(link: &mut Link, sheet: &mut Sheet) {
-    let Some(answer) = link.ask(&["CLUSTER", "INFO"]).await.ok().as_ref().and_then(text) else { return };
+/// The state of a cluster; whether it was told.
+async fn cluster(link: &mut Link, sheet: &mut Sheet) -> bool {
+    let Some(answer) = link.ask(&["CLUSTER", "INFO"]).await.ok().as_ref().and_then(text) else { return false };
     for line in answer.lines().take(100) {
         let Some((name, value)) = line.trim_end().split_once(':') else { continue };
         let value = if value == "ok" { Some(1.0) } else { value.parse().ok().or((name == "cluster_state").then_some(0.0)) };
-        let name = name.strip_suffix("_sent").or(name.strip_suffix("_received")).map_or_else(|| name.to_owned(), |_| format!("{name}_total"));
-        if let Some(value) = value.filter(|_| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')) {
-            sheet.gauge(&format!("redis_{name}"), &[], value);
+        if let (Some((_, metric)), Some(value)) = (CLUSTER.iter().find(|(known, _)| *known == name), value) {
+            sheet.gauge(metric, &[], value);
         }
     }
+    true
 }
 
 fn page(base: &str) -> String {

@@ -85,6 +85,28 @@ fn keys_to_measure_name_their_database() {
     assert!(keys::read(" , ").is_empty());
 }
 
+#[test]
+fn relatives_of_redis_are_read_as_well() {
+    // Redis 7.4 has a fourth part, KeyDB one of its own, Dragonfly knows no mean.
+    let text = metrics(
+        "# Keyspace\ndb0:keys=3,expires=1,avg_ttl=2500,subexpiry=2\ndb1:keys=5,expires=0,avg_ttl=0,cached_keys=4\ndb2:keys=1,expires=0,avg_ttl=-1\ndbx:keys=1\ndb3:nonsense\n",
+        0,
+    );
+    lines(&text, &["redis_db_keys{db=\"db0\"} 3", "redis_db_keys{db=\"db1\"} 5", "redis_db_keys_cached{db=\"db1\"} 4", "redis_db_keys{db=\"db2\"} 1"]);
+    assert!(!text.contains("dbx") && !text.contains("db3") && text.matches("redis_db_keys_cached{").count() == 1, "{text}");
+    let text = metrics(
+        "redis_version:7.2.4\nserver_name:valkey\nvalkey_version:8.0.1\nserver_threads:4\nlong_lock_waits:0\nmaxclients:10000\nused_memory_vm_eval:31744\n\
+         evicted_clients:2\nacl_access_denied_auth:1\naof_delayed_fsync:3\nexpired_subkeys:6\nloading:0\nused_memory:12abc\n",
+        0,
+    );
+    lines(&text, &["redis_server_threads_total 4", "redis_max_clients 10000", "redis_memory_used_vm_eval_bytes 31744", "redis_evicted_clients_total 2"]);
+    lines(
+        &text,
+        &["redis_acl_access_denied_auth_total 1", "redis_aof_delayed_fsync 3", "# TYPE redis_expired_subkeys_total counter", "redis_loading_dump_file 0"],
+    );
+    assert!(!text.contains("redis_memory_used_bytes"), "{text}");
+}
+
 proptest! {
     #[test]
     fn any_answer_is_survived(text in "([a-z0-9_|]{0,12}[:,=]?[a-z0-9.=,%-]{0,20}\n){0,20}") {

@@ -30,7 +30,7 @@ struct Row {
 }
 
 /// What is replaced today; a new face adds its row.
-const TABLE: [Row; 7] = [
+const TABLE: [Row; 9] = [
     Row { component: "prometheus", hosts: &["prometheus", "localhost", "127.0.0.1"], port: 9090, path_prefix: "" },
     Row { component: "alertmanager", hosts: &["alertmanager", "localhost", "127.0.0.1"], port: 9093, path_prefix: "" },
     Row {
@@ -43,6 +43,8 @@ const TABLE: [Row; 7] = [
     Row { component: "redis_exporter", hosts: &["redis-exporter", "redis_exporter", "localhost", "127.0.0.1"], port: 9121, path_prefix: "/redis" },
     Row { component: "postgres_exporter", hosts: &["postgres-exporter", "postgres_exporter", "localhost", "127.0.0.1"], port: 9187, path_prefix: "/postgres" },
     Row { component: "node_exporter", hosts: &["node-exporter", "node_exporter", "localhost", "127.0.0.1"], port: 9100, path_prefix: "/node" },
+    Row { component: "alloy", hosts: &["alloy", "localhost", "127.0.0.1"], port: 12345, path_prefix: "/collect" },
+    Row { component: "promtail", hosts: &["promtail", "localhost", "127.0.0.1"], port: 9080, path_prefix: "/collect" },
 ];
 
 /// The default table, answered by whoever listens at `address`.
@@ -79,6 +81,8 @@ mod tests {
             ("redis-master", 9121, None),
             ("node-exporter", 9100, Some("node_exporter")),
             ("localhost", 9100, Some("node_exporter")),
+            ("alloy", 12345, Some("alloy")),
+            ("promtail", 9080, Some("promtail")),
             ("recording-node-1", 9100, None),
             ("backend", 9090, None),
         ] {

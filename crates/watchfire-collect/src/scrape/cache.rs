@@ -52,6 +52,8 @@ struct Series {
     alive: bool,
     /// Whether its last sample was a native histogram.
     histogram: bool,
+    /// Whether it says how the target is doing.
+    vital: bool,
 }
 
 /// What a raw text stands for.
@@ -178,7 +180,7 @@ impl Cache {
             return *found;
         }
         let at = self.series.len() as u32;
-        self.series.push(Series { labels, turn: 0, tracked: 0, alive: false, histogram: false });
+        self.series.push(Series { labels, turn: 0, tracked: 0, alive: false, histogram: false, vital: false });
         let series = &self.series;
         self.by_labels.insert_unique(hash, at, |i| series[*i as usize].labels.hash_value());
         at
@@ -187,6 +189,14 @@ impl Cache {
     /// The labels of a series.
     pub(super) fn labels(&self, number: SeriesNumber) -> &Labels {
         &self.series[number.0 as usize].labels
+    }
+    /// Notes that a series says how the target is doing.
+    pub(super) fn set_vital(&mut self, number: SeriesNumber) {
+        self.series[number.0 as usize].vital = true;
+    }
+    /// Whether a series says how the target is doing.
+    pub(super) fn is_vital(&self, number: SeriesNumber) -> bool {
+        self.series[number.0 as usize].vital
     }
     /// Notes a sample of a series; `false` when the series already had one in this turn.
     pub(super) fn touch(&mut self, number: SeriesNumber, tracked: bool, histogram: bool) -> bool {
@@ -229,7 +239,18 @@ impl Cache {
             series.alive = alive;
         }
         self.forget();
+        self.fit();
         self.begin();
+    }
+    /// Gives room back that nobody needs: a list that grew has up to twice its size, and there are thousands of caches.
+    fn fit(&mut self) {
+        let is_wide = |room: usize, taken: usize| room > taken + taken / 4 + 4;
+        if is_wide(self.texts.capacity(), self.texts.len()) {
+            self.texts.shrink_to_fit();
+        }
+        if is_wide(self.series.capacity(), self.series.len()) {
+            self.series.shrink_to_fit();
+        }
     }
     /// Ends a turn that failed: what came in it does not count, and every series that was alive has ended.
     pub(super) fn fail(&mut self, mut ended: impl FnMut(&Labels, bool)) {
@@ -416,5 +437,17 @@ mod tests {
         scrape(&mut cache, &["a", "b"], true);
         cache.clear_texts();
         assert_eq!(scrape(&mut cache, &["a"], true), (1, vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn room_that_nobody_needs_is_given_back() {
+        let mut cache = Cache::new();
+        for many in [33, 400, 401, 65] {
+            let texts: Vec<String> = (0..many).map(|n| format!("m{n}")).collect();
+            scrape(&mut cache, &texts.iter().map(String::as_str).collect::<Vec<_>>(), true);
+            for (room, taken) in [(cache.texts.capacity(), cache.texts.len()), (cache.series.capacity(), cache.series.len())] {
+                assert!(taken >= many && room <= taken + taken / 4 + 4, "{room} for {taken}");
+            }
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Fetch for InProcess {
             let (content_type, body) = match reply.said {
                 Said::Families(families) => (Format::PrometheusText.content_type(), render(Format::PrometheusText, &families).into_bytes()),
                 Said::Text(text) => ("text/plain; charset=utf-8", text.into_bytes()),
+                Said::Json(text) => ("application/json", text.into_bytes()),
                 Said::Html(text) => ("text/html; charset=utf-8", text.into_bytes()),
             };
             if body.len() as u64 > request.body_bytes_max {

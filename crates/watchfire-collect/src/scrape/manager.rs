@@ -61,6 +61,7 @@ pub(super) struct Meters {
     unconverted: Counter,
     lost: Counter,
     pub(super) invalid_targets: Counter,
+    pub(super) left_out: Counter,
     pub(super) panics: Counter,
 }
 impl Meters {
@@ -81,6 +82,11 @@ impl Meters {
             ),
             lost: meter.counter("watchfire_scrape_lost_samples_total", "Samples lost because nothing could be stored.", &[]),
             invalid_targets: meter.counter("watchfire_scrape_invalid_targets_total", "Discovered targets that cannot be scraped.", &[]),
+            left_out: meter.counter(
+                "watchfire_scrape_targets_left_out_total",
+                "Targets that are not scraped because their job has too many, counted at each change of the list.",
+                &[],
+            ),
             panics: meter.counter("watchfire_scrape_panics_total", "Scrapes that ended in a bug of ours.", &[]),
         }
     }

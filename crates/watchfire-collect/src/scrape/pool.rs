@@ -19,6 +19,8 @@ use watchfire_net::blocking::spawn_blocking;
 
 /// How long a changed job waits for slow discovery before targets that are not found again are given up.
 const FIRST_LOOK_MS: u64 = 15_000;
+/// Targets of one job that are scraped, whatever discovery finds.
+pub(super) const TARGETS_MAX: usize = 20_000;
 /// At most so many dropped or invalid targets are remembered when the job sets no limit.
 const DROPPED_MAX: usize = 1_000;
 
@@ -237,13 +239,17 @@ impl Pool {
     /// Targets to scrape, and those that are not.
     fn targets(&self) -> (HashMap<u64, Target>, Vec<(Labels, String)>) {
         let keep = if self.job.limits.dropped_targets > 0 { self.job.limits.dropped_targets as usize } else { DROPPED_MAX };
-        let (mut targets, mut idle) = (HashMap::new(), Vec::new());
+        let (mut targets, mut idle, mut left_out) = (HashMap::new(), Vec::new(), 0u64);
         for group in self.known.groups() {
             for own in &group.targets {
                 let (labels, reason) = match build(&self.job, group, own) {
-                    Outcome::Active(target) => {
+                    Outcome::Active(target) if targets.len() < TARGETS_MAX || targets.contains_key(&target.key) => {
                         targets.entry(target.key).or_insert(target);
                         continue;
+                    }
+                    Outcome::Active(target) => {
+                        left_out += 1;
+                        (target.discovered, format!("the job has more than {TARGETS_MAX} targets"))
                     }
                     Outcome::Dropped(labels) => (labels, String::new()),
                     Outcome::Invalid(labels, reason) => {
@@ -256,6 +262,10 @@ impl Pool {
                     idle.push((labels, reason));
                 }
             }
+        }
+        if left_out > 0 {
+            self.env.meters.left_out.add(left_out);
+            tracing::warn!(job = self.job.name, left_out, "the job has too many targets; those are not scraped");
         }
         (targets, idle)
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use watchfire_ingest::gate::{Gate, Limits};
 use watchfire_model::batch::Batch;
 use watchfire_model::meter::Meter;
 use watchfire_model::sample::is_stale;
@@ -268,6 +269,42 @@ async fn a_target_that_is_gone_ends_unless_it_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_says_how_a_target_is_doing_is_marked_and_stored_when_there_is_no_room() {
+    let body_of = |n: usize| format!("probe_success 1\nprobe_duration_seconds 0.1\nprobe_success{{other=\"x\"}} 0\n{}", lines(n));
+    let rig = Rig::new(move |request, n| at_once(if n >= 60 { Err(FetchError::Connect("gone".to_owned())) } else { body(&body_of(request.url.len() + 50)) }));
+    let targets: Vec<String> = (0..30).map(|n| format!("'h:{n}'")).collect();
+    rig.apply(&format!("scrape_configs: [{{job_name: j, scrape_interval: 10s, static_configs: [{{targets: [{}]}}]}}]", targets.join(",")));
+    sleep(Duration::from_secs(35)).await;
+    let batches = std::mem::take(&mut *rig.sink.0.lock().unwrap());
+    let vital = |batch: &Batch| batch.series[batch.series.len() - batch.vital..].iter().map(|s| s.labels.metric_name().to_owned()).collect::<Vec<_>>();
+    let of_scraping = ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added"];
+    assert_eq!(vital(&batches[0]), [&["probe_success", "probe_duration_seconds"][..], &of_scraping].concat());
+    assert_eq!(vital(batches.last().unwrap()), of_scraping);
+    let parts: std::collections::BTreeSet<u32> = batches.iter().map(|batch| batch.part).collect();
+    assert!(parts.len() == 30 && !parts.contains(&0), "{parts:?}");
+    // A gate with room for two of the targets.
+    let limits = Limits { series_per_origin_max: 80, series_of_parts_max: 120, ..Limits::default() };
+    let kept = Arc::new(Memory::default());
+    let gate = Gate::new(kept.clone(), Arc::new(TokioClock(Instant::now())), &rig.meter, limits);
+    for batch in batches {
+        gate.write(batch).unwrap();
+    }
+    let stored: Vec<String> = kept.0.lock().unwrap().iter().flat_map(|batch| batch.series.iter().map(|s| s.labels.to_string()).collect::<Vec<_>>()).collect();
+    for target in 0..30 {
+        for name in ["up", "probe_success", "scrape_samples_scraped"] {
+            let series = format!("{name}{{instance=\"h:{target}\", job=\"j\"}}");
+            assert!(stored.contains(&series), "{series}");
+        }
+    }
+    assert!(gate.active_series("scrape/j") <= 120 + 30 * 7);
+    assert_eq!(gate.over_limit().len(), 1);
+}
+
+fn lines(n: usize) -> String {
+    (0..n).map(|i| format!("m{i} 1\n")).collect()
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_ends_no_series() {
     let rig = Rig::new(|_, _| (Duration::from_secs(2), body("a 1\n")));
     rig.apply(JOB);
@@ -295,6 +332,21 @@ async fn targets_beyond_the_limit_fail() {
     assert!(rig.written().iter().all(|w| w.starts_with("up") && !w.starts_with("up=1")));
     let errors: Vec<String> = rig.manager.targets().iter().map(|t| t.last.as_ref().unwrap().error.clone()).collect();
     assert_eq!(errors[0], "target_limit exceeded (number of targets: 2, limit: 1)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_discovery_finds_are_bounded() {
+    let rig = Rig::new(|_, _| at_once(body("")));
+    let most = super::pool::TARGETS_MAX;
+    let targets: Vec<String> = (0..most + 3).map(|n| format!("'h:{n}'")).collect();
+    rig.apply(&format!("scrape_configs: [{{job_name: j, scrape_interval: 1h, scrape_timeout: 1s, static_configs: [{{targets: [{}]}}]}}]", targets.join(",")));
+    while rig.manager.targets().is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let (left_out, scraped): (Vec<_>, Vec<_>) = rig.manager.targets().into_iter().partition(|target| target.dropped);
+    assert_eq!((scraped.len(), left_out.len()), (most, 3));
+    assert!(left_out.iter().all(|target| target.last.as_ref().unwrap().error == "the job has more than 20000 targets"));
+    assert_eq!(rig.count("watchfire_scrape_targets_left_out_total", ""), 3.0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -60,6 +60,7 @@ impl Bench {
         let mut settings = Settings::new("testhost");
         settings.nvml_library = Some(self.path("no-such-library.so").into());
         settings.nvidia_smi_program = self.path("no-such-program").into();
+        settings.hailortcli_program = self.path("no-such-program").into();
         change(&mut settings);
         let parts = Parts {
             clock: self.clock.clone(),

@@ -58,6 +58,65 @@ async fn gpu_01_nvml_comes_first_and_all_gpus_are_stored() {
     assert_eq!(gpus, [(Some("0"), Some("NVIDIA RTX A5500")), (Some("1"), Some("NVIDIA T4"))]);
     let watts = batch.series.iter().filter(|s| s.labels.metric_name() == "watchfire_gpu_power_watts").count();
     assert_eq!(watts, 1, "the second GPU does not tell its power, and no zero is made up");
+    let value = |name: &str, labels: &[(&str, &str)]| {
+        let fits = |s: &&watchfire_model::batch::SeriesSamples| s.labels.metric_name() == name && labels.iter().all(|(n, v)| s.labels.get(n) == Some(v));
+        batch.series.iter().find(fits).map(|s| s.samples.as_slice()[0].value)
+    };
+    let first = [("gpu", "0"), ("gpu_name", "NVIDIA RTX A5500")];
+    for (name, expected) in [
+        ("watchfire_gpu_encoder_utilization_percent", Some(7.0)),
+        ("watchfire_gpu_decoder_utilization_percent", None),
+        ("watchfire_gpu_memory_bandwidth_percent", Some(1.0)),
+        ("watchfire_gpu_sm_clock_max_mhz", Some(2100.0)),
+        ("watchfire_gpu_ecc_corrected_errors_total", Some(3.0)),
+        ("watchfire_gpu_ecc_uncorrected_errors_total", Some(1.0)),
+        ("watchfire_gpu_pcie_sent_bytes_per_second", Some(100_000.0)),
+        ("watchfire_gpu_pcie_received_bytes_per_second", Some(200_000.0)),
+        ("watchfire_gpu_pcie_replays_total", Some(2.0)),
+        ("watchfire_gpu_energy_joules_total", Some(5.0)),
+        ("watchfire_gpu_power_limit_watts", Some(230.0)),
+    ] {
+        assert_eq!(value(name, &first), expected, "{name}");
+    }
+    assert_eq!(value("watchfire_gpu_process_memory_bytes", &[("gpu", "0"), ("pid", "1")]), Some(1_073_741_824.0));
+    let reason = |reason| value("watchfire_gpu_throttle_reason_active", &[("gpu", "0"), ("reason", reason)]);
+    assert_eq!((reason("sw_power_cap"), reason("hw_slowdown")), (Some(1.0), Some(0.0)));
+    let dcgm = [("gpu", "0"), ("device", "nvidia0"), ("modelName", "NVIDIA RTX A5500")];
+    for (name, expected) in [
+        ("DCGM_FI_DEV_GPU_UTIL", 45.0),
+        ("DCGM_FI_DEV_FB_USED", 8192.0),
+        ("DCGM_FI_DEV_FB_FREE", 16_384.0),
+        ("DCGM_FI_DEV_SM_CLOCK", 1695.0),
+        ("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS", 4.0),
+        ("DCGM_FI_DEV_ENC_UTIL", 7.0),
+        ("DCGM_FI_DEV_ECC_DBE_AGG_TOTAL", 1.0),
+        ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", 5000.0),
+    ] {
+        assert_eq!(value(name, &dcgm), Some(expected), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn gpus_of_other_makers_are_stored_and_are_not_the_sample() {
+    let bench = Bench::new();
+    let card = bench.path("sys/class/drm/card0/device");
+    std::fs::create_dir_all(&card).unwrap();
+    for (file, text) in [("vendor", "0x1002"), ("device", "0x73bf"), ("gpu_busy_percent", "37"), ("mem_busy_percent", "12")] {
+        std::fs::write(card.join(file), text).unwrap();
+    }
+    let root = bench.path("");
+    let monitor = bench.monitor(|s| s.root = root);
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Mock);
+    let batch = bench.sink.batches().pop().unwrap();
+    let shown: Vec<String> =
+        batch.series.iter().map(|s| format!("{} {}", s.labels.without("job").without("instance"), s.samples.as_slice()[0].value)).collect();
+    assert_eq!(
+        shown,
+        [
+            r#"watchfire_gpu_utilization_percent{gpu="card0", gpu_name="AMD GPU 0x73bf"} 37"#,
+            r#"watchfire_gpu_memory_bandwidth_percent{gpu="card0", gpu_name="AMD GPU 0x73bf"} 12"#,
+        ]
+    );
 }
 
 #[tokio::test]

@@ -45,3 +45,17 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *
 int nvmlDeviceGetFanSpeed_v2(void *device, unsigned fan, unsigned *percent) { *percent = 30; return OK; }
 int nvmlDeviceGetClockInfo(void *device, int type, unsigned *mhz) { *mhz = type == 1 ? 1695 : 8001; return OK; }
 int nvmlDeviceGetPerformanceState(void *device, int *state) { *state = 2; return OK; }
+int nvmlDeviceGetEncoderUtilization(void *device, unsigned *percent, unsigned *period) { *percent = 7; *period = 1; return OK; }
+int nvmlDeviceGetDecoderUtilization(void *device, unsigned *percent, unsigned *period) { return NOT_SUPPORTED; }
+int nvmlDeviceGetMaxClockInfo(void *device, int type, unsigned *mhz) { *mhz = 2100; return OK; }
+int nvmlDeviceGetTotalEccErrors(void *device, int kind, int counter, unsigned long long *errors) { *errors = kind == 0 ? 3 : 1; return counter == 1 ? OK : UNKNOWN; }
+int nvmlDeviceGetPcieThroughput(void *device, int counter, unsigned *kilobytes) { *kilobytes = counter == 0 ? 100 : 200; return OK; }
+int nvmlDeviceGetPcieReplayCounter(void *device, unsigned *count) { *count = 2; return OK; }
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules) { *millijoules = 5000; return OK; }
+struct process { unsigned pid; unsigned long long bytes; unsigned gpu_instance, compute_instance; };
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *out) {
+    unsigned room = *count; *count = 1;
+    if (room < 1) return 7;
+    out[0].pid = 1; out[0].bytes = 1ull << 30; out[0].gpu_instance = out[0].compute_instance = 0xffffffff;
+    return OK;
+}

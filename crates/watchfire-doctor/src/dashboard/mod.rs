@@ -22,15 +22,21 @@ const QUERIES_MAX: usize = 5_000;
 /// Everything there is to say about one dashboard.
 pub(crate) fn check(document: &Document, knowledge: &Knowledge, found: &mut Vec<Diagnosis>) {
     let root = document.node.get("dashboard").unwrap_or(&document.node);
+    // Objects of Grafana's newer interface hold the dashboard in either schema.
+    let root = root.get("spec").filter(|_| root.get("apiVersion").is_some()).unwrap_or(root);
     let mut looked = 0;
-    panels(root, 0, &mut |panel| {
+    let mut visit = |panel| {
         for query in queries(panel) {
             looked += 1;
             if looked <= QUERIES_MAX {
                 check_query(document, panel, &query, knowledge, found);
             }
         }
-    });
+    };
+    panels(root, 0, &mut visit);
+    for (_, element) in root.get("elements").and_then(Node::entries).unwrap_or_default() {
+        element.get("spec").into_iter().for_each(&mut visit);
+    }
 }
 
 /// Visits all panels, those inside of rows as well.
@@ -62,10 +68,25 @@ fn queries(panel: &Node) -> Vec<Query<'_>> {
         let Some(certain) = source.map_or(Some(false), speaks_promql) else { continue };
         all.extend(target.get("expr").map(|node| Query { node, legend: target.get("legendFormat"), certain }));
     }
+    for query in at(panel, &["data", "spec"]).map_or(&[][..], |data| items(data, "queries")) {
+        let Some(asked) = at(query, &["spec", "query"]) else { continue };
+        // The kind of a data source stands in `group`, or where that is not yet known in `kind`.
+        let kind = text(asked, "group").or_else(|| text(asked, "kind")).unwrap_or_default();
+        let source = at(asked, &["datasource", "name"]).and_then(Node::text).unwrap_or_default();
+        if kind == "prometheus" || (matches!(kind, "" | "DataQuery") && !source.contains("loki")) {
+            let node = at(asked, &["spec", "expr"]);
+            all.extend(node.map(|node| Query { node, legend: at(asked, &["spec", "legendFormat"]), certain: kind == "prometheus" }));
+        }
+    }
     let plain = panel.get("query").into_iter().chain(items(panel, "queries"));
     all.extend(plain.map(|node| Query { node, legend: panel.get("legend"), certain: false }));
     all.retain(|q| q.node.text().is_some_and(|t| !t.trim().is_empty()));
     all
+}
+
+/// What stands at a path.
+fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+    path.iter().try_fold(node, |node, key| node.get(key))
 }
 
 /// Whether a data source speaks PromQL: certainly, perhaps, or not at all (`None`).
@@ -121,13 +142,16 @@ const DRAWN: [&str; 4] = ["timeseries", "graph", "barchart", "heatmap"];
 /// Totals drawn as if they were levels, and levels whose name says that they are totals.
 fn levels(panel: &Node, query: &Query<'_>, shape: &Shape, knowledge: &Knowledge, say: &mut dyn FnMut(&Node, Code, String, &str)) {
     let Some(family) = shape.family.as_deref() else { return };
-    let drawn = text(panel, "type").is_some_and(|kind| DRAWN.contains(&kind));
+    let kind = text(panel, "type").or_else(|| panel.get("vizConfig").and_then(|viz| text(viz, "group").or_else(|| text(viz, "kind"))));
+    let drawn = kind.is_some_and(|kind| DRAWN.contains(&kind));
     if drawn && shape.quantity == Quantity::Counter && !family.ends_with("_bucket") {
         let message = format!("{family} only rises, so the line shows how long the program has run and not what happens");
         say(query.node, Code::CounterWithoutRate, message, &format!("draw rate({family}[$__rate_interval])"));
     }
     let irregular = knowledge.declarations(family, None).iter().any(|f| f.irregular.is_some());
-    if irregular && shape.quantity == Quantity::Gauge && family.ends_with("_total") && !family.contains(VARIABLE) {
+    // Whoever names it in the panel's description knows, and tells those who look.
+    let told = text(panel, "description").is_some_and(|d| d.contains(family));
+    if irregular && !told && shape.quantity == Quantity::Gauge && family.ends_with("_total") && !family.contains(VARIABLE) {
         let message = format!("{family} is a level although its name ends like that of a counter");
         say(query.node, Code::MisleadingName, message, "draw it as it is and never rate() it; a name without _total would say so");
     }
@@ -137,7 +161,8 @@ fn levels(panel: &Node, query: &Query<'_>, shape: &Shape, knowledge: &Knowledge,
 fn unit(panel: &Node) -> Option<&Node> {
     let defaults = panel.get("fieldConfig").and_then(|f| f.get("defaults")).and_then(|d| d.get("unit"));
     let axis = || items(panel, "yaxes").first().and_then(|axis| axis.get("format"));
-    defaults.or_else(axis).or_else(|| panel.get("format")).or_else(|| panel.get("unit"))
+    let second = || at(panel, &["vizConfig", "spec", "fieldConfig", "defaults", "unit"]);
+    defaults.or_else(second).or_else(axis).or_else(|| panel.get("format")).or_else(|| panel.get("unit"))
 }
 
 /// `{{label}}` of a legend.

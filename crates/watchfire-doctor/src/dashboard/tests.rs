@@ -51,6 +51,23 @@ fn queries_of_panels_are_checked_like_those_of_rules() {
 }
 
 #[test]
+fn dashboards_of_the_newer_interface_are_read_in_both_schemas() {
+    let first = "{\"apiVersion\": \"dashboard.grafana.app/v1beta1\", \"spec\": {\"panels\": [{\"title\": \"One\", \"targets\": [{\"expr\": \"hsi_detection_queue_size\"}]}]}}";
+    has(&found(&[("d.json", first)]), Code::UnknownMetric, &["panel \"One\""]);
+    let second = |query: &str| {
+        format!(
+            "{{\"apiVersion\": \"dashboard.grafana.app/v2beta1\", \"spec\": {{\"elements\": {{\"p\": {{\"kind\": \"Panel\", \"spec\": {{\"title\": \"Two\", \"data\": {{\"spec\": {{\"queries\": [{{\"spec\": {{\"query\": {query}}}}}]}}}}}}}}}}}}}}"
+        )
+    };
+    let expr = "\"spec\": {\"expr\": \"hsi_detection_queue_size\"}";
+    for known in ["\"kind\": \"DataQuery\", \"group\": \"prometheus\"", "\"kind\": \"prometheus\""] {
+        has(&found(&[("d.json", &second(&format!("{{{known}, {expr}}}")))]), Code::UnknownMetric, &["panel \"Two\"", "hsi_detection_queue_size"]);
+    }
+    let other = found(&[("d.json", &second(&format!("{{\"kind\": \"DataQuery\", \"group\": \"loki\", {expr}}}")))]);
+    assert!(other.is_empty(), "{other:#?}");
+}
+
+#[test]
 fn only_queries_in_promql_are_read() {
     clean("\"datasource\": {\"type\": \"loki\"}, \"targets\": [{\"expr\": \"{job=\\\"x\\\"} |= \\\"y\\\"\"}]");
     clean("\"datasource\": \"Loki\", \"targets\": [{\"expr\": \"hsi_detection_queue_size\"}]");
@@ -69,6 +86,12 @@ fn totals_are_drawn_as_rates() {
     clean("\"targets\": [{\"expr\": \"hsi_detection_queue_depth{job=\\\"hsi-telemetry\\\"}\"}]");
     let stat = "{\"panels\": [{\"title\": \"P\", \"type\": \"stat\", \"targets\": [{\"expr\": \"hsi_events_created_total\"}]}]}";
     assert_eq!(found(&[("d.json", stat)]), []);
+}
+
+#[test]
+fn levels_with_the_name_of_a_counter_are_told_unless_the_panel_tells() {
+    has(&of("\"targets\": [{\"expr\": \"active_streams_total\"}]"), Code::MisleadingName, &["is a level"]);
+    clean("\"description\": \"active_streams_total is a level.\", \"targets\": [{\"expr\": \"active_streams_total\"}]");
 }
 
 #[test]
@@ -108,4 +131,23 @@ fn legends_ask_for_labels_that_are_there() {
     has(&legend("sum(hsi_worker_status)", "{{worker_name}}"), Code::UnknownLabel, &["legend"]);
     assert_eq!(legend("hsi_worker_status", "{{ worker_name }} on {{instance}}"), []);
     assert_eq!(legend("something", "{{anything}}"), []);
+}
+
+/// Whatever form a board has, its queries are found, and those that can be parsed are not called wrong.
+#[test]
+fn boards_of_others_are_examined() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/tests/boards/others");
+    let mut looked = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let bad: Vec<_> = found(&[("d.json", &text)]).into_iter().filter(|d| d.code == Code::BadExpression).collect();
+        assert!(bad.is_empty(), "{}: {bad:#?}", path.display());
+        // The same board with a query that nobody can parse: it is found in this form, too.
+        let broken = text.replacen("\"expr\": \"", "\"expr\": \"sum((", 1);
+        if text.contains("\"group\": \"prometheus\"") || text.contains("\"type\": \"prometheus\"") {
+            looked += usize::from(found(&[("d.json", &broken)]).iter().any(|d| d.code == Code::BadExpression));
+        }
+    }
+    assert!(looked >= 8, "{looked} boards with a broken query");
 }

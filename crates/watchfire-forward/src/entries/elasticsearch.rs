@@ -126,6 +126,7 @@ mod tests {
             time: Nanos(1_700_000_000_123_456_789),
             line: r#"{"message":"m","fields":{"env":"Prod"}}"#.to_owned(),
             metadata: Labels::empty(),
+            point: None,
         };
         let body = String::from_utf8(encode(std::slice::from_ref(&item), "logs-%{[fields.env]}-%{+yyyy.MM.dd}").to_vec()).unwrap();
         assert_eq!(

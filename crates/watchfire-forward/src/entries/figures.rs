@@ -47,11 +47,12 @@ pub(super) struct Shown<'a> {
     pub(super) lost: u64,
 }
 
-/// All families about outputs of log lines, or of spans.
+/// All families about outputs of one kind.
 pub(super) fn families(kind: Kind, outputs: &[Shown<'_>], now: Timestamp) -> Vec<Family> {
     let (prefix, items, what) = match kind {
         Kind::Logs => ("logs", "entries", "log entries"),
         Kind::Spans => ("traces", "spans", "spans"),
+        Kind::Metrics => ("metrics", "points", "points of metrics"),
     };
     let family = |name: &str, kind: MetricType, help: &str, of: &dyn Fn(&Shown<'_>) -> f64| {
         let mut family = Family::new(&format!("watchfire_forward_{prefix}_{name}"), kind, help);

@@ -88,6 +88,7 @@ mod tests {
                     time: Nanos(*time),
                     line: line.clone(),
                     metadata: Labels::from_pairs([("m", metadata)]),
+                    point: None,
                 })
                 .collect();
             let body = snap::raw::Decoder::new().decompress_vec(&encode(&items)).unwrap();

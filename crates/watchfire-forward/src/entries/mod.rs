@@ -1,5 +1,5 @@
-//! Log lines and spans on to other places: what a configuration collects goes to the outputs that it names, to Loki, Elasticsearch or
-//! Logstash, and spans by OTLP. The store's log is the queue, so a place that is away for hours misses nothing and costs no memory; a place that hangs delays nobody else.
+//! Log lines, spans and metrics on to other places: what a configuration collects goes to the outputs that it names, to Loki,
+//! Elasticsearch or Logstash, and everything by OTLP to places of our own configuration. The store's log is the queue, so a place that is away for hours misses nothing and costs no memory; a place that hangs delays nobody else.
 
 mod elasticsearch;
 mod figures;
@@ -7,6 +7,7 @@ mod logstash;
 mod loki;
 mod otlp;
 mod outcome;
+mod points;
 mod queue;
 mod target;
 
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
-use watchfire_collect::logs::outputs::Output;
+use watchfire_collect::logs::outputs::{Destination, Output};
 use watchfire_store::{Store, Tail, TailError, TailStats, TailStop};
 
 use crate::write::{ForwardError, Parts};
@@ -29,10 +30,12 @@ const STACK_BYTES: usize = 512 << 10;
 /// What is sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Log lines of some origins.
+    /// Log lines of some origins, or of all of them by OTLP.
     Logs,
     /// All spans.
     Spans,
+    /// All samples.
+    Metrics,
 }
 
 impl Kind {
@@ -41,29 +44,35 @@ impl Kind {
         match self {
             Kind::Logs => "log lines",
             Kind::Spans => "spans",
+            Kind::Metrics => "metrics",
         }
     }
     fn tail(self, store: &Store, key: &str, output: &Output) -> Result<Tail, TailError> {
         match self {
+            // No collector leads there, so nothing says which lines are meant.
+            Kind::Logs if matches!(output.destination, Destination::Otlp { .. }) => store.whole_log_tail(key),
             Kind::Logs => store.log_tail(key, output.sources.clone()),
             Kind::Spans => store.span_tail(key),
+            Kind::Metrics => store.metric_tail(key),
         }
     }
     fn forget_others(self, store: &Store, keys: &[String]) -> Result<(), TailError> {
         match self {
             Kind::Logs => store.forget_other_log_tails(keys),
             Kind::Spans => store.forget_other_span_tails(keys),
+            Kind::Metrics => store.forget_other_metric_tails(keys),
         }
     }
     fn stats(self, store: &Store, key: &str) -> Result<Option<TailStats>, TailError> {
         match self {
             Kind::Logs => store.log_tail_stats(key),
             Kind::Spans => store.span_tail_stats(key),
+            Kind::Metrics => store.metric_tail_stats(key),
         }
     }
 }
 
-/// All outputs of log lines, or of spans.
+/// All outputs of one kind.
 pub struct EntryForwarder(Arc<Inner>);
 
 struct Inner {
@@ -175,6 +184,7 @@ impl Inner {
             .name(match self.kind {
                 Kind::Logs => "forward-logs".into(),
                 Kind::Spans => "forward-spans".into(),
+                Kind::Metrics => "forward-metrics".into(),
             })
             .stack_size(STACK_BYTES);
         let thread = builder.spawn(move || queue.run(tail, on_tail)).map_err(|source| ForwardError::Thread { url: url(), source })?;

@@ -1,9 +1,11 @@
-//! One line, or span, on its way to another place, and what became of a request with several of them.
+//! One line, span or point of a metric on its way to another place, and what became of a request with several of them.
 
 use std::time::Duration;
 
 use watchfire_model::labels::Labels;
 use watchfire_model::logs::Nanos;
+
+use super::points::Point;
 
 /// A line as it is sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,12 +15,14 @@ pub(super) struct Item {
     pub(super) time: Nanos,
     pub(super) line: String,
     pub(super) metadata: Labels,
+    /// What a metric's point is, which has no line.
+    pub(super) point: Option<Box<Point>>,
 }
 
 impl Item {
     /// What it takes in a batch.
     pub(super) fn bytes(&self) -> usize {
-        self.line.len() + self.metadata.packed().len()
+        self.line.len() + self.metadata.packed().len() + self.point.as_ref().map_or(0, |point| self.labels.packed().len() + point.bytes())
     }
 }
 

@@ -13,7 +13,9 @@ use watchfire_model::labels::Labels;
 use watchfire_net::backoff::Backoff;
 use watchfire_store::{Portion, Position, Store, Tail, TailError, TailStop};
 
+use super::Kind;
 use super::outcome::{Item, Outcome, Verdict};
+use super::points::Points;
 use super::target::{Speaker, Target};
 
 /// The longest sleep while nothing is written.
@@ -101,9 +103,10 @@ impl Queue {
 
     fn session(&mut self, mut tail: Tail, speaker: &mut Speaker) -> Result<(), TailError> {
         let mut batch = Batch::default();
+        let mut points = Points::new(&self.store);
         while !*self.stop.borrow() {
             if let Some((portion, position)) = tail.next(self.wait_for_more(&batch))? {
-                if !self.take(portion, &mut batch, speaker) {
+                if !self.take(portion, &mut points, &mut batch, speaker) {
                     break;
                 }
                 batch.ends_at(position);
@@ -131,10 +134,13 @@ impl Queue {
     }
 
     /// Puts what the log gave into batches, and sends those that are full. False when we are to stop.
-    fn take(&mut self, portion: Portion, batch: &mut Batch, speaker: &mut Speaker) -> bool {
+    fn take(&mut self, portion: Portion, points: &mut Points, batch: &mut Batch, speaker: &mut Speaker) -> bool {
         self.target.figures.damaged_bytes.add(portion.damaged_bytes);
-        let now = self.target.clock.monotonic();
-        let batch_bytes = usize::try_from(self.target.output.batch_bytes).unwrap_or(usize::MAX);
+        if self.target.kind == Kind::Metrics {
+            let (items, dropped) = points.of(portion);
+            dropped.into_iter().for_each(|(reason, count)| self.target.figures.drop_entries(reason, count));
+            return items.into_iter().all(|item| self.put(item, batch, speaker));
+        }
         // Lines of one stream come together, so its labels are made once.
         let mut last: Option<(Labels, Labels)> = None;
         for entries in &portion.entries {
@@ -144,13 +150,22 @@ impl Queue {
                     _ => last.insert((labels.clone(), self.target.labels(labels))).1.clone(),
                 };
                 let item = self.target.item(&named, entry);
-                let is_full = batch.items.len() >= self.target.output.batch_entries || batch.bytes + item.bytes() > batch_bytes;
-                if is_full && !batch.items.is_empty() && !self.send(batch, speaker) {
+                if !self.put(item, batch, speaker) {
                     return false;
                 }
-                batch.push(item, now);
             }
         }
+        true
+    }
+
+    /// Puts one item into the batch, after sending what is in a full one. False when we are to stop.
+    fn put(&mut self, item: Item, batch: &mut Batch, speaker: &mut Speaker) -> bool {
+        let batch_bytes = usize::try_from(self.target.output.batch_bytes).unwrap_or(usize::MAX);
+        let is_full = batch.items.len() >= self.target.output.batch_entries || batch.bytes + item.bytes() > batch_bytes;
+        if is_full && !batch.items.is_empty() && !self.send(batch, speaker) {
+            return false;
+        }
+        batch.push(item, self.target.clock.monotonic());
         true
     }
 
@@ -251,7 +266,8 @@ impl Queue {
     fn taken(&self, items: &[Item]) {
         if !items.is_empty() {
             self.target.figures.sent.add(items.len() as u64);
-            self.target.figures.bytes.add(items.iter().map(|item| item.line.len() as u64).sum());
+            let bytes = |item: &Item| if item.point.is_some() { item.bytes() } else { item.line.len() };
+            self.target.figures.bytes.add(items.iter().map(|item| bytes(item) as u64).sum());
             self.target.relieved();
         }
     }

@@ -79,7 +79,10 @@ impl Target {
     }
 
     pub(super) fn item(&self, labels: &Labels, entry: TailEntry<'_>) -> Item {
-        Item { labels: labels.clone(), time: entry.time, line: entry.line.to_owned(), metadata: sent(&entry.metadata) }
+        // OTLP has a place for the level; Loki notes it itself.
+        let is_otlp = matches!(self.output.destination, Destination::Otlp { .. });
+        let metadata = if is_otlp { entry.metadata } else { sent(&entry.metadata) };
+        Item { labels: labels.clone(), time: entry.time, line: entry.line.to_owned(), metadata, point: None }
     }
 
     pub(super) fn speaker(&self) -> Speaker {

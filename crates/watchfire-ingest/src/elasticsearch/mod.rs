@@ -95,6 +95,20 @@ impl Item {
         Ok((labels, LogEntry { time: read.time, line: read.line, metadata }))
     }
 
+    /// Puts it into the index that its place means, or refuses it in these words.
+    pub fn goes_to(&mut self, place: Result<String, String>) {
+        match place {
+            Ok(index) => {
+                if let Ok((labels, _)) = &mut self.entry {
+                    let others = labels.iter().filter(|(name, _)| *name != INDEX);
+                    *labels = Labels::from_pairs(others.chain([(INDEX, index.as_str())]));
+                }
+                self.index = index;
+            }
+            Err(message) => self.entry = Err(refused("illegal_argument_exception", message)),
+        }
+    }
+
     /// A document that stands alone in a request.
     pub fn single(verb: Verb, index: &str, id: Option<String>, source: &[u8], now: Nanos) -> Item {
         Item::new(verb, index, id, source, now)

@@ -1,7 +1,13 @@
 //! The books of the gate: counters per kind of origin and per reason. Kinds are few and fixed, so that the books stay small.
 
-use watchfire_model::meter::{Counter, Meter};
+use std::sync::Arc;
+
+use watchfire_model::batch::MetricType;
+use watchfire_model::meter::{Counter, Family, Meter};
+use watchfire_model::time::SharedClock;
 use watchfire_model::write::{LogsWritten, Reason, WriteError, Written};
+
+use super::origins::Origins;
 
 /// The kinds of origins that are counted apart.
 const KINDS: [&str; 23] = [
@@ -36,6 +42,18 @@ const ERRORS: [&str; 5] = ["full", "busy", "failed", "closed", "rate_limited"];
 pub fn origin_kind(origin: &str) -> &'static str {
     let word = origin.split('/').next().unwrap_or("");
     KINDS.into_iter().find(|kind| *kind == word).unwrap_or("other")
+}
+
+/// Tells at each gathering which origins send more series than they may.
+pub(super) fn tell_over(meter: &Meter, origins: Arc<Origins>, clock: SharedClock) {
+    meter.on_gather(move |out| {
+        let (over, count) = origins.over(clock.monotonic());
+        let help = "Sources of which series were refused in the last ten minutes because they have more than they may: storage.source_series_max, for all targets of a job half of storage.series_max.";
+        out.push(Family::new("watchfire_ingest_sources_over_limit", MetricType::Gauge, help).with(&[], count as f64));
+        let help = "Times that a series of a source was refused because it has too many; of sources of the last ten minutes.";
+        let family = Family::new("watchfire_ingest_source_series_refused", MetricType::Gauge, help);
+        out.push(over.iter().fold(family, |family, one| family.with(&[("source", &one.origin)], one.refused as f64)));
+    });
 }
 
 struct Kind {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use watchfire_model::batch::Metadata;
 use watchfire_model::labels::Labels;
 use watchfire_model::sample::Exemplar;
+use watchfire_model::text::cut;
 use watchfire_model::write::Reason;
 
 use super::{LogLimits, has_name};
@@ -31,8 +32,10 @@ pub struct Limits {
     pub name_bytes_max: usize,
     /// The longest label value, in bytes.
     pub value_bytes_max: usize,
-    /// The most series one origin may have active.
+    /// The most series one origin may have active; of one with parts, such as a scrape job with its targets, each part.
     pub series_per_origin_max: usize,
+    /// The most series all parts of one origin may have active together, where that is more.
+    pub series_of_parts_max: usize,
     /// A series that an origin has not sent for so long is no longer active, in milliseconds.
     pub series_idle_ms: u64,
     /// What log entries may look like.
@@ -50,6 +53,7 @@ impl Default for Limits {
             name_bytes_max: 256,
             value_bytes_max: 4096,
             series_per_origin_max: 10_000,
+            series_of_parts_max: 50_000,
             series_idle_ms: 3_600_000,
             logs: LogLimits::default(),
             spans: LogLimits::for_spans(),
@@ -92,8 +96,7 @@ impl Limits {
         for item in metadata {
             for text in [&mut item.help, &mut item.unit] {
                 if text.len() > self.value_bytes_max {
-                    let end = (0..=self.value_bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-                    *text = Arc::from(text.get(..end).unwrap_or(""));
+                    *text = Arc::from(cut(text, self.value_bytes_max));
                 }
             }
         }

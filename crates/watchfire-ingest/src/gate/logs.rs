@@ -10,6 +10,7 @@ use watchfire_model::batch::Origin;
 use watchfire_model::labels::Labels;
 use watchfire_model::level;
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
+use watchfire_model::text::cut;
 use watchfire_model::time::Timestamp;
 use watchfire_model::write::{LogsWritten, Reason, WriteError};
 
@@ -146,7 +147,7 @@ impl LogLimits {
         match origin.look(hash) {
             Admission::Known => return Ok(()),
             Admission::New => {}
-            Admission::Full => return Err((Reason::StreamLimit, self.too_many_streams(from))),
+            Admission::Full(_) => return Err((Reason::StreamLimit, self.too_many_streams(from))),
         }
         origin.admit(hash);
         Ok(())
@@ -183,8 +184,7 @@ impl LogLimits {
         if entry.line.len() <= self.line_bytes_max {
             return false;
         }
-        let end = (0..=self.line_bytes_max).rev().find(|at| entry.line.is_char_boundary(*at)).unwrap_or(0);
-        entry.line = Arc::from(entry.line.get(..end).unwrap_or(""));
+        entry.line = Arc::from(cut(&entry.line, self.line_bytes_max));
         true
     }
 

@@ -23,20 +23,24 @@ use watchfire_model::write::{Reason, Sink, WriteError, Written};
 pub use account::origin_kind;
 pub use limits::Limits;
 pub use logs::{LogLimits, LogTap, LogTaps};
+pub use origins::{OverLimit, Whose};
 pub use rate::Rate;
 
 use crate::sampling::Sampler;
 use account::Account;
 use logs::Refused;
-use origins::{Admission, Locked, Origins};
+use origins::{Admission, Locked, Met, Origins};
 use rate::Rates;
+
+/// So many series of a batch at most are taken for those that say how their source is doing.
+const VITAL_MAX: usize = 16;
 
 /// Judges batches and hands what passes to the next sink.
 pub struct Gate {
     inner: Arc<dyn Sink>,
     clock: SharedClock,
     limits: Limits,
-    origins: Origins,
+    origins: Arc<Origins>,
     streams: Origins,
     span_streams: Origins,
     profile_streams: Origins,
@@ -53,10 +57,11 @@ impl Gate {
     /// A gate before a sink. Its counters exist, with zeros, from now on.
     pub fn new(inner: Arc<dyn Sink>, clock: SharedClock, meter: &Meter, limits: Limits) -> Gate {
         let account = Account::new(meter);
-        let origins = Origins::new(limits.series_per_origin_max, limits.series_idle_ms);
-        let streams = Origins::new(limits.logs.streams_per_origin_max, limits.series_idle_ms);
-        let span_streams = Origins::new(limits.spans.streams_per_origin_max, limits.series_idle_ms);
-        let profile_streams = Origins::new(limits.profiles.streams_per_origin_max, limits.series_idle_ms);
+        let origins = Arc::new(Origins::new(limits.series_per_origin_max, limits.series_of_parts_max, limits.series_idle_ms));
+        account::tell_over(meter, origins.clone(), clock.clone());
+        let streams = Origins::new(limits.logs.streams_per_origin_max, 0, limits.series_idle_ms);
+        let span_streams = Origins::new(limits.spans.streams_per_origin_max, 0, limits.series_idle_ms);
+        let profile_streams = Origins::new(limits.profiles.streams_per_origin_max, 0, limits.series_idle_ms);
         let log_limits = RwLock::new(Arc::new(limits.logs.clone()));
         Gate {
             inner,
@@ -106,6 +111,11 @@ impl Gate {
         self.origins.active(origin)
     }
 
+    /// Origins that have sent more series than they may lately.
+    pub fn over_limit(&self) -> Vec<OverLimit> {
+        self.origins.over(self.clock.monotonic()).0
+    }
+
     /// Whether a series of an origin came in lately: after a batch, those of its series that were not refused here.
     pub fn is_active(&self, origin: &Origin, labels: &Labels) -> bool {
         self.origins.knows(&origin.0, labels.hash_value())
@@ -137,15 +147,23 @@ impl Gate {
         let mut refused = Written::default();
         let monotonic = self.clock.monotonic();
         let origin = self.origins.of(&batch.origin, monotonic);
-        let mut locked = origin.lock(monotonic);
+        let mut locked = origin.lock(monotonic, batch.part);
         let mut series = std::mem::take(&mut batch.series);
+        let ordinary = series.len().saturating_sub(batch.vital.min(VITAL_MAX));
+        let mut at = 0;
+        batch.vital = 0;
         series.retain_mut(|item| {
+            let vital = at >= ordinary;
+            at += 1;
             drop_future(item, latest, &mut refused);
             if item.samples.is_empty() {
                 return false;
             }
-            match self.admission(&mut locked, &item.labels, &batch.origin) {
-                Ok(()) => true,
+            match self.admission(&mut locked, &item.labels, &batch.origin, vital) {
+                Ok(()) => {
+                    batch.vital += usize::from(vital);
+                    true
+                }
                 Err((reason, words)) => {
                     refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words);
                     false
@@ -170,7 +188,7 @@ impl Gate {
             if item.samples.is_empty() {
                 continue;
             }
-            match self.admission(&mut locked, &item.labels, &batch.origin) {
+            match self.admission(&mut locked, &item.labels, &batch.origin, false) {
                 Ok(()) => batch.histograms.push(item),
                 Err((reason, words)) => refuse(&mut refused, reason, item.samples.len() as u64, &item.labels, &words),
             }
@@ -184,19 +202,19 @@ impl Gate {
             let streams = self.streams.of(&batch.origin, monotonic);
             let limits = self.log_limits();
             let mut refused = Refused { counts: &mut refused.logs, example: &mut refused.example };
-            limits.judge(&mut batch.logs, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
+            limits.judge(&mut batch.logs, &mut streams.lock(monotonic, 0), &batch.origin, &limits.window(now), &mut refused);
         }
         if !batch.spans.is_empty() {
             let streams = self.span_streams.of(&batch.origin, monotonic);
             let limits = &self.limits.spans;
             let mut refused = Refused { counts: &mut refused.spans, example: &mut refused.example };
-            limits.judge(&mut batch.spans, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
+            limits.judge(&mut batch.spans, &mut streams.lock(monotonic, 0), &batch.origin, &limits.window(now), &mut refused);
         }
         if !batch.profiles.is_empty() {
             let streams = self.profile_streams.of(&batch.origin, monotonic);
             let limits = &self.limits.profiles;
             let mut refused = Refused { counts: &mut refused.profiles, example: &mut refused.example };
-            limits.judge(&mut batch.profiles, &mut streams.lock(monotonic), &batch.origin, &limits.window(now), &mut refused);
+            limits.judge(&mut batch.profiles, &mut streams.lock(monotonic, 0), &batch.origin, &limits.window(now), &mut refused);
         }
         refused
     }
@@ -221,14 +239,21 @@ impl Gate {
         }
     }
 
-    /// Whether a series may come in; if so, it counts among those of its origin from now on.
-    fn admission(&self, origin: &mut Locked<'_>, labels: &Labels, from: &Origin) -> Result<(), (Reason, String)> {
+    /// Whether a series may come in; if so, it counts among those of its origin from now on. One that says how a part of the origin is
+    /// doing always may: there are few, and whoever waits for `up == 0` must hear it above all when a source goes wrong.
+    fn admission(&self, origin: &mut Locked<'_>, labels: &Labels, from: &Origin, vital: bool) -> Result<(), (Reason, String)> {
         match origin.look(labels.hash_value()) {
             Admission::Known => return Ok(()),
             Admission::New => self.limits.check(labels)?,
-            Admission::Full => {
+            Admission::Full(_) if vital => self.limits.check(labels)?,
+            Admission::Full(met) => {
                 self.limits.check(labels)?;
-                return Err((Reason::SourceSeriesLimit, format!("more than {} series from {}", self.limits.series_per_origin_max, from.0)));
+                let words = met_limit(&met, &from.0);
+                if origin.refuse(met) {
+                    // Said once: it goes on until somebody changes something, and the doctor and a metric say it, too.
+                    tracing::warn!(source = &*from.0, limit = met.limit, "{words}: new ones are refused");
+                }
+                return Err((Reason::SourceSeriesLimit, words));
             }
         }
         origin.admit(labels.hash_value());
@@ -287,6 +312,16 @@ impl Sink for Gate {
     }
 }
 
+/// A limit that is met, in words.
+fn met_limit(met: &Met, from: &str) -> String {
+    let limit = met.limit;
+    match met.whose {
+        Whose::Origin => format!("more than {limit} series (storage.source_series_max) from {from}"),
+        Whose::Part => format!("more than {limit} series (storage.source_series_max) from one target of {from}"),
+        Whose::AllParts => format!("more than {limit} series (half of storage.series_max) from all targets of {from}"),
+    }
+}
+
 fn refuse(refused: &mut Written, reason: Reason, count: u64, labels: &Labels, words: &str) {
     refused.reject(reason, count);
     if refused.example.is_none() {
@@ -303,8 +338,7 @@ fn example(reason: Reason, words: &str, labels: &Labels) -> String {
 fn shown(labels: &Labels) -> String {
     let mut series = labels.to_string();
     if series.len() > EXAMPLE_BYTES_MAX {
-        let end = (0..=EXAMPLE_BYTES_MAX).rev().find(|at| series.is_char_boundary(*at)).unwrap_or(0);
-        series.truncate(end);
+        series.truncate(series.floor_char_boundary(EXAMPLE_BYTES_MAX));
         series.push('…');
     }
     series

@@ -19,6 +19,8 @@ struct Memory {
     kept: Mutex<HashSet<(Labels, i64)>>,
     metadata: Mutex<Vec<Metadata>>,
     exemplars: Mutex<Vec<SeriesExemplars>>,
+    /// How many of each batch were vital, where any were.
+    vital: Mutex<Vec<usize>>,
     fail: Mutex<Option<fn() -> WriteError>>,
 }
 impl Sink for Memory {
@@ -27,6 +29,7 @@ impl Sink for Memory {
             return Err(error());
         }
         let mut written = Written::default();
+        self.vital.lock().unwrap().extend(Some(batch.vital).filter(|vital| *vital > 0));
         for item in batch.series {
             for sample in item.samples.as_slice() {
                 if sample.time.0 < 0 {
@@ -58,7 +61,10 @@ fn bench(limits: Limits) -> Bench {
 }
 impl Bench {
     fn send(&self, origin: &str, series: Vec<(Labels, Vec<i64>)>) -> Written {
-        let mut batch = Batch::new(Origin::new(origin));
+        self.send_part(origin, 0, 0, series)
+    }
+    fn send_part(&self, origin: &str, part: u32, vital: usize, series: Vec<(Labels, Vec<i64>)>) -> Written {
+        let mut batch = Batch { part, vital, ..Batch::new(Origin::new(origin)) };
         for (labels, times) in series {
             let samples = times.iter().map(|t| Sample { time: Timestamp(*t), value: 1.0 }).collect();
             batch.series.push(SeriesSamples { labels, samples: Samples::Many(samples) });
@@ -144,6 +150,67 @@ fn r23_one_origin_fills_its_own_allowance_only() {
     bench.clock.advance(Duration::from_secs(1801));
     assert_eq!(bench.send("remote_write/bad", flood(300, 100)).stored, 99);
     assert_eq!(bench.gate.active_series("remote_write/bad"), 100);
+    bench.assert_books_balance();
+}
+
+#[test]
+fn who_sends_more_series_than_it_may_is_told_by_name_for_a_while() {
+    let bench = bench(Limits { series_per_origin_max: 100, ..Limits::default() });
+    let flood = |n: usize| (0..n).map(|i| (named(&format!("m{i}")), vec![1])).collect::<Vec<_>>();
+    bench.send("scrape/good", flood(100));
+    assert_eq!((bench.gate.over_limit(), bench.sum("watchfire_ingest_sources_over_limit", ("", ""))), (Vec::new(), 0));
+    let written = bench.send("scrape/probes", flood(150));
+    assert!(written.example.is_some_and(|example| example.contains("more than 100 series (storage.source_series_max) from scrape/probes")));
+    let over = OverLimit { origin: "scrape/probes".into(), whose: Whose::Origin, active: 100, limit: 100, refused: 50 };
+    assert_eq!(bench.gate.over_limit(), [over]);
+    assert_eq!(bench.sum("watchfire_ingest_sources_over_limit", ("", "")), 1);
+    assert_eq!(bench.sum("watchfire_ingest_source_series_refused", ("source", "scrape/probes")), 50);
+    bench.clock.advance(Duration::from_secs(601));
+    assert_eq!((bench.gate.over_limit(), bench.sum("watchfire_ingest_sources_over_limit", ("", ""))), (Vec::new(), 0));
+}
+
+#[test]
+fn parts_of_an_origin_have_an_allowance_each_and_one_in_common() {
+    let bench = bench(Limits { series_per_origin_max: 100, series_of_parts_max: 250, ..Limits::default() });
+    let flood = |part: usize, n: usize| (0..n).map(|i| (named(&format!("p{part}_{i}")), vec![1])).collect::<Vec<_>>();
+    let send = |part: u32, series| bench.send_part("scrape/job", part, 0, series);
+    assert_eq!(send(1, flood(1, 150)).stored, 100);
+    let over = |whose, active, limit, refused| OverLimit { origin: "scrape/job".into(), whose, active, limit, refused };
+    assert_eq!(bench.gate.over_limit(), [over(Whose::Part, 100, 100, 50)]);
+    // What one has used up is not missing to another, until all of them have what there is for all.
+    assert_eq!(send(2, flood(2, 100)).stored, 100);
+    let last = send(3, flood(3, 60));
+    assert_eq!((last.stored, last.rejected), (50, vec![(Reason::SourceSeriesLimit, 10)]));
+    assert!(last.example.is_some_and(|example| example.contains("more than 250 series (half of storage.series_max) from all targets of scrape/job")));
+    assert_eq!(bench.gate.over_limit(), [over(Whose::AllParts, 250, 250, 60)]);
+    // Known series go on, and what has not been sent for an hour makes room.
+    assert_eq!(send(1, vec![(named("p1_5"), vec![2])]).stored, 1);
+    bench.clock.advance(Duration::from_secs(3602));
+    assert_eq!(send(3, flood(4, 150)).stored, 100);
+    assert_eq!(bench.gate.active_series("scrape/job"), 100);
+    bench.assert_books_balance();
+}
+
+#[test]
+fn whether_a_target_is_up_is_taken_where_nothing_else_is() {
+    let bench = bench(Limits { series_per_origin_max: 20, series_of_parts_max: 30, ..Limits::default() });
+    let flood = |n: usize| (0..n).map(|i| (named(&format!("m{i}")), vec![1]));
+    let up = |part: u32| named("up").with("instance", &part.to_string());
+    let scrape =
+        |part: u32| bench.send_part("scrape/job", part, 1, flood(40 * part as usize).skip(40 * (part as usize - 1)).chain([(up(part), vec![1])]).collect());
+    // One target fills its own allowance, the next one what there is in common, and a hundred more are still seen.
+    assert_eq!((scrape(1).stored, scrape(2).stored), (21, 10));
+    for part in 3..=100 {
+        let written = scrape(part);
+        assert_eq!((written.stored, written.rejected), (1, vec![(Reason::SourceSeriesLimit, 40)]), "{part}");
+        assert!(bench.gate.is_active(&Origin::new("scrape/job"), &up(part)));
+    }
+    // They are refused for what is wrong with them, and no batch can call all it has vital.
+    let bad = bench.send_part("scrape/job", 1, 1, vec![(Labels::from_pairs([("l", "v")]), vec![1])]);
+    assert_eq!(bad.rejected, [(Reason::InvalidLabels, 1)]);
+    let written = bench.send_part("scrape/job", 200, 500, (1_000..1_500).map(|i| (named(&format!("m{i}")), vec![1])).collect());
+    assert_eq!(written.stored, 16);
+    assert_eq!(*bench.memory.vital.lock().unwrap(), [vec![1; 100], vec![16]].concat());
     bench.assert_books_balance();
 }
 

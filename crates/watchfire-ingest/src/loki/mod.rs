@@ -11,7 +11,7 @@ mod tests;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use watchfire_model::batch::{Batch, Origin};
-use watchfire_model::labels::Labels;
+use watchfire_model::labels::{Labels, is_classic_label_name};
 use watchfire_model::logs::{LogEntry, StreamEntries};
 use watchfire_model::meter::{Counter, Meter};
 use watchfire_model::text::shortened;
@@ -19,6 +19,7 @@ use watchfire_model::write::{LogsWritten, Reason, Sink, WriteError, Written};
 
 use crate::gate::Gate;
 use crate::label_bytes::LABELS_MAX;
+use crate::label_names::label_name;
 use crate::protobuf::WireError;
 
 use config::QueryLimits;
@@ -34,6 +35,16 @@ pub enum Format {
     Protobuf,
     /// `application/json`.
     Json,
+}
+impl Format {
+    /// The format by the value of `Content-Type`. Without a type it is JSON, and so is what `curl` calls a form.
+    pub fn of_content_type(text: &str) -> Option<Format> {
+        match text.split(';').next().unwrap_or("").trim().to_ascii_lowercase().as_str() {
+            "application/x-protobuf" | "application/protobuf" => Some(Format::Protobuf),
+            "" | "application/json" | "application/x-www-form-urlencoded" | "text/plain" => Some(Format::Json),
+            _ => None,
+        }
+    }
 }
 
 /// Why a request cannot be read. Nothing of it was taken.
@@ -82,8 +93,18 @@ impl Decoded {
         if self.entries > ENTRIES_MAX { Err(DecodeError::TooMany) } else { Ok(()) }
     }
 
-    /// Adds the entries of a stream whose labels came as a set.
-    fn stream(&mut self, labels: Labels, entries: Vec<LogEntry>) {
+    /// Adds the entries of a stream whose labels came as a set. A label that no query can name is refused, as in Loki; structured
+    /// metadata get names that can be.
+    fn stream(&mut self, labels: Labels, mut entries: Vec<LogEntry>) {
+        if let Some((name, _)) = labels.iter().find(|(name, _)| !is_classic_label_name(name)) {
+            let words = || format!("error parsing labels: {:?} is no name of a label: letters, digits and underscores are", shortened(name));
+            return self.refuse(Reason::InvalidLabels, entries.len(), words);
+        }
+        for entry in &mut entries {
+            if entry.metadata.iter().any(|(name, _)| !is_classic_label_name(name)) {
+                entry.metadata = Labels::from_pairs(entry.metadata.iter().map(|(name, value)| (label_name(name), value)));
+            }
+        }
         if !entries.is_empty() {
             self.batch.logs.push(StreamEntries { labels, entries });
         }

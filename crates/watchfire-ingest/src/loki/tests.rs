@@ -142,6 +142,26 @@ fn a_stream_that_cannot_be_is_refused_alone() {
     assert!(matches!(loki.push(Format::Json, b"{", Origin::new("loki/a")), Err(PushError::Malformed(_))));
 }
 
+/// What no query could ask for must not be kept under its name.
+#[test]
+fn names_that_no_query_can_write() {
+    let body = r#"{"streams":[
+        {"stream":{"app.name":"x"},"values":[["1","a"],["2","b"]]}, {"stream":{"9a":"x"},"values":[["1","c"]]},
+        {"stream":{"app":"y"},"values":[["1","d",{"http.status":"200","2nd":"z","plain":"p"}]]}
+    ]}"#;
+    let decoded = decode(Format::Json, body.as_bytes(), Origin::new("test")).unwrap();
+    assert_eq!(decoded.refused.logs.rejected, [(Reason::InvalidLabels, 3)]);
+    assert!(decoded.refused.example.unwrap().contains("\"app.name\" is no name of a label"));
+    let kept: Vec<String> = decoded.batch.logs.iter().flat_map(|s| s.entries.iter().map(|e| format!("{} {}", s.labels, e.metadata))).collect();
+    assert_eq!(kept, [r#"{app="y"} {_2nd="z", http_status="200", plain="p"}"#]);
+    let body = request(&[(r#"{a-b="c"}"#, &[(1, "x", &[])]), (r#"{a="b"}"#, &[(1, "y", &[("k.v", "w")])])]);
+    let decoded = decode(Format::Protobuf, &body, Origin::new("test")).unwrap();
+    assert_eq!(
+        (&*decoded.refused.logs.rejected, decoded.batch.logs[0].entries[0].metadata.to_string()),
+        (&[(Reason::InvalidLabels, 1)][..], r#"{k_v="w"}"#.to_owned())
+    );
+}
+
 /// `count` pairs as an object of JSON.
 fn object(count: usize) -> String {
     let pairs: Vec<String> = (0..count).map(|i| format!("\"n{i}\":\"\"")).collect();

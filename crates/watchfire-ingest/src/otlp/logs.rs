@@ -14,10 +14,11 @@ use super::labels::check_size;
 use super::value::{as_text, pair};
 use super::{DecodeError, Format, Otlp, OtlpError, json};
 use crate::label_bytes::{LABELS_MAX, TooManyBytes};
+use crate::label_names::label_name;
 use crate::protobuf::{Message, Value, text};
 
 /// Attributes of the resource that are labels of the stream.
-const STREAM: [&str; 18] = [
+pub(super) const STREAM: [&str; 18] = [
     "service.name",
     "service.namespace",
     "service.instance.id",
@@ -269,15 +270,6 @@ fn fits(count: usize, bytes: usize) -> Result<(), (Reason, String)> {
 /// Names and values take room even where they are empty.
 fn size(pairs: &Pairs<'_>) -> usize {
     pairs.iter().map(|(name, value)| name.len() + value.len() + PAIR_BYTES).sum()
-}
-
-/// A name as queries can write it: other characters become underscores.
-fn label_name(key: &str) -> String {
-    let mut name: String = key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        name.insert(0, '_');
-    }
-    name
 }
 
 fn hex(bytes: &[u8]) -> String {

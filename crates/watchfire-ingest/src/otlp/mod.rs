@@ -41,6 +41,11 @@ pub use gathering::ReceivedEntries;
 pub(crate) use gathering::{Gathering, Kind};
 pub use settings::{Promoted, Settings, TranslationStrategy};
 
+/// Attributes of a resource that are labels of the stream of its log records; all others are structured metadata.
+pub fn stream_attributes() -> &'static [&'static str] {
+    &logs::STREAM
+}
+
 use delta::Sums;
 use translate::{Surroundings, Translation};
 

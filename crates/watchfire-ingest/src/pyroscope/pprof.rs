@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use serde::Deserialize;
 use watchfire_model::logs::Nanos;
 use watchfire_model::profiles::{DEPTH_MAX, Frame, Frames, NewProfile, ProfileType, StackTree, key};
+use watchfire_model::text::cut;
 
 use super::name::UNKNOWN_SERVICE;
 use super::series::{Gathering, Stop};
@@ -59,11 +60,7 @@ pub(super) fn cumulative_types(config: &[u8]) -> Result<Vec<String>, DecodeError
 
 /// As much of a name as is kept.
 pub(super) fn cut_name(name: &str) -> &str {
-    if name.len() <= NAME_BYTES_MAX {
-        return name;
-    }
-    let end = (0..=NAME_BYTES_MAX).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-    name.get(..end).unwrap_or("")
+    cut(name, NAME_BYTES_MAX)
 }
 
 /// Reads a file, and the one before it where its values go on.

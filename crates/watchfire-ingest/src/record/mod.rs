@@ -13,7 +13,7 @@ use watchfire_model::batch::{Batch, Metadata, Origin, Samples, SeriesSamples};
 use watchfire_model::labels::Labels;
 use watchfire_model::meter::{Family, Meter};
 use watchfire_model::observe::Observe;
-use watchfire_model::sample::Sample;
+use watchfire_model::sample::{Sample, stale_nan};
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Sink, WriteError, Written};
 use watchfire_pack::catalog::Catalogs;
@@ -60,6 +60,12 @@ impl Observe for Recorder {
         for refused in outcome.refused {
             tracing::debug!(family, code = refused.code, "an observation of our own was refused: {}", refused.message);
         }
+    }
+
+    fn retire(&self, family: &str, labels: &[(&str, &str)]) {
+        let mut registry = self.registry();
+        registry.retire(family, labels);
+        self.books.series(registry.series());
     }
 }
 
@@ -114,18 +120,23 @@ impl Recorder {
         self.registry().families()
     }
 
-    /// Whether nothing was recorded yet.
+    /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.registry().series() == 0
+        let registry = self.registry();
+        registry.series() == 0 && !registry.has_gone()
     }
 
-    /// Writes the present values into the store, with `job="app"`, whether they changed or not, so that no series goes stale.
+    /// Writes the present values into the store, with `job="app"`, whether they changed or not, so that no series goes stale
+    /// but those that were retired.
     pub fn flush(&self, sink: &dyn Sink) -> Result<Written, WriteError> {
         let time = self.clock.now();
-        let (mut metadata, mut series) = (Vec::new(), Vec::new());
+        let target = |labels: Labels| labels.with("job", JOB).with("instance", &self.instance);
+        let stale = Sample { time, value: stale_nan() };
+        let gone = self.registry().take_gone();
+        let mut metadata = Vec::new();
+        let mut series: Vec<_> = gone.into_iter().map(|labels| SeriesSamples { labels: target(labels), samples: Samples::One(stale) }).collect();
         for family in self.families().into_iter().filter(|f| !f.points.is_empty()) {
             metadata.push(Metadata { family: family.name, kind: family.kind, help: family.help, unit: family.unit });
-            let target = |labels: Labels| labels.with("job", JOB).with("instance", &self.instance);
             series.extend(
                 family.points.into_iter().map(|(labels, value)| SeriesSamples { labels: target(labels), samples: Samples::One(Sample { time, value }) }),
             );

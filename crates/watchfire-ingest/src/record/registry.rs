@@ -1,6 +1,7 @@
 //! The values behind the record API: one state per declared family, a bounded number of series each. The registry is
 //! locked by its owner; nothing here waits or does I/O.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use crate::exposition::format_bound;
 
 /// The most series of one family; beyond it, labels without a list of allowed values take their overflow value.
 pub const SERIES_PER_FAMILY_MAX: usize = 2_000;
+
+/// The most retired series that wait for the store.
+const GONE_MAX: usize = 10_000;
 
 /// Our own counters about recording.
 pub(super) struct Books {
@@ -63,8 +67,8 @@ enum State {
 struct Declared {
     spec: FamilySpec,
     series: BTreeMap<Labels, State>,
-    /// The values seen of each label that has no list of allowed ones.
-    seen: HashMap<Arc<str>, HashSet<String>>,
+    /// The values of each label that has no list of allowed ones, with the number of series that have them.
+    seen: HashMap<Arc<str>, HashMap<String, usize>>,
 }
 
 /// All families that applications produce.
@@ -72,11 +76,13 @@ pub(super) struct Registry {
     declared: Vec<Declared>,
     by_name: HashMap<Arc<str>, Vec<usize>>,
     catalogs: Arc<Catalogs>,
+    /// Series that were retired and of which the store does not know it yet.
+    gone: Vec<Labels>,
 }
 
 impl Registry {
     pub(super) fn new(catalogs: Arc<Catalogs>) -> Registry {
-        let mut registry = Registry { declared: Vec::new(), by_name: HashMap::new(), catalogs: Arc::clone(&catalogs) };
+        let mut registry = Registry { declared: Vec::new(), by_name: HashMap::new(), catalogs: Arc::clone(&catalogs), gone: Vec::new() };
         for spec in catalogs.iter().filter(|f| f.produced_by == Producer::Application) {
             registry.by_name.entry(Arc::clone(&spec.name)).or_default().push(registry.declared.len());
             registry.declared.push(Declared { spec: spec.clone(), series: BTreeMap::new(), seen: HashMap::new() });
@@ -114,6 +120,47 @@ impl Registry {
             (None, Some(first)) => Err(misfit(&self.declared[*first].spec, item).unwrap_or((Code::UnknownLabel, String::new()))),
             (None, None) => Err((Code::UnknownMetric, clip(&item.name))),
         }
+    }
+
+    /// Forgets the series of a family that have these labels.
+    pub(super) fn retire(&mut self, name: &str, labels: &[(&str, &str)]) {
+        for index in self.by_name.get(name).into_iter().flatten() {
+            let declared = &mut self.declared[*index];
+            let Declared { spec, series, seen } = declared;
+            let (spec, mut gone) = (&*spec, Vec::new());
+            // Values are looked for as they were stored.
+            let stored = labels.iter().filter_map(|(name, value)| Some((*name, sanitize(spec.label(name)?, value))));
+            let stored: Vec<(&str, String)> = stored.collect();
+            if stored.len() != labels.len() {
+                continue;
+            }
+            series.retain(|known, state| {
+                let meant = stored.iter().all(|(name, value)| known.get(name) == Some(value.as_str()));
+                if meant {
+                    points(spec, known, state, &mut gone);
+                    forget(spec, seen, known);
+                }
+                !meant
+            });
+            self.gone.extend(gone.into_iter().map(|(labels, _)| labels));
+        }
+        // A store that does not answer must not make this grow; beyond it, series end when nothing comes any more.
+        self.gone.truncate(GONE_MAX);
+    }
+
+    /// Whether the store has yet to hear of retired series.
+    pub(super) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    /// The series that were retired since this was last asked, except those that are there again.
+    pub(super) fn take_gone(&mut self) -> Vec<Labels> {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
+            return gone;
+        }
+        let there: HashSet<Labels> = self.families().into_iter().flat_map(|f| f.points).map(|(labels, _)| labels).collect();
+        gone.into_iter().filter(|labels| !there.contains(labels)).collect()
     }
 
     /// Completes the message about an unknown name, which so far is the name alone; searching for a similar one costs.
@@ -168,17 +215,26 @@ impl Declared {
             return Err((Code::UnsupportedType, format!("{} is a {}, of which single values cannot be recorded", self.spec.name, self.spec.kind.name())));
         }
         let labels = self.labels(item, books);
-        let buckets = self.spec.buckets.as_slice();
-        let name = &self.spec.name;
+        let Declared { spec, series, seen } = self;
+        let buckets = spec.buckets.as_slice();
+        let name = &spec.name;
         // To an infinite sum nothing could be added ever again.
         let add = |sum: f64| {
             Some(sum + item.value).filter(|sum| sum.is_finite()).ok_or_else(|| (Code::InvalidValue, format!("{name} would become infinite by {}", item.value)))
         };
-        let state = self.series.entry(labels).or_insert_with(|| match self.spec.kind {
-            MetricType::Counter => State::Counter(0.0),
-            MetricType::Histogram => State::Histogram { counts: vec![0; buckets.len() + 1], sum: 0.0 },
-            _ => State::Gauge(0.0),
-        });
+        let state = match series.entry(labels) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                for (label, value) in open_values(spec, new.key()) {
+                    *seen.entry(Arc::clone(label)).or_default().entry(value.to_owned()).or_default() += 1;
+                }
+                new.insert(match spec.kind {
+                    MetricType::Counter => State::Counter(0.0),
+                    MetricType::Histogram => State::Histogram { counts: vec![0; buckets.len() + 1], sum: 0.0 },
+                    _ => State::Gauge(0.0),
+                })
+            }
+        };
         match state {
             State::Counter(total) => *total = add(*total)?,
             State::Gauge(now) => *now = item.value,
@@ -212,7 +268,6 @@ impl Declared {
         }
         let labels = builder.build();
         if self.series.len() < SERIES_PER_FAMILY_MAX || self.series.contains_key(&labels) {
-            self.remember(&labels);
             return labels;
         }
         for spec in self.spec.labels.iter().filter(|l| l.values.is_empty()) {
@@ -226,18 +281,28 @@ impl Declared {
 
     /// Whether a label may have a value: one it had before, or a new one while there is room.
     fn may_have(&self, spec: &LabelSpec, value: &str) -> bool {
-        *value == *spec.otherwise || *value == *spec.empty || self.seen.get(&spec.name).is_none_or(|seen| seen.len() < spec.values_max || seen.contains(value))
+        *value == *spec.otherwise
+            || *value == *spec.empty
+            || self.seen.get(&spec.name).is_none_or(|seen| seen.len() < spec.values_max || seen.contains_key(value))
     }
+}
 
-    fn remember(&mut self, labels: &Labels) {
-        for (name, value) in labels {
-            let Some(spec) = self.spec.labels.iter().find(|l| *l.name == *name && l.values.is_empty()) else { continue };
-            if *value == *spec.otherwise || *value == *spec.empty {
-                continue;
-            }
-            let seen = self.seen.entry(Arc::clone(&spec.name)).or_default();
-            if !seen.contains(value) {
-                seen.insert(value.to_owned());
+/// The values of a series that count against the number allowed, by label.
+fn open_values<'a>(spec: &'a FamilySpec, labels: &'a Labels) -> impl Iterator<Item = (&'a Arc<str>, &'a str)> {
+    labels.iter().filter_map(|(name, value)| {
+        let label = spec.labels.iter().find(|l| *l.name == *name && l.values.is_empty())?;
+        (*value != *label.otherwise && *value != *label.empty).then_some((&label.name, value))
+    })
+}
+
+/// A series is gone: values that no other one has may be other values again.
+fn forget(spec: &FamilySpec, seen: &mut HashMap<Arc<str>, HashMap<String, usize>>, labels: &Labels) {
+    for (name, value) in open_values(spec, labels) {
+        let Some(counts) = seen.get_mut(name) else { continue };
+        if let Some(count) = counts.get_mut(value) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(value);
             }
         }
     }

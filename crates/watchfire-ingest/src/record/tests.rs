@@ -278,3 +278,56 @@ proptest! {
         let _unused = recorder.record(body.as_bytes());
     }
 }
+
+/// What is watched no more leaves no series behind: the exposition lacks it, the store hears that it ended, and its place is free.
+#[test]
+fn a_value_has_room_again_when_the_last_series_with_it_is_retired() {
+    let (recorder, _, _) = recorder();
+    let fails = |id: &str, reason| recorder.observe("camera_session_errors_total", &[("camera_id", id), ("reason", reason)], 1.0);
+    (0..256).for_each(|n| fails(&format!("c{n}"), "closed"));
+    fails("c0", "stalled");
+    fails("c0", "stalled");
+    let has = |id: &str| exposition(&recorder).contains(&format!("{{camera_id=\"{id}\""));
+    recorder.retire("camera_session_errors_total", &[("camera_id", "c0"), ("reason", "closed")]);
+    fails("new", "closed");
+    assert!(has("c0") && !has("new"), "another series has the value still");
+    recorder.retire("camera_session_errors_total", &[("camera_id", "c0")]);
+    recorder.retire("camera_session_errors_total", &[("camera_id", "c0")]);
+    fails("new", "closed");
+    fails("newer", "closed");
+    assert!(!has("c0") && has("new") && !has("newer"));
+}
+
+#[test]
+fn series_that_are_retired_end() {
+    let (recorder, kept, _) = recorder();
+    let front = [("camera_id", "front")];
+    recorder.observe("camera_fps", &front, 25.0);
+    recorder.observe("camera_fps", &[("camera_id", "back")], 12.0);
+    recorder.flush(&*kept).unwrap();
+    recorder.retire("camera_fps", &front);
+    recorder.retire("no_such_family", &front);
+    assert!(exposition(&recorder).contains("camera_fps{camera_id=\"back\"} 12") && !exposition(&recorder).contains("front"));
+    recorder.flush(&*kept).unwrap();
+    let batches = kept.0.lock().unwrap();
+    let values = |batch: &Batch, id: &str| -> Vec<u64> {
+        let of = batch.series.iter().filter(|s| s.labels.get("camera_id") == Some(id));
+        of.map(|s| if let Samples::One(sample) = s.samples { sample.value.to_bits() } else { 0 }).collect()
+    };
+    assert_eq!(values(&batches[1], "front"), [stale_nan().to_bits()]);
+    assert_eq!(values(&batches[1], "back"), [12f64.to_bits()]);
+    drop(batches);
+    recorder.flush(&*kept).unwrap();
+    assert!(values(&kept.0.lock().unwrap()[2], "front").is_empty(), "an end is told once");
+    // A value is looked for as it was stored.
+    recorder.observe("camera_fps", &[("camera_id", "live/cam 1")], 9.0);
+    assert!(exposition(&recorder).contains("} 9\n"));
+    recorder.retire("camera_fps", &[("camera_id", "live/cam 1")]);
+    assert!(!exposition(&recorder).contains("} 9\n"));
+    recorder.flush(&*kept).unwrap();
+    // Who is there again before the end was told has not ended.
+    recorder.retire("camera_fps", &[("camera_id", "back")]);
+    recorder.observe("camera_fps", &[("camera_id", "back")], 13.0);
+    recorder.flush(&*kept).unwrap();
+    assert_eq!(values(kept.0.lock().unwrap().last().unwrap(), "back"), [13f64.to_bits()]);
+}

@@ -14,6 +14,7 @@ use watchfire_model::batch::{Batch, Origin};
 use watchfire_model::logs::{LogEntry, Nanos, StreamEntries};
 use watchfire_model::meter::{Counter, Gauge, Meter};
 use watchfire_model::spans::{StatusCode, key};
+use watchfire_model::text::cut;
 use watchfire_model::time::SharedClock;
 use watchfire_model::write::{Sink, WriteError};
 
@@ -233,9 +234,5 @@ impl<'a> Counted<'a> {
 
 /// As much of a text as a label may have.
 fn clipped(text: &str) -> &str {
-    if text.len() <= TEXT_BYTES_MAX {
-        return text;
-    }
-    let end = (0..=TEXT_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.get(..end).unwrap_or("")
+    cut(text, TEXT_BYTES_MAX)
 }

@@ -39,6 +39,8 @@ pub struct Message {
     pub pid: String,
     /// The kind of message.
     pub id: String,
+    /// Eight times the number of the facility, and that of the severity.
+    pub priority: Option<u8>,
     /// The name of the severity; empty where there is no priority.
     pub severity: &'static str,
     /// The name of the facility.
@@ -53,6 +55,7 @@ pub struct Message {
 pub fn read_message(line: &str) -> Message {
     let (head, text, severity, facility) = parts(line);
     Message {
+        priority: priority(without_count(line)).0,
         time: head.time,
         host: head.host.to_owned(),
         app: head.app.to_owned(),

@@ -33,6 +33,10 @@ impl Stream {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+    /// From now on the next bytes may take so long, whatever was left of the request's time. For bodies without an end; ask again at each piece.
+    pub fn wait_at_most(&mut self, timeout: Duration) {
+        (self.timeout, self.deadline) = (timeout, Instant::now() + timeout);
+    }
     /// The next bytes as they came over the wire, still compressed if they are; `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {

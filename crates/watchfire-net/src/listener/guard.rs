@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     /// Milliseconds since `born` at which the phase began.
     since_ms: AtomicU64,
     body_bytes: AtomicU64,
+    /// Whether the body under way may be as slow as it likes.
+    unhurried: AtomicBool,
     born: Instant,
     /// Whether several requests may be under way at once. Single heads are then not watched, only the whole connection.
     multiplexed: bool,
@@ -49,6 +51,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Head as u8),
             since_ms: AtomicU64::new(0),
             body_bytes: AtomicU64::new(0),
+            unhurried: AtomicBool::new(false),
             born: Instant::now(),
             multiplexed,
             under_way: AtomicUsize::new(0),
@@ -77,6 +80,7 @@ impl Shared {
         match self.phase() {
             Phase::Idle => Some(since + limits.idle),
             Phase::Head => Some(since + limits.head),
+            Phase::Body if self.unhurried.load(Ordering::Relaxed) => None,
             Phase::Body => {
                 let earned = self.body_bytes.load(Ordering::Relaxed) as f64 / limits.body_bytes_per_second.max(1) as f64;
                 Some(since + limits.body_grace + Duration::from_secs_f64(earned))
@@ -94,6 +98,20 @@ impl Shared {
             }
             _ => {}
         }
+    }
+}
+
+/// What a request says about the pace of its own body.
+#[derive(Clone)]
+pub struct Pace(Arc<Shared>);
+impl Pace {
+    pub(super) fn new(shared: &Arc<Shared>) -> Pace {
+        Pace(shared.clone())
+    }
+    /// Lets the body come as slowly as it likes, for bodies that are streams: whoever reads it sees to how long it may be silent. Where several
+    /// requests share a connection the least rate stays, because it is that of all of them.
+    pub fn unhurried(&self) {
+        self.0.unhurried.store(!self.0.multiplexed, Ordering::Relaxed);
     }
 }
 
@@ -224,6 +242,7 @@ pub struct GuardedBody {
 }
 impl GuardedBody {
     pub(super) fn new(inner: hyper::body::Incoming, shared: Arc<Shared>) -> GuardedBody {
+        shared.unhurried.store(false, Ordering::Relaxed);
         shared.enter(Phase::Answer);
         GuardedBody { inner, shared, wanted: false }
     }

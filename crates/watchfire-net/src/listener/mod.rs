@@ -4,6 +4,7 @@
 mod guard;
 mod peer;
 mod places;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -32,11 +34,12 @@ use crate::secret::Secret;
 use crate::tasks::{Stop, Tasks};
 use crate::tls::{TlsError, server_config_asking};
 
-pub use guard::GuardedBody;
+pub use guard::{GuardedBody, Pace};
 pub use peer::Peer;
 
 use guard::{AnswerBody, GuardedSocket, Phase, Shared, Turn};
 pub(crate) use places::{Place, Places};
+use service::{Answered, Answers};
 
 /// What one listener allows.
 #[derive(Clone, Debug)]
@@ -200,12 +203,15 @@ impl Server {
     /// Serves until a stop is requested; then open requests may end.
     pub async fn serve<S, B>(self, listener: TcpListener, service: S)
     where
-        S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
-        B: Body + Send + Unpin + 'static,
-        B::Data: Send,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.serve_boxed(listener, service::boxed(service)).await;
+    }
+
+    async fn serve_boxed(self, listener: TcpListener, service: Answers) {
         let meters = Meters::new(&self.meter);
         let places = Places::new(self.limits.connections, self.limits.connections_per_address);
         let mut stop = self.tasks.stop();
@@ -270,14 +276,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run<S, B>(self, stream: TcpStream, remote: SocketAddr, tls: Option<Arc<TlsFiles>>, service: S)
-    where
-        S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        B: Body + Send + Unpin + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    async fn run(self, stream: TcpStream, remote: SocketAddr, tls: Option<Arc<TlsFiles>>, service: Answers) {
         let _open = Open::new(&self.meters.open);
         if stream.set_nodelay(true).is_ok()
             && let Ok(local) = stream.local_addr()
@@ -305,22 +304,17 @@ impl Connection {
         }
     }
 
-    async fn speak<T, S, B>(self, stream: T, peer: Peer, service: S)
+    async fn speak<T>(self, stream: T, peer: Peer, service: Answers)
     where
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        B: Body + Send + Unpin + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let shared = Shared::new(self.protocol == Protocol::Http2);
         let socket = TokioIo::new(GuardedSocket::new(stream, shared.clone(), self.limits.clone()));
         let limits = self.limits.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
-            let (shared, mut service) = (shared.clone(), service.clone());
+            let (shared, service) = (shared.clone(), service.clone());
             let refused = refused_head(&request, &limits);
-            async move { Ok::<_, Infallible>(answer(request, peer, shared, &mut service, refused).await) }
+            async move { Ok::<_, Infallible>(answer(request, peer, shared, &service, refused).await) }
         });
         let mut stop = self.stop;
         let outcome = match self.protocol {
@@ -370,7 +364,7 @@ fn is_timeout(error: &hyper::Error) -> bool {
     error.is_timeout() || causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut))
 }
 
-type Answer<B> = Response<Either<AnswerBody<B>, Empty<<B as Body>::Data>>>;
+type Answer = Response<Either<AnswerBody<Answered>, Empty<Bytes>>>;
 
 /// Why a head is refused although it could be read. hyper's limit holds between two reads only, so that one read may bring
 /// more than the limit says.
@@ -384,11 +378,7 @@ fn refused_head<B>(request: &Request<B>, limits: &Limits) -> Option<StatusCode> 
     }
 }
 
-async fn answer<S, B>(request: Request<Incoming>, peer: Peer, shared: Arc<Shared>, service: &mut S, refused: Option<StatusCode>) -> Answer<B>
-where
-    S: Service<Request<GuardedBody>, Response = Response<B>, Error = Infallible>,
-    B: Body,
-{
+async fn answer(request: Request<Incoming>, peer: Peer, shared: Arc<Shared>, service: &Answers, refused: Option<StatusCode>) -> Answer {
     let turn = Turn::new(&shared);
     let mut request = request.map(|body| GuardedBody::new(body, shared.clone()));
     if let Some(status) = refused {
@@ -403,15 +393,8 @@ where
         request.headers_mut().insert(HOST, host);
     }
     request.extensions_mut().insert(peer);
-    let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
-    let response = match ready {
-        Ok(()) => service.call(request).await,
-        Err(never) => match never {},
-    };
-    let response = match response {
-        Ok(response) => response,
-        Err(never) => match never {},
-    };
+    request.extensions_mut().insert(Pace::new(&shared));
+    let response = service(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         shared.enter(Phase::Upgraded);
     }

@@ -17,6 +17,9 @@ async fn serving(limits: Limits) -> (SocketAddr, Tasks, Meter) {
     let service = tower::service_fn(|request: Request<GuardedBody>| async move {
         let peer = *request.extensions().get::<Peer>().unwrap();
         let slow = request.uri().path() == "/slow";
+        if request.uri().path() == "/stream" {
+            request.extensions().get::<Pace>().unwrap().unhurried();
+        }
         let text = match request.into_body().collect().await {
             Ok(body) => format!("len={} loopback={}", body.to_bytes().len(), peer.is_loopback()),
             Err(_) => "broken".to_owned(),
@@ -64,6 +67,17 @@ async fn r46_whoever_is_too_slow_is_cut_off() {
     check(&[("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", 0)], "HTTP/1.1 200 OK").await; // a slow handler is not a slow peer
     check(&[("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 0)], "HTTP/1.1 200 OK").await;
     check(&[("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100), ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 0)], "HTTP/1.1 200 OK").await; // kept alive, then idle
+}
+
+#[tokio::test]
+async fn a_stream_may_be_slow_and_what_follows_may_not() {
+    let (address, _tasks, _) = serving(hasty()).await;
+    let begin = "POST /stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let slow = talk(address, &[(begin, 700), ("1\r\na\r\n", 700), ("0\r\n\r\n", 0)]).await;
+    assert!(slow.contains("len=1 "), "{slow}");
+    let next = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc";
+    let both = talk(address, &[(begin, 0), ("1\r\na\r\n0\r\n\r\n", 50), (next, 0)]).await;
+    assert!(both.contains("len=1 ") && both.contains("broken"), "{both}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The database's address in its usual spellings: `postgresql://`, `postgres://`, and SQLAlchemy's `postgresql+asyncpg://`.
+//! The database's address in its usual spellings: `postgresql://`, `postgres://`, SQLAlchemy's `postgresql+asyncpg://`, and libpq's
+//! `host=… user=…`.
 //! Prints itself without the password.
 
 use std::fmt;
@@ -27,6 +28,11 @@ impl Address {
     /// Reads a `DATABASE_URL`. `tls` is what to encrypt with; without it `sslmode=require` is an error.
     pub fn parse(url: &str, tls: Option<Arc<ClientConfig>>) -> Result<Address, AddressError> {
         let wrong = |text: String| AddressError(text);
+        if !url.contains("://") && url.contains('=') {
+            let (kept, mode, ignored) = words(url).map_err(wrong)?;
+            let config = kept.parse().map_err(|_| wrong("it is not of the form host=… port=… user=… password=… dbname=…".to_owned()))?;
+            return Address::of(config, mode, ignored, tls);
+        }
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme, postgresql:// is expected".to_owned()))?;
         let dialect = scheme.split_once('+').map_or(scheme, |(dialect, _driver)| dialect);
         if !matches!(dialect, "postgresql" | "postgres") {
@@ -36,9 +42,14 @@ impl Address {
         let (kept, mode, ignored) = parameters(query).map_err(wrong)?;
         let separator = if kept.is_empty() { "" } else { "?" };
         // The parser's error may quote the address, which holds the password.
-        let mut config: Config = format!("postgresql://{place}{separator}{kept}")
+        let config = format!("postgresql://{place}{separator}{kept}")
             .parse()
             .map_err(|_| wrong("it is not of the form postgresql://user:password@host:port/database".to_owned()))?;
+        Address::of(config, mode, ignored, tls)
+    }
+
+    fn of(mut config: Config, mode: SslMode, ignored: Vec<String>, tls: Option<Arc<ClientConfig>>) -> Result<Address, AddressError> {
+        let wrong = |text: String| AddressError(text);
         config.ssl_mode(mode);
         if mode == SslMode::Require && tls.is_none() {
             return Err(wrong("it asks for encryption (sslmode), and no certificates are set up to check the server with".to_owned()));
@@ -56,8 +67,11 @@ impl Address {
     /// Whether a `DATABASE_URL` insists on encryption, so that certificate authorities must be loaded for it. A URL that merely
     /// allows encryption does not justify the memory that they cost.
     pub fn insists_on_encryption(url: &str) -> bool {
-        let query = url.split_once('?').map_or("", |(_, query)| query);
-        parameters(query).is_ok_and(|(_, mode, _)| mode == SslMode::Require)
+        let read = match url.split_once("://") {
+            None if url.contains('=') => words(url),
+            _ => parameters(url.split_once('?').map_or("", |(_, query)| query)),
+        };
+        read.is_ok_and(|(_, mode, _)| mode == SslMode::Require)
     }
 
     /// Names of parameters that were left out because they mean nothing here.
@@ -71,6 +85,11 @@ impl Address {
             Some(Host::Tcp(name)) => Some((name.clone(), self.config.get_ports().first().copied().unwrap_or(5432))),
             _ => None,
         }
+    }
+
+    /// Where it is, in one text: `host:port`, or the directory of the socket in place of the host.
+    pub fn place(&self) -> String {
+        place(&self.config)
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -95,14 +114,7 @@ fn parameters(query: &str) -> Result<(String, SslMode, Vec<String>), String> {
     for pair in query.split('&').filter(|p| !p.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         match key {
-            "sslmode" | "ssl" => {
-                mode = match value {
-                    "disable" | "false" | "0" => SslMode::Disable,
-                    "allow" | "prefer" => SslMode::Prefer,
-                    "require" | "verify-ca" | "verify-full" | "true" | "1" => SslMode::Require,
-                    other => return Err(format!("sslmode {other} is not known")),
-                }
-            }
+            "sslmode" | "ssl" => mode = encryption(value)?,
             _ if PARAMETERS.contains(&key) => kept.push(pair),
             _ => ignored.push(key.to_owned()),
         }
@@ -110,15 +122,61 @@ fn parameters(query: &str) -> Result<(String, SslMode, Vec<String>), String> {
     Ok((kept.join("&"), mode, ignored))
 }
 
-fn shown(config: &Config) -> String {
+fn encryption(word: &str) -> Result<SslMode, String> {
+    match word {
+        "disable" | "false" | "0" => Ok(SslMode::Disable),
+        "allow" | "prefer" => Ok(SslMode::Prefer),
+        "require" | "verify-ca" | "verify-full" | "true" | "1" => Ok(SslMode::Require),
+        other => Err(format!("sslmode {other} is not known")),
+    }
+}
+
+/// The same for `key=value` with spaces between them; values may stand in single quotes, with backslashes before what would end them.
+fn words(text: &str) -> Result<(String, SslMode, Vec<String>), String> {
+    let (mut kept, mut mode, mut ignored) = (Vec::new(), SslMode::Prefer, Vec::new());
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=').ok_or("a word of it has no value")?;
+        let (key, after) = (key.trim(), after.trim_start());
+        let quoted = after.starts_with('\'');
+        let (mut value, mut escaped, mut end) = (String::new(), false, after.len());
+        for (at, c) in after.char_indices().skip(usize::from(quoted)) {
+            if escaped || c == '\\' {
+                escaped = !escaped;
+                value.extend((!escaped).then_some(c));
+                continue;
+            }
+            if if quoted { c == '\'' } else { c.is_whitespace() } {
+                end = at;
+                break;
+            }
+            value.push(c);
+        }
+        if quoted && end == after.len() {
+            return Err("a quoted value of it does not end".to_owned());
+        }
+        match key {
+            "sslmode" => mode = encryption(&value)?,
+            _ if PARAMETERS.contains(&key) => kept.push(format!("{key}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))),
+            _ => ignored.push(key.to_owned()),
+        }
+        rest = after.get(end + usize::from(quoted)..).unwrap_or("").trim_start();
+    }
+    Ok((kept.join(" "), mode, ignored))
+}
+
+fn place(config: &Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) if name.contains(':') => format!("[{name}]"),
         Some(Host::Tcp(name)) => name.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
         None => "localhost".to_owned(),
     };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    format!("{host}:{port}/{}", config.get_dbname().or(config.get_user()).unwrap_or_default())
+    format!("{host}:{}", config.get_ports().first().copied().unwrap_or(5432))
+}
+
+fn shown(config: &Config) -> String {
+    format!("{}/{}", place(config), config.get_dbname().or(config.get_user()).unwrap_or_default())
 }
 
 impl fmt::Display for Address {
@@ -152,6 +210,14 @@ mod tests {
         check("postgres://u@[::1]:6543/d?sslmode=disable", Ok("[::1]:6543/d"));
         check("postgresql+asyncpg://u:p@h/d?ssl=prefer&prepared_statement_cache_size=0", Ok("h:5432/d"));
         check("postgresql://u:p@%2Ftmp%2Fsockets/d", Ok("/tmp/sockets:5432/d"));
+        check("user=prometheus host=/run/postgresql dbname=postgres", Ok("/run/postgresql:5432/postgres"));
+        check("host=db port = 6543 user='a b' password='it\\'s hunter2' dbname=d sslmode=disable target_session_attrs=any", Ok("db:6543/d"));
+        check("host=::1 user=u", Ok("[::1]:5432/u"));
+        check("host=h password=hunter2 sslmode=require", Err("encryption"));
+        check("host=h password=hunter2 sslmode=often", Err("sslmode often"));
+        check("host=h password='hunter2", Err("does not end"));
+        check("host=h hunter2", Err("has no value"));
+        check("port=hunter2", Err("not of the form"));
         check("sqlite:///data/x.db", Err("sqlite is not PostgreSQL"));
         check("postgres", Err("no scheme"));
         check("postgresql://u:hunter2@h:notaport/d", Err("not of the form"));
@@ -164,12 +230,16 @@ mod tests {
         for (query, expected) in [("", false), ("?sslmode=prefer", false), ("?ssl=require", true), ("?a=b&sslmode=verify-full", true)] {
             assert_eq!(Address::insists_on_encryption(&format!("postgresql://u@h/d{query}")), expected, "{query}");
         }
+        assert!(Address::insists_on_encryption("host=h sslmode=require") && !Address::insists_on_encryption("host=h password='sslmode=require'"));
     }
 
     #[test]
     fn the_password_is_never_printed() {
         let address = Address::parse("postgresql://security:hunter2@postgres/security?command_timeout=5", None).unwrap();
         assert!(!format!("{address} {address:?} {:?}", address.config()).contains("hunter2"));
+        let words = Address::parse("host=h user=u password=it\\'s\\ hunter2 fallback_application_name=x", None).unwrap();
+        assert_eq!((words.config().get_password(), words.ignored()), (Some("it's hunter2".as_bytes()), &["fallback_application_name".to_owned()][..]));
+        assert!(!format!("{words} {words:?}").contains("hunter2"));
         assert_eq!(address.ignored(), ["command_timeout"]);
     }
 }

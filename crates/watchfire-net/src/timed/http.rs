@@ -108,16 +108,14 @@ impl Body {
         Ok((taken, trailers))
     }
 
-    /// Reads to the end and keeps nothing; how many bytes there were.
-    pub async fn drain(mut self, bytes_max: u64) -> Result<u64, TimedError> {
-        let mut bytes = 0u64;
+    /// The next bytes; nothing at the end.
+    pub async fn data(&mut self) -> Result<Option<Bytes>, TimedError> {
         while let Some(frame) = self.incoming.frame().await {
             let frame = frame.map_err(|e| TimedError::Exchange { host: self.host.clone(), reason: chain(&e) })?;
-            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if bytes > bytes_max {
-                return Err(TimedError::TooLarge(usize::try_from(bytes_max).unwrap_or(usize::MAX)));
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
             }
         }
-        Ok(bytes)
+        Ok(None)
     }
 }

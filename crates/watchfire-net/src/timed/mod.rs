@@ -27,6 +27,9 @@ use crate::tls::{ClientTls, TlsError, client_config};
 /// TLS set-ups that are kept; beyond that the oldest goes. Each may hold the system's authorities.
 const SETUPS_MAX: usize = 16;
 
+/// How often two neighbouring ports are looked for.
+const PAIR_TRIES: usize = 32;
+
 /// Why a step was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum TimedError {
@@ -155,6 +158,25 @@ impl Dialer {
         let socket = UdpSocket::bind(any).await.map_err(failed)?;
         socket.connect(to).await.map_err(failed)?;
         Ok(socket)
+    }
+
+    /// Two UDP sockets on neighbouring ports, the even one first, as RTP and RTCP want them (RFC 3550, section 11). Whoever reads
+    /// from them looks at the sender.
+    pub async fn pair(&self, ip: IpAddr) -> Result<[UdpSocket; 2], TimedError> {
+        let failed = |e: std::io::Error| TimedError::Socket { what: "a pair of UDP sockets", reason: e.to_string() };
+        let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        for _ in 0..PAIR_TRIES {
+            let first = UdpSocket::bind(SocketAddr::new(ip, 0)).await.map_err(failed)?;
+            let port = first.local_addr().map_err(failed)?.port();
+            let (even, odd) = if port.is_multiple_of(2) { (port, port + 1) } else { (port - 1, port) };
+            let other = if port == even { odd } else { even };
+            match UdpSocket::bind(SocketAddr::new(ip, other)).await {
+                Ok(second) if port == even => return Ok([first, second]),
+                Ok(second) => return Ok([second, first]),
+                Err(error) => last = error,
+            }
+        }
+        Err(failed(last))
     }
 
     /// Sends one echo request and waits for its answer; it has no deadline of its own.

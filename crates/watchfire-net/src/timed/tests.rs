@@ -122,3 +122,13 @@ async fn an_echo_comes_back_where_the_system_lets_us() {
         Err(other) => panic!("{other}"),
     }
 }
+
+#[tokio::test]
+async fn pairs_of_sockets_are_neighbours_and_the_first_is_even() {
+    let pairs = [Dialer::new().pair("127.0.0.1".parse().unwrap()).await.unwrap(), Dialer::new().pair("127.0.0.1".parse().unwrap()).await.unwrap()];
+    for [first, second] in &pairs {
+        let (first, second) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+        assert_eq!((first.port() % 2, first.port() + 1, first.ip()), (0, second.port(), second.ip()));
+    }
+    assert!(matches!(Dialer::new().pair("192.0.2.1".parse().unwrap()).await, Err(TimedError::Socket { .. })));
+}

@@ -27,7 +27,10 @@ pub(super) fn all(catalogs: &Catalogs) -> Vec<Finding> {
     findings
 }
 
-/// Rules about the name, from which `irregular` excuses.
+/// What a help text has to be.
+const HELP: &str = "the help text must be one line that ends in a full stop";
+
+/// Rules about the name and the end of the help text, from which `irregular` excuses: foreign products speak as they like.
 fn names(family: &FamilySpec) -> Vec<String> {
     let name = &*family.name;
     if !is_classic_metric_name(name) {
@@ -49,6 +52,9 @@ fn names(family: &FamilySpec) -> Vec<String> {
     {
         problems.push("the name lacks the prefix that the file demands");
     }
+    if !family.help.ends_with('.') && !family.help.is_empty() {
+        problems.push(HELP);
+    }
     match (&family.irregular, problems.is_empty()) {
         (None, _) => problems.into_iter().map(str::to_owned).collect(),
         (Some(_), false) => Vec::new(),
@@ -59,8 +65,8 @@ fn names(family: &FamilySpec) -> Vec<String> {
 fn shape(family: &FamilySpec) -> Vec<String> {
     let mut problems = Vec::new();
     let help = &*family.help;
-    if !help.ends_with('.') || help.contains('\n') {
-        problems.push("the help text must be one line that ends in a full stop".to_owned());
+    if help.is_empty() || help.contains('\n') {
+        problems.push(HELP.to_owned());
     }
     let histogram = family.kind == MetricType::Histogram;
     if histogram == family.buckets.is_empty() {

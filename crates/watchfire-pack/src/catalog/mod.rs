@@ -10,6 +10,8 @@ use std::sync::{Arc, LazyLock};
 use watchfire_model::batch::MetricType;
 use watchfire_model::document::Finding;
 
+use crate::packed::PackedText;
+
 /// One catalog file: the pack it belongs to, the name it is known by, and its text.
 #[derive(Clone, Copy, Debug)]
 pub struct CatalogFile<'a> {
@@ -22,7 +24,7 @@ pub struct CatalogFile<'a> {
 }
 
 /// The catalogs of the shipped packs.
-const BUILTIN: &[CatalogFile<'static>] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+const BUILTIN: &[PackedText] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 /// Who makes the series of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -161,13 +163,20 @@ pub struct Catalogs {
 impl Catalogs {
     /// The catalogs of the shipped packs; read once.
     pub fn builtin() -> Arc<Catalogs> {
-        static CATALOGS: LazyLock<Arc<Catalogs>> = LazyLock::new(|| Arc::new(Catalogs::read(BUILTIN).0));
+        static CATALOGS: LazyLock<Arc<Catalogs>> = LazyLock::new(|| Arc::new(Catalogs::read_packed(BUILTIN).0));
         Arc::clone(&CATALOGS)
     }
 
     /// The files behind `builtin`.
-    pub fn builtin_files() -> &'static [CatalogFile<'static>] {
+    pub const fn builtin_files() -> &'static [PackedText] {
         BUILTIN
+    }
+
+    /// Reads packed files as `read` does; their texts are not kept.
+    fn read_packed(files: &[PackedText]) -> (Catalogs, Vec<Finding>) {
+        let texts: Vec<String> = files.iter().map(PackedText::text).collect();
+        let files: Vec<CatalogFile<'_>> = files.iter().zip(&texts).map(|(f, text)| CatalogFile { pack: f.pack, path: f.path, text }).collect();
+        Catalogs::read(&files)
     }
 
     /// Reads files; what is wrong with them is told, what is right is taken.

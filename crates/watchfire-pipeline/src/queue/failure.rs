@@ -289,11 +289,7 @@ fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
     }
-    let mut end = max.saturating_sub(CUT.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{CUT}", text.get(..end).unwrap_or_default())
+    format!("{}{CUT}", watchfire_model::text::cut(text, max.saturating_sub(CUT.len())))
 }
 
 #[cfg(test)]

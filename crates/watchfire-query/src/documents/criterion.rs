@@ -12,6 +12,7 @@ use super::analysis::{Glob, all_words, within_distance, words};
 use super::dates::{self, Period};
 use super::document::{Document, Scalar};
 use super::range::Range;
+use crate::logql::ip::IpRange;
 use crate::logql::units;
 
 /// The most words of one phrase.
@@ -168,18 +169,20 @@ impl Test {
         }
         match (self, value) {
             (Test::Range(range), value) => range.has(value),
-            (Test::Exists, Scalar::Text(text)) => !text.is_empty(),
             (Test::Exists, _) => true,
             (Test::OneOf(choices), value) => choices.has(field, value, document),
             (Test::Words { text, .. } | Test::Phrase { text, .. } | Test::Term { text, .. }, Scalar::Number(..) | Scalar::Bool(_) | Scalar::Time(_)) => {
                 equal_scalar(text, value)
             }
-            (Test::Words { words, text, wanted }, Scalar::Text(whole)) => whole == text || (!is_exact(field) && has_words(whole, words, *wanted)),
+            (Test::Words { words, text, wanted }, Scalar::Text(whole)) => {
+                whole == text || in_network(text, whole) || (!is_exact(field) && has_words(whole, words, *wanted))
+            }
             (Test::Phrase { words, text, slop, open }, Scalar::Text(whole)) => {
-                whole == text || (!is_exact(field) && has_phrase(whole, words, *slop, *open, document))
+                whole == text || in_network(text, whole) || (!is_exact(field) && has_phrase(whole, words, *slop, *open, document))
             }
             (Test::Term { text, folded }, Scalar::Text(whole)) => {
                 whole == text
+                    || in_network(text, whole)
                     || folded.as_ref().is_some_and(|folded| whole.to_lowercase() == *folded)
                     || (!is_exact(field) && any_word(whole, &mut |word| word == text || folded.as_deref() == Some(word)))
             }
@@ -204,6 +207,11 @@ impl Test {
 /// A field that is asked for as keyword is compared as a whole.
 fn is_exact(field: &str) -> bool {
     field.ends_with(".keyword")
+}
+
+/// Whether a value is an address within a network: `10.0.0.0/8`.
+fn in_network(network: &str, value: &str) -> bool {
+    network.contains('/') && value.parse().is_ok_and(|address| IpRange::parse(network).is_ok_and(|range| range.contains(address)))
 }
 
 fn equal_scalar(text: &str, value: &Scalar<'_>) -> bool {

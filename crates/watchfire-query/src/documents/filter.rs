@@ -131,6 +131,16 @@ impl Filter {
     pub fn or(filters: Vec<Filter>) -> Filter {
         Filter::AtLeast(1, filters)
     }
+    /// A field is there, or one below it.
+    pub fn exists(name: &str) -> Filter {
+        match FieldNames::of(name) {
+            FieldNames::One(field) if !field.ends_with(".keyword") => {
+                let below = FieldNames::Fitting(Glob::new(&format!("{field}.*")));
+                Filter::or(vec![Filter::Field(FieldNames::One(field), Test::Exists), Filter::Field(below, Test::Exists)])
+            }
+            names => Filter::Field(names, Test::Exists),
+        }
+    }
     /// It does not hold.
     pub fn negated(filter: Filter) -> Filter {
         Filter::Not(Box::new(filter))

@@ -4,6 +4,7 @@
 mod aggregations;
 pub mod analysis;
 mod criterion;
+mod date_patterns;
 pub mod dates;
 mod document;
 mod dsl;
@@ -23,5 +24,5 @@ pub use dsl::query;
 pub use error::SearchError;
 pub use filter::{Context, DEFAULT_FIELDS_MAX, FieldNames, Filter, name_problem};
 pub use range::{Bound, Range};
-pub use request::{BUCKETS_MAX, Request, SourceChoice, WINDOW_MAX};
+pub use request::{BUCKETS_MAX, FieldChoice, Request, SourceChoice, TimeForm, WINDOW_MAX};
 pub use search::{Hit, Searched, count, matching, search};

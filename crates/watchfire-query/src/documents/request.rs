@@ -5,11 +5,13 @@ use serde_json::Value;
 use super::aggregations::Aggregations;
 use super::dsl;
 use super::error::SearchError;
-use super::filter::{Context, Filter};
+use super::filter::{Context, Filter, name_problem};
 use super::sort::Sort;
 
 /// The farthest hit that can be asked for by `from` and `size`.
 pub const WINDOW_MAX: usize = 10_000;
+/// The most fields and patterns that one search may ask for beside the source.
+const FIELD_CHOICES_MAX: usize = 200;
 /// The most buckets of an answer.
 pub const BUCKETS_MAX: usize = 65_536;
 
@@ -29,6 +31,26 @@ pub enum SourceChoice {
     },
 }
 
+/// How times among the `fields` of a hit are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeForm {
+    /// As in the document.
+    Iso,
+    /// Milliseconds since 1970, as text.
+    Millis,
+    /// Seconds since 1970, as text.
+    Seconds,
+}
+
+/// A field, or a pattern of names, whose values come with each hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldChoice {
+    /// The name or the pattern.
+    pub name: String,
+    /// How times are written.
+    pub form: TimeForm,
+}
+
 /// A search.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -42,6 +64,8 @@ pub struct Request {
     pub size: usize,
     /// Which part of documents is wanted.
     pub source: SourceChoice,
+    /// Fields whose values come besides.
+    pub fields: Vec<FieldChoice>,
     /// Whether it is to be told how many documents satisfy the query; without that, reading may end with the page.
     pub counted: bool,
     /// Whether no two documents have one place in the order, so that a page can go on where one ended.
@@ -59,6 +83,7 @@ impl Default for Request {
             from: 0,
             size: 10,
             source: SourceChoice::All,
+            fields: Vec::new(),
             counted: true,
             tied: false,
             sort: Sort::default(),
@@ -83,6 +108,7 @@ impl Request {
                 "from" => request.from = count(name, value)?,
                 "size" => request.size = count(name, value)?,
                 "_source" => request.source = source(value)?,
+                "fields" | "docvalue_fields" => field_choices(name, value, &mut request.fields)?,
                 "aggs" | "aggregations" => request.aggregations = Aggregations::read(value, context, 0)?,
                 "sort" | "search_after" => {}
                 "track_total_hits" => request.counted = *value != Value::Bool(false),
@@ -95,8 +121,6 @@ impl Request {
                 | "explain"
                 | "profile"
                 | "stored_fields"
-                | "docvalue_fields"
-                | "fields"
                 | "script_fields"
                 | "runtime_mappings"
                 | "highlight"
@@ -148,6 +172,28 @@ fn count(name: &str, value: &Value) -> Result<usize, SearchError> {
     number
         .and_then(|n| usize::try_from(n).ok())
         .ok_or_else(|| SearchError::Body(format!("[{name}] parameter cannot be negative and must be a number, found [{value}]")))
+}
+
+/// `["a.*", {"field": "b", "format": "epoch_millis"}]`
+fn field_choices(key: &str, value: &Value, into: &mut Vec<FieldChoice>) -> Result<(), SearchError> {
+    let Some(list) = value.as_array() else { return Err(SearchError::Body(format!("[{key}] must be a list of names"))) };
+    if into.len() + list.len() > FIELD_CHOICES_MAX {
+        return Err(SearchError::Body(format!("more than {FIELD_CHOICES_MAX} fields are asked for by [{key}]")));
+    }
+    for one in list {
+        let name = one.as_str().or_else(|| one.get("field").and_then(Value::as_str));
+        let Some(name) = name else { return Err(SearchError::Body(format!("[{key}] has something that names no field"))) };
+        if let Some(problem) = name_problem(name) {
+            return Err(SearchError::Body(problem));
+        }
+        let form = match one.get("format").and_then(Value::as_str) {
+            Some("epoch_millis") => TimeForm::Millis,
+            Some("epoch_second") => TimeForm::Seconds,
+            _ => TimeForm::Iso,
+        };
+        into.push(FieldChoice { name: name.to_owned(), form });
+    }
+    Ok(())
 }
 
 fn source(value: &Value) -> Result<SourceChoice, SearchError> {

@@ -1,6 +1,7 @@
 //! Searches carried out: entries of the selected streams as documents, the best hits kept, aggregations fed. Scores are all 1, because
 //! logs are asked for by what they are and when they came, so hits without an order come as they were written.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value, json};
@@ -9,10 +10,10 @@ use watchfire_model::read::{Budget, ReadError};
 
 use super::aggregations::Answer;
 use super::analysis::Glob;
-use super::document::Document;
+use super::document::{Document, Scalar, TIME};
 use super::error::SearchError;
 use super::filter::Filter;
-use super::request::{Request, SourceChoice};
+use super::request::{FieldChoice, Request, SourceChoice, TimeForm};
 use super::sort::Key;
 use crate::pace::{ENTRY_WORK, Pace};
 
@@ -27,6 +28,8 @@ pub struct Hit {
     pub time: Nanos,
     /// What of it was asked for; nothing where nothing was.
     pub source: Option<Map<String, Value>>,
+    /// Values of fields that were asked for by name, each a list.
+    pub fields: Option<Map<String, Value>>,
     /// The values by which it was ordered.
     pub sort: Option<Vec<Value>>,
 }
@@ -39,6 +42,9 @@ impl Hit {
         out.insert("_score".into(), if self.sort.is_some() { Value::Null } else { json!(1.0) });
         if let Some(source) = &self.source {
             out.insert("_source".into(), Value::Object(source.clone()));
+        }
+        if let Some(fields) = &self.fields {
+            out.insert("fields".into(), Value::Object(fields.clone()));
         }
         if let Some(sort) = &self.sort {
             out.insert("sort".into(), Value::Array(sort.clone()));
@@ -196,10 +202,12 @@ impl Page<'_> {
         }
         let source = chosen(document, &self.request.source);
         let shown = sort.is_named().then(|| keys.iter().map(Key::json).collect());
-        let memory = (document.entry.line.len() * 2 + 256) as u64;
+        let fields = (!self.request.fields.is_empty()).then(|| named(document, &self.request.fields));
+        let copies = 2 + self.request.fields.len();
+        let memory = (document.entry.line.len() * copies + 256) as u64;
         self.charged += memory;
         self.budget.charge_memory(memory)?;
-        let hit = Hit { id: document.id(), index: document.index().map(str::to_owned), time: document.entry.time, source, sort: shown };
+        let hit = Hit { id: document.id(), index: document.index().map(str::to_owned), time: document.entry.time, source, fields, sort: shown };
         self.kept.push(Kept { keys, place, hit, memory });
         if self.kept.len() > 2 * self.wanted() {
             self.prune();
@@ -245,6 +253,48 @@ fn chosen(document: &Document<'_>, choice: &SourceChoice) -> Option<Map<String, 
             narrow(&mut out, "", &includes, &excludes);
             Some(out)
         }
+    }
+}
+
+/// The values of fields, each a list under the name that was asked for, or that a pattern fits.
+fn named(document: &Document<'_>, choices: &[FieldChoice]) -> Map<String, Value> {
+    let mut out: Map<String, Value> = Map::new();
+    for choice in choices {
+        for name in meant(document, &choice.name) {
+            let mut all = Vec::new();
+            document.each_value(&name, &mut |value| all.push(written(value, choice.form)));
+            // A field that several choices mean is as the last of them says.
+            if !all.is_empty() {
+                out.insert(name, Value::Array(all));
+            }
+        }
+    }
+    out
+}
+
+/// The names of a document's fields that a choice means; each of them once, although a label and the line may both have it.
+fn meant(document: &Document<'_>, choice: &str) -> BTreeSet<String> {
+    if !choice.contains('*') {
+        return BTreeSet::from([choice.to_owned()]);
+    }
+    let glob = Glob::new(choice);
+    let mut names: BTreeSet<String> = glob.fits(TIME, false).then(|| TIME.to_owned()).into_iter().collect();
+    document.each_field(&mut |name, _| {
+        if document.spend(name.len() + choice.len()) && !name.starts_with('_') && glob.fits(name, false) {
+            names.insert(name.to_owned());
+        }
+    });
+    names
+}
+
+/// A value as it stands among fields.
+fn written(value: &Scalar<'_>, form: TimeForm) -> Value {
+    match (value, form) {
+        (Scalar::Time(time), TimeForm::Millis) => json!(time.millis().to_string()),
+        (Scalar::Time(time), TimeForm::Seconds) => json!(time.millis().div_euclid(1_000).to_string()),
+        (Scalar::Bool(truth), _) => json!(truth),
+        (Scalar::Number(_, text), _) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+        (value, _) => json!(value.text()),
     }
 }
 

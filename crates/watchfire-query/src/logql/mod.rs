@@ -10,7 +10,7 @@ mod display;
 mod error;
 mod eval;
 mod fields;
-mod ip;
+pub(crate) mod ip;
 pub(crate) mod json;
 mod lexer;
 pub(crate) mod logfmt;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use regex::{Regex, RegexBuilder};
+use watchfire_model::go_regex::translated;
 use watchfire_model::matcher::{PATTERN_BYTES_MAX, PROGRAM_BYTES_MAX};
 
 /// The most regular expressions over lines in one query; each may take megabytes.
@@ -59,7 +60,7 @@ fn built(pattern: &str, dot_is_any: bool) -> Result<Regex, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(format!("regular expression is {} bytes long, more than {PATTERN_BYTES_MAX}", pattern.len()));
     }
-    let mut builder = RegexBuilder::new(pattern);
+    let mut builder = RegexBuilder::new(&translated(pattern));
     builder.size_limit(PROGRAM_BYTES_MAX).dfa_size_limit(PROGRAM_BYTES_MAX).nest_limit(50).dot_matches_new_line(dot_is_any);
     builder.build().map_err(|error| {
         let text = error.to_string();

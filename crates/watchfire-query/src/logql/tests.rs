@@ -172,8 +172,8 @@ fn times_are_checked() {
     assert!(ask(0, 1, Duration::ZERO).unwrap_err().contains("step"));
     assert!(ask(0, 1, Duration::from_micros(10)).unwrap_err().contains("step"));
     assert!(ask(1, 0, Duration::from_secs(1)).unwrap_err().contains("before start"));
-    assert!(ask(0, 11_000_000_000_000, Duration::from_secs(1)).unwrap_err().contains("11,000"));
-    assert_eq!(ask(0, 10_999_000_000_000, Duration::from_secs(1)), Ok(()));
+    assert!(ask(0, 11_001_000_000_000, Duration::from_secs(1)).unwrap_err().contains("11,000"));
+    assert_eq!(ask(0, 11_000_000_000_000, Duration::from_secs(1)), Ok(()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::term::{has_wildcards, unescaped};
 use super::{CLAUSES_MAX, NESTING_MAX, check_length, syntax};
-use crate::documents::analysis::Glob;
+use crate::documents::analysis::{Glob, all_words};
 use crate::documents::{Bound, Context, FieldNames, Filter, Range, SearchError, Test, Words, name_problem};
 
 type Parsed<T> = Result<T, SearchError>;
@@ -251,16 +251,39 @@ fn value(names: FieldNames, literal: Literal) -> Result<Filter, String> {
         Literal::Quoted(text) => Test::phrase(&text, 0, false)?,
         Literal::Plain(text) if has_wildcards(&text) => {
             let glob = Glob::new(&text);
-            if glob.is_any() { Test::Exists } else { Test::Wildcard { glob, folds: true } }
-        }
-        Literal::Plain(text) => {
-            let text = unescaped(&text);
-            // Marks alone are no words, but a value all the same.
-            match Test::words(&text, Words::Any)? {
-                Test::Words { words, .. } if words.is_empty() => Test::term(text, false),
-                words => words,
+            match names {
+                FieldNames::One(name) if glob.is_any() => return Ok(Filter::exists(&name)),
+                _ if glob.is_any() => Test::Exists,
+                _ => Test::Wildcard { glob, folds: true },
             }
         }
+        Literal::Plain(text) => return plain(names, &unescaped(&text)),
     };
     Ok(Filter::Field(names, test))
+}
+
+/// Words without quotes, of which one is enough. What has no blank in it is meant as it stands, though it be several words: `web-01`.
+fn plain(names: FieldNames, text: &str) -> Result<Filter, String> {
+    let pieces: Vec<&str> = text.split_whitespace().collect();
+    if pieces.iter().all(|piece| all_words(piece).len() <= 1) {
+        let test = match Test::words(text, Words::Any)? {
+            // Marks alone are no words, but a value all the same.
+            Test::Words { words, .. } if words.is_empty() => Test::term(text.to_owned(), false),
+            words => words,
+        };
+        return Ok(Filter::Field(names, test));
+    }
+    let mut all = pieces.iter().map(|piece| Ok(Filter::Field(names.clone(), Test::phrase(piece, 0, false)?))).collect::<Result<Vec<_>, String>>()?;
+    if pieces.len() > 1 {
+        // A value may be the whole text.
+        all.push(Filter::Field(names, Test::term(text.to_owned(), false)));
+    }
+    Ok(match all.pop() {
+        Some(only) if all.is_empty() => only,
+        Some(last) => {
+            all.push(last);
+            Filter::or(all)
+        }
+        None => Filter::None,
+    })
 }

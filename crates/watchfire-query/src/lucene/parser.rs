@@ -179,7 +179,7 @@ impl<'a> Parser<'a> {
             if name == "_exists_" {
                 self.space();
                 let field = self.bare_word()?;
-                return Ok(Filter::Field(FieldNames::of(&unescaped(field)), Test::Exists));
+                return Ok(Filter::exists(&unescaped(field)));
             }
             self.space();
             if name == "*" && self.rest().starts_with('*') {

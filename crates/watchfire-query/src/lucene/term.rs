@@ -34,7 +34,10 @@ pub(super) fn unescaped(word: &str) -> String {
 pub(super) fn word(names: FieldNames, written: &str, context: &Context) -> Result<Filter, String> {
     if has_wildcards(written) {
         let glob = Glob::new(written);
-        return Ok(Filter::Field(names, if glob.is_any() { Test::Exists } else { Test::Wildcard { glob, folds: true } }));
+        return Ok(match names {
+            FieldNames::One(name) if glob.is_any() => Filter::exists(&name),
+            names => Filter::Field(names, if glob.is_any() { Test::Exists } else { Test::Wildcard { glob, folds: true } }),
+        });
     }
     let text = unescaped(written);
     let wanted = if context.default_and { Words::All } else { Words::Any };

@@ -415,3 +415,35 @@ mod random {
         }
     }
 }
+
+/// A function as the reference writes it: what may be missing in brackets, what may be repeated before dots.
+fn signature(function: &Function) -> String {
+    let letter = |kind: &ValueType| match kind {
+        ValueType::Scalar => "s",
+        ValueType::Vector => "v",
+        ValueType::Matrix => "m",
+        ValueType::String => "t",
+    };
+    let mut args: Vec<String> = function.args.iter().map(|kind| letter(kind).to_owned()).collect();
+    match (function.variadic, args.pop()) {
+        (0, Some(last)) => args.push(last),
+        (1, Some(last)) => args.push(format!("[{last}]")),
+        (-1, Some(last)) => args.extend([last, "...".to_owned()]),
+        (_, Some(_)) => args.push("...".to_owned()),
+        (_, None) => {}
+    }
+    format!("{}({})", function.name, args.join(", "))
+}
+
+#[test]
+fn the_reference_lists_every_function() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/functions.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    for function in functions() {
+        let gives = if function.returns == ValueType::Scalar { "number" } else { "vector" };
+        let begin = format!("| `{}` | {gives} | {}", signature(function), if function.experimental { "(exp.) " } else { "" });
+        let found = rows.iter().find(|row| row.starts_with(&begin)).unwrap_or_else(|| panic!("no row begins with {begin:?}"));
+        assert_eq!(found.contains("(exp.)"), function.experimental, "{found}");
+    }
+    assert_eq!(rows.len(), functions().len(), "a row for each function, and no other");
+}

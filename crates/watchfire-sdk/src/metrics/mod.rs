@@ -2,6 +2,7 @@
 //! and the operation that its type has. What a value may be is decided by the server's catalog; only the class of an object is
 //! also cleaned here, as the pipelines do that we replace.
 
+pub mod answers;
 mod coco;
 #[cfg(test)]
 mod from_catalogs;

@@ -1,8 +1,11 @@
 //! The typed families against the catalog, and the service's behaviours.
 
+use std::sync::Arc;
+
 use watchfire_model::batch::MetricType;
 use watchfire_pack::catalog::{Catalogs, Producer};
 
+use super::answers::Answers;
 use super::from_catalogs::{PACKS, module, path};
 use super::{Counter, Gauge, Histogram, MetricsService, get_metrics_service, hsi, sanitize_object_class};
 
@@ -84,6 +87,66 @@ fn met_08_a_detection_is_counted_by_its_cleaned_class() {
 fn met_09_a_stage_observes_its_duration() {
     let found = sent(|service| service.observe_stage_duration("detect", 0.245));
     assert_eq!(found, [r#"{"name":"hsi_stage_duration_seconds","labels":{"stage":"detect"},"value":0.245}"#]);
+}
+
+/// What one use of the answers of a server sends.
+fn told(use_it: impl FnOnce(&Arc<Answers>)) -> Vec<String> {
+    let (settings, requests) = crate::report::tests::server(vec![Some((200, "{}"))]);
+    let service = Arc::new(MetricsService::start(settings).unwrap());
+    use_it(&Answers::new(service.clone()));
+    assert!(service.flush(crate::report::tests::PATIENCE));
+    crate::report::tests::sorted(&requests.recv().unwrap())
+}
+fn value(items: &[String], name: &str) -> Option<f64> {
+    let item = items.iter().find(|i| i.starts_with(&format!("{{\"name\":\"{name}\"")))?;
+    item.rsplit(':').next()?.trim_end_matches('}').parse().ok()
+}
+
+#[test]
+fn pis_02_outcomes_of_requests_are_counted_by_their_class() {
+    let sent = told(|answers| [200, 204, 301, 404, 500, 503, 503].into_iter().for_each(|status| answers.begin().end(status)));
+    let of = |name: &str| value(&sent, name);
+    assert_eq!(of("http_requests_success_total"), Some(2.0), "{sent:?}");
+    assert_eq!((of("http_requests_client_error_total"), of("http_requests_server_error_total")), (Some(1.0), Some(3.0)));
+    assert!(sent.contains(&r#"{"name":"http_requests_total","labels":{"status":"503"},"value":2.0}"#.to_owned()), "{sent:?}");
+    assert!(sent.contains(&r#"{"name":"http_requests_total","labels":{"status":"301"},"value":1.0}"#.to_owned()), "{sent:?}");
+}
+
+#[test]
+fn pis_03_requests_under_way_fall_back_when_they_end() {
+    let (settings, requests) = crate::report::tests::server(vec![Some((200, "{}"))]);
+    let service = Arc::new(MetricsService::start(settings).unwrap());
+    let answers = Answers::new(service.clone());
+    let active = || {
+        assert!(service.flush(crate::report::tests::PATIENCE));
+        value(&crate::report::tests::sorted(&requests.recv().unwrap()), "http_requests_active")
+    };
+    let (one, two) = (answers.begin(), answers.begin());
+    assert_eq!(active(), Some(2.0));
+    one.end(200);
+    assert_eq!(active(), Some(1.0));
+    // Whoever asked went away: there is no answer, and nothing is under way.
+    drop(two);
+    assert_eq!(active(), Some(0.0));
+}
+
+#[test]
+fn pis_04_times_are_a_histogram_and_a_mean() {
+    let sent = told(|answers| (0..3).for_each(|_| answers.begin().end(200)));
+    let times: Vec<f64> =
+        sent.iter().filter(|i| i.contains("\"http_response_time_ms\"")).filter_map(|i| i.rsplit(':').next()?.trim_end_matches('}').parse().ok()).collect();
+    assert_eq!(times.len(), 3, "{sent:?}");
+    let mean = times.iter().sum::<f64>() / 3.0;
+    assert!((value(&sent, "http_response_time_avg_ms").unwrap() - mean).abs() < 1e-9, "{sent:?}");
+    let family = Catalogs::builtin();
+    let family = family.iter().find(|f| &*f.name == "http_response_time_ms" && &*f.pack == "pisovereign").unwrap();
+    assert_eq!((family.kind, family.buckets.first(), family.buckets.last()), (MetricType::Histogram, Some(&5.0), Some(&10_000.0)));
+}
+
+#[test]
+fn pis_05_inference_is_healthy_or_not() {
+    assert_eq!(value(&told(|answers| answers.inference_healthy(true)), "inference_healthy"), Some(1.0));
+    assert_eq!(value(&told(|answers| answers.inference_healthy(false)), "inference_healthy"), Some(0.0));
 }
 
 #[test]

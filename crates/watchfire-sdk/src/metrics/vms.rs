@@ -36,10 +36,10 @@ pub const JWT_TOKEN_VALIDATIONS_TOTAL: Counter<1> = Counter("jwt_token_validatio
 /// Time of a database query, by its kind.
 pub const DATABASE_QUERY_DURATION_SECONDS: Histogram<1> = Histogram("database_query_duration_seconds", ["query_type"]);
 
-/// Whether a camera is connected: 1 yes, 0 no.
+/// Camera connection status (1=up, 0=down)
 pub const CAMERA_CONNECTION_STATUS: Gauge<2> = Gauge("camera_connection_status", ["camera_id", "status"]);
 
-/// Frames a camera delivers per second.
+/// Current FPS of camera
 pub const CAMERA_FPS: Gauge<1> = Gauge("camera_fps", ["camera_id"]);
 
 /// Bits a camera delivers per second.
@@ -48,7 +48,7 @@ pub const CAMERA_BITRATE: Gauge<1> = Gauge("camera_bitrate", ["camera_id"]);
 /// The same figure as camera_frames_dropped_total, under its older name.
 pub const CAMERA_FRAMES_DROPPED: Gauge<1> = Gauge("camera_frames_dropped", ["camera_id"]);
 
-/// Frames of a camera that were lost.
+/// Total frames dropped
 pub const CAMERA_FRAMES_DROPPED_TOTAL: Counter<1> = Counter("camera_frames_dropped_total", ["camera_id"]);
 
 /// When the latest frame of a camera arrived (Unix time).
@@ -66,7 +66,7 @@ pub const FFMPEG_PROCESS_UPTIME_SECONDS: Gauge<1> = Gauge("ffmpeg_process_uptime
 /// Times a camera's FFmpeg process was started again.
 pub const FFMPEG_PROCESS_RESTARTS_TOTAL: Counter<1> = Counter("ffmpeg_process_restarts_total", ["camera_id"]);
 
-/// Time taken to process one recorded segment.
+/// Time to process segment
 pub const SEGMENT_PROCESSING_SECONDS: Histogram<1> = Histogram("segment_processing_seconds", ["camera_id"]);
 
 /// Streams running now.

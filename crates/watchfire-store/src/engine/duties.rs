@@ -228,7 +228,8 @@ impl Engine {
             let shared = self.read();
             shared.items()
         };
-        if items > self.options.flush_on_close_samples
+        let long = self.writer().wal.epoch_bytes() > self.options.flush_on_close_log_bytes;
+        if (items > self.options.flush_on_close_samples || (items > 0 && long))
             && let Err(error) = self.flush()
         {
             tracing::error!(%error, "cannot move recent samples into a segment; the next start reads them from the log");
@@ -280,6 +281,7 @@ impl Engine {
             newest: shared.newest(),
             quarantined: self.quarantined.load(Ordering::Relaxed),
             damaged_blocks: self.counters.damaged_blocks.get(),
+            damaged_id_indexes: self.counters.damaged_ids.get(),
             free_bytes,
             refusing: self.failure().or(full),
             replay: self.replay.clone(),

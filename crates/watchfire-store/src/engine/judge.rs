@@ -20,6 +20,8 @@ use crate::metrics::segment::BlockCache;
 
 /// Marks the number of a series that is new in this batch until its slot is known.
 const NEW: u32 = 1 << 31;
+/// Beyond the limit of series there is room for this part of it, for those that say how their source is doing.
+const VITAL_SHARE: usize = 8;
 
 /// A sample under judgement.
 trait Item {
@@ -79,6 +81,8 @@ pub(super) struct NewSeries {
     pub(super) slot: Option<u32>,
     pub(super) newest: Option<i64>,
     seen: bool,
+    /// Whether it may have one of the places that are kept free for series that say how their source is doing.
+    vital: bool,
 }
 
 impl Judged {
@@ -109,7 +113,7 @@ impl Judged {
             return *at;
         }
         let at = self.new.len() as u32;
-        self.new.push(NewSeries { labels: labels.clone(), slot: None, newest: None, seen: false });
+        self.new.push(NewSeries { labels: labels.clone(), slot: None, newest: None, seen: false, vital: false });
         let new = &self.new;
         self.new_by_hash.insert_unique(hash, at, |i| new[*i as usize].labels.hash_value());
         at
@@ -200,6 +204,12 @@ struct Limits {
     window: i64,
     series_max: usize,
 }
+impl Limits {
+    /// How many series there may be when one more comes.
+    fn series_max(&self, vital: bool) -> usize {
+        if vital { self.series_max.saturating_add(self.series_max.div_ceil(VITAL_SHARE)) } else { self.series_max }
+    }
+}
 
 enum Verdict {
     Duplicate,
@@ -228,9 +238,13 @@ pub(super) fn gather(writer: &mut Writer, shared: &Shared, batch: &Batch, writte
         writer.stamps.shrink_to_fit();
     }
     let mut repeated = false;
-    for series in &batch.series {
+    let ordinary = batch.series.len().saturating_sub(batch.vital);
+    for (at, series) in batch.series.iter().enumerate() {
         let samples = series.samples.as_slice();
         let (slot, seen) = place(writer, shared, &series.labels);
+        if at >= ordinary && slot & NEW != 0 {
+            writer.batch.new[(slot & !NEW) as usize].vital = true;
+        }
         repeated |= seen || samples.len() > 1;
         for sample in samples {
             let (time, bits) = (sample.time.millis(), sample.value.to_bits());
@@ -357,7 +371,7 @@ fn judge_one(batch: &mut Judged, lookup: &mut Lookup, shared: &Shared, limits: &
     if is_new {
         let slot = match batch.new[at].slot {
             Some(slot) => slot,
-            None if shared.head.live() + batch.created.len() >= limits.series_max => return refused(Reason::SeriesLimit),
+            None if shared.head.live() + batch.created.len() >= limits.series_max(batch.new[at].vital) => return refused(Reason::SeriesLimit),
             None => {
                 let slot = shared.head.future_slot(batch.created.len());
                 batch.created.push(at as u32);

@@ -126,6 +126,7 @@ pub(crate) struct Counters {
     pub(crate) downsampled: Counter,
     pub(crate) deleted: Counter,
     pub(crate) damaged_blocks: Counter,
+    pub(crate) damaged_ids: Counter,
     pub(crate) exemplars: Counter,
     pub(crate) entries: PerSignal<EntryCounters>,
     pub(crate) exemplars_dropped: [Counter; Dropped::ALL.len()],

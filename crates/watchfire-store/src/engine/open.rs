@@ -409,6 +409,11 @@ impl Counters {
             downsampled: meter.counter("watchfire_storage_downsampled_weeks_total", "Weeks that were written as windows of a tier.", &[]),
             deleted: meter.counter("watchfire_storage_segments_deleted_total", "Segments that retention removed.", &[]),
             damaged_blocks: meter.counter("watchfire_storage_damaged_blocks_total", "Reads that met a damaged block.", &[]),
+            damaged_ids: meter.counter(
+                "watchfire_storage_damaged_id_indexes_total",
+                "Reads and merges that met a damaged index of ids, and looked at all blocks of the segment instead.",
+                &[],
+            ),
             exemplars: meter.counter("watchfire_storage_exemplars_appended_total", "Exemplars that were kept.", &[]),
             entries: PerSignal::from_fn(|signal| EntryCounters::register(meter, signal)),
             exemplars_dropped: Dropped::ALL.map(|reason| {

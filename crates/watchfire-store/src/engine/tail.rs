@@ -44,8 +44,8 @@ pub(crate) enum Reads {
     /// Samples, and what belongs to them.
     #[default]
     Samples,
-    /// Log entries that came from some origins.
-    Logs(Arc<std::collections::BTreeSet<String>>),
+    /// Log entries that came from some origins; from all of them where none is named.
+    Logs(Option<Arc<std::collections::BTreeSet<String>>>),
     /// All spans.
     Spans,
 }
@@ -63,8 +63,8 @@ impl Reads {
     pub(crate) fn wants(&self, source: Option<&str>) -> bool {
         match self {
             Reads::Samples => false,
-            Reads::Logs(sources) => source.is_some_and(|source| sources.contains(source)),
-            Reads::Spans => true,
+            Reads::Logs(Some(sources)) => source.is_some_and(|source| sources.contains(source)),
+            Reads::Logs(None) | Reads::Spans => true,
         }
     }
 }

@@ -9,7 +9,7 @@ use watchfire_model::matcher::Matcher;
 
 use super::block::{Info, LEVEL};
 use super::head::StreamRows;
-use super::segment::{Footer, Index};
+use super::segment::{BlocksOfIds, Footer, Index, id_hash};
 use super::tokens::{Needle, pair_hash};
 use crate::metrics::postings;
 
@@ -39,6 +39,10 @@ impl WantedStreams {
     }
     pub(crate) fn has(&self, number: u32) -> bool {
         self.numbers.binary_search(&number).is_ok()
+    }
+    /// Whether a matcher is left to be checked in the metadata of a stream's entries.
+    pub(crate) fn leaves_open(&self, number: u32, matcher: usize) -> bool {
+        self.checks.get(&number).is_some_and(|checks| checks.contains(&matcher))
     }
     /// A stream, if it is wanted.
     pub(crate) fn get(&self, index: &Index, number: u32) -> Option<Wanted> {
@@ -138,6 +142,19 @@ impl<'a> Query<'a> {
         }
         wanted.numbers.sort_unstable();
         wanted
+    }
+
+    /// The first matcher that names all values of an indexed name, by its place, with their hashes.
+    pub(super) fn ids(&self, index: &Index) -> std::io::Result<Option<(usize, BlocksOfIds)>> {
+        for (at, matcher) in self.matchers.iter().enumerate() {
+            let Some(values) = matcher.value_set().filter(|_| !matcher.matches_empty()) else { continue };
+            let hashes: Vec<u32> = values.iter().map(|value| id_hash(value)).collect();
+            match index.blocks_of_ids(&matcher.name, &hashes)? {
+                BlocksOfIds::NoIndex => {}
+                told => return Ok(Some((at, told))),
+            }
+        }
+        Ok(None)
     }
 
     /// The runs of a block: how many rows, and whose they are if they are wanted. `None` when none is.

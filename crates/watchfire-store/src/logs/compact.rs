@@ -9,9 +9,9 @@ use watchfire_model::labels::Labels;
 use zstd::bulk::Decompressor;
 
 use super::block::Row;
-use super::head::{Sealed, StreamRows, seal};
+use super::head::{StreamRows, ids_of, seal};
 use super::piece::Piece;
-use super::segment::{Index, LogSegment, Origin, SegmentWriter, Stored};
+use super::segment::{BlockIds, Index, LogSegment, Origin, SegmentWriter, Stored};
 use super::unpack::Head;
 use crate::file::Disk;
 use crate::options::LogOptions;
@@ -46,6 +46,10 @@ pub(crate) struct Place<'a> {
     /// The number of the next segment.
     pub(crate) next: &'a mut u64,
     pub(crate) options: &'a LogOptions,
+    /// The name of structured metadata whose values are indexed.
+    pub(crate) indexed: Option<&'static str>,
+    /// Indexes of ids that were found damaged.
+    pub(crate) damaged_ids: u64,
     /// The present on the clock by which the use of indexes is dated.
     pub(crate) moment: u64,
     /// What must not wait until all is written; it may take numbers of segments.
@@ -63,11 +67,21 @@ pub(crate) fn rewrite(place: &mut Place<'_>, inputs: &[Arc<LogSegment>], gone: O
     }
     let id = *place.next;
     *place.next += 1;
-    let mut writer = SegmentWriter::new(place.disk, place.dir, id)?;
-    let mut copy =
-        Copy { writer: &mut writer, options: place.options, gone, decompressor: Decompressor::new()?, went: 0, next: place.next, between: place.between };
+    let mut writer = SegmentWriter::new(place.disk, place.dir, id, place.indexed)?;
+    let mut copy = Copy {
+        writer: &mut writer,
+        options: place.options,
+        indexed: place.indexed,
+        damaged_ids: 0,
+        gone,
+        decompressor: Decompressor::new()?,
+        went: 0,
+        next: place.next,
+        between: place.between,
+    };
     let filled = if gone.is_none() && has_small_blocks(inputs, place.options) { copy.repack(&opened) } else { copy.blocks(&opened) };
     let went = copy.went;
+    place.damaged_ids += copy.damaged_ids;
     let undone = match filled {
         Err(error) => Err(error),
         Ok(()) if gone.is_some() && went == 0 => Ok(Rewritten::Unchanged),
@@ -97,6 +111,8 @@ fn has_small_blocks(inputs: &[Arc<LogSegment>], options: &LogOptions) -> bool {
 struct Copy<'a, 'w> {
     writer: &'a mut SegmentWriter<'w>,
     options: &'a LogOptions,
+    indexed: Option<&'static str>,
+    damaged_ids: u64,
     gone: Option<&'a Gone<'a>>,
     decompressor: Decompressor<'static>,
     went: u64,
@@ -114,7 +130,8 @@ impl Copy<'_, '_> {
     fn blocks(&mut self, opened: &[(&Arc<LogSegment>, Arc<Index>)]) -> io::Result<()> {
         for (segment, index) in opened {
             self.add_names(segment);
-            for stored in &index.blocks {
+            let has_ids = self.has_ids(segment, index)?;
+            for (number, stored) in index.blocks.iter().enumerate() {
                 (self.between)(self.next);
                 let streams: Vec<StreamRows<Labels>> = stored.streams.iter().filter_map(|member| with_labels(index, member)).collect();
                 let touched = self.gone.is_some_and(|gone| streams.iter().any(|member| (gone.stream)(&member.stream)));
@@ -123,12 +140,38 @@ impl Copy<'_, '_> {
                     continue;
                 }
                 match index.read(stored.offset, stored.info.len())?.filter(|bytes| stored.info.check(bytes)) {
-                    Some(bytes) if streams.len() == stored.streams.len() => self.writer.add(&bytes, &stored.info, &streams)?,
+                    Some(bytes) if streams.len() == stored.streams.len() => {
+                        let own = if has_ids { None } else { self.ids_of(index, stored)? };
+                        let ids = match &own {
+                            Some(hashes) => BlockIds::Hashes(hashes),
+                            None if has_ids => BlockIds::Copied(index, number as u32),
+                            None => BlockIds::Unknown,
+                        };
+                        self.writer.add(&bytes, &stored.info, &streams, &ids)?;
+                    }
                     _ => segment.lose_block(),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a segment's index of ids can be copied from.
+    fn has_ids(&mut self, segment: &LogSegment, index: &Index) -> io::Result<bool> {
+        let Some(name) = self.indexed else { return Ok(false) };
+        let has = index.has_ids(name)?;
+        if has == Some(false) {
+            segment.lose_ids();
+            self.damaged_ids += 1;
+        }
+        Ok(has == Some(true))
+    }
+
+    /// The ids of a block as its entries tell them; `None` where none are indexed, or they cannot be read.
+    fn ids_of(&mut self, index: &Index, stored: &Stored) -> io::Result<Option<Box<[u32]>>> {
+        let Some(name) = self.indexed else { return Ok(None) };
+        let piece = read_block(index, stored, &mut self.decompressor)?;
+        Ok(piece.map(|piece| ids_of(piece.rows().map(|(_, row)| row.metadata), name)))
     }
 
     /// A block without what goes.
@@ -169,8 +212,8 @@ impl Copy<'_, '_> {
     }
 
     fn seal(&mut self, pieces: Vec<Arc<Piece>>, block_bytes: usize) -> io::Result<()> {
-        for Sealed { bytes, info, streams, .. } in seal(&pieces, block_bytes)? {
-            self.writer.add(&bytes, &info, &streams)?;
+        for block in seal(&pieces, block_bytes, self.indexed)? {
+            self.writer.add(&block.bytes, &block.info, &block.streams, &block.ids())?;
         }
         Ok(())
     }
@@ -181,7 +224,7 @@ fn with_labels(index: &Index, member: &StreamRows<u32>) -> Option<StreamRows<Lab
 }
 
 /// All entries of a block; `None` when it is damaged.
-fn read_block(index: &Index, stored: &Stored, decompressor: &mut Decompressor<'_>) -> io::Result<Option<Piece>> {
+fn read_block(index: &Index, stored: &Stored, decompressor: &mut Decompressor<'static>) -> io::Result<Option<Piece>> {
     let info = &stored.info;
     let Some(bytes) = index.read(stored.offset, info.len())? else { return Ok(None) };
     let mut unpack = || {

@@ -10,6 +10,7 @@ use watchfire_model::labels::Labels;
 
 use super::block::{self, Info, Row};
 use super::piece::Piece;
+use super::segment::{BlockIds, id_hash};
 
 /// Small batches are gathered to pieces of about this size.
 const PIECE_BYTES: usize = 64 << 10;
@@ -36,11 +37,18 @@ pub(crate) struct Sealed {
     pub(crate) streams: Vec<StreamRows<Labels>>,
     /// The names of structured metadata.
     pub(crate) names: Vec<String>,
+    /// The hashes of the ids that are indexed, ascending; `None` where none are.
+    pub(crate) ids: Option<Box<[u32]>>,
 }
 
 impl Sealed {
     fn memory(&self) -> usize {
-        self.bytes.capacity() + self.streams.capacity() * std::mem::size_of::<StreamRows<Labels>>()
+        let ids = self.ids.as_deref().map_or(0, size_of_val);
+        self.bytes.capacity() + ids + self.streams.capacity() * std::mem::size_of::<StreamRows<Labels>>()
+    }
+    /// What is known of the ids that it has.
+    pub(crate) fn ids(&self) -> BlockIds<'_> {
+        self.ids.as_deref().map_or(BlockIds::Unknown, BlockIds::Hashes)
     }
     /// The day on which its entries are.
     pub(crate) fn day(&self) -> i64 {
@@ -177,7 +185,7 @@ fn both(a: (i64, i64), b: (i64, i64)) -> (i64, i64) {
 
 /// Brings entries into blocks: by day, stream and time, entries of one stream and time in the order in which they came. Streams with
 /// many entries have blocks of their own, others share one.
-pub(crate) fn seal(pieces: &[Arc<Piece>], block_bytes: usize) -> io::Result<Vec<Sealed>> {
+pub(crate) fn seal(pieces: &[Arc<Piece>], block_bytes: usize, indexed: Option<&str>) -> io::Result<Vec<Sealed>> {
     let mut ranks: HashMap<&Labels, u32> = HashMap::new();
     pieces.iter().flat_map(|p| &p.streams).for_each(|labels| {
         ranks.entry(labels).or_default();
@@ -204,7 +212,7 @@ pub(crate) fn seal(pieces: &[Arc<Piece>], block_bytes: usize) -> io::Result<Vec<
     while !rest.is_empty() {
         let len = block_len(rest, block_bytes);
         let (block, later) = rest.split_at(len);
-        blocks.push(seal_block(block, &streams)?);
+        blocks.push(seal_block(block, &streams, indexed)?);
         rest = later;
     }
     Ok(blocks)
@@ -235,7 +243,7 @@ fn block_len(rows: &[(i64, u32, Row<'_>)], block_bytes: usize) -> usize {
     rows.len()
 }
 
-fn seal_block(rows: &[(i64, u32, Row<'_>)], streams: &[&Labels]) -> io::Result<Sealed> {
+fn seal_block(rows: &[(i64, u32, Row<'_>)], streams: &[&Labels], indexed: Option<&str>) -> io::Result<Sealed> {
     let plain: Vec<Row<'_>> = rows.iter().map(|(.., row)| *row).collect();
     let encoded = block::encode(&plain)?;
     let mut members: Vec<(u32, StreamRows<Labels>)> = Vec::new();
@@ -259,5 +267,15 @@ fn seal_block(rows: &[(i64, u32, Row<'_>)], streams: &[&Labels]) -> io::Result<S
         }
     }
     let names = names.into_iter().map(str::to_owned).collect();
-    Ok(Sealed { bytes: encoded.bytes, info: encoded.info, streams: members.into_iter().map(|(_, m)| m).collect(), names })
+    let ids = indexed.map(|name| ids_of(plain.iter().map(|row| row.metadata), name));
+    Ok(Sealed { bytes: encoded.bytes, info: encoded.info, streams: members.into_iter().map(|(_, m)| m).collect(), names, ids })
+}
+
+/// The hashes of what structured metadata have under a name, ascending.
+pub(super) fn ids_of<'a>(metadata: impl Iterator<Item = &'a str>, name: &str) -> Box<[u32]> {
+    let value = |metadata: &'a str| Labels::iter_packed(metadata).find(|(n, _)| *n == name).map(|(_, value)| id_hash(value));
+    let mut hashes: Vec<u32> = metadata.filter_map(value).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes.into()
 }

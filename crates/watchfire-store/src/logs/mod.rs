@@ -12,6 +12,7 @@ pub(crate) mod piece;
 pub(crate) mod recent;
 pub(crate) mod segment;
 pub(crate) mod select;
+mod sieve;
 mod signal;
 mod split;
 pub(crate) mod streams;

@@ -15,7 +15,7 @@ use super::block::{Info, Row};
 use super::choose::{Query, Wanted, WantedStreams};
 use super::head::{Content, Sealed};
 use super::piece::Piece;
-use super::segment::{Index, LogSegment};
+use super::segment::{BlocksOfIds, Index, LogSegment};
 use super::unpack::{Head, filter_excludes};
 
 pub(crate) fn storage(error: impl std::fmt::Display) -> ReadError {
@@ -54,12 +54,21 @@ pub(super) struct Candidate {
 /// Shows an entry: its stream, and the row.
 pub(super) type EachRow<'a> = dyn FnMut(&Wanted, Row<'_>) -> Result<ControlFlow<()>, ReadError> + 'a;
 
+/// What was found damaged while entries were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    /// Blocks, whose entries are missing.
+    pub(crate) blocks: u64,
+    /// Indexes of ids, without which nothing is missing.
+    pub(crate) ids: u64,
+}
+
 /// One reading of entries.
 pub(super) struct Reading<'a> {
     pub(super) query: Query<'a>,
     budget: &'a Budget,
     pub(super) decompressor: Decompressor<'static>,
-    pub(super) damaged: u64,
+    pub(super) damaged: Damaged,
     /// What the places and streams to read from hold of the budget.
     charged: u64,
 }
@@ -72,7 +81,7 @@ impl Drop for Reading<'_> {
 
 impl<'a> Reading<'a> {
     pub(super) fn new(selection: &'a LogSelection, budget: &'a Budget) -> Result<Reading<'a>, ReadError> {
-        Ok(Reading { query: Query::new(selection), budget, decompressor: Decompressor::new().map_err(storage)?, damaged: 0, charged: 0 })
+        Ok(Reading { query: Query::new(selection), budget, decompressor: Decompressor::new().map_err(storage)?, damaged: Damaged::default(), charged: 0 })
     }
 
     /// All places that may have wanted entries, in order of precedence: of entries of one stream and time those of the first one
@@ -86,7 +95,7 @@ impl<'a> Reading<'a> {
             charged += bytes as u64;
             budget.charge_memory(bytes as u64)
         };
-        let outcome = find(query, look, budget, &mut found, &mut charge);
+        let outcome = find(query, look, budget, &mut found, &mut charge, &mut self.damaged);
         self.charged += charged;
         outcome.map(|()| found)
     }
@@ -115,7 +124,7 @@ impl<'a> Reading<'a> {
                 match self.each_of_block(&stored.info, &runs, read, show)? {
                     Some(flow) => Ok(flow),
                     None => {
-                        self.damaged += 1;
+                        self.damaged.blocks += 1;
                         chosen.segment.lose_block();
                         self.budget.warn(format!("a block of {} is damaged; its entries are missing", chosen.segment.path.display()));
                         Ok(ControlFlow::Continue(()))
@@ -215,6 +224,7 @@ fn find(
     budget: &Budget,
     found: &mut Vec<Candidate>,
     charge: &mut dyn FnMut(usize) -> Result<(), ReadError>,
+    damaged: &mut Damaged,
 ) -> Result<(), ReadError> {
     for segment in look.segments.iter().filter(|s| s.overlaps(query.start, query.end)) {
         budget.check()?;
@@ -224,11 +234,24 @@ fn find(
         };
         let streams = query.streams_of(&index, &segment.footer);
         charge(streams.memory())?;
+        let of_ids = match query.ids(&index).map_err(storage)? {
+            Some((at, BlocksOfIds::Only(blocks))) => Some((at, blocks)),
+            Some((_, BlocksOfIds::Damaged)) => {
+                segment.lose_ids();
+                damaged.ids += 1;
+                None
+            }
+            Some((_, BlocksOfIds::NoIndex)) | None => None,
+        };
         let before = found.len();
         let chosen = Arc::new(Chosen { segment: segment.clone(), index, streams });
         for (at, stored) in chosen.index.blocks.iter().enumerate() {
             let wanted = || stored.streams.iter().any(|member| chosen.streams.has(member.stream));
-            if query.overlaps(stored.info.min, stored.info.max) && wanted() {
+            let without_ids = |(matcher, blocks): &(usize, Vec<u32>)| {
+                let of_wanted = || stored.streams.iter().filter(|member| chosen.streams.has(member.stream));
+                blocks.binary_search(&(at as u32)).is_err() && of_wanted().all(|member| chosen.streams.leaves_open(member.stream, *matcher))
+            };
+            if query.overlaps(stored.info.min, stored.info.max) && wanted() && !of_ids.as_ref().is_some_and(without_ids) {
                 found.push(Candidate { min: stored.info.min, max: stored.info.max, place: Place::Stored(chosen.clone(), at) });
             }
         }
@@ -262,10 +285,17 @@ fn show_rows(
     show: &mut EachRow<'_>,
 ) -> Result<Option<ControlFlow<()>>, ReadError> {
     let (mut line, mut metadata) = (Vec::new(), String::new());
+    let mut sieve = rows.sieve(query.matchers.iter().map(|matcher| matcher.name.as_str()));
     for (count, wanted) in runs {
         for _ in 0..*count {
             let Some(time) = rows.time() else { return Ok(None) };
-            let Some(wanted) = wanted.as_ref().filter(|_| query.is_in_range(time)) else {
+            // Most entries that are out of the question are so for one value, which is found without the others.
+            let holds = match wanted.as_ref().filter(|_| query.is_in_range(time)) {
+                Some(wanted) => rows.may_satisfy(&mut sieve, query.matchers, &wanted.checks),
+                None => Some(false),
+            };
+            let Some(holds) = holds else { return Ok(None) };
+            let Some(wanted) = wanted.as_ref().filter(|_| holds) else {
                 if rows.skip().is_none() {
                     return Ok(None);
                 }
@@ -327,8 +357,8 @@ impl Shown {
     }
 }
 
-/// Streams the selected entries; returns how many blocks were found damaged.
-pub(crate) fn select(look: &Look, selection: &LogSelection, budget: &Budget, visit: &mut LogVisitor<'_>) -> Result<u64, ReadError> {
+/// Streams the selected entries; returns what was found damaged.
+pub(crate) fn select(look: &Look, selection: &LogSelection, budget: &Budget, visit: &mut LogVisitor<'_>) -> Result<Damaged, ReadError> {
     let mut reading = Reading::new(selection, budget)?;
     let candidates = reading.candidates(look)?;
     match selection.order {

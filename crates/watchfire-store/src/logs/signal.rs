@@ -40,6 +40,13 @@ impl Signal {
             Signal::Profiles => "profiles",
         }
     }
+    /// The name of structured metadata whose values are indexed in each segment: what entries are asked for most.
+    pub(crate) fn indexed(self) -> Option<&'static str> {
+        match self {
+            Signal::Spans => Some(watchfire_model::spans::key::TRACE),
+            Signal::Logs | Signal::Profiles => None,
+        }
+    }
     /// Its number in the write-ahead log.
     pub(crate) fn number(self) -> u8 {
         match self {

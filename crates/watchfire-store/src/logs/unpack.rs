@@ -6,10 +6,12 @@ use zstd::bulk::Decompressor;
 use super::block::Info;
 use super::bloom;
 use super::columns::{Entry, SECTION_BYTES_MAX, Section, Values};
+use super::sieve::{Place, Sieve};
 use super::tokens::Needle;
 use crate::encoding::Input;
 use crate::ints;
 use watchfire_model::labels::Labels;
+use watchfire_model::matcher::Matcher;
 
 /// No block has more rows.
 const ROWS_MAX: usize = 16 << 20;
@@ -115,8 +117,8 @@ impl Head {
         self.shape_ids.into_iter().chain(columns).map(|section| (section.offset, section.stored))
     }
 
-    /// Loads all columns, or only those of metadata.
-    pub(super) fn rows<'a>(&'a self, payload: &[u8], lines: bool, decompressor: &mut Decompressor<'_>) -> Option<Rows<'a>> {
+    /// The rows with all columns, or only those of metadata. A column is unpacked when a row needs it.
+    pub(super) fn rows<'a>(&'a self, payload: &'a [u8], lines: bool, decompressor: &'a mut Decompressor<'static>) -> Option<Rows<'a>> {
         let rows = self.times.len();
         let mut ids = |section: Option<Section>, count: usize| match section {
             None if count > 0 => Some(Vec::new()),
@@ -125,11 +127,8 @@ impl Head {
         };
         let template_ids = if lines { ids(self.template_ids, self.templates.len())? } else { Vec::new() };
         let shape_ids = ids(self.shape_ids, self.shapes.len())?;
-        let of_metadata = |at: usize| self.shapes.iter().any(|shape| shape.contains(&(at as u32)));
-        let load =
-            |(at, column): (usize, &Entry)| if lines || of_metadata(at) { column.load(payload, decompressor) } else { Some(Values::Constant(Vec::new())) };
-        let columns = self.columns.iter().enumerate().map(load).collect::<Option<Vec<_>>>()?;
-        Some(Rows { head: self, template_ids, shape_ids, cursors: vec![0; columns.len()], columns, at: 0, lines, last: None, value: Vec::new() })
+        let columns = Columns { entries: &self.columns, payload, decompressor, loaded: self.columns.iter().map(|_| None).collect() };
+        Some(Rows { head: self, template_ids, shape_ids, cursors: vec![0; self.columns.len()], columns, at: 0, lines, last: None, value: Vec::new() })
     }
 }
 
@@ -142,12 +141,32 @@ fn ids(input: &mut Input<'_>, count: usize, offset: &mut usize) -> Option<Option
     if count > 1 { Section::decode(input, offset).map(Some) } else { Some(None) }
 }
 
+/// The columns of a block, each unpacked when it is first asked for.
+struct Columns<'a> {
+    entries: &'a [Entry],
+    payload: &'a [u8],
+    decompressor: &'a mut Decompressor<'static>,
+    loaded: Vec<Option<Values>>,
+}
+
+impl Columns<'_> {
+    /// `None` when it is damaged.
+    #[inline]
+    fn get(&mut self, at: u32) -> Option<&Values> {
+        let slot = self.loaded.get_mut(at as usize)?;
+        if slot.is_none() {
+            *slot = Some(self.entries.get(at as usize)?.load(self.payload, self.decompressor)?);
+        }
+        slot.as_ref()
+    }
+}
+
 /// The rows of a block, one after the other.
 pub(super) struct Rows<'a> {
     head: &'a Head,
     template_ids: Vec<u8>,
     shape_ids: Vec<u8>,
-    columns: Vec<Values>,
+    columns: Columns<'a>,
     cursors: Vec<usize>,
     at: usize,
     /// Whether lines can be read.
@@ -172,6 +191,35 @@ impl<'a> Rows<'a> {
         self.head.times.get(self.at).copied()
     }
 
+    /// Finds out where the values of some names stand.
+    pub(super) fn sieve<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Sieve {
+        Sieve::new(&self.head.shapes, names, |column| self.head.columns.get(column as usize).map_or("", |entry| entry.key.as_str()))
+    }
+
+    /// Whether the metadata of the next row may satisfy some of the matchers that a sieve was made for; `None` when a column is damaged.
+    pub(super) fn may_satisfy(&mut self, sieve: &mut Sieve, matchers: &[Matcher], some: &[usize]) -> Option<bool> {
+        if some.is_empty() {
+            return Some(true);
+        }
+        let time = self.time()?;
+        let shape = usize::from(self.shape_ids.get(self.at).copied().unwrap_or(0));
+        for at in some {
+            let (place, matcher) = (*sieve.of_shapes.get(shape)?.get(*at)?, matchers.get(*at)?);
+            let holds = match place {
+                Place::Somewhere => true,
+                Place::Nowhere => matcher.matches_empty(),
+                Place::Column(column, test) => {
+                    let cursor = *self.cursors.get(column as usize)?;
+                    sieve.holds(test, matcher, self.columns.get(column)?, cursor, time, &mut self.value)?
+                }
+            };
+            if !holds {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
     /// Goes over a row.
     pub(super) fn skip(&mut self) -> Option<()> {
         self.shape()?.iter().for_each(|column| self.cursors[*column as usize] += 1);
@@ -193,7 +241,7 @@ impl<'a> Rows<'a> {
         let shape = self.shape()?;
         // Most entries have one of few values, mostly the one before.
         let simple = match shape {
-            [column] => match self.columns.get(*column as usize)? {
+            [column] => match self.columns.get(*column)? {
                 Values::Dictionary(_, index) => Some((*column as usize, *index.get(*self.cursors.get(*column as usize)?)?)),
                 Values::Constant(_) => Some((*column as usize, 0)),
                 _ => None,
@@ -209,7 +257,7 @@ impl<'a> Rows<'a> {
         for column in shape {
             self.value.clear();
             let cursor = self.cursors.get_mut(*column as usize)?;
-            self.columns.get(*column as usize)?.put(*cursor, time, &mut self.value)?;
+            self.columns.get(*column)?.put(*cursor, time, &mut self.value)?;
             *cursor += 1;
             let text = std::str::from_utf8(&self.value).ok()?;
             match self.head.columns.get(*column as usize)?.key.as_str() {
@@ -227,7 +275,7 @@ impl<'a> Rows<'a> {
         for (column, gap) in template.columns.iter().zip(&template.gaps) {
             line.extend_from_slice(gap);
             let cursor = self.cursors.get_mut(*column as usize)?;
-            self.columns.get(*column as usize)?.put(*cursor, time, line)?;
+            self.columns.get(*column)?.put(*cursor, time, line)?;
             *cursor += 1;
         }
         line.extend_from_slice(template.gaps.last()?);

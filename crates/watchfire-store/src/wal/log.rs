@@ -83,15 +83,6 @@ impl Wal {
 
     /// Adds a frame to what `commit` writes; `fill` appends the payload.
     pub(crate) fn frame(&mut self, signal: u8, fill: impl FnOnce(&mut Vec<u8>)) {
-        if self.announce {
-            self.announce = false;
-            let payload = Control::SyncedTo(self.synced).encode();
-            self.push_frame(SIGNAL_CONTROL, |out| out.extend_from_slice(&payload));
-        }
-        self.push_frame(signal, fill);
-    }
-
-    fn push_frame(&mut self, signal: u8, fill: impl FnOnce(&mut Vec<u8>)) {
         let start = self.buffer.len();
         self.buffer.resize(start + FRAME_HEADER_BYTES, 0);
         fill(&mut self.buffer);
@@ -103,6 +94,12 @@ impl Wal {
         #[cfg(feature = "canary-ack-before-write")]
         if self.buffer.len() < CANARY_DELAY_BYTES {
             return Ok(());
+        }
+        // Behind the others: when a cut tears this write, no data stand behind a gap that held only this.
+        if self.announce && !self.buffer.is_empty() {
+            self.announce = false;
+            let payload = Control::SyncedTo(self.synced).encode();
+            self.frame(SIGNAL_CONTROL, |out| out.extend_from_slice(&payload));
         }
         self.write_out()?;
         if self.offset >= self.file_bytes_max {
@@ -219,6 +216,12 @@ impl Wal {
     pub(crate) fn close(&mut self) -> Result<(), AppendError> {
         if self.file.is_none() && self.buffer.is_empty() {
             return Ok(());
+        }
+        // The word says that everything before it is on the medium, so it must not get there first.
+        if self.is_dirty() {
+            self.write_out()?;
+            self.file().and_then(|file| file.sync()).map_err(AppendError::Poisoned)?;
+            self.mark_synced(self.position());
         }
         self.frame(SIGNAL_CONTROL, |out| out.extend_from_slice(&Control::CleanStop.encode()));
         self.write_out()?;

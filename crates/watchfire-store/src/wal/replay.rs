@@ -159,8 +159,10 @@ impl FileReplay<'_> {
         let rest = self.rest(at)?;
         let later = later_frames(&rest, at, self.sequence);
         if self.is_last && header.is_some() && !was_synced(&rest, &later, at) && !damaged {
-            // Whole frames after a gap were never synced: the log is valid up to the gap. They are kept aside, not used.
-            return Ok(if later.is_empty() { Ending::Torn(at) } else { self.salvage_nothing(at) });
+            // Whole frames after a gap were never synced: the log is valid up to the gap. They are kept aside, not used; words about the log are not
+            // worth keeping.
+            let holds_data = later.iter().filter_map(|start| raw_frame(&rest, *start)).any(|(signal, _)| signal != SIGNAL_CONTROL);
+            return Ok(if holds_data { self.salvage_nothing(at) } else { Ending::Torn(at) });
         }
         for start in later {
             if let Some((signal, payload)) = frame_at(&rest, start, at, self.sequence) {

@@ -50,7 +50,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: kills::run,
         namespace: false,
         times: ("WATCHFIRE_CRASH_KILLS", 50),
-        caught: cfg!(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery")),
+        caught: cfg!(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery", feature = "canary-forgets-lines")),
     },
     Scenario {
         name: "r02_death_and_errors_at_every_system_call_lose_nothing",
@@ -96,8 +96,13 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
     },
 ];
 
-const CANARY: bool =
-    cfg!(any(feature = "canary-ack-before-write", feature = "canary-nofsync", feature = "canary-forgetful-recovery", feature = "canary-ignores-errors"));
+const CANARY: bool = cfg!(any(
+    feature = "canary-ack-before-write",
+    feature = "canary-nofsync",
+    feature = "canary-forgetful-recovery",
+    feature = "canary-ignores-errors",
+    feature = "canary-forgets-lines"
+));
 
 /// Random numbers from a seed.
 pub(crate) struct Random(pub(crate) u64);

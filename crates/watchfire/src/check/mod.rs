@@ -9,12 +9,13 @@ use std::process::ExitCode;
 
 use watchfire_alert::rules::file::{Language, language_of, read_logs, read_node};
 use watchfire_alert::rules::unit;
+use watchfire_api::grafana::provisioning;
 use watchfire_doctor::{Document, Kind};
 use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 
 use self::site::Gathered;
 use crate::command_line::CheckFlags;
-use crate::serve::{alertmanager, exporters, logs, prometheus};
+use crate::serve::{alertmanager, exporters, grafana, logs, prometheus};
 use crate::settings::{self, Environment, FOREIGN, Flags, Foreign, ForeignFile};
 use crate::{log_rules, rule_files};
 
@@ -37,7 +38,7 @@ pub(crate) fn look(flags: CheckFlags, environment: &Environment) -> (Vec<Finding
             Ok(loaded) => {
                 findings.extend(loaded.findings);
                 for foreign in loaded.settings.foreign.iter().filter(|f| {
-                    !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat" | "alloy" | "loki" | "blackbox" | "json_exporter")
+                    !matches!(f.kind.key, "prometheus" | "alertmanager" | "promtail" | "filebeat" | "alloy" | "loki" | "blackbox" | "json_exporter" | "grafana")
                 }) {
                     findings.extend(check_foreign(foreign, &loaded.settings.file));
                 }
@@ -78,10 +79,9 @@ fn whole(file: &str, severity: Severity, message: String) -> Finding {
 /// Checks one file by what it claims to be: its name first, then what stands in it.
 fn check_file(path: &Path) -> Vec<Finding> {
     let name = path.display().to_string();
-    let text = match std::fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(_)) => return vec![whole(&name, Severity::Error, "is not UTF-8 text".to_owned())],
-        Err(e) => return vec![whole(&name, Severity::Error, format!("cannot read the file: {e}"))],
+    let text = match crate::text_file::read(path) {
+        Ok(text) => text,
+        Err(finding) => return vec![*finding],
     };
     match path.extension().and_then(|e| e.to_str()) {
         Some("yml" | "yaml" | "json") => match parse_yaml(&name, &text) {
@@ -136,6 +136,9 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     let of_json = |modules: &Node| modules.entries().unwrap_or(&[]).iter().any(|(_, module)| module.get("metrics").is_some());
     if node.get("modules").is_some_and(of_json) || FOREIGN[3].is_named(file) {
         return exporters::read_json(name, node, path, None).1;
+    }
+    if provisioning::is_provisioning(node) {
+        return grafana::files::check(name, node, path);
     }
     let kind = Document { name: name.into(), node: node.clone() }.kind();
     if kind == Kind::Loki || node.get("ruler").is_some() || (kind == Kind::Other && file.starts_with("loki")) {

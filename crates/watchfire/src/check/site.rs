@@ -10,7 +10,7 @@ use std::sync::Arc;
 use watchfire_alert::rules::file::{Language, RuleFile, language_of, read_logs, read_node};
 use watchfire_alert::rules::unit;
 use watchfire_doctor::{Code, Diagnosis, Document, Kind, Live, Site};
-use watchfire_model::document::{Finding, Severity, parse_yaml};
+use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::order::Order as _;
 use watchfire_pack::catalog::Catalogs;
 
@@ -52,6 +52,7 @@ impl Gathered {
         for foreign in &settings.foreign {
             match &foreign.source {
                 ForeignFile::Path(path) => gathered.add(path),
+                ForeignFile::Content(node) if foreign.kind.key == "grafana" && node.text().is_some() => gathered.add_ini(&settings.file, node),
                 ForeignFile::Content(node) => gathered.site.add(&settings.file.display().to_string(), node.clone()),
             }
         }
@@ -104,6 +105,15 @@ impl Gathered {
         let mut found = self.site.check(Catalogs::builtin(), live);
         found.extend(self.left_out.iter().cloned());
         found
+    }
+
+    /// Takes a `grafana.ini` that stands in our own file, moved to where it stands.
+    fn add_ini(&mut self, file: &Path, block: &Node) {
+        let mut text = "\n".repeat(block.line.saturating_sub(1));
+        for line in block.text().unwrap_or_default().lines() {
+            text.extend([&" ".repeat(block.column.saturating_sub(1)), line, "\n"]);
+        }
+        self.site.inis.push((file.display().to_string().into(), text));
     }
 
     fn search(&mut self, dir: &Path, depth: usize) {

@@ -50,16 +50,7 @@ pub(crate) struct Alerting {
 
 impl Alerting {
     pub(super) fn new(parts: Parts, settings: &Settings) -> Alerting {
-        let query = &settings.query;
-        let memory_max = query.memory_max.min(crate::memory::shares(settings.memory_limit).queries);
-        let asker = Asker {
-            source: parts.source,
-            logs: Some(parts.logs),
-            engine: Engine { lookback: query.lookback, ..Engine::default() },
-            pool: Some(parts.memory),
-            limits: Limits { timeout: query.timeout, samples_max: query.samples_max, memory_max },
-            clock: parts.clock.clone(),
-        };
+        let asker = asker(settings, parts.source, parts.logs, parts.memory, parts.clock.clone());
         let runtime = Handle::current();
         let sender = Sender::new(parts.caller.clone(), runtime.clone(), parts.tasks.clone(), &parts.meter);
         sender.set_inside(Arc::new(sender::Inside(parts.inside)));
@@ -121,6 +112,20 @@ impl Alerting {
     /// The addresses of Alertmanagers outside.
     pub(crate) fn alertmanagers(&self) -> Vec<String> {
         self.sender.urls()
+    }
+}
+
+/// Who answers queries of rules and of reports.
+pub(super) fn asker(settings: &Settings, source: Arc<dyn Source>, logs: Arc<dyn LogSource>, memory: MemoryPool, clock: SharedClock) -> Asker {
+    let query = &settings.query;
+    let memory_max = query.memory_max.min(crate::memory::shares(settings.memory_limit).queries);
+    Asker {
+        source,
+        logs: Some(logs),
+        engine: Engine { lookback: query.lookback, ..Engine::default() },
+        pool: Some(memory),
+        limits: Limits { timeout: query.timeout, samples_max: query.samples_max, memory_max },
+        clock,
     }
 }
 

@@ -8,7 +8,7 @@ use watchfire_alert::manager::Manager;
 use watchfire_alert::manager::config::{Config, Parsed, Surroundings, parse, parse_node};
 use watchfire_alert::manager::engine::Parts;
 use watchfire_collect::discovery::glob::Lookup;
-use watchfire_model::document::{Finding, Node, Severity};
+use watchfire_model::document::Node;
 use watchfire_model::time::SystemClock;
 use watchfire_net::client::Caller;
 
@@ -27,12 +27,9 @@ pub(crate) fn read(settings: &Settings) -> Parsed {
 /// Reads one file.
 pub(crate) fn read_file(path: &Path, monitoring_dir: Option<&Path>) -> Parsed {
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match crate::text_file::read(path) {
         Ok(text) => with(path, monitoring_dir, |surroundings| parse(&name, &text, surroundings)),
-        Err(error) => {
-            let message = format!("cannot read the file: {error}");
-            Parsed { config: None, findings: vec![Finding { severity: Severity::Error, file: name.into(), line: 0, column: 0, message }] }
-        }
+        Err(finding) => Parsed { config: None, findings: vec![*finding] },
     }
 }
 

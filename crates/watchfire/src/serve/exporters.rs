@@ -9,12 +9,13 @@ use watchfire_api::exporters::{self, Exporters};
 use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::host::{self, HostCollector};
 use watchfire_collect::json::{self, JsonExporter};
+use watchfire_collect::logs::Collector;
 use watchfire_collect::postgres::PostgresExporter;
 use watchfire_collect::probe::native::HERE;
 use watchfire_collect::probe::{Access, Modules, Prober, Surroundings, config};
 use watchfire_collect::redis::{self, RedisExporter};
 use watchfire_collect::scrape::{Face, Fetch, InProcess};
-use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
+use watchfire_model::document::{Finding, Node, parse_yaml};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
 use watchfire_net::client::Caller;
@@ -38,6 +39,13 @@ pub(crate) struct Looks {
     json: json::Modules,
 }
 
+impl Looks {
+    /// The most series that a target has by a module.
+    pub(super) fn series_of(&self, module: &str) -> Option<usize> {
+        self.probes.list.get(module).map(watchfire_collect::probe::config::Module::series_max)
+    }
+}
+
 /// What comes of reading something: itself unless there was an error, and what there is to say.
 type Read<T> = (Option<T>, Vec<Finding>);
 
@@ -57,17 +65,12 @@ fn named<T>(settings: &Settings, key: &str, read: impl Fn(&str, &Node, &Path, Op
         ForeignFile::Content(node) => read(&settings.file.display().to_string(), node, &settings.file, monitoring_dir),
         ForeignFile::Path(path) => {
             let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| Box::new(unreadable(&name, &error)));
-            match text.and_then(|text| parse_yaml(&name, &text)) {
+            match crate::text_file::read(path).and_then(|text| parse_yaml(&name, &text)) {
                 Ok(node) => read(&name, &node, path, monitoring_dir),
                 Err(finding) => (None, vec![*finding]),
             }
         }
     })
-}
-
-fn unreadable(name: &str, error: &std::io::Error) -> Finding {
-    Finding { severity: Severity::Error, file: name.into(), line: 0, column: 0, message: format!("cannot read the file: {error}") }
 }
 
 /// Reads a `blackbox.yml`.
@@ -87,6 +90,7 @@ pub(super) fn host_collector(settings: &Settings, instance: &str, meter: &Meter,
     let mut wanted = host::Settings::new(instance);
     wanted.root.clone_from(&settings.host.root);
     wanted.interval = settings.host.interval;
+    wanted.textfile_directories.clone_from(&settings.host.textfile_directories);
     HostCollector::new(wanted, clock.clone(), meter).context("cannot start the host collector")
 }
 
@@ -98,11 +102,19 @@ pub(crate) struct Answering {
     redis: Arc<RedisExporter>,
     postgres: Arc<PostgresExporter>,
     host: HostCollector,
+    logs: Arc<Collector>,
 }
 
 impl Answering {
     /// Makes them. With authentication, targets that nobody named never lead to this machine.
-    pub(crate) fn new(settings: &Settings, bound: &Bound, host: HostCollector, caller: Arc<Caller>, clock: &SharedClock, meter: &Meter) -> Result<Answering> {
+    pub(crate) fn new(
+        settings: &Settings,
+        bound: &Bound,
+        (host, logs): (HostCollector, Arc<Collector>),
+        caller: Arc<Caller>,
+        clock: &SharedClock,
+        meter: &Meter,
+    ) -> Result<Answering> {
         let free = match settings.auth.enabled || settings.server.insecure_no_auth {
             true => Policy::free().with_own(bound.own_addresses()),
             false => {
@@ -116,10 +128,10 @@ impl Answering {
         let json = Arc::new(JsonExporter::new(outside(), json::Modules::default()));
         let wanted = &settings.redis_exporter;
         let place = wanted.place(settings.queues.redis.as_ref()).map_err(anyhow::Error::msg).context("cannot use the address of Redis")?;
-        let looked = redis::Settings { place, patterns: wanted.patterns.clone(), names: wanted.names.clone() };
+        let looked = redis::Settings { place, checks: wanted.checks.clone() };
         let redis = Arc::new(RedisExporter::new(outside(), looked));
         let postgres = Arc::new(PostgresExporter::new(database(settings)?, meter));
-        Ok(Answering { prober, json, redis, postgres, host, access })
+        Ok(Answering { prober, json, redis, postgres, host, logs, access })
     }
 
     /// Takes over what was read.
@@ -136,6 +148,7 @@ impl Answering {
             redis: self.redis.clone(),
             postgres: self.postgres.clone(),
             node: Arc::new(self.host.clone()),
+            collect: self.logs.clone(),
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn start(
 ) -> impl Future<Output = ()> + use<> {
     let (heartbeat, meter, begun, seen) = (heartbeat.clone(), meter.clone(), clock.now(), AtomicU64::new(u64::MAX));
     let (alerting, inside, clock) = (alerting.clone(), inside.clone(), clock.clone());
-    let outside = Outside { caller, clock: clock.clone() };
+    let outside = Outside { caller, clock: clock.clone(), pictures: Arc::default() };
     async move {
         let well = move || {
             let turns = inside.pulse();

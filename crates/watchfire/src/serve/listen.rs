@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use watchfire_api::auth::{self, Auth};
 use watchfire_api::server::{Doors, Hosts, Route, build};
-use watchfire_api::{App, elasticsearch, exporters, gateway, jaeger, loki, otlp, page, pyroscope, routes, tempo, zipkin};
+use watchfire_api::{App, elasticsearch, exporters, gateway, grafana, jaeger, loki, otlp, page, pyroscope, routes, tempo, zipkin};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -20,7 +20,7 @@ use super::prometheus::Reloader;
 use crate::settings::{Listen, Settings};
 
 /// Ports of replaced programs whose face is served here, with the program's name.
-const DROP_IN: [(u16, &str, Face); 14] = [
+const DROP_IN: [(u16, &str, Face); 15] = [
     (9090, "Prometheus", Face::Main),
     (9093, "Alertmanager", Face::Main),
     (3002, "Grafana", Face::Main),
@@ -35,6 +35,7 @@ const DROP_IN: [(u16, &str, Face); 14] = [
     (9121, "redis_exporter", Face::Exporter(exporters::Face::Redis)),
     (9187, "postgres_exporter", Face::Exporter(exporters::Face::Postgres)),
     (9100, "node_exporter", Face::Exporter(exporters::Face::Node)),
+    (12345, "Alloy", Face::Exporter(exporters::Face::Collect)),
 ];
 
 /// Which routes a port has.
@@ -78,6 +79,10 @@ impl Bound {
     pub(crate) fn own_address(&self) -> String {
         let ip = if self.address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.address.ip() };
         SocketAddr::new(ip, self.address.port()).to_string()
+    }
+    /// The port of the main address.
+    pub(crate) fn own_port(&self) -> u16 {
+        self.address.port()
     }
     /// The ports that we listen on.
     pub(crate) fn own_ports(&self) -> Vec<u16> {
@@ -181,11 +186,13 @@ pub(crate) fn serve(
             Protocol::Http2 => Limits { idle: GRPC_IDLE, ..Limits::default() },
         };
         let one = Server { protocol, limits, tls: tls.clone(), meter: meter.clone(), tasks: tasks.clone() };
-        let router = router.clone();
+        let (router, app) = (router.clone(), app.clone());
         let service = tower::service_fn(move |request: http::Request<GuardedBody>| {
             let mut router = router.clone();
             let request = request.map(axum::body::Body::new);
+            let app = app.clone();
             async move {
+                let request = grafana::proxied(&app, request).await;
                 match protocol {
                     Protocol::Http1 => tower::Service::call(&mut router, request).await,
                     Protocol::Http2 => Ok(otlp::grpc::serve(router, request).await),

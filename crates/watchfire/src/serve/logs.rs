@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::logs::otlp::Outputs;
 use watchfire_collect::logs::outputs::Output;
 use watchfire_collect::logs::promtail::{self, Parsed};
 use watchfire_collect::logs::{Collected, Collector, Surroundings, alloy, filebeat};
 use watchfire_forward::entries::{EntryForwarder, Kind};
 use watchfire_forward::write::Parts;
 use watchfire_ingest::gate::Gate;
-use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
+use watchfire_model::document::{Node, parse_yaml};
 use watchfire_model::meter::Meter;
 use watchfire_model::state::StateStore;
 use watchfire_model::time::SharedClock;
@@ -42,13 +43,9 @@ pub(crate) fn read(settings: &Settings, environment: &Environment) -> Parsed {
 
 fn read_file(key: &str, path: &Path, monitoring_dir: Option<&Path>, environment: &Environment) -> Parsed {
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match crate::text_file::read(path) {
         Ok(text) => read_text(key, &name, &text, path, monitoring_dir, environment),
-        Err(error) => {
-            let message = format!("cannot read the file: {error}");
-            let finding = Finding { severity: Severity::Error, file: name.as_str().into(), line: 0, column: 0, message };
-            Parsed { config: None, findings: vec![finding] }
-        }
+        Err(finding) => Parsed { config: None, findings: vec![*finding] },
     }
 }
 
@@ -91,26 +88,36 @@ pub(super) fn open(gate: &Arc<Gate>, state: Arc<dyn StateStore>, clock: &SharedC
     Arc::new(Collector::new(surroundings, tasks.clone()))
 }
 
-/// Who sends lines and spans on to other places.
+/// Who sends lines, spans and metrics on to other places.
 pub(crate) struct Sending {
     lines: EntryForwarder,
     spans: EntryForwarder,
-    /// Where spans go that our own settings name.
-    spans_to: Vec<Output>,
+    metrics: EntryForwarder,
+    /// The places that our own settings name.
+    own: Outputs,
     own_ports: Vec<u16>,
 }
 
 impl Sending {
-    pub(super) fn new(lines: Parts, spans: Parts, spans_to: Vec<Output>, own_ports: Vec<u16>) -> Sending {
-        Sending { lines: EntryForwarder::new(Kind::Logs, lines), spans: EntryForwarder::new(Kind::Spans, spans), spans_to, own_ports }
+    /// `parts` makes what each of them works with.
+    pub(super) fn new(parts: impl Fn() -> Parts, settings: &Settings, own_ports: Vec<u16>) -> Sending {
+        let forwarder = |kind| EntryForwarder::new(kind, parts());
+        let mut own = settings.forward.otlp.clone();
+        own.traces.splice(0..0, settings.traces.forward.iter().cloned());
+        Sending { lines: forwarder(Kind::Logs), spans: forwarder(Kind::Spans), metrics: forwarder(Kind::Metrics), own, own_ports }
     }
 
-    /// Makes the outputs of a configuration the ones that lines and spans go to. What leads to ourselves would go in circles: it is here already.
+    /// Makes the outputs of a configuration and our own the ones that everything goes to. What leads to ourselves would go in circles: it is
+    /// here already.
     pub(super) fn apply(&self, collected: &Collected) {
-        let elsewhere = |output: &&Output| !output.leads_to(&self.own_ports);
-        let lines: Vec<_> = collected.outputs.iter().filter(elsewhere).cloned().collect();
-        let spans: Vec<_> = self.spans_to.iter().chain(&collected.span_outputs).filter(elsewhere).cloned().collect();
-        for (forwarder, outputs) in [(&self.lines, lines), (&self.spans, spans)] {
+        let none = Vec::new();
+        let of_kinds = [
+            (&self.lines, &self.own.logs, &collected.outputs),
+            (&self.spans, &self.own.traces, &collected.span_outputs),
+            (&self.metrics, &self.own.metrics, &none),
+        ];
+        for (forwarder, own, collected) in of_kinds {
+            let outputs: Vec<Output> = own.iter().chain(collected).filter(|output| !output.leads_to(&self.own_ports)).cloned().collect();
             if let Err(error) = forwarder.apply(&outputs) {
                 tracing::error!(%error, "not everything is sent on; the next reload tries again");
             }
@@ -120,6 +127,7 @@ impl Sending {
     pub(super) fn stop(&self) {
         self.lines.stop();
         self.spans.stop();
+        self.metrics.stop();
     }
 }
 

@@ -30,12 +30,9 @@ pub(crate) fn read(settings: &Settings) -> Parsed {
 
 fn read_file(path: &Path) -> Parsed {
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match crate::text_file::read(path) {
         Ok(text) => config::parse(&name, &text),
-        Err(error) => {
-            let message = format!("cannot read the file: {error}");
-            Parsed { config: None, findings: vec![Finding { severity: Severity::Error, file: name.into(), line: 0, column: 0, message }] }
-        }
+        Err(finding) => Parsed { config: None, findings: vec![*finding] },
     }
 }
 

@@ -4,9 +4,12 @@ mod alerting;
 pub(crate) mod alertmanager;
 mod alertmanagers;
 mod bounds;
+mod cameras;
+mod collecting;
 mod doctor;
 pub(crate) mod exporters;
 mod gateway;
+pub(crate) mod grafana;
 mod heartbeat;
 mod listen;
 pub(crate) mod logs;
@@ -18,6 +21,7 @@ pub(crate) mod prometheus;
 mod protocols;
 mod queues;
 mod receive;
+mod reports;
 mod rooms;
 mod scraping;
 mod sockets;
@@ -36,8 +40,6 @@ use watchfire_api::App;
 use watchfire_api::auth::{AuthError, check_bind};
 use watchfire_collect::gpu::database::Address;
 use watchfire_collect::gpu::{self, GpuMonitor};
-use watchfire_collect::host::HostCollector;
-use watchfire_collect::own::{self, OwnCollector};
 use watchfire_collect::scrape::{self, Manager};
 use watchfire_forward::read::{Parts as ReadParts, RemoteSource};
 use watchfire_forward::write::{Forwarder, Parts as WriteParts};
@@ -55,6 +57,7 @@ use watchfire_pipeline::gateway::Gateway;
 use watchfire_store::{OpenError, Options, Store};
 
 use self::prometheus::Configured;
+use crate::own_log::{self, Kept};
 use crate::settings::{self, Environment, Flags, IngestSettings, Settings};
 use crate::spans::{self, Own};
 use crate::{logging, memory};
@@ -127,7 +130,7 @@ fn configure(flags: &Flags, environment: &Environment) -> Result<(Settings, Conf
 fn start(settings: Settings, configured: Configured, flags: Flags, environment: Environment) -> Result<ExitCode> {
     let clock = SystemClock::shared();
     let own = spans::asked_for(&settings.tracing, &clock);
-    logging::start(&settings.log, clock.clone(), own.clone())?;
+    let kept = logging::start(&settings.log, clock.clone(), own.clone())?;
     // Two workers serve an edge box; blocking threads are for file and query work and go away when idle.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -137,12 +140,12 @@ fn start(settings: Settings, configured: Configured, flags: Flags, environment: 
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(Box::pin(serve(settings, configured, flags, environment, clock, own)));
+    let outcome = runtime.block_on(Box::pin(serve(settings, configured, flags, environment, clock, (own, kept))));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(settings: Settings, configured: Configured, flags: Flags, environment: Environment, clock: SharedClock, own: Own) -> Result<ExitCode> {
+async fn serve(settings: Settings, configured: Configured, flags: Flags, environment: Environment, clock: SharedClock, voice: (Own, Kept)) -> Result<ExitCode> {
     let meter = Meter::new();
     let tasks = Tasks::new(&meter);
     let mut signals = Signals::new()?;
@@ -173,7 +176,8 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let aliases = scrape::default_aliases(&bound.own_address(), own_token);
     let scraping = scraping::Thread::start()?;
     let host = exporters::host_collector(&settings, &instance, &meter, &clock)?;
-    let answering = Arc::new(exporters::Answering::new(&settings, &bound, host.clone(), caller(&environment, &clock), &clock, &meter)?);
+    let collector = logs::open(&gate, store.state(), &clock, &meter, &tasks, &settings.server.trusted_networks);
+    let answering = Arc::new(exporters::Answering::new(&settings, &bound, (host.clone(), collector.clone()), caller(&environment, &clock), &clock, &meter)?);
     let fetch = Arc::new(answering.in_process(Arc::new(scrape::NetFetch::through(caller(&environment, &clock))), &bound));
     let manager = start_scraping(scraping.runtime(), &settings.ingest, &instance, fetch, aliases.clone(), &gate, &tasks, &clock, &meter);
     let listed = manager.clone();
@@ -185,7 +189,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     let (forwarder, remote) = start_forwarding(&store, &environment, &clock, &meter);
     store.set_log_tail_age_max(settings.forward.logs_age_max);
     let parts = || write_parts(&store, &environment, &clock, &meter);
-    let sending = Arc::new(logs::Sending::new(parts(), parts(), settings.traces.forward.clone(), bound.own_ports()));
+    let sending = Arc::new(logs::Sending::new(parts, &settings, bound.own_ports()));
     let query_memory = MemoryPool::new(memory::shares(settings.memory_limit).queries);
     let inside = alertmanager::open(
         watchfire_alert::manager::engine::Parts {
@@ -211,7 +215,11 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         own_url: bound.own_url(&settings),
     };
     let alerting = Arc::new(alerting::Alerting::new(alerting, &settings));
+    let cameras = cameras::start(&recorder, &environment, caller(&environment, &clock), &tasks, &clock);
+    let wanted_packs = grafana::Wanted::new(remote.clone(), query_memory.clone(), clock.clone());
+    let dashboards = grafana::open(store.state(), &clock, wanted_packs, bound.own_port())?;
     let carried_out_by = prometheus::CarriedOutBy {
+        dashboards: dashboards.clone(),
         manager: manager.clone(),
         protocols: protocols.clone(),
         forwarder: forwarder.clone(),
@@ -219,9 +227,10 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         supervisor: supervisor.clone(),
         alerting: alerting.clone(),
         alertmanager: inside.clone(),
-        logs: logs::open(&gate, store.state(), &clock, &meter, &tasks, &settings.server.trusted_networks),
+        logs: collector,
         sending: sending.clone(),
         answering: answering.clone(),
+        cameras: cameras.clone(),
         loki: loki::LogRoom { store: store.clone(), gate: gate.clone(), loki: protocols.loki.clone(), storage: settings.storage.clone() },
     };
     let tokens = tokens::start(&settings.llm, &recorder, &tasks);
@@ -247,6 +256,10 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
             let store = store.clone();
             Arc::new(move || store.stats().written)
         },
+        over_limit: {
+            let gate = gate.clone();
+            Arc::new(move || gate.over_limit())
+        },
         open_at: open_to_all.then(|| settings.server.listen.to_string()),
         clock: clock.clone(),
         started: clock.monotonic(),
@@ -267,6 +280,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
     };
     let parts = rooms::Parts {
         store: store.clone(),
+        boards: dashboards.boards.clone(),
         query_source: remote,
         query_memory,
         alerting: alerting.clone(),
@@ -279,6 +293,7 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         reloader: reloader.clone(),
         protocols: protocols.clone(),
         exporters: answering.exporters(),
+        cameras,
         queues,
         supervisor: supervisor.clone(),
         tokens,
@@ -289,9 +304,13 @@ async fn serve(settings: Settings, configured: Configured, flags: Flags, environ
         quit: signals.quit(),
     };
     let app = App::new(rooms::rooms(parts, &settings));
-    start_collectors(&settings, host, &instance, &tasks, &gate, &meter, &clock);
+    let looking = collecting::Parts { settings: &settings, instance: &instance, tasks: &tasks, gate: &gate, meter: &meter, clock: &clock };
+    collecting::start(&looking, host, || profile_caller.clone());
     start_recording(&tasks, recorder, gate.clone());
-    spans::start(own, &settings.tracing, &gate, bound.own_ports(), &tasks, &meter);
+    dashboards.start(&tasks);
+    tasks.spawn("reports", app.rooms.reports.clone().run());
+    own_log::start(voice.1, &instance, &gate, &tasks, &meter);
+    spans::start(voice.0, &settings.tracing, &gate, bound.own_ports(), &tasks, &meter);
     let spans = traces::start(&settings.traces, &instance, sampler, &gate, &tasks, &clock, &meter);
     start_forgetting(&tasks);
     tasks.spawn("backup_tidier", maintenance::tidy_hourly(settings.server.data_dir.clone(), clock.clone()));
@@ -427,12 +446,6 @@ fn caller(environment: &Environment, clock: &SharedClock) -> Arc<Caller> {
     Arc::new(Caller::new(clock.clone()).with_environment(&|name| environment.get(name).map(str::to_owned)))
 }
 
-fn start_collectors(settings: &Settings, host: HostCollector, instance: &str, tasks: &Tasks, gate: &Arc<Gate>, meter: &Meter, clock: &SharedClock) {
-    tasks.spawn("host_collector", host.run(gate.clone()));
-    let own = own::Settings { instance: instance.to_owned(), interval: settings.host.interval };
-    tasks.spawn("own_collector", OwnCollector::new(own, meter.clone(), clock.clone()).run(gate.clone()));
-}
-
 /// Gives memory of code back that is not in use: what only the start needed, and what a rare request needed.
 fn start_forgetting(tasks: &Tasks) {
     tasks.spawn("memory_trimmer", async {
@@ -471,9 +484,15 @@ fn host_name() -> String {
 
 /// Tells people where to look; programs read the log.
 fn announce(addresses: &[String], settings: &Settings) {
+    if let Some((first, faces)) = addresses.split_first() {
+        println!("Watchfire is at {first}/");
+        if !faces.is_empty() {
+            println!("It answers in the place of others at {}", faces.join(", "));
+        }
+    }
     for address in addresses {
-        println!("Watchfire is at {address}/");
         tracing::info!(address, "listening");
+        cameras::announce(address, settings);
     }
     if !settings.auth.enabled && !settings.server.listen.ip().is_loopback() {
         println!("WARNING: authentication is off and the address is open: everybody who reaches it may read and change everything.");

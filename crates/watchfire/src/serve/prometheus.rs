@@ -20,6 +20,8 @@ use watchfire_pipeline::supervision::{self, Supervisor};
 
 use super::alerting::Alerting;
 use super::exporters::{Answering, Looks};
+use super::grafana::Dashboards;
+use super::grafana::files::Plan;
 use super::protocols::Protocols;
 use crate::settings::{self, Environment, Flags, ForeignFile, Settings};
 use crate::{log_rules, rule_files};
@@ -48,6 +50,9 @@ pub(crate) struct Configured {
     pub(crate) logs: Collected,
     pub(crate) loki: LokiConfig,
     pub(crate) looks: Looks,
+    pub(crate) cameras: super::cameras::Named,
+    /// Dashboards of files, and the packs that are enabled.
+    pub(crate) dashboards: (Plan, Vec<String>),
 }
 
 /// What could be read of all that, with everything there is to say of it.
@@ -57,6 +62,7 @@ pub(crate) struct Pieces {
     pub(crate) logs: Option<Collected>,
     loki: Option<LokiConfig>,
     looks: Option<Looks>,
+    dashboards: Plan,
     /// The rule files that are valid.
     pub(crate) rules: Vec<RuleFile>,
     pub(crate) findings: Vec<Finding>,
@@ -73,6 +79,8 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
     findings.extend(loki.findings);
     let (looks, of_looks) = super::exporters::read(settings);
     findings.extend(of_looks);
+    let (dashboards, of_dashboards) = super::grafana::files::read(settings, environment);
+    findings.extend(of_dashboards);
     let declared_in = settings.file.display().to_string();
     let wanted = rule_files::Wanted { packs: &settings.packs, slos: (&declared_in, &settings.slos) };
     let loaded = prometheus.as_ref().map(|config| rule_files::load(config, settings.monitoring_dir.as_deref(), wanted)).unwrap_or_default();
@@ -80,12 +88,12 @@ pub(crate) fn read_pieces(settings: &Settings, environment: &Environment) -> Pie
     let over_logs = log_rules::load(settings);
     findings.extend(over_logs.findings);
     let rules = loaded.files.into_iter().chain(over_logs.files).collect();
-    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, loki: loki.config, looks, rules, findings }
+    Pieces { prometheus, alertmanager: inside.config, logs: logs.config, loki: loki.config, looks, dashboards, rules, findings }
 }
 
 /// The same as one; nothing when a finding is an error.
 pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Option<Configured>, Vec<Finding>) {
-    let Pieces { prometheus, alertmanager, logs, loki, looks, rules, mut findings } = read_pieces(settings, environment);
+    let Pieces { prometheus, alertmanager, logs, loki, looks, dashboards, rules, mut findings } = read_pieces(settings, environment);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     let (Some(mut prometheus), Some(alertmanager), Some(mut logs), Some(loki), Some(looks), false) = (prometheus, alertmanager, logs, loki, looks, failed)
     else {
@@ -97,7 +105,10 @@ pub(crate) fn read_all(settings: &Settings, environment: &Environment) -> (Optio
         findings.extend(refused);
         return (None, findings);
     }
-    (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs, loki, looks }), findings)
+    findings.extend(crowded_probes(&looks, settings));
+    let dashboards = (dashboards, settings.packs.clone());
+    let cameras = super::cameras::Named::of(settings);
+    (Some(Configured { alertmanager: Arc::new(alertmanager), prometheus, rules, logs, loki, looks, cameras, dashboards }), findings)
 }
 
 /// Adds scrape jobs that another configuration brought along.
@@ -110,6 +121,23 @@ fn add_jobs(prometheus: &mut PrometheusConfig, logs: &mut Collected, settings: &
             prometheus.jobs.push(job);
         }
     }
+}
+
+/// Entries of our own `probes:` whose targets have more series than a job may.
+fn crowded_probes(looks: &Looks, settings: &Settings) -> Vec<Finding> {
+    let (_, limit) = super::bounds::series(settings);
+    let crowded = settings.probes.iter().filter_map(|entry| {
+        let each = looks.series_of(&entry.module)?;
+        let (targets, all) = (entry.targets.len(), entry.targets.len() * each);
+        let message = format!(
+            "probes: the {targets} targets of {:?} have up to {each} series each, together more than the {limit} of one job: \
+             set storage.series_max to {} or more, or make several entries of it; else series are refused, but for probe_success and the like",
+            entry.name,
+            2 * all
+        );
+        (all > limit).then(|| Finding { severity: Severity::Warning, file: settings.file.display().to_string().into(), line: 0, column: 0, message })
+    });
+    crowded.collect()
 }
 
 /// Adds the jobs of our own `probes:`; what cannot be one is an error.
@@ -134,12 +162,9 @@ fn add_probes(prometheus: &mut PrometheusConfig, settings: &Settings) -> Vec<Fin
 /// Reads one file.
 pub(crate) fn read_file(path: &Path, monitoring_dir: Option<&Path>, environment: &Environment) -> Parsed {
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match crate::text_file::read(path) {
         Ok(text) => parse(&name, &text, &outside(path, monitoring_dir, &|name| environment.get(name).map(str::to_owned))),
-        Err(e) => {
-            let message = format!("cannot read the file: {e}");
-            Parsed { config: None, findings: vec![Finding { severity: Severity::Error, file: name.into(), line: 0, column: 0, message }] }
-        }
+        Err(finding) => Parsed { config: None, findings: vec![*finding] },
     }
 }
 
@@ -165,12 +190,15 @@ pub(crate) struct CarriedOutBy {
     pub(crate) sending: Arc<super::logs::Sending>,
     pub(crate) loki: super::loki::LogRoom,
     pub(crate) answering: Arc<Answering>,
+    pub(crate) cameras: super::cameras::Watching,
+    pub(crate) dashboards: Arc<Dashboards>,
 }
 impl CarriedOutBy {
     fn apply(&self, configured: &Configured) {
         let config = &configured.prometheus;
         self.answering.apply(&configured.looks);
         self.manager.apply(config);
+        self.cameras.apply(&configured.cameras);
         self.protocols.apply(config);
         self.remote.apply(&config.remote_read, &config.global.external_labels);
         if let Err(error) = self.forwarder.apply(&config.remote_write, &config.global.external_labels) {
@@ -182,6 +210,8 @@ impl CarriedOutBy {
         // First who sends lines on, so that none is collected before.
         self.sending.apply(&configured.logs);
         self.logs.apply(configured.logs.clone());
+        let (plan, packs) = &configured.dashboards;
+        self.dashboards.apply(plan, packs);
     }
 }
 
@@ -323,5 +353,24 @@ mod tests {
         let slos = "slos: [{name: a, objective: 99, ratio: 'avg_over_time(up[$window])'}]";
         assert!(changed_sections(&before, &sections(&format!("query: {{parallel: 2}}\npacks: [hsi]\n{slos}\n"))).is_empty());
         assert_eq!(changed_sections(&before, &sections("query: {parallel: 3}\ngpu: {http_timeout: 1}\n")), ["query", "gpu"]);
+    }
+
+    #[test]
+    fn probes_that_have_more_series_than_a_job_may_are_said_when_they_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = |targets: usize, more: &str| {
+            let path = dir.path().join("w.yml");
+            let targets: Vec<String> = (0..targets).map(|n| format!("'http://10.0.0.1/{n}'")).collect();
+            std::fs::write(&path, format!("probes: [{{module: http_2xx, targets: [{}]}}]\n{more}", targets.join(","))).unwrap();
+            let settings = settings::load(&Flags { config: Some(path), ..Flags::default() }, &Environment::default()).ok().unwrap().settings;
+            let looks = super::super::exporters::read(&settings).0.unwrap();
+            crowded_probes(&looks, &settings).iter().map(|finding| finding.message.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(said(1_000, ""), [""; 0]);
+        let messages = said(2_000, "");
+        assert!(messages.len() == 1 && messages[0].contains("the 2000 targets of \"probe-http_2xx\" have up to 28 series each"), "{messages:?}");
+        assert!(messages[0].contains("set storage.series_max to 112000"), "{messages:?}");
+        assert_eq!(said(2_000, "storage: {series_max: 112000}\n"), [""; 0]);
+        assert_eq!(said(2_000, "storage: {source_series_max: 56000}\n"), [""; 0]);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use watchfire_collect::scrape::config::PrometheusConfig;
 use watchfire_ingest::elasticsearch::Elasticsearch;
+use watchfire_ingest::ffmpeg::Ffmpeg;
 use watchfire_ingest::gate::Gate;
 use watchfire_ingest::gelf::Gelf;
 use watchfire_ingest::influx::Influx;
@@ -28,6 +29,9 @@ use watchfire_net::tasks::Tasks;
 
 use crate::settings::Settings;
 
+/// How often it is stored which cameras tell their progress.
+const FFMPEG_STATE_EVERY: Duration = Duration::from_secs(30);
+
 /// All of them.
 pub(crate) struct Protocols {
     pub(crate) otlp: Arc<Otlp>,
@@ -38,6 +42,7 @@ pub(crate) struct Protocols {
     pub(crate) elasticsearch: Arc<Elasticsearch>,
     pub(crate) zipkin: Arc<Zipkin>,
     pub(crate) jsonline: Arc<Jsonline>,
+    pub(crate) ffmpeg: Arc<Ffmpeg>,
     pub(crate) lumberjack: Arc<Lumberjack>,
     pub(crate) gelf: Arc<Gelf>,
     pub(crate) statsd: Arc<Statsd>,
@@ -66,6 +71,7 @@ impl Protocols {
             elasticsearch: Arc::new(Elasticsearch::new(gate.clone(), clock.clone(), meter)),
             zipkin: Arc::new(Zipkin::new(gate.clone())),
             jsonline: Arc::new(Jsonline::new(gate.clone(), clock.clone(), meter)),
+            ffmpeg: Arc::new(Ffmpeg::new(gate.clone(), clock.clone(), meter)),
             lumberjack: Arc::new(Lumberjack::new(gate.clone(), clock.clone(), meter)),
             gelf: Arc::new(Gelf::new(gate.clone(), clock.clone(), meter)),
             syslog: Arc::new(Syslog::new(gate.clone(), clock.clone(), meter)),
@@ -84,6 +90,16 @@ impl Protocols {
 
     /// Starts what is done now and then.
     pub(crate) fn start(self: &Arc<Protocols>, tasks: &Tasks) {
+        let ffmpeg = self.ffmpeg.clone();
+        tasks.spawn("ffmpeg", async move {
+            loop {
+                tokio::time::sleep(FFMPEG_STATE_EVERY).await;
+                let ffmpeg = ffmpeg.clone();
+                if let Err(error) = spawn_blocking(move || ffmpeg.repeat()).await {
+                    tracing::error!(%error, "storing which cameras are connected panicked");
+                }
+            }
+        });
         let all = self.clone();
         tasks.spawn("pushgateway", async move {
             loop {

@@ -40,8 +40,10 @@ pub(crate) struct Parts {
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) protocols: Arc<super::protocols::Protocols>,
     pub(crate) exporters: watchfire_api::exporters::Exporters,
+    pub(crate) cameras: super::cameras::Watching,
     pub(crate) queues: super::queues::Running,
     pub(crate) tokens: Arc<TokenCounter>,
+    pub(crate) boards: Arc<watchfire_api::grafana::Boards>,
     pub(crate) supervisor: Supervisor,
     pub(crate) gateway: Gateway,
     pub(crate) tasks: Tasks,
@@ -52,6 +54,7 @@ pub(crate) struct Parts {
 
 /// Makes the faces' view.
 pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
+    let reports = super::reports::open(&parts, settings);
     let Parts {
         store,
         query_source,
@@ -66,8 +69,10 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         reloader,
         protocols,
         exporters,
+        cameras,
         queues,
         tokens,
+        boards,
         supervisor,
         gateway,
         tasks,
@@ -96,6 +101,19 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         query_memory,
         scrape_pools: Arc::new(move || manager.pools()),
         services: services(gpu.clone(), supervisor.clone(), queues.clone()),
+        stream_servers: {
+            let streams = cameras.streams.clone();
+            Arc::new(move || streams.statuses())
+        },
+        camera_picture: {
+            let cameras = cameras.cameras.clone();
+            Arc::new(move |id| cameras.picture(id))
+        },
+        camera_search: {
+            let cameras = cameras.cameras.clone();
+            Arc::new(move |wait| super::cameras::search(cameras.clone(), wait))
+        },
+        cameras: Arc::new(move || cameras.cameras.statuses()),
         supervisor,
         queues: queues.queues,
         alertmanager,
@@ -123,6 +141,7 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         influx: protocols.influx.clone(),
         zipkin: protocols.zipkin.clone(),
         jsonline: protocols.jsonline.clone(),
+        ffmpeg: protocols.ffmpeg.clone(),
         loki: protocols.loki.clone(),
         pyroscope: protocols.pyroscope.clone(),
         elasticsearch: protocols.elasticsearch.clone(),
@@ -132,6 +151,9 @@ pub(crate) fn rooms(parts: Parts, settings: &Settings) -> Rooms {
         log_taps: gate.log_taps(),
         recorder: Arc::new(super::receive::Recording(recorder)),
         tokens,
+        boards,
+        reports,
+        notification_pictures: settings.notification_pictures,
         gateway,
         config_yaml: {
             let reloader = reloader.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use watchfire_model::document::{Finding, Key, Node, Severity, Value, nearest};
 
-use super::{Settings, jaeger};
+use super::jaeger;
 
 /// Keys that a variable can set. `a.b` is `WATCHFIRE_A_B`; lists are separated by commas.
 const KEYS: &[(&str, bool)] = &[
@@ -98,16 +98,25 @@ const KEYS: &[(&str, bool)] = &[
     ("redis_exporter.password", false),
     ("redis_exporter.check_keys", true),
     ("redis_exporter.check_single_keys", true),
+    ("redis_exporter.count_keys", true),
+    ("redis_exporter.check_streams", true),
+    ("redis_exporter.check_single_streams", true),
     ("postgres_exporter.url", false),
+    ("postgres_exporter.uri", false),
+    ("postgres_exporter.user", false),
+    ("postgres_exporter.password", false),
+    ("postgres_exporter.password_file", false),
     ("host.interval", false),
     ("host.root", false),
     ("host.name", false),
+    ("host.textfile_directory", true),
     ("profiling.enabled", false),
     ("profiling.url", false),
     ("profiling.interval", false),
     ("log.level", false),
     ("log.file", false),
     ("log.format", false),
+    ("log.keep", false),
     ("services.watch", true),
     ("services.interval", false),
     ("services.timeout", false),
@@ -162,7 +171,14 @@ const SEED_NAMES: &[(&str, &str)] = &[
     ("REDIS_PASSWORD", "queues.redis.password"),
     ("REDIS_EXPORTER_CHECK_KEYS", "redis_exporter.check_keys"),
     ("REDIS_EXPORTER_CHECK_SINGLE_KEYS", "redis_exporter.check_single_keys"),
+    ("REDIS_EXPORTER_COUNT_KEYS", "redis_exporter.count_keys"),
+    ("REDIS_EXPORTER_CHECK_STREAMS", "redis_exporter.check_streams"),
+    ("REDIS_EXPORTER_CHECK_SINGLE_STREAMS", "redis_exporter.check_single_streams"),
     ("DATA_SOURCE_NAME", "postgres_exporter.url"),
+    ("DATA_SOURCE_URI", "postgres_exporter.uri"),
+    ("DATA_SOURCE_USER", "postgres_exporter.user"),
+    ("DATA_SOURCE_PASS", "postgres_exporter.password"),
+    ("DATA_SOURCE_PASS_FILE", "postgres_exporter.password_file"),
     ("QUEUE_MAX_SIZE", "queues.max_size"),
     ("QUEUE_OVERFLOW_POLICY", "queues.overflow"),
     ("QUEUE_BACKPRESSURE_THRESHOLD", "queues.backpressure"),
@@ -243,10 +259,9 @@ impl Environment {
         }
         findings
     }
-
-    /// Hands over what has no key in the file.
-    pub(crate) fn complete(&self, settings: &mut Settings) {
-        settings.auth.grafana_admin(self.get("GF_SECURITY_ADMIN_USER"), self.get("GF_SECURITY_ADMIN_PASSWORD"));
+    /// The names of set variables that begin with a prefix.
+    pub(crate) fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.keys().map(String::as_str).filter(move |name| name.starts_with(prefix) && self.get(name).is_some())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use watchfire_collect::redis::keys::{Check, read as read_checks};
+use watchfire_collect::redis::keys::{Checks, read as read_checks};
 use watchfire_model::document::Reader;
 use watchfire_net::redis::Place;
 use watchfire_net::secret::Secret;
@@ -16,8 +16,7 @@ pub(crate) struct RedisExporterSettings {
     place: Option<Place>,
     password: Option<Secret>,
     ca_pem: Option<Secret>,
-    pub(crate) patterns: Vec<Check>,
-    pub(crate) names: Vec<Check>,
+    pub(crate) checks: Checks,
 }
 
 impl RedisExporterSettings {
@@ -29,8 +28,15 @@ impl RedisExporterSettings {
             Secret::from_file(&base.join(path)).map_err(|error| section.error_at(key, error.to_string())).ok()
         };
         let (password, ca_pem) = (file("password_file").or_else(|| section.text("password").filter(|p| !p.is_empty()).map(Secret::new)), file("ca_file"));
-        let checks = |key: &'static str| read_checks(&section.texts(key, true).join(","));
-        let settings = RedisExporterSettings { place, password, ca_pem, patterns: checks("check_keys"), names: checks("check_single_keys") };
+        let list = |key: &'static str| read_checks(&section.texts(key, true).join(","));
+        let checks = Checks {
+            patterns: list("check_keys"),
+            names: list("check_single_keys"),
+            counted: list("count_keys"),
+            stream_patterns: list("check_streams"),
+            streams: list("check_single_streams"),
+        };
+        let settings = RedisExporterSettings { place, password, ca_pem, checks };
         section.finish();
         settings
     }
@@ -47,11 +53,25 @@ impl RedisExporterSettings {
     }
 }
 
-/// `postgres_exporter:`; the address of the database.
-pub(crate) fn read_postgres(section: Reader<'_>) -> Option<Secret> {
-    let url = section.text("url").filter(|u| !u.trim().is_empty());
+/// `postgres_exporter:`; the address of the database, in one or in its parts.
+pub(crate) fn read_postgres(section: Reader<'_>, base: &Path) -> Option<Secret> {
+    let text = |key: &'static str| section.text(key).filter(|text| !text.trim().is_empty());
+    let file = |key: &'static str| Secret::from_file(&base.join(text(key)?)).map_err(|error| section.error_at(key, error.to_string())).ok();
+    let password = file("password_file").or_else(|| text("password").map(Secret::new));
+    let (url, place, user) = (text("url"), text("uri"), text("user"));
     section.finish();
-    url.map(Secret::new)
+    if url.is_some() {
+        return url.map(Secret::new);
+    }
+    let place = place?;
+    let password = password.map(|password| format!(":{}", escaped(password.expose()))).unwrap_or_default();
+    let login = user.map(|user| format!("{}{password}@", escaped(&user))).unwrap_or_default();
+    Some(Secret::new(format!("postgresql://{login}{}", place.trim_start_matches("postgresql://"))))
+}
+
+/// A part of an address in which nothing means anything.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]
@@ -59,6 +79,21 @@ mod tests {
     use watchfire_model::document::{Context, parse_yaml};
 
     use super::*;
+
+    #[test]
+    fn a_database_is_named_in_one_or_in_parts() {
+        let read = |text: &str| {
+            let context = Context::new("w.yml");
+            let node = parse_yaml("w.yml", text).unwrap();
+            let url = read_postgres(Reader::new(&context, &node, "postgres_exporter"), Path::new(""));
+            assert!(!context.has_errors(), "{text}");
+            url.map(|url| url.expose().to_owned())
+        };
+        let parts = "uri: 'db:5432/postgres?sslmode=disable', user: me, password: 'p@ss/w:rd'";
+        assert_eq!(read(&format!("{{{parts}}}")).as_deref(), Some("postgresql://me:p%40ss%2Fw%3Ard@db:5432/postgres?sslmode=disable"));
+        assert_eq!(read(&format!("{{url: 'host=x user=y', {parts}}}")).as_deref(), Some("host=x user=y"));
+        assert_eq!([read("{uri: db/postgres}").as_deref(), read("{user: me}").as_deref()], [Some("postgresql://db/postgres"), None]);
+    }
 
     #[test]
     fn rdx_01_the_usual_address_and_those_that_are_set() {

@@ -36,7 +36,7 @@ pub(crate) const FOREIGN: [ForeignKind; 10] = [
     ForeignKind { key: "promtail", carried_out: true, matches: |n| is_yaml(n) && n.starts_with("promtail") },
     ForeignKind { key: "alloy", carried_out: true, matches: |n| n.ends_with(".alloy") },
     ForeignKind { key: "filebeat", carried_out: true, matches: |n| matches!(n, "filebeat.yml" | "filebeat.yaml") },
-    ForeignKind { key: "grafana", carried_out: false, matches: |n| n == "grafana.ini" },
+    ForeignKind { key: "grafana", carried_out: true, matches: |n| n == "grafana.ini" },
     ForeignKind { key: "pyroscope", carried_out: false, matches: |n| is_yaml(n) && n.starts_with("pyroscope") },
 ];
 
@@ -67,6 +67,10 @@ impl Foreign {
         let source = match &node.value {
             // Alloy's language is no YAML; its text is read where it is carried out.
             Value::Scalar { text, .. } if text.contains('\n') && kind.key == "alloy" => ForeignFile::Content(node.clone()),
+            // Grafana's main file is none either; its other files are.
+            Value::Scalar { text, .. } if kind.key == "grafana" && text.lines().any(|line| line.trim_start().starts_with('[')) => {
+                ForeignFile::Content(node.clone())
+            }
             Value::Scalar { text, .. } if text.contains('\n') => match parse_inside(root.context().file(), node, text) {
                 Ok(content) => ForeignFile::Content(content),
                 Err(finding) => {
@@ -106,7 +110,8 @@ impl Settings {
     pub(crate) fn find_foreign(&mut self, context: &Context) -> Vec<Finding> {
         let Some(dir) = self.monitoring_dir.clone() else { return Vec::new() };
         let mut files = Vec::new();
-        if let Err(e) = list(&dir, 0, &mut files) {
+        let mut seen = Vec::new();
+        if let Err(e) = list(&dir, 0, &mut seen, &mut files) {
             context.error(0, 0, format!("cannot read the monitoring directory {}: {e}", dir.display()));
             return Vec::new();
         }
@@ -135,17 +140,58 @@ impl Settings {
     }
 }
 
-/// Lists files up to three levels deep; a monitoring directory is not deeper, and a wrong path must not cost minutes.
-fn list(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// Lists files up to three levels deep; a monitoring directory is not deeper, and a wrong path must not cost minutes. Hidden directories are left
+/// out: a mounted ConfigMap keeps its files there and links to them. What is no file, such as a pipe, would never end. A directory that links lead to
+/// twice is looked at once; a link that leads nowhere is a file that cannot be read.
+fn list(dir: &Path, depth: usize, seen: &mut Vec<PathBuf>, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    seen.push(dir.canonicalize()?);
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.is_dir() {
-            if depth < 3 {
-                list(&path, depth + 1, out)?;
+        let hidden = path.file_name().and_then(|n| n.to_str()).is_none_or(|n| n.starts_with('.'));
+        match std::fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => {
+                if depth < 3 && !hidden && path.canonicalize().is_ok_and(|whole| !seen.contains(&whole)) {
+                    list(&path, depth + 1, seen, out)?;
+                }
             }
-        } else {
-            out.push(path);
+            Ok(meta) if !meta.is_file() => {}
+            _ => out.push(path),
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Environment, Flags, load};
+    use super::*;
+
+    #[test]
+    fn odd_directories_are_searched_to_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        // As Kubernetes mounts a ConfigMap.
+        std::fs::create_dir_all(at("..2026_11")).unwrap();
+        std::fs::write(at("..2026_11/prometheus.yml"), "global: {}\n").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, at(name)).unwrap();
+        link("..2026_11", "..data");
+        link("..data/prometheus.yml", "prometheus.yml");
+        link(".", "round");
+        link("/nonexistent", "loki.yml");
+        std::fs::create_dir(at("alertmanager.yml")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(at("promtail.yml")).status().unwrap().success());
+        let flags = Flags { monitoring_dir: Some(dir.path().to_path_buf()), ..Flags::default() };
+        let loaded = load(&flags, &Environment::of(&[])).unwrap_or_else(|f| panic!("{f:?}"));
+        let found: Vec<(&str, PathBuf)> = loaded
+            .settings
+            .foreign
+            .iter()
+            .filter_map(|f| match &f.source {
+                ForeignFile::Path(path) => Some((f.kind.key, path.strip_prefix(dir.path()).unwrap().to_path_buf())),
+                ForeignFile::Content(_) => None,
+            })
+            .collect();
+        assert_eq!(found, [("loki", PathBuf::from("loki.yml")), ("prometheus", PathBuf::from("prometheus.yml"))]);
+        assert_eq!(loaded.findings.iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+    }
 }

@@ -1,7 +1,10 @@
-//! `forward:`: how much, and for how long, the log may stay for places that are away.
+//! `forward:`: places of OTLP that everything goes on to; how much, and for how long, the log may stay for places that are away.
 
+use std::path::Path;
 use std::time::Duration;
 
+use watchfire_collect::discovery::glob::Lookup;
+use watchfire_collect::logs::otlp::{Outputs, read_signals};
 use watchfire_model::document::Reader;
 
 /// How long log lines wait for places that are away, unless the settings say otherwise.
@@ -14,12 +17,18 @@ pub(crate) struct ForwardSettings {
     buffer_max: Option<u64>,
     /// How long log lines wait for them.
     pub(crate) logs_age_max: Duration,
+    /// Where what is stored goes on to by OTLP.
+    pub(crate) otlp: Outputs,
 }
 impl ForwardSettings {
-    pub(super) fn read(forward: Reader<'_>) -> ForwardSettings {
+    pub(super) fn read(forward: Reader<'_>, base: &Path) -> ForwardSettings {
+        let lookup = Lookup { directory: base.to_path_buf(), monitoring_dir: None };
+        let mut otlp = Outputs::default();
+        forward.maps("otlp").into_iter().for_each(|place| read_signals(place, &lookup, &mut otlp));
         let settings = ForwardSettings {
             buffer_max: forward.bytes("buffer_max"),
             logs_age_max: forward.duration_ms("logs_age_max").map_or(LOGS_AGE_MAX, Duration::from_millis),
+            otlp,
         };
         forward.finish();
         settings

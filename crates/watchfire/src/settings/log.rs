@@ -10,6 +10,8 @@ pub(crate) struct LogSettings {
     pub(crate) level: String,
     pub(crate) file: Option<PathBuf>,
     pub(crate) format: &'static str,
+    /// The least severe lines that our own store keeps.
+    pub(crate) keep: Option<tracing::Level>,
 }
 
 impl LogSettings {
@@ -19,6 +21,7 @@ impl LogSettings {
             level: log.text("level").unwrap_or_else(|| "info".to_owned()),
             file: log.text("file").map(|p| base.join(p)),
             format: log.word("format", &["auto", "json", "text"]).unwrap_or("auto"),
+            keep: log.word("keep", &["off", "error", "warn", "info", "debug"]).unwrap_or("warn").parse().ok(),
         };
         if !is_log_filter(&settings.level) {
             log.error_at("level", format!("must be a level such as info, or a filter such as info,watchfire=debug, not {:?}", settings.level));

@@ -1,12 +1,15 @@
 //! `watchfire.yml`, the environment and the command line become one set of checked settings.
 //! Precedence: flag, environment, file, default. It reads; it opens no socket and no store.
 
+mod collecting;
 mod environment;
 mod exporters;
+mod flags;
 mod foreign;
 mod forward;
 mod gateway;
 mod gpu;
+mod grafana;
 mod jaeger;
 mod llm;
 mod log;
@@ -32,6 +35,7 @@ use watchfire_api::auth;
 use watchfire_model::document::{Context, Finding, Node, Reader, Severity, Value, parse_yaml};
 use watchfire_store::Tier;
 
+pub(crate) use collecting::CollectingSettings;
 pub(crate) use environment::Environment;
 pub(crate) use exporters::RedisExporterSettings;
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
@@ -84,6 +88,8 @@ pub(crate) struct Settings {
     pub(crate) queues: QueueSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) host: HostSettings,
+    /// `processes:`, `containers:`, `llm_servers:`
+    pub(crate) collecting: CollectingSettings,
     pub(crate) profiling: ProfilingSettings,
     pub(crate) log: LogSettings,
     pub(crate) logs: LogsSettings,
@@ -94,6 +100,10 @@ pub(crate) struct Settings {
     pub(crate) packs: Vec<String>,
     /// Who is to miss us when we fall silent.
     pub(crate) heartbeat: Heartbeat,
+    /// Whether notifications carry pictures of panels.
+    pub(crate) notification_pictures: bool,
+    /// Reports by mail.
+    pub(crate) reports: Vec<watchfire_alert::reports::Report>,
     /// Service level objectives of our own file. They change with a reload.
     pub(crate) slos: Vec<Slo>,
     /// Supervised services. They change with a reload.
@@ -104,6 +114,10 @@ pub(crate) struct Settings {
     pub(crate) postgres_exporter: Option<watchfire_net::secret::Secret>,
     /// Targets that are probed. They change with a reload.
     pub(crate) probes: Vec<watchfire_collect::probe::native::Entry>,
+    /// Cameras that are watched. They change with a reload.
+    pub(crate) cameras: Vec<std::sync::Arc<watchfire_collect::camera::Camera>>,
+    /// Streaming servers that are asked. They change with a reload.
+    pub(crate) streams: Vec<std::sync::Arc<watchfire_collect::streams::Server>>,
     /// Foreign configuration by kind: named in the file, or found in the monitoring directory.
     pub(crate) foreign: Vec<Foreign>,
     pub(crate) monitoring_dir: Option<PathBuf>,
@@ -222,6 +236,8 @@ pub(crate) struct HostSettings {
     pub(crate) interval: Duration,
     pub(crate) root: PathBuf,
     pub(crate) name: Option<String>,
+    /// Where other programs leave files with metrics.
+    pub(crate) textfile_directories: Vec<PathBuf>,
 }
 
 /// Settings with what there is to say about them.
@@ -256,11 +272,16 @@ impl Settings {
             ("queues", format!("{:?}", self.queues)),
             ("gateway", format!("{:?}", self.gateway)),
             ("host", format!("{:?}", self.host)),
+            ("processes", format!("{:?}", self.collecting.processes)),
+            ("containers", format!("{:?}", self.collecting.containers)),
+            ("llm_servers", format!("{:?}", self.collecting.llm_servers)),
             ("profiling", format!("{:?}", self.profiling)),
             ("log", format!("{:?}", self.log)),
             ("traces", format!("{:?}", self.traces)),
             ("tracing", format!("{:?}", self.tracing)),
             ("heartbeat", format!("{:?}", self.heartbeat)),
+            ("notifications", self.notification_pictures.to_string()),
+            ("reports", format!("{:?}", self.reports)),
             ("redis_exporter", format!("{:?}", self.redis_exporter)),
             ("postgres_exporter", format!("{:?}", self.postgres_exporter)),
         ]
@@ -292,9 +313,10 @@ pub(crate) fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, V
     let mut settings = read(&context, &merged, &base);
     settings.file = PathBuf::from(name);
     settings.services = services;
-    apply_flags(&mut settings, flags, environment, &context);
+    flags::apply(&mut settings, flags, &context);
     settings.llm.check(&context);
-    let foreign_findings = settings.find_foreign(&context);
+    let mut foreign_findings = settings.find_foreign(&context);
+    foreign_findings.extend(grafana::complete(&mut settings, environment));
     findings.extend(context.into_findings().into_iter().filter(|f| !findings.iter().any(|g| g.message == f.message)).collect::<Vec<_>>());
     findings.extend(foreign_findings);
     if findings.iter().any(|f| f.severity == Severity::Error) { Err(findings) } else { Ok(Loaded { settings, findings }) }
@@ -315,10 +337,7 @@ fn empty() -> Node {
 
 fn read_file(path: &Path) -> Result<(String, Node), Box<Finding>> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Box::new(Finding { severity: Severity::Error, file: name.as_str().into(), line: 0, column: 0, message: format!("cannot read the file: {e}") })
-    })?;
-    parse_yaml(&name, &text).map(|node| (name, node))
+    parse_yaml(&name, &crate::text_file::read(path)?).map(|node| (name, node))
 }
 
 /// Reads a document only to learn what is wrong with it.
@@ -332,23 +351,25 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
     let root = Reader::new(context, node, "");
     let nothing = empty();
     let section = |key: &'static str| root.map(key).unwrap_or_else(|| Reader::new(context, &nothing, key));
+    let memory_limit = read_memory(section("memory"));
     let settings = Settings {
         file: PathBuf::from("watchfire.yml"),
         server: read_server(section("server"), base),
         auth: read_auth(section("auth"), base),
         storage: read_storage(section("storage")),
-        memory_limit: read_memory(section("memory")),
-        query: read_query(section("query")),
+        memory_limit,
+        query: read_query(section("query"), memory_limit),
         rules: RuleSettings::read(section("rules")),
         ingest: read_ingest(section("ingest")),
         otlp: read_otlp(section("otlp")),
         sockets: SocketSettings::read(section, base),
-        forward: ForwardSettings::read(section("forward")),
+        forward: ForwardSettings::read(section("forward"), base),
         gpu: GpuSettings::read(section("gpu")),
         llm: LlmSettings::read(section("llm"), base),
         queues: QueueSettings::read(section("queues"), base),
         gateway: GatewaySettings::read(section("gateway"), base),
         host: read_host(section("host")),
+        collecting: CollectingSettings::read(&root, section, base),
         profiling: ProfilingSettings::read(section("profiling")),
         log: LogSettings::read(section("log"), base),
         logs: LogsSettings::read(section("logs")),
@@ -356,11 +377,15 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         tracing: TracingSettings::read(section("tracing")),
         packs: read_packs(&root),
         heartbeat: Heartbeat::read(section("heartbeat"), &|path| base.join(path)),
+        notification_pictures: read_notifications(section("notifications")),
+        reports: watchfire_alert::reports::read_list(&root, &|path| base.join(path)),
         slos: slo::read_list(&root, &*crate::rule_files::templates()),
         services: watchfire_pipeline::supervision::Settings::default(),
         redis_exporter: RedisExporterSettings::read(section("redis_exporter"), base),
-        postgres_exporter: exporters::read_postgres(section("postgres_exporter")),
+        postgres_exporter: exporters::read_postgres(section("postgres_exporter"), base),
         probes: watchfire_collect::probe::native::read(&root),
+        cameras: watchfire_collect::camera::config::read(&root, &|path| base.join(path)),
+        streams: watchfire_collect::streams::config::read(&root, &|path| base.join(path)),
         foreign: FOREIGN.iter().filter_map(|kind| Foreign::named(&root, *kind, base)).collect(),
         monitoring_dir: read_monitoring_dir(&root, base),
         drop_in: root.bool("drop_in").unwrap_or(false),
@@ -368,6 +393,13 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
     root.allow(&["services"]);
     root.finish();
     settings
+}
+
+/// `notifications:`
+fn read_notifications(notifications: Reader<'_>) -> bool {
+    let pictures = notifications.bool("pictures").unwrap_or(false);
+    notifications.finish();
+    pictures
 }
 
 fn read_monitoring_dir(root: &Reader<'_>, base: &Path) -> Option<PathBuf> {
@@ -504,12 +536,12 @@ fn read_memory(memory: Reader<'_>) -> u64 {
     limit.unwrap_or_else(crate::memory::default_limit)
 }
 
-fn read_query(query: Reader<'_>) -> QuerySettings {
+fn read_query(query: Reader<'_>, memory_limit: u64) -> QuerySettings {
     let settings = QuerySettings {
         timeout: Duration::from_millis(query.duration_ms("timeout").unwrap_or(30_000)),
         parallel: query.u64("parallel").unwrap_or(4) as usize,
         samples_max: query.u64("samples_max").unwrap_or(5_000_000),
-        memory_max: query.bytes("memory_max").unwrap_or(64 << 20),
+        memory_max: query.bytes("memory_max").unwrap_or((64 << 20).max(memory_limit / 8)),
         lookback: Duration::from_millis(query.duration_ms("lookback").unwrap_or(300_000)),
     };
     if !(1..=256).contains(&settings.parallel) {
@@ -556,32 +588,8 @@ fn read_host(host: Reader<'_>) -> HostSettings {
         interval: Duration::from_millis(interval.max(1_000)),
         root: host.text("root").map_or_else(|| PathBuf::from("/"), PathBuf::from),
         name: host.text("name"),
+        textfile_directories: host.texts("textfile_directory", true).into_iter().filter(|path| !path.is_empty()).map(PathBuf::from).collect(),
     };
     host.finish();
     settings
-}
-
-fn apply_flags(settings: &mut Settings, flags: &Flags, environment: &Environment, context: &Context) {
-    let server = &mut settings.server;
-    if let Some(text) = &flags.listen {
-        match parse_listen(text) {
-            Ok(address) => (server.listen, server.listen_explicit) = (address, true),
-            Err(e) => context.error(0, 0, format!("--listen {e}")),
-        }
-    }
-    if let Some(dir) = &flags.data_dir {
-        server.data_dir.clone_from(dir);
-    }
-    server.insecure_no_auth |= flags.insecure_no_auth;
-    settings.drop_in |= flags.drop_in;
-    if flags.monitoring_dir.is_some() {
-        settings.monitoring_dir.clone_from(&flags.monitoring_dir);
-    }
-    if let Some(text) = &flags.memory_limit {
-        match watchfire_model::duration::parse_bytes(text) {
-            Some(limit) if limit >= 32 << 20 => settings.memory_limit = limit,
-            _ => context.error(0, 0, format!("--memory-limit must be a size of at least 32MB such as 256MB, not {text:?}")),
-        }
-    }
-    environment.complete(settings);
 }

@@ -225,3 +225,25 @@ fn the_allocator_is_tamed_unless_the_operator_has_said_otherwise() {
         assert!(environment.split('\0').any(|v| v == expected), "{environment}");
     }
 }
+
+/// Whoever reads a metric about ourselves finds in the catalog what it means, and the doctor knows its labels.
+#[test]
+fn every_family_about_ourselves_is_declared() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[], &[]);
+    until("answers are counted", || server.get("/metrics").unwrap().text(), |text| text.contains("watchfire_http_requests_total{"));
+    let (text, catalogs) = (server.get("/metrics").unwrap().text(), watchfire_pack::catalog::Catalogs::builtin());
+    let mut seen = 0;
+    for (name, kind) in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).filter(|(name, _)| name.starts_with("watchfire_")) {
+        let family = catalogs.family(name).unwrap_or_else(|| panic!("no catalog declares {name}"));
+        assert_eq!(family.kind.name(), kind, "{name}");
+        for line in text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))) {
+            let labels = line.split_once('{').unwrap().1.rsplit_once('}').unwrap().0;
+            for label in labels.split(',').filter_map(|pair| pair.split_once("=\"")).map(|(label, _)| label).filter(|label| *label != "quantile") {
+                assert!(family.label(label).is_some(), "{name} has no label {label}: {line}");
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen > 150, "{seen} families");
+}

@@ -6,7 +6,7 @@ use serde_json::json;
 use watchfire_model::time::{Clock, SystemClock};
 
 use crate::python::python;
-use crate::server::{BINARY, Server, escape, request};
+use crate::server::{BINARY, Server, escape, request, until, wait_ms};
 
 /// Nanoseconds since 1970.
 fn now() -> u128 {
@@ -240,4 +240,29 @@ fn syslog_by_both_ways_can_be_asked_for() {
     datagrams.send_to(b"<34>1 - cam-1 recorder 7 - - over udp", &address).unwrap();
     std::net::TcpStream::connect(&address).unwrap().write_all(b"<13>Jan  2 15:04:05 cam-1 recorder[7]: over tcp\n").unwrap();
     crate::server::until("syslog", || found(&server, r#"{job="syslog", host="cam-1", app="recorder"} | pid="7" |= "over""#), |count| *count == 2);
+}
+
+/// What we say is found where everybody looks for lines, and saying it does not make more of it.
+#[test]
+fn own_lines_are_in_the_store_and_do_not_feed_on_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[], &[("WATCHFIRE_LOG_KEEP", "info")]);
+    let found = |query: &str| server.json(&format!("/loki/api/v1/query_range?limit=5000&query={}", escape(query)))["data"]["result"].clone();
+    let own = r#"{job="watchfire", service_name="watchfire", level="INFO"} |= "listening""#;
+    let streams = until("our first lines", || found(own), |streams| !streams[0]["values"].is_null());
+    let line: serde_json::Value = serde_json::from_str(streams[0]["values"][0][1].as_str().unwrap()).unwrap();
+    assert_eq!((line["target"].as_str(), line["level"].as_str()), (Some("watchfire::serve"), Some("INFO")));
+    let count = || {
+        let answer = server.json(&format!("/loki/api/v1/query?query={}", escape(r#"sum(count_over_time({job="watchfire"}[5m]))"#)));
+        answer["data"]["result"][0]["value"][1].as_str().map_or(0.0, |text| text.parse::<f64>().unwrap())
+    };
+    let before = count();
+    for _ in 0..3 {
+        wait_ms(1_200);
+        count();
+    }
+    let more = count() - before;
+    assert!(more < 20.0, "{more} further lines within four seconds of looking");
+    let metrics = server.get("/metrics").unwrap().text();
+    assert!(metrics.contains("watchfire_own_log_lines_dropped_total{reason=\"failed\"} 0"), "{metrics}");
 }

@@ -85,7 +85,10 @@ fn normal(answer: &Value) -> Value {
             for alert in &mut alerts {
                 let alert = alert.as_object_mut().unwrap();
                 alert.remove("activeAt");
-                alert.remove("keepFiringSince");
+                // What is kept has the value of the last moment at which its condition held, and each server has moments of its own.
+                if alert.remove("keepFiringSince").is_some() {
+                    alert.remove("value");
+                }
             }
             alerts.sort_by_key(|a| a["labels"].to_string());
             if rule.contains_key("alerts") {
@@ -187,7 +190,11 @@ fn debian_s_alertmanager_is_told() {
     write(&dir.path().join("mon"), &config(target.address, &alerting), rules);
     target.set("load{i=\"a\"} 12\n");
     let server = Server::start(&dir.path().join("data"), &["--monitoring-dir", dir.path().join("mon").to_str().unwrap()], &QUIET);
-    let active = || ask(address, "/api/v2/alerts");
+    // This machine's own alerts, such as of a full disk, are told, too.
+    let active = || {
+        let all = ask(address, "/api/v2/alerts");
+        Value::from(all.as_array().into_iter().flatten().filter(|alert| alert["labels"]["job"] != "watchfire").cloned().collect::<Vec<_>>())
+    };
     let told = until("told", active, |a| a.as_array().is_some_and(|a| a.len() == 1));
     assert_eq!(told[0]["labels"], json!({"alertname": "Loaded", "i": "a", "instance": "t", "job": "t", "site": "home"}));
     assert_eq!(told[0]["annotations"], json!({"summary": "at 12"}));

@@ -72,8 +72,15 @@ impl Drop for Cage {
 /// Writes a log that a program with plenty of memory has left, without an end.
 fn fill(data: &Path, now: i64) {
     let clock = SystemClock::shared();
-    let store = Store::open(Options { keeper: false, series_max: 1 << 20, memory_max: 1 << 30, flush_on_close_samples: u64::MAX, ..Options::new(data, clock) })
-        .unwrap();
+    let options = Options {
+        flush_on_close_log_bytes: u64::MAX,
+        keeper: false,
+        series_max: 1 << 20,
+        memory_max: 1 << 30,
+        flush_on_close_samples: u64::MAX,
+        ..Options::new(data, clock)
+    };
+    let store = Store::open(options).unwrap();
     for round in 0..SAMPLES {
         for part in 0..PARTS {
             let mut batch = Batch::new(Origin::new("test"));

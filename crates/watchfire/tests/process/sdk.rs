@@ -21,6 +21,20 @@ fn the_python_client_passes_its_own_tests() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+/// As in the documents' `uv run pytest …/test_metrics.py -v`, with no server anywhere.
+#[test]
+fn met_28_the_metric_tests_run_by_themselves() {
+    let Some(python) = python_for_our_client() else { return };
+    let home = repository().join("clients/python");
+    let output = Command::new(python).args(["-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/test_metrics.py"]).current_dir(home).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}");
+    // A counter rises, a histogram observes, labels are bounded, there is one instance.
+    for test in ["test_met_06_there_is_one_service", "test_met_07_met_08_and_met_09_the_operations_of_pipelines", "test_classes_are_those_of_the_rust_sdk"] {
+        assert!(told.lines().any(|line| line.contains(&format!("{test} PASSED"))), "{test} in {told}");
+    }
+}
+
 /// The SDK's example, which a build of the whole workspace has made.
 fn rust_service() -> PathBuf {
     let built = Path::new(BINARY).parent().unwrap().join("examples/service");

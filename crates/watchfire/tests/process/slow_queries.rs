@@ -1,4 +1,4 @@
-//! A real PostgreSQL whose slow statements are found. Skipped, loudly, where its server programs are not installed.
+//! A real PostgreSQL: its slow statements are found. Other tests use it too. Skipped, loudly, where its server programs are not installed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,17 +7,17 @@ use crate::containers::{alloy_with, count, engine};
 use crate::server::{Server, until, wait_ms};
 
 /// A database on a Unix socket, which ends with the test.
-struct Database {
+pub(crate) struct Database {
     bin: PathBuf,
     dir: tempfile::TempDir,
 }
 
 impl Database {
     /// Logs as the documents say; what it would write to its standard output goes to a file.
-    fn start() -> Option<Database> {
+    pub(crate) fn start() -> Option<Database> {
         let places = (13..=18).rev().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")));
         let Some(bin) = places.chain(["/usr/local/bin".into(), "/usr/bin".into()]).find(|p| p.join("initdb").exists() && p.join("pg_ctl").exists()) else {
-            eprintln!("SKIPPED: no PostgreSQL server programs, so its slow statements were not read");
+            eprintln!("SKIPPED: no PostgreSQL server programs, so nothing was tested with a real database");
             return None;
         };
         let database = Database { bin, dir: tempfile::tempdir().unwrap() };
@@ -25,7 +25,7 @@ impl Database {
             // The server refuses to run as root, so it belongs to the user that its package made.
             let given = Command::new("chown").arg("postgres").arg(database.dir.path()).status();
             if !given.is_ok_and(|s| s.success()) {
-                eprintln!("SKIPPED: no user postgres to run the server as, so its slow statements were not read");
+                eprintln!("SKIPPED: no user postgres to run the server as, so nothing was tested with a real database");
                 return None;
             }
         }
@@ -52,7 +52,12 @@ impl Database {
         assert!(status.unwrap().success(), "{program} {args:?}");
     }
 
-    fn ask(&self, statement: &str) {
+    /// Its `DATABASE_URL`.
+    pub(crate) fn url(&self) -> String {
+        format!("postgresql://tester@{}/postgres", self.dir.path().display().to_string().replace('/', "%2F"))
+    }
+
+    pub(crate) fn ask(&self, statement: &str) {
         let socket = self.dir.path().display().to_string();
         self.run("psql", &["-h", &socket, "-U", "tester", "-d", "postgres", "-c", statement]);
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::server::{Server, free_port, installed, request, until};
+use crate::slow_queries::Database;
 
 const TRACE: &str = "1234abcd5678ef901234abcd5678ef90";
 const PARENT: &str = "abcdef1234567890";
@@ -42,7 +43,7 @@ fn tag(span: &Value, key: &str) -> Value {
 }
 
 #[test]
-fn trc_01_own_tracing_is_off_and_stk_10_gpu_and_tokens_are_on() {
+fn stk_10_tracing_is_off_and_gpu_and_tokens_are_on() {
     let dir = tempfile::tempdir().unwrap();
     let (server, _, _) = start(dir.path(), "data", "", &[]);
     request(server.address, "GET", "/api/v1/labels", &[("traceparent", &traceparent())], b"").unwrap();
@@ -186,4 +187,42 @@ fn trc_02_questions_to_redis_are_spans_of_their_request() {
     let found = spans(&server, TRACE, 2);
     let (push, asked) = (named(&found, "POST /api/queues/{queue}/jobs"), named(&found, "EVAL"));
     assert_eq!((&asked["references"][0]["spanID"], tag(asked, "db.system.name")), (&push["spanID"], json!("redis")));
+}
+
+/// What the GPU says is written to a table, and read from it when history reaches back beyond memory: both are spans of their work, also when
+/// the database refuses.
+#[test]
+fn trc_02_questions_to_postgresql_are_spans_of_their_work() {
+    let Some(database) = Database::start() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let programs = dir.path().join("bin");
+    std::fs::create_dir(&programs).unwrap();
+    let program = programs.join("nvidia-smi");
+    std::fs::write(&program, "#!/bin/sh\necho '50, 125.50, 45, 100, 10000, NVIDIA RTX A5500, 0, 230.00, 0x0, 30, 1695, 8001, P2'\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the program has to find its other programs, too")]
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
+    let url = database.url();
+    let environment = [("OTEL_ENABLED", "true"), ("DATABASE_URL", &*url), ("GPU_POLL_INTERVAL_SECONDS", "1"), ("PATH", &*path)];
+    let (server, _, _) = start(dir.path(), "data", "", &environment);
+    let newest = |operation: &str| {
+        let answer = server.json(&format!("/jaeger/api/traces?service=watchfire&operation={operation}&lookback=1h&limit=1"));
+        answer["data"][0]["spans"].as_array().cloned().unwrap_or_default()
+    };
+    let found = until("a row is written", || newest("INSERT%20gpu_stats"), |spans| spans.len() > 1);
+    let (stage, insert) = (named(&found, "gpu.store"), named(&found, "INSERT gpu_stats"));
+    assert_eq!((&insert["references"][0]["spanID"], tag(insert, "db.system.name")), (&stage["spanID"], json!("postgresql")));
+    assert_eq!((tag(insert, "span.kind"), tag(insert, "error")), (json!("client"), json!(null)));
+
+    let headers = [("traceparent", &*traceparent())];
+    let answer = request(server.address, "GET", "/api/system/gpu/history?minutes=100000", &headers, b"").unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let found = spans(&server, TRACE, 2);
+    let (asked, select) = (named(&found, "GET /api/system/gpu/history"), named(&found, "SELECT gpu_stats"));
+    assert_eq!((&select["references"][0]["spanID"], tag(select, "db.system.name")), (&asked["spanID"], json!("postgresql")));
+
+    // A database that refuses is an error of its span.
+    database.ask("alter table gpu_stats rename to gone");
+    let failed = || newest("INSERT%20gpu_stats").iter().any(|span| span["operationName"] == "INSERT gpu_stats" && tag(span, "error") == json!(true));
+    until("a row is refused", failed, |failed| *failed);
 }

@@ -1,9 +1,10 @@
 // What a silence is to be, while somebody fills it in: matchers, a length or an end, a reason. Not the asking and not the dialog.
 import { type Alert, type Matcher, matcherText, type MatchOp, type NewSilence, type Silence } from "../../api/alerts";
 import type { LabelSet } from "../../api/prometheus";
+import { t } from "../../words/t";
 
 export const OPS: readonly MatchOp[] = ["=", "!=", "=~", "!~"];
-export const LENGTHS = { "30m": "30 minutes", "2h": "2 hours", "8h": "8 hours", "1d": "1 day", "3d": "3 days", "7d": "1 week" } as const;
+export const LENGTHS = { "30m": t("30 minutes"), "2h": t("2 hours"), "8h": t("8 hours"), "1d": t("1 day"), "3d": t("3 days"), "7d": t("1 week") } as const;
 const SECONDS: Record<keyof typeof LENGTHS, number> = { "30m": 1800, "2h": 7200, "8h": 28_800, "1d": 86_400, "3d": 259_200, "7d": 604_800 };
 export const UNTIL = "until";
 
@@ -46,10 +47,10 @@ export function complete(matchers: readonly Matcher[]): boolean {
 
 /** What is sent, or why it cannot be. Lengths count from now on the server's clock. */
 export function toSend(draft: Draft, nowMs: number): NewSilence | string {
-  if (!complete(draft.matchers)) return "It needs a label with a value.";
+  if (!complete(draft.matchers)) return t("It needs a label with a value.");
   const end = draft.length === UNTIL ? Date.parse(draft.until) : nowMs + SECONDS[draft.length] * 1000;
-  if (Number.isNaN(end)) return "It needs an end.";
-  if (end <= nowMs) return "Its end is in the past.";
+  if (Number.isNaN(end)) return t("It needs an end.");
+  if (end <= nowMs) return t("Its end is in the past.");
   const { id, matchers, by, comment } = draft;
   const startsAt = draft.startsAt ?? new Date(nowMs).toISOString();
   return { id, matchers, startsAt, endsAt: new Date(end).toISOString(), by: by.trim(), comment: comment.trim() };
@@ -57,7 +58,7 @@ export function toSend(draft: Draft, nowMs: number): NewSilence | string {
 
 /** One alert of a preview in a line: its name and what else it is about. */
 export function alertLine(alert: Alert): { name: string; rest: string; silenced: boolean } {
-  const { alertname: name = "without a name", ...rest } = alert.labels;
+  const { alertname: name = t("without a name"), ...rest } = alert.labels;
   const words = Object.entries(rest).map(([label, value]) => matcherText({ name: label, op: "=", value }));
   return { name, rest: words.join(", "), silenced: alert.silencedBy.length > 0 };
 }

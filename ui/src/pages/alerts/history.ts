@@ -2,13 +2,14 @@
 // Not what people were told, and not alerts of other senders: those leave no series.
 import type { LabelSet, MatrixItem, RangeAsk } from "../../api/prometheus";
 import { seriesName } from "../query/labels";
+import { t } from "../../words/t";
 
 /** Ranges that can be chosen, with the step that keeps the answer small. */
 export const RANGES = [
-  { name: "1h", words: "1 hour", seconds: 3600, step: 15 },
-  { name: "6h", words: "6 hours", seconds: 21_600, step: 60 },
-  { name: "24h", words: "24 hours", seconds: 86_400, step: 120 },
-  { name: "7d", words: "7 days", seconds: 604_800, step: 900 },
+  { name: "1h", words: t("1 hour"), seconds: 3600, step: 15 },
+  { name: "6h", words: t("6 hours"), seconds: 21_600, step: 60 },
+  { name: "24h", words: t("24 hours"), seconds: 86_400, step: 120 },
+  { name: "7d", words: t("7 days"), seconds: 604_800, step: 900 },
 ] as const;
 export type HistoryRange = (typeof RANGES)[number];
 /** Evaluations are rarely further apart than this: a shorter pause is none. */

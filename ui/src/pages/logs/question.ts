@@ -2,9 +2,10 @@
 import { type Direction, nsOf } from "../../api/entry";
 import type { LogRange } from "../../api/loki";
 import { serverNowMs } from "../../api/request";
-import { dateTime } from "../../units/format";
+import { dateTime, plainTime } from "../../units/format";
 import { type Preset, PRESETS, presetOf } from "../query/ask";
 import type { Language } from "./logql";
+import { t } from "../../words/t";
 
 export interface Question {
   /** Undefined when the address has none. */
@@ -68,10 +69,10 @@ export function rangeOf({ preset, fixed }: Question, now: number = serverNowMs()
 }
 
 export function rangeWords({ preset, fixed }: Question): string {
-  return fixed ? `from ${dateTime(fixed.from)} to ${dateTime(fixed.to)}` : `in the last ${preset.words}`;
+  return fixed ? t("from {0} to {1}", dateTime(fixed.from), dateTime(fixed.to)) : t("in the last {0}", preset.words);
 }
 
 /** What a field for date and time takes: "2026-03-01T09:05:03" on the reader's clock. */
 export function localInput(ms: number): string {
-  return dateTime(ms).replace(" ", "T");
+  return plainTime(ms).replace(" ", "T");
 }

@@ -2,6 +2,7 @@
 // A number that is not known stays a number.
 import type { VectorItem } from "../../api/prometheus";
 import type { StateWords } from "../../panels/services/states";
+import { t } from "../../words/t";
 
 export const WORKERS =
   '{__name__=~"hsi_worker_status|hsi_worker_restarts_total|hsi_worker_crashes_total|hsi_pipeline_worker_state|hsi_pipeline_worker_consecutive_failures|hsi_pipeline_worker_uptime_seconds"}';
@@ -18,23 +19,23 @@ export interface Worker {
 
 /** hsi_worker_status: 0 to 4. */
 const SUPERVISED: readonly StateWords[] = [
-  { word: "stopped", tone: "neutral" },
-  { word: "running", tone: "ok" },
-  { word: "crashed", tone: "critical" },
-  { word: "restarting", tone: "warning" },
-  { word: "failed", tone: "critical" },
+  { word: t("stopped"), tone: "neutral" },
+  { word: t("running"), tone: "ok" },
+  { word: t("crashed"), tone: "critical" },
+  { word: t("restarting"), tone: "warning" },
+  { word: t("failed"), tone: "critical" },
 ];
 /** hsi_pipeline_worker_state: 0 to 3. */
 const PIPELINE: readonly StateWords[] = [
-  { word: "stopped", tone: "neutral" },
-  { word: "running", tone: "ok" },
-  { word: "restarting", tone: "warning" },
-  { word: "failed", tone: "critical" },
+  { word: t("stopped"), tone: "neutral" },
+  { word: t("running"), tone: "ok" },
+  { word: t("restarting"), tone: "warning" },
+  { word: t("failed"), tone: "critical" },
 ];
 
 export function workerState(metric: "hsi_worker_status" | "hsi_pipeline_worker_state", value: number): StateWords {
   const words = metric === "hsi_worker_status" ? SUPERVISED : PIPELINE;
-  return words[value] ?? { word: `unknown state ${value}`, tone: "neutral" };
+  return words[value] ?? { word: t("unknown state {0}", value), tone: "neutral" };
 }
 
 export function workers(items: readonly VectorItem[]): Worker[] {
@@ -50,7 +51,7 @@ export function workers(items: readonly VectorItem[]): Worker[] {
           ? workerState("hsi_worker_status", status)
           : state !== undefined
             ? workerState("hsi_pipeline_worker_state", state)
-            : { word: "no state reported", tone: "neutral" },
+            : { word: t("no state reported"), tone: "neutral" },
       restarts: of("hsi_worker_restarts_total"),
       crashes: of("hsi_worker_crashes_total"),
       failures: of("hsi_pipeline_worker_consecutive_failures"),

@@ -1,6 +1,6 @@
 // Bars of a flame graph out of the levels that the server sends, and the same by function. Only arithmetic, no drawing.
 import type { Flame } from "../../api/pyroscope";
-import { format, grouped } from "../../units/format";
+import { fixed, format, grouped, PERCENT } from "../../units/format";
 
 export interface Bar {
   index: number;
@@ -111,7 +111,7 @@ export function valueWords(value: number, unit: string): string {
 }
 
 export function share(part: number, whole: number): string {
-  return whole > 0 ? `${((100 * part) / whole).toFixed(part / whole >= 0.0995 ? 0 : 1)}%` : "–";
+  return whole > 0 ? `${fixed((100 * part) / whole, part / whole >= 0.0995 ? 0 : 1)}${PERCENT}` : "–";
 }
 
 /** A function keeps its colour wherever it stands: one of eight, by what its name begins with (its module, its class). */

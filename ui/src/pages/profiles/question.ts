@@ -1,5 +1,6 @@
 // What the page Profiles asks, and the address that says it. Not the asking.
 import { serverNowMs } from "../../api/request";
+import { t } from "../../words/t";
 
 export interface Range {
   name: string;
@@ -7,12 +8,12 @@ export interface Range {
   seconds: number;
 }
 export const RANGES: readonly Range[] = [
-  { name: "15m", words: "15 minutes", seconds: 900 },
+  { name: "15m", words: t("15 minutes"), seconds: 900 },
   { name: "1h", words: "hour", seconds: 3600 },
-  { name: "6h", words: "6 hours", seconds: 21_600 },
-  { name: "24h", words: "24 hours", seconds: 86_400 },
-  { name: "7d", words: "7 days", seconds: 604_800 },
-  { name: "30d", words: "30 days", seconds: 2_592_000 },
+  { name: "6h", words: t("6 hours"), seconds: 21_600 },
+  { name: "24h", words: t("24 hours"), seconds: 86_400 },
+  { name: "7d", words: t("7 days"), seconds: 604_800 },
+  { name: "30d", words: t("30 days"), seconds: 2_592_000 },
 ];
 const RANGE: Range = RANGES[1] ?? { name: "1h", words: "hour", seconds: 3600 };
 /** Profiles last some seconds: what belongs to a span began up to so long before it. */

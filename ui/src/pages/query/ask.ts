@@ -1,4 +1,5 @@
 // What the query page keeps in the address, and the step that fits a range. Not the requests and not the drawing.
+import { t } from "../../words/t";
 
 export interface Preset {
   name: string;
@@ -6,13 +7,13 @@ export interface Preset {
   words: string;
 }
 export const PRESETS: readonly Preset[] = [
-  { name: "15m", seconds: 900, words: "15 minutes" },
-  { name: "1h", seconds: 3600, words: "1 hour" },
-  { name: "6h", seconds: 21_600, words: "6 hours" },
-  { name: "24h", seconds: 86_400, words: "24 hours" },
-  { name: "7d", seconds: 604_800, words: "7 days" },
+  { name: "15m", seconds: 900, words: t("15 minutes") },
+  { name: "1h", seconds: 3600, words: t("1 hour") },
+  { name: "6h", seconds: 21_600, words: t("6 hours") },
+  { name: "24h", seconds: 86_400, words: t("24 hours") },
+  { name: "7d", seconds: 604_800, words: t("7 days") },
 ];
-const DEFAULT_PRESET: Preset = { name: "1h", seconds: 3600, words: "1 hour" };
+const DEFAULT_PRESET: Preset = { name: "1h", seconds: 3600, words: t("1 hour") };
 
 const POINTS_MAX = 300;
 const STEPS = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400];

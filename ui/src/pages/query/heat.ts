@@ -3,6 +3,7 @@
 import type { HistogramValue, LabelSet, MatrixItem, RangeAsk } from "../../api/prometheus";
 import { number } from "../../units/format";
 import { seriesName } from "./labels";
+import { t } from "../../words/t";
 
 export interface HeatSeries {
   name: string;
@@ -36,8 +37,8 @@ export function heatSeries(items: readonly MatrixItem[]): HeatSeries[] {
 }
 
 export function histogramWords({ count, sum }: HistogramValue): string {
-  const mean = count > 0 ? `, mean ${number(sum / count)}` : "";
-  return `histogram: count ${number(count)}, sum ${number(sum)}${mean}`;
+  const mean = count > 0 ? t(", mean {0}", number(sum / count)) : "";
+  return t("histogram: count {0}, sum {1}{2}", number(count), number(sum), mean);
 }
 
 /** What was counted in each column of time and row of values. */

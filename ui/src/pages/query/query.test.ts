@@ -2,7 +2,6 @@
 import { expect, test } from "vitest";
 import { markedLine, positionOf } from "../../parts/position";
 import { addressOf, PRESETS, presetOf, stepFor } from "./ask";
-import { completed, suggestions, wordAt } from "./complete";
 import { heat, histogramWords } from "./heat";
 import { legendNames, seriesName } from "./labels";
 
@@ -32,25 +31,6 @@ test("the marked line is cut at the place, also one past its end", () => {
   expect(markedLine("up", { line: 1, column: 3 })).toEqual({ before: "up", at: " ", after: "" });
   expect(markedLine("up", { line: 1, column: 9 })).toBeUndefined();
   expect(markedLine("up", { line: 3, column: 1 })).toBeUndefined();
-});
-
-test.each([
-  ["rate(node_lo", 12, { start: 5, text: "node_lo" }],
-  ["node_lo + x", 7, { start: 0, text: "node_lo" }],
-  ["n", 1, undefined],
-  ['up{inst', 7, undefined],
-  ['up{a="}x', 8, undefined],
-  ['up{a="}"} + no', 14, { start: 12, text: "no" }],
-  ["up[5mm", 6, undefined],
-])("the word in %s at %s", (expr, caret, expected) => {
-  expect(wordAt(expr, caret)).toEqual(expected);
-});
-
-test("names that begin with the word come first", () => {
-  const names = ["go_up", "up", "up_time", "x"];
-  expect(suggestions(names, "up")).toEqual(["up", "up_time", "go_up"]);
-  expect(suggestions(["up"], "up")).toEqual([]);
-  expect(completed("rate(up[5m])", { start: 5, text: "up" }, "up_time")).toEqual({ expr: "rate(up_time[5m])", caret: 12 });
 });
 
 test("legends keep what differs", () => {

@@ -2,6 +2,7 @@
 import type { Rule, RuleGroup } from "../../api/rules";
 import type { Tone } from "../../panels/services/states";
 import { hasWords } from "../../parts/words";
+import { t } from "../../words/t";
 
 export const VIEWS = ["firing", "pending", "inactive", "errors", "recording"] as const;
 export type View = (typeof VIEWS)[number];
@@ -41,9 +42,9 @@ export function chosen(groups: readonly RuleGroup[], view: View | undefined, wor
 export function groupTrouble(group: RuleGroup, nowMs: number): string | undefined {
   const { intervalSeconds, evaluationSeconds, lastEvaluation } = group;
   if (!intervalSeconds) return undefined;
-  if (evaluationSeconds !== null && evaluationSeconds > intervalSeconds) return "takes longer than its interval, so turns are left out";
+  if (evaluationSeconds !== null && evaluationSeconds > intervalSeconds) return t("takes longer than its interval, so turns are left out");
   const late = lastEvaluation === null ? 0 : nowMs - Date.parse(lastEvaluation) - (evaluationSeconds ?? 0) * 1000;
-  return late > LATE_INTERVALS * intervalSeconds * 1000 ? "has not been evaluated for several intervals" : undefined;
+  return late > LATE_INTERVALS * intervalSeconds * 1000 ? t("has not been evaluated for several intervals") : undefined;
 }
 
 /** Where an expression can be looked at: lines make other numbers than samples. */

@@ -1,6 +1,7 @@
 // What the search for traces keeps in the address, under the names that Jaeger's page has, and what is asked for it. Not the asking.
 import type { Tag } from "../../api/jaeger";
 import { isRecord, serverNowMs } from "../../api/request";
+import { t } from "../../words/t";
 
 export interface Question {
   service: string;
@@ -24,19 +25,19 @@ export interface Lookback {
 }
 
 export const LOOKBACKS: readonly Lookback[] = [
-  { name: "5m", words: "Last 5 minutes", seconds: 300 },
-  { name: "15m", words: "Last 15 minutes", seconds: 900 },
-  { name: "1h", words: "Last hour", seconds: 3600 },
-  { name: "3h", words: "Last 3 hours", seconds: 10_800 },
-  { name: "6h", words: "Last 6 hours", seconds: 21_600 },
-  { name: "12h", words: "Last 12 hours", seconds: 43_200 },
-  { name: "24h", words: "Last 24 hours", seconds: 86_400 },
-  { name: "2d", words: "Last 2 days", seconds: 172_800 },
-  { name: "7d", words: "Last 7 days", seconds: 604_800 },
-  { name: "30d", words: "Last 30 days", seconds: 2_592_000 },
+  { name: "5m", words: t("Last 5 minutes"), seconds: 300 },
+  { name: "15m", words: t("Last 15 minutes"), seconds: 900 },
+  { name: "1h", words: t("Last hour"), seconds: 3600 },
+  { name: "3h", words: t("Last 3 hours"), seconds: 10_800 },
+  { name: "6h", words: t("Last 6 hours"), seconds: 21_600 },
+  { name: "12h", words: t("Last 12 hours"), seconds: 43_200 },
+  { name: "24h", words: t("Last 24 hours"), seconds: 86_400 },
+  { name: "2d", words: t("Last 2 days"), seconds: 172_800 },
+  { name: "7d", words: t("Last 7 days"), seconds: 604_800 },
+  { name: "30d", words: t("Last 30 days"), seconds: 2_592_000 },
 ];
-export const CUSTOM: Lookback = { name: "custom", words: "Custom time range", seconds: 0 };
-const USUAL: Lookback = { name: "1h", words: "Last hour", seconds: 3600 };
+export const CUSTOM: Lookback = { name: "custom", words: t("Custom time range"), seconds: 0 };
+const USUAL: Lookback = { name: "1h", words: t("Last hour"), seconds: 3600 };
 export const LIMIT = 20;
 export const LIMIT_MAX = 1500;
 
@@ -119,7 +120,7 @@ export function tagsIn(text: string): ReadTags {
   while (pair.lastIndex < end) {
     const at = pair.lastIndex;
     const found = pair.exec(text);
-    if (!found) return { pairs, problem: `Tags are pairs like http.status_code=500: this is none: ${text.slice(at).trim().slice(0, 60)}` };
+    if (!found) return { pairs, problem: t("Tags are pairs like http.status_code=500: this is none: {0}", text.slice(at).trim().slice(0, 60)) };
     pairs.push({ key: unquoted(found[1] ?? ""), value: unquoted(found[2] ?? "") });
   }
   return { pairs, problem: undefined };
@@ -143,15 +144,15 @@ const plainDuration = (text: string): string => text.replace(/\s+/g, "");
 
 /** What is wrong with a question, before anybody is asked. */
 export function problemOf({ service, tags, minDuration, maxDuration, lookback, start, end }: Question): string | undefined {
-  if (service === "") return "Choose a service.";
+  if (service === "") return t("Choose a service.");
   const { problem } = tagsIn(tags);
   if (problem !== undefined) return problem;
-  for (const [name, text] of [["Min Duration", minDuration], ["Max Duration", maxDuration]] as const) {
-    if (text.trim() !== "" && durationIn(text) === undefined) return `${name} is a time with a unit, like 1.2s, 100ms or 500us.`;
+  for (const [name, text] of [[t("Min Duration"), minDuration], [t("Max Duration"), maxDuration]] as const) {
+    if (text.trim() !== "" && durationIn(text) === undefined) return t("{0} is a time with a unit, like 1.2s, 100ms or 500us.", name);
   }
   const [least, most] = [durationIn(minDuration), durationIn(maxDuration)];
-  if (least !== undefined && most !== undefined && least > most) return "Min Duration is more than Max Duration.";
-  return lookback === CUSTOM && !(end > start) ? "The time range ends before it begins." : undefined;
+  if (least !== undefined && most !== undefined && least > most) return t("Min Duration is more than Max Duration.");
+  return lookback === CUSTOM && !(end > start) ? t("The time range ends before it begins.") : undefined;
 }
 
 /** A duration as the fields take it, rounded up or down to three digits. */

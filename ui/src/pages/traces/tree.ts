@@ -1,12 +1,13 @@
 // Spans of a trace as a forest, in the order in which its rows stand: who calls whom, how deep, how many below. Spans whose parent never
 // came, rings of parents and ids that stand twice are shown, marked, not lost. Not times (clocks.ts) and not the drawing.
 import type { Span, Trace } from "../../api/jaeger";
+import { t } from "../../words/t";
 
 export type Oddity = "no-parent" | "ring" | "twice";
 export const ODDITIES: Record<Oddity, string> = {
-  "no-parent": "Its parent is not in this trace: it was not sent, not sampled, or has not come yet.",
-  ring: "Its parents lead back to itself; it is shown as if it had none.",
-  twice: "Another span of this trace has the same id.",
+  "no-parent": t("Its parent is not in this trace: not sent, or not yet."),
+  ring: t("Its parents lead back to itself; it is shown as if it had none."),
+  twice: t("Another span of this trace has the same id."),
 };
 export interface Node {
   span: Span;

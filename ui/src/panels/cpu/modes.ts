@@ -2,6 +2,7 @@
 import type { MatrixItem, Point, RangeAsk } from "../../api/prometheus";
 import type { ChartSeries } from "../../charts/align";
 import { current } from "../lastHour";
+import { t } from "../../words/t";
 
 /** Modes with a band of their own, from the bottom up; all other busy modes share "other". */
 const BANDS = ["user", "system", "iowait"] as const;
@@ -16,7 +17,7 @@ export interface CpuTimes {
 export function cpuTimes(items: readonly MatrixItem[], range: RangeAsk): CpuTimes {
   const own = BANDS.map((mode): ChartSeries => ({ label: mode, points: items.find((it) => it.labels["mode"] === mode)?.points ?? [] }));
   const rest = items.filter((it) => !isBand(it.labels["mode"]) && it.labels["mode"] !== IDLE);
-  const bands = [...own, { label: "other", points: summed(rest) }].filter((it) => it.points.length > 0);
+  const bands = [...own, { label: t("other"), points: summed(rest) }].filter((it) => it.points.length > 0);
   return { bands, busy: busyNow(bands, range) };
 }
 

@@ -3,6 +3,7 @@ import type { Point } from "../../api/prometheus";
 import type { GpuSample } from "../../api/system";
 import type { ChartSeries } from "../../charts/align";
 import { percentOf } from "../../units/levels";
+import { t } from "../../words/t";
 
 /** The history has whole seconds, the live sample milliseconds: nearer than this they are the same. */
 const SAME_MS = 1000;
@@ -16,7 +17,7 @@ export function historySeries(samples: readonly GpuSample[], newest?: GpuSample)
       return value === null || sample.recordedAt === null ? [] : [[sample.recordedAt / 1000, value]];
     });
   return [
-    { label: "Utilization", points: points((it) => it.utilization) },
+    { label: t("Utilization"), points: points((it) => it.utilization) },
     { label: "VRAM", points: points((it) => percentOf(it.memoryUsedMb, it.memoryTotalMb)) },
   ];
 }

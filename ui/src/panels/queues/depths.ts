@@ -1,5 +1,6 @@
 // The queues that the page knows, with their depth where one is recorded. A missing depth stays missing, never zero.
 import type { VectorItem } from "../../api/prometheus";
+import { t } from "../../words/t";
 
 export interface Queue {
   name: string;
@@ -8,8 +9,8 @@ export interface Queue {
 }
 
 const QUEUES = [
-  { name: "detection", metric: "hsi_detection_queue_depth" },
-  { name: "analysis", metric: "hsi_analysis_queue_depth" },
+  { name: t("detection"), metric: "hsi_detection_queue_depth" },
+  { name: t("analysis"), metric: "hsi_analysis_queue_depth" },
 ] as const;
 
 export function depths(items: readonly VectorItem[]): Queue[] {

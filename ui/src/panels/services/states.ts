@@ -1,5 +1,6 @@
 // The state of a service in words and a tone. "Not configured" is neither good nor bad, and unknown is never good.
 import type { ServiceState } from "../../api/system";
+import { t } from "../../words/t";
 
 export type Tone = "ok" | "warning" | "critical" | "neutral";
 export interface StateWords {
@@ -8,13 +9,13 @@ export interface StateWords {
 }
 
 const WORDS: Record<ServiceState, StateWords> = {
-  healthy: { word: "healthy", tone: "ok" },
-  unhealthy: { word: "unhealthy", tone: "warning" },
-  restarting: { word: "restarting", tone: "warning" },
-  restart_failed: { word: "restart failed", tone: "critical" },
-  failed: { word: "failed, needs a hand", tone: "critical" },
-  not_configured: { word: "not configured", tone: "neutral" },
-  unknown: { word: "unknown", tone: "neutral" },
+  healthy: { word: t("healthy"), tone: "ok" },
+  unhealthy: { word: t("unhealthy"), tone: "warning" },
+  restarting: { word: t("restarting"), tone: "warning" },
+  restart_failed: { word: t("restart failed"), tone: "critical" },
+  failed: { word: t("failed, needs a hand"), tone: "critical" },
+  not_configured: { word: t("not configured"), tone: "neutral" },
+  unknown: { word: t("unknown"), tone: "neutral" },
 };
 
 export function stateWords(state: ServiceState): StateWords {
@@ -23,6 +24,6 @@ export function stateWords(state: ServiceState): StateWords {
 
 /** The state of the whole, as the server names it; a name we do not know is shown as it is, without a tone. */
 export function overall(status: string): StateWords {
-  const known: Record<string, Tone> = { healthy: "ok", degraded: "warning", unhealthy: "critical" };
-  return { word: status.replaceAll("_", " "), tone: known[status] ?? "neutral" };
+  const known: Record<string, StateWords> = { healthy: { word: t("healthy"), tone: "ok" }, degraded: { word: t("degraded"), tone: "warning" }, unhealthy: { word: t("unhealthy"), tone: "critical" } };
+  return known[status] ?? { word: status.replaceAll("_", " "), tone: "neutral" };
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
+use tokio::time::Instant;
 use watchfire_model::document::Reader;
 use watchfire_net::client::SecretSource;
 
-use super::exchange::{Call, Http, missing, read_secret_text, secret_url, send};
+use super::exchange::{Call, Http, missing, read_secret_text, secret_url, send_pictured};
 use super::texts::{Writer, cut, holds_any, put};
-use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
+use super::{DELIVERY_TIME_MAX, Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
 
 pub(super) const KIND: Kind =
@@ -63,14 +64,17 @@ fn allowed(content: &str) -> Json {
 }
 
 impl Discord {
-    fn body(&self, notification: &Notification) -> Result<Json, DeliveryError> {
+    fn body(&self, notification: &Notification, has_picture: bool) -> Result<Json, DeliveryError> {
         let writer = Writer::disarmed(notification, disarm);
         let color = if notification.status() == "firing" { RED } else { GREEN };
-        let embed = json!({
+        let mut embed = json!({
             "title": cut(writer.text(&self.title)?, TITLE_CHARS_MAX),
             "description": cut(writer.text(&self.message)?, DESCRIPTION_CHARS_MAX),
             "color": color,
         });
+        if has_picture && let Some(embed) = embed.as_object_mut() {
+            embed.insert("image".to_owned(), json!({"url": "attachment://panel.png"}));
+        }
         let mut body = Map::new();
         body.insert("content".to_owned(), Json::from(cut(writer.text(&self.content)?, CONTENT_CHARS_MAX)));
         body.insert("allowed_mentions".to_owned(), allowed(self.content.source()));
@@ -85,7 +89,13 @@ impl Integration for Discord {
     fn deliver<'a>(&'a self, notification: &'a Notification, outside: &'a Outside) -> Delivered<'a> {
         Box::pin(async move {
             let url = read_secret_text(&self.url).await?;
-            send(outside, &self.http, Call::secret_json(&url, &self.body(notification)?)).await.map(drop)
+            let until = Instant::now() + DELIVERY_TIME_MAX;
+            let call = |has_picture| Ok::<_, DeliveryError>(Call::secret_json(&url, &self.body(notification, has_picture)?));
+            let with = match outside.pictures.of(notification).await {
+                Some(png) => Some(call(true)?.with_picture("files[0]", &png)),
+                None => None,
+            };
+            send_pictured(outside, &self.http, with, call(false)?, until).await
         })
     }
 }

@@ -1,21 +1,21 @@
 //! Lists of mail addresses as people write them: `a@example.com, "Name" <b@example.com>`. Groups and comments are not read.
 
 /// The longest list that is read.
-const LIST_BYTES_MAX: usize = 32 << 10;
+pub(super) const LIST_BYTES_MAX: usize = 32 << 10;
 /// The longest address of SMTP.
 const ADDRESS_BYTES_MAX: usize = 254;
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mailbox {
+pub(crate) struct Mailbox {
     /// The name, which may be empty.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The address, without anything that means something in a mail dialogue.
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 /// Reads a list; nothing when one of it is no address, or there is none.
-pub(super) fn parse_list(text: &str) -> Option<Vec<Mailbox>> {
+pub(crate) fn parse_list(text: &str) -> Option<Vec<Mailbox>> {
     if text.len() > LIST_BYTES_MAX {
         return None;
     }

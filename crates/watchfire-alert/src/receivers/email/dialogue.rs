@@ -29,9 +29,9 @@ pub(super) enum Security {
 }
 
 /// Who gets a mail, and who sent it.
-pub(super) struct Envelope {
-    pub(super) from: String,
-    pub(super) to: Vec<String>,
+pub(crate) struct Envelope {
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
 }
 
 /// A mail server, and how to talk to it.

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use watchfire_model::time::Timestamp;
 
-use super::address::parse_list;
+use super::address::{LIST_BYTES_MAX, parse_list};
 use crate::template::GoTime;
 
 /// What a line of a body has at most, before its end.
@@ -18,7 +18,7 @@ const HEADER_BYTES: usize = 76;
 const WORD_BYTES_MAX: usize = 400;
 /// Bytes of text in one encoded word, which has 75 with everything around.
 const ENCODED_BYTES: usize = 42;
-/// The largest header text; a subject of a million bytes says no more.
+/// The largest header text; a subject of a million bytes says no more. People are all of a list: half an address is nobody's.
 const HEADER_CHARS_MAX: usize = 4_000;
 /// Headers whose values are people.
 const PEOPLE: [&str; 6] = ["To", "From", "Cc", "Bcc", "Reply-To", "Sender"];
@@ -42,8 +42,16 @@ pub(super) fn is_ours(name: &str) -> bool {
     matches!(name, "Content-Type" | "Content-Transfer-Encoding" | "Mime-Version" | "Date" | "Message-Id")
 }
 
+/// A picture that stands within the HTML of a mail.
+pub(crate) struct Picture {
+    /// What the HTML calls it: `cid:<name>`. Letters, digits and hyphens.
+    pub(crate) name: String,
+    /// A PNG.
+    pub(crate) png: Vec<u8>,
+}
+
 /// A mail that is being written.
-pub(super) struct Mail {
+pub(crate) struct Mail {
     headers: String,
     boundary: String,
     body: String,
@@ -52,7 +60,7 @@ pub(super) struct Mail {
 
 impl Mail {
     /// A mail whose identity is the notification's, so that a second try is recognised as the same mail.
-    pub(super) fn new(id: &str, now: Timestamp) -> Mail {
+    pub(crate) fn new(id: &str, now: Timestamp) -> Mail {
         let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
         let now = GoTime::from_millis(now.millis());
         let headers = format!("Date: {}\r\nMessage-Id: <{id}@watchfire>\r\nMIME-Version: 1.0\r\n", now.format("Mon, 02 Jan 2006 15:04:05 -0700"));
@@ -60,9 +68,11 @@ impl Mail {
     }
 
     /// Adds a header. Line ends in it become spaces.
-    pub(super) fn header(&mut self, name: &str, value: &str) {
-        let value: String = value.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(HEADER_CHARS_MAX).collect();
-        let written = if PEOPLE.contains(&name) { people(&value) } else { words(&value) };
+    pub(crate) fn header(&mut self, name: &str, value: &str) {
+        let is_people = PEOPLE.contains(&name);
+        let longest = if is_people { LIST_BYTES_MAX } else { HEADER_CHARS_MAX };
+        let value: String = value.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(longest).collect();
+        let written = if is_people { people(&value) } else { words(&value) };
         self.headers.push_str(&folded(name, &written));
     }
 
@@ -75,14 +85,41 @@ impl Mail {
     }
 
     /// Adds a body; the one that is preferred comes last.
-    pub(super) fn part(&mut self, kind: &str, text: &str) {
+    pub(crate) fn part(&mut self, kind: &str, text: &str) {
         let text = quoted_printable(text);
         let headers = format!("Content-Type: {kind}; charset=UTF-8\r\nContent-Transfer-Encoding: quoted-printable");
         self.body.push_str(&format!("--{}\r\n{headers}\r\n\r\n{text}\r\n", self.boundary));
     }
 
+    /// Adds a body in HTML with pictures in it.
+    pub(crate) fn html_with_pictures(&mut self, html: &str, pictures: &[Picture]) {
+        if pictures.is_empty() {
+            return self.part("text/html", html);
+        }
+        let outer = std::mem::take(&mut self.body);
+        let inner = format!("{}_related", self.boundary);
+        let own = std::mem::replace(&mut self.boundary, inner);
+        self.part("text/html", html);
+        for Picture { name, png } in pictures {
+            let headers = format!(
+                "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\nContent-ID: <{name}>\r\nContent-Disposition: inline; filename=\"{name}.png\""
+            );
+            self.body.push_str(&format!("--{}\r\n{headers}\r\n\r\n", self.boundary));
+            for line in STANDARD.encode(png).as_bytes().chunks(LINE_BYTES_MAX) {
+                self.body.push_str(&String::from_utf8_lossy(line));
+                self.body.push_str("\r\n");
+            }
+        }
+        let related = std::mem::replace(&mut self.body, outer);
+        let inner = std::mem::replace(&mut self.boundary, own);
+        self.body.push_str(&format!(
+            "--{}\r\nContent-Type: multipart/related; type=\"text/html\"; boundary=\"{inner}\"\r\n\r\n{related}--{inner}--\r\n",
+            self.boundary
+        ));
+    }
+
     /// The whole mail, with line ends as mail has them.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let Mail { headers, boundary, body, .. } = self;
         format!("{headers}Content-Type: multipart/alternative; boundary=\"{boundary}\"\r\n\r\n{body}--{boundary}--\r\n")
     }
@@ -106,7 +143,7 @@ fn folded(name: &str, value: &str) -> String {
 }
 
 /// Free text: as it is when it is plain, else in encoded words.
-fn words(text: &str) -> String {
+pub(crate) fn words(text: &str) -> String {
     let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~')) && !text.contains("=?") && text.split(' ').all(|word| word.len() <= WORD_BYTES_MAX);
     if is_plain { text.to_owned() } else { encoded(text) }
 }
@@ -228,12 +265,33 @@ mod tests {
         check("Subject", "=?x?=", "Subject: =?utf-8?B?PT94Pz0=?=\r\n");
         check("To", "Jürgen <a@b.c>, \"X, Y\" <d@e.f>", "To: =?utf-8?B?SsO8cmdlbg==?= <a@b.c>, \"X, Y\" <d@e.f>\r\n");
         check("X-A", &format!("{} b", "a".repeat(80)), &format!("X-A: {}\r\n b\r\n", "a".repeat(80)));
+        // A hundred people are all written to.
+        let all: Vec<String> = (0..100).map(|n| format!("Person {n} <{}{n}@example.com>", "x".repeat(50))).collect();
+        let mut mail = Mail::new("id", Timestamp(0));
+        mail.header("To", &all.join(", "));
+        assert!(all.iter().all(|person| mail.headers.contains(person.split_once('<').unwrap().1)) && mail.headers.split("\r\n").all(|line| line.len() <= 90));
         let mut mail = Mail::new("id", Timestamp(0));
         mail.header("Subject", &"ö".repeat(3_000));
         assert!(mail.headers.split("\r\n").all(|line| line.len() <= 78));
         for (name, expected) in [("reply-to", "Reply-To"), ("SUBJECT", "Subject"), ("x", "X")] {
             assert_eq!(canonical(name), expected);
         }
+    }
+
+    #[test]
+    fn pictures_stand_beside_the_html_that_shows_them() {
+        let mut mail = Mail::new("ab12", Timestamp(0));
+        mail.part("text/plain", "x");
+        mail.html_with_pictures("<img src=\"cid:one\">", &[Picture { name: "one".to_owned(), png: vec![0xff; 100] }]);
+        let text = mail.finish();
+        let related =
+            "--=_ab12\r\nContent-Type: multipart/related; type=\"text/html\"; boundary=\"=_ab12_related\"\r\n\r\n--=_ab12_related\r\nContent-Type: text/html;";
+        assert!(text.contains(related), "{text}");
+        assert!(text.contains("Content-ID: <one>\r\n") && text.contains(&format!("\r\n\r\n{}\r\n{}w==\r\n", "/".repeat(76), "/".repeat(57))), "{text}");
+        assert!(text.ends_with("--=_ab12_related--\r\n--=_ab12--\r\n"), "{text}");
+        let mut plain = Mail::new("ab12", Timestamp(0));
+        plain.html_with_pictures("<p>", &[]);
+        assert!(!plain.finish().contains("related"));
     }
 
     #[test]

@@ -5,21 +5,23 @@ mod address;
 mod dialogue;
 mod login;
 mod message;
+mod post;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::time::Instant;
 use watchfire_model::document::Reader;
-use watchfire_net::client::{SecretSource, TlsOptions, read_client_tls, read_secret, read_tls_options};
-use watchfire_net::dial::is_here;
 
 use self::address::{Mailbox, parse_list};
-use self::dialogue::{Envelope, Security, Server};
-use self::login::Login;
-use super::exchange::{group_name, missing, read_secret_text};
+use super::exchange::{group_name, missing};
 use super::texts::Writer;
 use super::{DELIVERY_TIME_MAX, Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
+
+pub(crate) use self::address::parse_list as parse_addresses;
+pub(crate) use self::dialogue::Envelope;
+pub(crate) use self::message::{Mail, Picture, words};
+pub(crate) use self::post::{Post, overlay};
 
 /// The templates that all kinds share come with the first kind that uses them.
 pub(super) const KIND: Kind = Kind {
@@ -31,23 +33,10 @@ pub(super) const KIND: Kind = Kind {
     make: Some(make),
 };
 
-/// The port at which TLS begins before anything is said.
-const IMPLICIT_TLS_PORT: u16 = 465;
 /// The most people of one mail.
 const RECIPIENTS_MAX: usize = 100;
-/// Time that is left for goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
-
 struct Email {
-    host: String,
-    port: u16,
-    hello: String,
-    security: Security,
-    tls: TlsOptions,
-    username: String,
-    password: Option<SecretSource>,
-    secret: Option<SecretSource>,
-    identity: String,
+    post: Post,
     from: TemplateText,
     to: TemplateText,
     headers: Vec<(String, TemplateText)>,
@@ -66,75 +55,24 @@ enum Threading {
 }
 
 fn make(reader: &Reader<'_>, making: &Making<'_>) -> Option<Arc<dyn Integration>> {
-    let smtp = &making.global.smtp;
-    let smarthost = reader.text("smarthost").filter(|host| !host.is_empty()).or_else(|| smtp.smarthost.clone());
-    let Some((host, port)) = smarthost.as_deref().and_then(host_and_port) else {
-        let message = if smarthost.is_some() { "smarthost must be host:port" } else { "there is no mail server: smarthost or smtp_smarthost must be set" };
+    let smtp = overlay(reader, &making.global.smtp, making.locate);
+    let post = Post::of(&smtp);
+    if let Err(message) = &post {
         missing(reader, message);
-        read_rest(reader, making);
-        return None;
-    };
+    }
     let from = making.template(reader, "from", smtp.from.as_deref().unwrap_or_default());
-    if from.is_empty() {
+    if from.is_empty() && post.is_ok() {
         missing(reader, "there is no sender: from or smtp_from must be set");
     }
-    let username = reader.text("auth_username").or_else(|| smtp.auth_username.clone()).unwrap_or_default();
-    let security = read_security(reader, making, port);
-    if security == Security::Open && !username.is_empty() && !is_here(host) {
+    if post.as_ref().is_ok_and(Post::is_exposed) {
         reader.warning_at("require_tls", "is false: user name, password and mails may cross the network in the clear");
     }
-    let email = Email {
-        host: host.to_owned(),
-        port,
-        hello: read_hello(reader, smtp.hello.as_deref()),
-        security,
-        tls: if reader.raw("tls_config").is_some() { read_tls_options(reader, "tls_config", making.locate) } else { smtp.tls.clone() },
-        username,
-        password: read_secret(reader, "auth_password", "auth_password_file", making.locate).or_else(|| smtp.auth_password.clone()),
-        secret: read_secret(reader, "auth_secret", "auth_secret_file", making.locate).or_else(|| smtp.auth_secret.clone()),
-        identity: reader.text("auth_identity").or_else(|| smtp.auth_identity.clone()).unwrap_or_default(),
-        to: read_to(reader, making),
-        headers: read_headers(reader, making),
-        subject: making.template_of(r#"{{ template "email.default.subject" . }}"#),
-        html: making.template(reader, "html", r#"{{ template "email.default.html" . }}"#),
-        text: making.template(reader, "text", ""),
-        threading: read_threading(reader),
-        from,
-    };
-    Some(Arc::new(email))
-}
-
-/// Says of the keys that nobody can use without a server that they are known.
-fn read_rest(reader: &Reader<'_>, making: &Making<'_>) {
-    read_to(reader, making);
-    reader.allow(&["from", "hello", "auth_username", "auth_password", "auth_password_file", "auth_secret", "auth_secret_file", "auth_identity"]);
-    reader.allow(&["headers", "html", "text", "require_tls", "force_implicit_tls", "tls_config", "threading"]);
-}
-
-/// `host:port`; an IPv6 address stands in brackets.
-fn host_and_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let fits = !bare.is_empty() && !bare.contains(['{', ' ', '/']) && (bare == host) != bare.contains(':');
-    fits.then_some((bare, port.parse().ok()?))
-}
-
-fn read_security(reader: &Reader<'_>, making: &Making<'_>, port: u16) -> Security {
-    let smtp = &making.global.smtp;
-    let required = reader.bool("require_tls").unwrap_or(smtp.require_tls);
-    match reader.bool("force_implicit_tls").or(smtp.force_implicit_tls).unwrap_or(port == IMPLICIT_TLS_PORT) {
-        true => Security::Implicit,
-        false if required => Security::Upgrade,
-        false => Security::Open,
-    }
-}
-
-fn read_hello(reader: &Reader<'_>, global: Option<&str>) -> String {
-    let hello = reader.text("hello").or(global.map(str::to_owned)).filter(|h| !h.is_empty()).unwrap_or_else(|| "localhost".to_owned());
-    if !hello.bytes().all(|b| b.is_ascii_graphic()) {
-        reader.error_at("hello", "must be the name of a host");
-    }
-    hello
+    let (to, headers) = (read_to(reader, making), read_headers(reader, making));
+    let html = making.template(reader, "html", r#"{{ template "email.default.html" . }}"#);
+    let text = making.template(reader, "text", "");
+    let threading = read_threading(reader);
+    let subject = making.template_of(r#"{{ template "email.default.subject" . }}"#);
+    Some(Arc::new(Email { post: post.ok()?, from, to, headers, subject, html, text, threading }))
 }
 
 fn read_to(reader: &Reader<'_>, making: &Making<'_>) -> TemplateText {
@@ -189,7 +127,7 @@ impl Email {
         Ok(Envelope { from: from.address.clone(), to: to.into_iter().map(|mailbox: Mailbox| mailbox.address).collect() })
     }
 
-    fn message(&self, notification: &Notification, writer: &Writer, outside: &Outside) -> Result<String, DeliveryError> {
+    fn message(&self, notification: &Notification, writer: &Writer, outside: &Outside, picture: Option<Vec<u8>>) -> Result<String, DeliveryError> {
         let mut mail = message::Mail::new(&notification.id, outside.clock.now());
         for (name, text) in &self.headers {
             mail.header(name, &writer.text(text)?);
@@ -205,24 +143,19 @@ impl Email {
             mail.part("text/plain", &writer.text(&self.text)?);
         }
         if !self.html.is_empty() {
-            mail.part("text/html", &writer.html(&self.html)?);
+            let html = writer.html(&self.html)?;
+            let pictures: Vec<Picture> = picture.map(|png| Picture { name: "panel".to_owned(), png }).into_iter().collect();
+            mail.html_with_pictures(&if pictures.is_empty() { html } else { with_picture(html) }, &pictures);
         }
         Ok(mail.finish())
     }
+}
 
-    async fn login(&self) -> Result<Option<Login>, DeliveryError> {
-        if self.username.is_empty() {
-            return Ok(None);
-        }
-        let mut read = [None, None];
-        for (slot, source) in read.iter_mut().zip([&self.password, &self.secret]) {
-            if let Some(source) = source {
-                *slot = Some(read_secret_text(source).await?);
-            }
-        }
-        let [password, secret] = read;
-        Ok(Some(Login { username: self.username.clone(), identity: self.identity.clone(), password, secret }))
-    }
+/// A page with the picture at its end.
+fn with_picture(mut html: String) -> String {
+    let end = html.rfind("</body>").unwrap_or(html.len());
+    html.insert_str(end, "<p><img src=\"cid:panel\" alt=\"\" style=\"max-width:100%\"></p>");
+    html
 }
 
 impl Integration for Email {
@@ -230,45 +163,25 @@ impl Integration for Email {
         Box::pin(async move {
             let writer = Writer::new(notification);
             let envelope = self.envelope(&writer)?;
-            let message = self.message(notification, &writer, outside)?;
-            let later = |reason: String| DeliveryError::Later { reason, after: None };
-            let server = Server {
-                host: &self.host,
-                port: self.port,
-                hello: &self.hello,
-                security: self.security,
-                tls: read_client_tls(&self.tls).await.map_err(|error| later(error.to_string()))?,
-                login: self.login().await?,
+            // The picture is painted and the mail is taken within the time of one try.
+            let until = Instant::now() + DELIVERY_TIME_MAX;
+            let mail = |picture| self.message(notification, &writer, outside, picture);
+            let left = || until.saturating_duration_since(Instant::now());
+            let picture = if self.html.is_empty() { None } else { outside.pictures.of(notification).await };
+            let refused = match picture {
+                None => self.post.send(&envelope, &mail(None)?, left()).await?,
+                Some(png) => match self.post.send(&envelope, &mail(Some(png))?, left()).await {
+                    Err(DeliveryError::Never(reason)) => {
+                        tracing::warn!(receiver = notification.receiver, reason, "a mail was refused with its picture and goes without");
+                        self.post.send(&envelope, &mail(None)?, left()).await?
+                    }
+                    outcome => outcome?,
+                },
             };
-            let limit = DELIVERY_TIME_MAX - GOODBYE;
-            let sent = tokio::time::timeout(limit, server.send(&envelope, &message)).await;
-            let refused = sent.unwrap_or_else(|_| Err(later(format!("the mail server did not take the mail within {} s", limit.as_secs()))))?;
             for reason in refused {
                 tracing::warn!(receiver = notification.receiver, %reason, "a mail went to the other recipients only");
             }
             Ok(())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places() {
-        for (text, expected) in [
-            ("smtp.example.com:587", Some(("smtp.example.com", 587))),
-            ("[::1]:25", Some(("::1", 25))),
-            ("::1:25", None),
-            ("[mail]:25", None),
-            ("mail", None),
-            ("mail:", None),
-            (":25", None),
-            ("mail:99999", None),
-            ("{{ .x }}:25", None),
-        ] {
-            assert_eq!(host_and_port(text), expected, "{text}");
-        }
     }
 }

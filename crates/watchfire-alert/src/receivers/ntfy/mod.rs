@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use serde_json::{Map, Value as Json};
+use tokio::time::Instant;
 use url::Url;
 use watchfire_model::document::Reader;
 
-use super::exchange::{Call, Http, plain_url, send};
+use super::email::words;
+use super::exchange::{Call, Http, plain_url, send_pictured};
 use super::texts::{SecretText, Writer, cut_bytes, put};
-use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
+use super::{DELIVERY_TIME_MAX, Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
 
 pub(super) const KIND: Kind =
@@ -21,6 +24,10 @@ const MESSAGE_BYTES_MAX: usize = 4096;
 const TITLE_BYTES_MAX: usize = 250;
 /// What priorities are called, from 1.
 const PRIORITIES: [&str; 5] = ["min", "low", "default", "high", "max"];
+
+/// What a message with a picture says in headers.
+const HEADERS: [(&str, &str); 7] =
+    [("title", "Title"), ("message", "Message"), ("priority", "Priority"), ("tags", "Tags"), ("click", "Click"), ("icon", "Icon"), ("markdown", "Markdown")];
 
 struct Ntfy {
     url: String,
@@ -95,16 +102,39 @@ impl Ntfy {
     }
 }
 
+impl Ntfy {
+    /// The same message as a file: its picture is the body, and all else stands in headers, in encoded words where it is not plain.
+    fn pictured(&self, body: &Json, png: Vec<u8>) -> Call {
+        let url = format!("{}/{}", self.url.trim_end_matches('/'), self.topic);
+        let mut call = Call { method: Method::PUT, body: png, content_type: "image/png", ..Call::json(url, &Json::Null) };
+        call = call.header("Filename", "panel.png");
+        for (key, header) in HEADERS {
+            let text = match body.get(key) {
+                Some(Json::String(text)) => words(text),
+                Some(Json::Array(list)) => words(&list.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(",")),
+                Some(Json::Null) | None => continue,
+                Some(other) => other.to_string(),
+            };
+            call = call.header(header, &text);
+        }
+        call
+    }
+}
+
 impl Integration for Ntfy {
     fn deliver<'a>(&'a self, notification: &'a Notification, outside: &'a Outside) -> Delivered<'a> {
         Box::pin(async move {
             let writer = Writer::new(notification);
-            let mut call = Call::json(&self.url, &self.body(&writer)?);
+            let until = Instant::now() + DELIVERY_TIME_MAX;
+            let body = self.body(&writer)?;
+            let mut call = Call::json(&self.url, &body);
+            let mut with = outside.pictures.of(notification).await.map(|png| self.pictured(&body, png));
             if let Some(token) = &self.token {
                 let token = token.write("the token", &writer).await?;
-                call = call.secret_header("Authorization", format!("Bearer {}", token.expose()), token);
+                let known = |call: Call| call.secret_header("Authorization", format!("Bearer {}", token.expose()), token.clone());
+                (call, with) = (known(call), with.map(known));
             }
-            send(outside, &self.http, call).await.map(drop)
+            send_pictured(outside, &self.http, with, call, until).await
         })
     }
 }

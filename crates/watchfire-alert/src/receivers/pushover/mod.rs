@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 use watchfire_model::document::Reader;
 use watchfire_net::secret::Secret;
 
-use super::exchange::{Call, Http, missing, send};
+use super::exchange::{Call, Http, missing, send_pictured};
 use super::texts::{SecretText, Writer, cut};
-use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
+use super::{DELIVERY_TIME_MAX, Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
 
 pub(super) const KIND: Kind =
@@ -106,16 +109,22 @@ impl Integration for Pushover {
             let writer = Writer::new(notification);
             let token = self.token.write("the token", &writer).await?;
             let user = self.user_key.write("the user's key", &writer).await?;
-            let call = Call {
+            let until = Instant::now() + DELIVERY_TIME_MAX;
+            let form = self.form(&token, &user, &writer)?;
+            let call = |form: String| Call {
                 method: Method::POST,
                 url: URL.to_owned(),
-                body: self.form(&token, &user, &writer)?.into_bytes(),
+                body: form.into_bytes(),
                 content_type: "application/x-www-form-urlencoded",
                 headers: Vec::new(),
                 secret_headers: Vec::new(),
-                hidden: vec![token, user],
+                hidden: vec![token.clone(), user.clone()],
             };
-            send(outside, &self.http, call).await.map(drop)
+            let with = outside.pictures.of(notification).await.map(|png| {
+                let mut pictured = Serializer::new(form.clone());
+                call(pictured.append_pair("attachment_base64", &STANDARD.encode(png)).append_pair("attachment_type", "image/png").finish())
+            });
+            send_pictured(outside, &self.http, with, call(form), until).await
         })
     }
 }

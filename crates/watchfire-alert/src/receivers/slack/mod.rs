@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
+use tokio::time::Instant;
+use url::Url;
 use watchfire_model::document::Reader;
 use watchfire_net::client::{Response, SecretSource};
+use watchfire_net::secret::Secret;
 
-use super::exchange::{Call, Http, missing, plain_url, read_secret_text, secret_url, send, shown};
+use super::exchange::{Call, Http, missing, plain_url, read_secret_text, secret_url, send, send_until, shown};
 use super::texts::{SecretText, Writer, cut, holds_any, put};
-use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
+use super::{DELIVERY_TIME_MAX, Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
 
 pub(super) const KIND: Kind =
@@ -155,6 +158,51 @@ fn read_action(item: Reader<'_>, making: &Making<'_>) -> Action {
     action
 }
 
+/// Puts a picture below a message, in Slack's three steps: a place for it, the picture, and where it is to be seen.
+struct Upload<'a> {
+    outside: &'a Outside,
+    http: &'a Http,
+    /// The address of `chat.postMessage`; the other methods are beside it.
+    app: &'a str,
+    token: Secret,
+    until: Instant,
+}
+
+impl Upload<'_> {
+    async fn below(&self, message: &Response, png: Vec<u8>) -> Result<(), DeliveryError> {
+        let never = |reason: &str| DeliveryError::Never(reason.to_owned());
+        let message: Json = serde_json::from_slice(&message.body).unwrap_or_default();
+        let word = |answer: &Json, key: &str| answer.get(key).and_then(Json::as_str).map(str::to_owned);
+        let (Some(channel), Some(thread)) = (word(&message, "channel"), word(&message, "ts")) else {
+            return Err(never("Slack did not say where the message is"));
+        };
+        let app = Url::parse(self.app).map_err(|_| never("the address of the app is no URL"))?;
+        let method = |name: &str| app.join(name).map(String::from).map_err(|_| never("the address of the app has no methods beside it"));
+        let form = format!("filename=panel.png&length={}", png.len()).into_bytes();
+        let place = Call { body: form, content_type: "application/x-www-form-urlencoded", ..Call::json(method("files.getUploadURLExternal")?, &Json::Null) };
+        let place = self.asked(place).await?;
+        let (Some(to), Some(file)) = (word(&place, "upload_url"), word(&place, "file_id")) else {
+            return Err(never("Slack gave no place for the picture"));
+        };
+        // The address is Slack's word; it leads to Slack, and nothing but the picture goes there.
+        let fits = Url::parse(&to).is_ok_and(|to| to.scheme() == "https" || to.origin() == app.origin());
+        if !fits {
+            return Err(never("Slack gave a place for the picture that is not protected"));
+        }
+        let hidden = vec![Secret::new(to.as_str())];
+        let picture = Call { hidden, body: png, content_type: "application/octet-stream", ..Call::json(to, &Json::Null) };
+        send_until(self.outside, &self.http.anonymous(), picture, self.until).await?;
+        let shown = json!({"files": [{"id": file, "title": "panel"}], "channel_id": channel, "thread_ts": thread});
+        self.asked(Call::json(method("files.completeUploadExternal")?, &shown)).await.map(drop)
+    }
+    async fn asked(&self, call: Call) -> Result<Json, DeliveryError> {
+        let call = call.secret_header("Authorization", format!("Bearer {}", self.token.expose()), self.token.clone());
+        let answer = send_until(self.outside, self.http, call, self.until).await?;
+        check_answer(&answer)?;
+        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+}
+
 /// Slack reads `<!channel>` and its like as "call everybody" and `<@U1>` as a call for one wherever they stand, also in what a
 /// label brought; with `link_names` plain names, too, which a character of no width prevents.
 fn disarm(value: &str, link_names: bool) -> Option<String> {
@@ -167,7 +215,8 @@ fn disarm(value: &str, link_names: bool) -> Option<String> {
 }
 
 impl Slack {
-    fn body(&self, notification: &Notification) -> Result<Json, DeliveryError> {
+    /// `image` is shown below the text, unless the configuration has a picture of its own.
+    fn body(&self, notification: &Notification, image: Option<String>) -> Result<Json, DeliveryError> {
         let writer = Writer::disarmed(notification, |value| disarm(value, self.link_names));
         let mut body = Map::new();
         for (key, text) in &self.message {
@@ -176,7 +225,11 @@ impl Slack {
         if self.link_names {
             body.insert("link_names".to_owned(), Json::from(true));
         }
-        body.insert("attachments".to_owned(), Json::from(vec![self.attachment(&writer)?]));
+        let mut attachment = self.attachment(&writer)?;
+        if let (Some(image), Some(attachment)) = (image, attachment.as_object_mut()) {
+            attachment.entry("image_url").or_insert(Json::from(image));
+        }
+        body.insert("attachments".to_owned(), Json::from(vec![attachment]));
         Ok(Json::Object(body))
     }
 
@@ -234,8 +287,26 @@ impl Integration for Slack {
     fn deliver<'a>(&'a self, notification: &'a Notification, outside: &'a Outside) -> Delivered<'a> {
         Box::pin(async move {
             let writer = Writer::new(notification);
-            let call = self.call(&writer, &self.body(notification)?).await?;
-            check_answer(&send(outside, &self.http, call).await?)
+            // Whoever waits for both gives up soon after, and would have the message sent again.
+            let until = Instant::now() + DELIVERY_TIME_MAX;
+            let image = match &self.place {
+                Place::Webhook(_) => outside.pictures.address_of(notification, outside.clock.now()),
+                Place::App { .. } => None,
+            };
+            let call = self.call(&writer, &self.body(notification, image)?).await?;
+            let answer = send(outside, &self.http, call).await?;
+            check_answer(&answer)?;
+            if let Place::App { url, token } = &self.place
+                && let Some(png) = outside.pictures.of(notification).await
+            {
+                let token = token.write("the token of the Slack app", &writer).await?;
+                let upload = Upload { outside, http: &self.http, app: url, token, until };
+                // The message is there; a second one, because its picture failed, would be worse than none.
+                if let Err(error) = upload.below(&answer, png).await {
+                    tracing::warn!(receiver = notification.receiver, %error, "a picture was not taken after its message");
+                }
+            }
+            Ok(())
         })
     }
 }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
+use tokio::time::{Instant, timeout_at};
 use watchfire_model::document::Reader;
 use watchfire_net::client::SecretSource;
 use watchfire_net::secret::Secret;
 
-use super::exchange::{Call, Http, missing, plain_url, read_secret_text, send};
+use super::exchange::{Call, Form, Http, missing, plain_url, read_secret_text, send};
 use super::texts::{SecretText, Writer, cut, put};
-use super::{Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
+use super::{DELIVERY_TIME_MAX, Delivered, DeliveryError, Integration, Kind, Making, Outside, TemplateText};
 use crate::manager::notification::Notification;
 
 pub(super) const KIND: Kind =
@@ -147,9 +148,31 @@ impl Integration for Telegram {
             if token.expose().contains(['/', '?', '#', '%']) || token.expose().chars().any(char::is_whitespace) {
                 return Err(DeliveryError::Never("cannot send: the bot's token is none".to_owned()));
             }
-            let url = format!("{}/bot{}/sendMessage", self.api_url.trim_end_matches('/'), token.expose());
-            let call = Call { hidden: vec![Secret::new(url.as_str()), token], ..Call::json(url, &body) };
-            send(outside, &self.http, call).await.map(drop)
+            let address = |method: &str| format!("{}/bot{}/{method}", self.api_url.trim_end_matches('/'), token.expose());
+            let url = address("sendMessage");
+            let call = Call { hidden: vec![Secret::new(url.as_str()), token.clone()], ..Call::json(url, &body) };
+            // Whoever waits for both gives up soon after, and would have the message sent again.
+            let until = Instant::now() + DELIVERY_TIME_MAX;
+            send(outside, &self.http, call).await?;
+            if let Some(png) = outside.pictures.of(notification).await {
+                let url = address("sendPhoto");
+                let mut form = Form::default();
+                for key in ["chat_id", "message_thread_id", "disable_notification"] {
+                    if let Some(value) = body.get(key).and_then(Json::as_str) {
+                        form.field(key, value.as_bytes());
+                    }
+                }
+                form.picture("photo", &png);
+                let hidden = vec![Secret::new(url.as_str()), token];
+                let call = Call { hidden, body: form.finish(), content_type: Form::CONTENT_TYPE, ..Call::json(url, &Json::Null) };
+                // The message is there; a second one, because its picture failed, would be worse than none.
+                match timeout_at(until, send(outside, &self.http, call)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => tracing::warn!(receiver = notification.receiver, %error, "a picture was not taken after its message"),
+                    Err(_) => tracing::warn!(receiver = notification.receiver, "a picture was not taken after its message in time"),
+                }
+            }
+            Ok(())
         })
     }
 }

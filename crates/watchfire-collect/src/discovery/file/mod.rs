@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use watchfire_model::document::{Context, Node, Reader, parse_yaml};
+use watchfire_model::document::{Node, Reader, parse_yaml};
 use watchfire_model::meter::Meter;
 use watchfire_model::order::Order as _;
 
 use super::glob::Lookup;
-use super::static_config::read_groups;
+use super::static_config::{groups_of, parse_json};
 use super::{Discovery, Mechanism, Place, Running, Surroundings, TargetGroup, Update};
 use crate::scrape::config::read_text;
 use watchfire_net::blocking::spawn_blocking;
@@ -155,18 +155,13 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some(Stamp { modified: metadata.modified().ok()?, bytes: metadata.len(), number: metadata.ino() })
 }
 
-/// Reads one file; JSON is a subset of YAML and is read alike.
+/// Reads one file, of JSON or YAML by its ending.
 fn read_file(path: &Path) -> Result<Vec<TargetGroup>, String> {
     let name = path.display().to_string();
     let text = read_text(path)?;
-    let root = parse_yaml(&name, &text).map_err(|f| f.to_string())?;
-    let context = Context::new(&name);
-    let lookup = Lookup::default();
-    let place = Place { context: &context, lookup: &lookup, path: String::new() };
-    let mut groups = if root.is_null() { Vec::new() } else { read_groups(&place, &root, &format!("{name}:")) };
-    if let Some(first) = context.into_findings().into_iter().find(|f| f.severity == watchfire_model::document::Severity::Error) {
-        return Err(first.to_string());
-    }
+    let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let root = if is_json { parse_json(&name, text.as_bytes())? } else { parse_yaml(&name, &text).map_err(|f| f.to_string())? };
+    let mut groups = if root.is_null() { Vec::new() } else { groups_of(&name, &root)? };
     for group in &mut groups {
         group.labels.push((FILE_LABEL.to_owned(), name.clone()));
     }
@@ -203,14 +198,23 @@ mod tests {
         assert_eq!(files.initial(&meter), Some(first));
         write("a.json", r#"[{"targets": ["one:1"]}]"#);
         assert_eq!(addresses(&look().unwrap()), ["one:1", "three:3"]);
-        for broken in ["[{\"targets\": [", "[{\"targetz\": [\"x:1\"]}]", "{}", "[{\"targets\": 5}]"] {
+        for broken in ["[{\"targets\": [", "[{\"targetz\": [\"x:1\"]}]", "{}", "[{\"targets\": 5}]", "", "[null]"] {
             write("a.json", broken);
             assert_eq!(look(), None, "{broken}");
         }
-        assert_eq!(meter.counter("watchfire_discovery_file_errors_total", "", &[]).get(), 4);
+        assert_eq!(meter.counter("watchfire_discovery_file_errors_total", "", &[]).get(), 6);
         std::fs::remove_file(dir.path().join("b.yml")).unwrap();
         assert_eq!(addresses(&look().unwrap()), ["one:1"]);
         write("a.json", "[]");
         assert_eq!(addresses(&look().unwrap()), [""; 0]);
+        // JSON escapes what is beyond its first plane in two halves. A file of YAML may be empty.
+        write("a.json", r#"[{"targets":["h:1"],"labels":{"room":"\ud83d\ude00\/\u00e9"}},{"targets":null,"labels":null}]"#);
+        let groups = look().unwrap();
+        assert_eq!(addresses(&groups), ["h:1"]);
+        assert!(groups[0].labels.contains(&("room".to_owned(), "\u{1f600}/é".to_owned())), "{groups:?}");
+        write("b.yml", "- targets: [b:1]\n");
+        assert_eq!(addresses(&look().unwrap()), ["h:1", "b:1"]);
+        write("b.yml", "");
+        assert_eq!(addresses(&look().unwrap()), ["h:1"]);
     }
 }

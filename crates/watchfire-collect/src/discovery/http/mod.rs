@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use watchfire_model::document::{Context, Node, Reader, Severity, parse_yaml};
+use watchfire_model::document::{Node, Reader};
 use watchfire_model::meter::Meter;
 
 use super::glob::Lookup;
-use super::static_config::read_groups;
+use super::static_config::{groups_of, parse_json};
 use super::{Discovery, Mechanism, Place, Running, Surroundings, TargetGroup, Update};
 use crate::scrape::config::{HttpOptions, read_http_options};
 use crate::scrape::fetch::{Answer, Request};
@@ -66,21 +66,22 @@ fn read_answer(url: &str, answer: &Answer) -> Result<Vec<TargetGroup>, String> {
     if answer.status != 200 {
         return Err(format!("server returned HTTP status {}", answer.status));
     }
-    if !answer.content_type.to_ascii_lowercase().starts_with("application/json") {
+    if !is_json(&answer.content_type) {
         return Err(format!("unsupported content type {:?}, application/json is wanted", answer.content_type));
     }
-    let text = std::str::from_utf8(&answer.body).map_err(|e| e.to_string())?;
-    let root = parse_yaml(url, text).map_err(|f| f.to_string())?;
-    let context = Context::new(url);
-    let lookup = Lookup::default();
-    let mut groups = read_groups(&Place { context: &context, lookup: &lookup, path: String::new() }, &root, &format!("{url}:"));
-    if let Some(first) = context.into_findings().into_iter().find(|f| f.severity == Severity::Error) {
-        return Err(first.to_string());
-    }
+    let root = parse_json(url, &answer.body)?;
+    let mut groups = if root.is_null() { Vec::new() } else { groups_of(url, &root)? };
     for group in &mut groups {
         group.labels.push((URL_LABEL.to_owned(), url.to_owned()));
     }
     Ok(groups)
+}
+
+/// Whether a content type is the one of JSON, in UTF-8 if it says so.
+fn is_json(content_type: &str) -> bool {
+    let lower = content_type.to_ascii_lowercase();
+    let Some((kind, parameter)) = lower.split_once(';') else { return lower == "application/json" };
+    kind == "application/json" && matches!(parameter.trim_start(), "charset=utf-8" | "charset=\"utf-8\"")
 }
 
 impl Discovery for HttpDiscovery {
@@ -126,10 +127,63 @@ mod tests {
         .unwrap();
         assert_eq!(good[0].targets.len(), 2);
         assert!(good[0].labels.contains(&(URL_LABEL.to_owned(), "http://sd/".to_owned())));
-        for (status, content_type, body) in
-            [(500, "application/json", "[]"), (200, "text/html", "[]"), (200, "application/json", "{"), (200, "application/json", "{}")]
-        {
+        for (status, content_type, body) in [
+            (500, "application/json", "[]"),
+            (200, "text/html", "[]"),
+            (200, "application/json", "{"),
+            (200, "application/json", "{}"),
+            (200, "application/json", ""),
+            (200, "application/json", "[null]"),
+            (200, "application/json", "- targets: ['a:1']"),
+            (204, "application/json", "[]"),
+        ] {
             assert!(read_answer("http://sd/", &answer(status, content_type, body)).is_err(), "{status} {content_type} {body}");
         }
+        assert_eq!(read_answer("http://sd/", &answer(200, "application/json", "[]")), Ok(Vec::new()));
+        for (content_type, good) in [
+            ("Application/JSON", true),
+            ("application/json;charset=UTF-8", true),
+            ("application/json; charset=\"utf-8\"", true),
+            ("application/json; charset=latin1", false),
+            ("application/json5", false),
+            ("application/jsonl; charset=utf-8", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(content_type), good, "{content_type}");
+        }
+    }
+
+    /// Answers one after the other, and notes what was asked.
+    struct Script(std::sync::Mutex<(Vec<Request>, std::collections::VecDeque<Answer>)>);
+    impl crate::scrape::fetch::Fetch for Script {
+        fn get(&self, request: Request) -> crate::scrape::fetch::Fetching<'_> {
+            let mut all = self.0.lock().unwrap();
+            all.0.push(request);
+            let answer = all.1.pop_front();
+            Box::pin(async move { answer.ok_or(crate::scrape::fetch::FetchError::Connect("nobody".to_owned())) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_stays_while_nobody_answers_and_goes_when_it_is_empty() {
+        let answer = |status, body: &str| Answer { status, content_type: "application/json".to_owned(), body: body.to_owned().into() };
+        let list = "[{\"targets\": [\"a:1\"]}]";
+        let answers = [answer(200, list), answer(500, "[]"), answer(200, "[{\"targets\": [1"), answer(200, list), answer(200, "[]")];
+        let script = Arc::new(Script(std::sync::Mutex::new((Vec::new(), answers.into()))));
+        let meter = Meter::new();
+        let outside = Surroundings { meter: meter.clone(), fetch: script.clone() };
+        let (updates, mut heard) = mpsc::channel(4);
+        let one = Arc::new(HttpDiscovery { url: "http://sd/x".to_owned(), refresh_ms: 30_500, options: Arc::default() });
+        let looking = tokio::spawn(one.run(3, outside, updates).unwrap());
+        let first = heard.recv().await.unwrap();
+        assert_eq!((first.from, first.groups.len(), first.groups[0].source.as_str()), (3, 1, "http://sd/x:0"));
+        // Two failures and the same list again say nothing.
+        assert_eq!(heard.recv().await.unwrap().groups, []);
+        assert_eq!(meter.counter("watchfire_discovery_http_errors_total", "", &[]).get(), 2);
+        let asked = &script.0.lock().unwrap().0;
+        assert_eq!(asked.len(), 5);
+        assert!(asked[0].headers.contains(&("X-Prometheus-Refresh-Interval-Seconds".to_owned(), "30.5".to_owned())));
+        assert_eq!(asked[0].timeout, Duration::from_millis(30_500));
+        looking.abort();
     }
 }

@@ -94,7 +94,10 @@ fn parse(body: &[u8], at: Timestamp) -> Result<GpuSample, String> {
     let number = |key: &str| answer.get(key).and_then(Value::as_f64).filter(|v| v.is_finite() && *v >= 0.0);
     let name = answer.get("device").and_then(Value::as_str).map(str::trim).filter(|d| !d.is_empty()).unwrap_or(UNNAMED);
     let mut sample = blank(name.chars().take(200).collect(), ORIGIN, at);
-    sample.memory_used_mb = number("vram_used_gb").map(|gigabytes| (gigabytes * 1024.0).round() as u64);
+    // Some services say more than the documents promise: the same figure in megabytes, and how much there is.
+    let memory = |gigabytes: &str, megabytes: &str| number(gigabytes).map(|gb| gb * 1024.0).or_else(|| number(megabytes)).map(|mb| mb.round() as u64);
+    sample.memory_used_mb = memory("vram_used_gb", "memory_used");
+    sample.memory_total_mb = memory("vram_total_gb", "memory_total").filter(|total| *total > 0);
     sample.utilization = number("gpu_utilization");
     sample.temperature = number("temperature");
     sample.power_usage = number("power_watts");
@@ -104,6 +107,8 @@ fn parse(body: &[u8], at: Timestamp) -> Result<GpuSample, String> {
 
 #[cfg(test)]
 mod tests {
+    use watchfire_model::live::MemoryPressure;
+
     use super::*;
 
     #[test]
@@ -113,7 +118,13 @@ mod tests {
         assert_eq!((sample.name.as_str(), sample.memory_used_mb, sample.memory_total_mb), ("cuda:0", Some(4608), None));
         assert_eq!((sample.utilization, sample.temperature, sample.power_usage), (Some(35.0), None, Some(120.0)));
         assert_eq!(sample.origin, GpuOrigin::AiService);
-        for silent in ["{}", r#"{"status":"healthy","device":"cpu"}"#, "[]", "null", "nonsense", r#"{"vram_used_gb":"4"}"#] {
+        let body = br#"{"vram_used_gb":23.2,"vram_total_gb":24,"memory_total":1}"#;
+        assert_eq!(parse(body, Timestamp(7)).unwrap().pressure(), MemoryPressure::Critical);
+        let sample = parse(br#"{"memory_used":8192,"memory_total":9000,"vram_total_gb":null}"#, Timestamp(7)).unwrap();
+        assert_eq!((sample.memory_used_mb, sample.memory_total_mb, sample.pressure()), (Some(8192), Some(9000), MemoryPressure::Warning));
+        let sample = parse(br#"{"vram_used_gb":4,"memory_total":0}"#, Timestamp(7)).unwrap();
+        assert_eq!((sample.memory_total_mb, sample.pressure()), (None, MemoryPressure::Normal));
+        for silent in [r#"{"memory_total":24576}"#, "{}", r#"{"status":"healthy","device":"cpu"}"#, "[]", "null", "nonsense", r#"{"vram_used_gb":"4"}"#] {
             assert!(parse(silent.as_bytes(), Timestamp(0)).is_err(), "{silent}");
         }
     }

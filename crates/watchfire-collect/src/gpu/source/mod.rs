@@ -1,8 +1,10 @@
 //! Where GPU figures come from. Each source is one file; `in_order` says which is tried first.
 
 mod ai_service;
+mod detail;
 mod nvidia_smi;
 mod nvml;
+mod program;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use watchfire_model::live::{GpuOrigin, GpuSample, ViewFuture};
 use watchfire_model::time::Timestamp;
 
 pub use ai_service::{Fetch, FetchError};
+pub(crate) use detail::{Detail, Kind};
+pub(crate) use program::Program;
 
 use super::{GpuError, Settings};
 
@@ -28,6 +32,10 @@ pub(crate) trait GpuSource: Send + Sync {
     fn origin(&self) -> GpuOrigin;
     /// Looks at all GPUs; never an empty list. `at` is the time that the samples bear.
     fn read(&self, at: Timestamp) -> ViewFuture<'_, Result<Vec<Reading>, GpuError>>;
+    /// What the last look has shown beside the samples.
+    fn details(&self) -> Vec<Detail> {
+        Vec::new()
+    }
 }
 
 /// All sources, the best first. What is behind the last is the mock.

@@ -1,109 +1,66 @@
-//! The `nvidia-smi` program as a child process: one line of CSV per GPU. Started without a shell, killed when it takes too long.
+//! What the `nvidia-smi` program says: one line of CSV per GPU.
 
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
 use watchfire_model::live::{GpuOrigin, GpuSample, ViewFuture};
 use watchfire_model::time::Timestamp;
 
-use super::{GPUS_MAX, GpuSource, LOCAL_TIMEOUT, Reading, blank, failed};
+use super::{Detail, GPUS_MAX, GpuSource, Kind, Program, Reading, blank, failed};
 use crate::gpu::GpuError;
 
 const ORIGIN: GpuOrigin = GpuOrigin::NvidiaSmi;
 /// What every version of the program knows, in the order of the original monitor.
 const FIELDS: &str = "--query-gpu=temperature.gpu,power.draw,utilization.gpu,memory.used,memory.total,name";
-/// What newer versions know, appended.
-const MORE_FIELDS: &str = ",index,power.limit,clocks_throttle_reasons.active,fan.speed,clocks.sm,clocks.mem,pstate";
+/// What newer versions know, appended. The reasons of lowered clocks have two names, of which a version may know only one.
+const MORE_FIELDS: [&str; 2] = [
+    ",index,power.limit,clocks_throttle_reasons.active,fan.speed,clocks.sm,clocks.mem,pstate",
+    ",index,power.limit,clocks_event_reasons.active,fan.speed,clocks.sm,clocks.mem,pstate",
+];
+/// What is asked for beside the sample.
+const DETAIL_FIELDS: &str = ",utilization.memory,utilization.encoder,utilization.decoder,clocks.max.sm,ecc.errors.corrected.aggregate.total,\
+                             ecc.errors.uncorrected.aggregate.total,pcie.link.gen.current,pcie.link.width.current";
+/// The same in the order of the fields.
+const DETAILS: [Kind; 8] =
+    [Kind::MemoryBandwidth, Kind::Encoder, Kind::Decoder, Kind::MaxSmClock, Kind::EccCorrected, Kind::EccUncorrected, Kind::PcieGeneration, Kind::PcieWidth];
+/// Where they begin.
+const DETAILS_AT: usize = 13;
 const FIELDS_MIN: usize = 6;
-/// How long a killed child may take to end.
-const KILL_TIMEOUT: Duration = Duration::from_millis(500);
-/// Some hundred bytes per GPU are expected.
-const OUTPUT_BYTES_MAX: u64 = 256 * 1024;
 
 pub(crate) struct NvidiaSmi {
-    program: OsString,
-    search_path: Option<OsString>,
-    /// Cleared when the program refuses the newer fields.
-    more: AtomicBool,
-    /// A child that did not even end when it was killed (a driver that hangs): no other is started beside it.
-    stuck: tokio::sync::Mutex<Option<Child>>,
+    program: Program,
+    /// Which lists of fields the program takes: all with either name of the reasons (4, 3), those without details (2, 1), the first only (0).
+    more: AtomicU8,
+    details: Mutex<Vec<Detail>>,
 }
 
 impl NvidiaSmi {
     pub(crate) fn new(program: OsString, search_path: Option<OsString>) -> NvidiaSmi {
-        NvidiaSmi { program, search_path, more: AtomicBool::new(true), stuck: tokio::sync::Mutex::default() }
+        NvidiaSmi { program: Program::new(program, search_path, ("LC_ALL", "C")), more: AtomicU8::new(4), details: Mutex::default() }
     }
 
     async fn ask(&self, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
-        if self.more.load(Ordering::Relaxed) {
-            match self.run(&format!("{FIELDS}{MORE_FIELDS}")).await {
-                Ok((true, text)) => return parse(&text, at),
-                Ok((false, _)) => {}
-                Err(error) => return Err(error),
+        let mut refused = String::new();
+        for more in (0..=self.more.load(Ordering::Relaxed)).rev() {
+            let named = MORE_FIELDS[usize::from(more % 2 == 1)];
+            let fields = match more {
+                3.. => format!("{FIELDS}{named}{DETAIL_FIELDS}"),
+                1 | 2 => format!("{FIELDS}{named}"),
+                0 => FIELDS.to_owned(),
+            };
+            match self.program.run(&[&fields, "--format=csv,noheader,nounits"]).await.map_err(|error| failed(ORIGIN, error.to_string()))? {
+                (true, text) => {
+                    let readings = parse(&text, at)?;
+                    *self.details.lock().unwrap_or_else(PoisonError::into_inner) = details(&text);
+                    // It knows these fields only: do not ask for the others again.
+                    self.more.store(more, Ordering::Relaxed);
+                    return Ok(readings);
+                }
+                (false, text) => refused = text,
             }
         }
-        match self.run(FIELDS).await? {
-            (true, text) => {
-                let readings = parse(&text, at)?;
-                // It knows the old fields only: do not ask for the others again.
-                self.more.store(false, Ordering::Relaxed);
-                Ok(readings)
-            }
-            (false, text) => Err(failed(ORIGIN, first_line(&text))),
-        }
-    }
-
-    /// Runs the program; whether it succeeded, and what it printed.
-    async fn run(&self, query: &str) -> Result<(bool, String), GpuError> {
-        let io = |error: std::io::Error| failed(ORIGIN, error.to_string());
-        let mut stuck = self.stuck.lock().await;
-        if let Some(child) = stuck.as_mut() {
-            match child.try_wait() {
-                Ok(None) => return Err(failed(ORIGIN, "an earlier call still hangs")),
-                _ => *stuck = None,
-            }
-        }
-        let mut child = self.start(query).map_err(io)?;
-        let stdout = child.stdout.take().ok_or_else(|| failed(ORIGIN, "no output"))?;
-        let working = async {
-            let mut bytes = Vec::new();
-            stdout.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes).await.map_err(io)?;
-            let status = child.wait().await.map_err(io)?;
-            Ok((status.success(), String::from_utf8_lossy(&bytes).into_owned()))
-        };
-        if let Ok(outcome) = tokio::time::timeout(LOCAL_TIMEOUT, working).await {
-            return outcome;
-        }
-        child.start_kill().map_err(io)?;
-        if tokio::time::timeout(KILL_TIMEOUT, child.wait()).await.is_err() {
-            *stuck = Some(child);
-        }
-        Err(failed(ORIGIN, "no answer within 5 s"))
-    }
-
-    /// Whether the program may be there. A process that fails to start costs more than a look at some directories.
-    fn is_there(&self) -> bool {
-        let Some(path) = self.search_path.as_ref().filter(|_| Path::new(&self.program).components().count() == 1) else { return true };
-        std::env::split_paths(path).any(|dir| dir.join(&self.program).is_file())
-    }
-
-    fn start(&self, query: &str) -> std::io::Result<Child> {
-        if !self.is_there() {
-            return Err(std::io::ErrorKind::NotFound.into());
-        }
-        Command::new(&self.program)
-            .args([query, "--format=csv,noheader,nounits"])
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
+        Err(failed(ORIGIN, first_line(&refused)))
     }
 }
 
@@ -115,6 +72,10 @@ impl GpuSource for NvidiaSmi {
     fn read(&self, at: Timestamp) -> ViewFuture<'_, Result<Vec<Reading>, GpuError>> {
         Box::pin(self.ask(at))
     }
+
+    fn details(&self) -> Vec<Detail> {
+        self.details.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 fn first_line(text: &str) -> String {
@@ -124,16 +85,37 @@ fn first_line(text: &str) -> String {
 
 /// Reads the program's lines.
 fn parse(text: &str, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
-    let mut readings = Vec::new();
+    let (mut readings, mut unexpected) = (Vec::new(), None);
     for (line, row) in text.lines().filter(|l| !l.trim().is_empty()).take(GPUS_MAX as usize).zip(0..) {
         let cells: Vec<&str> = line.split(',').map(str::trim).collect();
         if cells.len() < FIELDS_MIN {
-            return Err(failed(ORIGIN, format!("unexpected answer: {}", first_line(line))));
+            // One GPU that is lost is a sentence between the lines of the others.
+            unexpected.get_or_insert(line);
+            continue;
         }
         let index = cells.get(6).and_then(|c| c.parse().ok()).unwrap_or(row);
         readings.push((index, sample(&cells, at)));
     }
-    if readings.is_empty() { Err(failed(ORIGIN, "it knows no GPU")) } else { Ok(readings) }
+    match unexpected {
+        _ if !readings.is_empty() => Ok(readings),
+        Some(line) => Err(failed(ORIGIN, format!("unexpected answer: {}", first_line(line)))),
+        None => Err(failed(ORIGIN, "it knows no GPU")),
+    }
+}
+
+/// What stands in the lines beside the samples.
+fn details(text: &str) -> Vec<Detail> {
+    let mut details = Vec::new();
+    for (line, row) in text.lines().filter(|l| !l.trim().is_empty()).take(GPUS_MAX as usize).zip(0..) {
+        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+        if cells.len() <= DETAILS_AT {
+            continue;
+        }
+        let gpu = cells.get(6).and_then(|c| c.parse().ok()).unwrap_or(row);
+        let figures = DETAILS.into_iter().zip(cells.iter().skip(DETAILS_AT));
+        details.extend(figures.filter_map(|(kind, cell)| Detail::of(gpu, kind, value(cell))));
+    }
+    details
 }
 
 fn sample(cells: &[&str], at: Timestamp) -> GpuSample {
@@ -162,22 +144,9 @@ fn value(cell: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn a_machine_without_the_program_is_known_by_its_path() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("smi"), "").unwrap();
-        let check = |program: &str, path: Option<&Path>, expected| {
-            let source = NvidiaSmi::new(program.into(), path.map(|p| std::env::join_paths([Path::new("/nonexistent"), p]).unwrap()));
-            assert_eq!(source.is_there(), expected, "{program} {path:?}");
-        };
-        check("smi", Some(dir.path()), true);
-        check("other", Some(dir.path()), false);
-        check("other", None, true);
-        check("/nonexistent/smi", Some(dir.path()), true);
-    }
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn gpu_02_nvidia_smi_lines_are_read() {
@@ -192,6 +161,39 @@ mod tests {
         assert_eq!((first.recorded_at, first.origin), (Timestamp(5), GpuOrigin::NvidiaSmi));
         let second = &readings[1];
         assert_eq!((second.0, second.1.power_usage, second.1.utilization, second.1.pstate), (3, None, None, None));
+    }
+
+    #[test]
+    fn what_stands_beside_the_sample_is_read() {
+        let text = "62, 125.5, 45, 8192, 24576, X, 1, 230.0, 0x4, 30, 1695, 8001, P2, 17, 5, 8, 2100, 0, [N/A], 4, 16\n40, 1, 2, 3, 4, Y\n";
+        let found: Vec<_> = details(text).into_iter().map(|d| (d.gpu, d.kind, d.value)).collect();
+        let expected = [
+            (1, Kind::MemoryBandwidth, 17.0),
+            (1, Kind::Encoder, 5.0),
+            (1, Kind::Decoder, 8.0),
+            (1, Kind::MaxSmClock, 2100.0),
+            (1, Kind::EccCorrected, 0.0),
+            (1, Kind::PcieGeneration, 4.0),
+            (1, Kind::PcieWidth, 16.0),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn gpus_that_are_lost_or_divided_are_no_hindrance() {
+        // With MIG a card does not say how busy it is; one that fell off the bus is a sentence; some figures are errors.
+        let text = "Unable to determine the device handle for GPU0000:01:00.0: Unknown Error\n\
+                    40, [Insufficient Permissions], [N/A], [N/A], 81559, NVIDIA H100 80GB HBM3, 1, [N/A], [N/A], [N/A], 345, 2619, P0, [N/A], [N/A], ERR!, 1980\n\
+                    [GPU is lost], [GPU is lost], nan, inf, -1, NVIDIA T4, 2, [Unknown Error], Active, 30 %, 300 MHz, 405 MHz, P8\n";
+        let readings = parse(text, Timestamp(0)).unwrap();
+        assert_eq!(readings.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2]);
+        let (divided, lost) = (&readings[0].1, &readings[1].1);
+        assert_eq!((divided.utilization, divided.memory_used_mb, divided.memory_total_mb), (None, None, Some(81_559)));
+        assert_eq!((divided.power_usage, divided.throttle_reasons, divided.sm_clock, divided.pstate), (None, None, Some(345), Some(0)));
+        assert_eq!((lost.temperature, lost.utilization, lost.memory_used_mb, lost.memory_total_mb), (None, None, None, None));
+        assert_eq!((lost.fan_speed, lost.sm_clock, lost.pstate), (Some(30.0), Some(300), Some(8)));
+        let figures: Vec<_> = details(text).into_iter().map(|d| (d.gpu, d.kind, d.value)).collect();
+        assert_eq!(figures, [(1, Kind::MaxSmClock, 1980.0)]);
     }
 
     #[test]

@@ -3,28 +3,32 @@
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
+use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, PcieUtilCounter, TemperatureSensor};
+use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 use watchfire_model::live::{GpuOrigin, GpuSample, ViewFuture};
 use watchfire_model::time::Timestamp;
 
-use super::{GPUS_MAX, GpuSource, LOCAL_TIMEOUT, Reading, blank, failed};
+use super::{Detail, GPUS_MAX, GpuSource, Kind, LOCAL_TIMEOUT, Reading, blank, failed};
 use crate::gpu::GpuError;
 use watchfire_net::blocking::spawn_blocking;
 
 const ORIGIN: GpuOrigin = GpuOrigin::Nvml;
 const MEBIBYTE: u64 = 1 << 20;
+/// Processes of one GPU.
+const PROCESSES_MAX: usize = 64;
 
 pub(crate) struct NvmlSource {
     library: Option<OsString>,
     /// Held while the driver is asked: a driver that hangs keeps the lock, and we do not ask again.
     loaded: Arc<Mutex<Option<Nvml>>>,
+    details: Arc<Mutex<Vec<Detail>>>,
 }
 
 impl NvmlSource {
     pub(crate) fn new(library: Option<OsString>) -> NvmlSource {
-        NvmlSource { library, loaded: Arc::default() }
+        NvmlSource { library, loaded: Arc::default(), details: Arc::default() }
     }
 }
 
@@ -34,9 +38,9 @@ impl GpuSource for NvmlSource {
     }
 
     fn read(&self, at: Timestamp) -> ViewFuture<'_, Result<Vec<Reading>, GpuError>> {
-        let (library, loaded) = (self.library.clone(), self.loaded.clone());
+        let (library, loaded, details) = (self.library.clone(), self.loaded.clone(), self.details.clone());
         Box::pin(async move {
-            let looking = spawn_blocking(move || look(library.as_deref(), &loaded, at));
+            let looking = spawn_blocking(move || look(library.as_deref(), &loaded, &details, at));
             match tokio::time::timeout(LOCAL_TIMEOUT, looking).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(error)) => Err(failed(ORIGIN, error.to_string())),
@@ -44,9 +48,13 @@ impl GpuSource for NvmlSource {
             }
         })
     }
+
+    fn details(&self) -> Vec<Detail> {
+        self.details.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
-fn look(library: Option<&std::ffi::OsStr>, loaded: &Mutex<Option<Nvml>>, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
+fn look(library: Option<&std::ffi::OsStr>, loaded: &Mutex<Option<Nvml>>, details: &Mutex<Vec<Detail>>, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
     let mut slot = match loaded.try_lock() {
         Ok(slot) => slot,
         Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
@@ -58,6 +66,7 @@ fn look(library: Option<&std::ffi::OsStr>, loaded: &Mutex<Option<Nvml>>, at: Tim
             None => load(library)?,
         };
         let readings = read_all(&nvml, at)?;
+        *details.lock().unwrap_or_else(PoisonError::into_inner) = readings.iter().flat_map(|(index, _)| more(&nvml, *index)).collect();
         *slot = Some(nvml);
         Ok(readings)
     })();
@@ -102,6 +111,42 @@ fn read(device: &Device<'_>, at: Timestamp) -> Result<GpuSample, NvmlError> {
     sample.memory_clock = device.clock_info(Clock::Memory).ok().map(u64::from);
     sample.pstate = device.performance_state().ok().map(|state| u64::from(state.as_c())).filter(|state| *state <= 15);
     Ok(sample)
+}
+
+/// What is known beside the sample. Nothing of it is needed: what a driver or a card does not tell is left out.
+fn more(nvml: &Nvml, index: u32) -> Vec<Detail> {
+    let Ok(device) = nvml.device_by_index(index) else { return Vec::new() };
+    let errors = |kind| device.total_ecc_errors(kind, EccCounter::Aggregate).ok().map(|errors| errors as f64);
+    // The driver tells kilobytes.
+    let traffic = |counter| device.pcie_throughput(counter).ok().map(|kilobytes| f64::from(kilobytes) * 1000.0);
+    let figures = [
+        (Kind::Encoder, device.encoder_utilization().ok().map(|u| f64::from(u.utilization))),
+        (Kind::Decoder, device.decoder_utilization().ok().map(|u| f64::from(u.utilization))),
+        (Kind::MemoryBandwidth, device.utilization_rates().ok().map(|u| f64::from(u.memory))),
+        (Kind::MaxSmClock, device.max_clock_info(Clock::SM).ok().map(f64::from)),
+        (Kind::EccCorrected, errors(MemoryError::Corrected)),
+        (Kind::EccUncorrected, errors(MemoryError::Uncorrected)),
+        (Kind::PcieSent, traffic(PcieUtilCounter::Send)),
+        (Kind::PcieReceived, traffic(PcieUtilCounter::Receive)),
+        (Kind::PcieReplays, device.pcie_replay_counter().ok().map(f64::from)),
+        (Kind::PcieGeneration, device.current_pcie_link_gen().ok().map(f64::from)),
+        (Kind::PcieWidth, device.current_pcie_link_width().ok().map(f64::from)),
+        (Kind::Energy, device.total_energy_consumption().ok().map(|millijoules| millijoules as f64 / 1000.0)),
+    ];
+    let mut details: Vec<Detail> = figures.into_iter().filter_map(|(kind, value)| Detail::of(index, kind, value)).collect();
+    let mut pids: Vec<u32> = Vec::new();
+    let lists = [device.running_compute_processes(), device.running_graphics_processes()];
+    for process in lists.into_iter().filter_map(Result::ok).flatten().take(PROCESSES_MAX) {
+        // One that computes and draws stands in both lists.
+        let UsedGpuMemory::Used(bytes) = process.used_gpu_memory else { continue };
+        if pids.contains(&process.pid) {
+            continue;
+        }
+        pids.push(process.pid);
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).map(|name| name.trim().to_owned()).unwrap_or_default();
+        details.push(Detail { gpu: index, kind: Kind::ProcessMemory, value: bytes as f64, process: Some((process.pid, name)) });
+    }
+    details
 }
 
 /// A value that this GPU does not have is `None`; anything else that goes wrong makes the source fail, so that the next is asked.

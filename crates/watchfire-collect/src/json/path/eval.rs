@@ -38,12 +38,12 @@ pub enum EvalError {
 
 type Found<'a> = Result<Vec<&'a Value>, EvalError>;
 
-pub(super) fn print(roots: &[Root], current: &Value, document: &Value, out: &mut String) -> Result<(), EvalError> {
+pub(super) fn print(roots: &[Root], current: &Value, out: &mut String) -> Result<(), EvalError> {
     for root in roots {
         match root {
             Root::Text(text) => out.push_str(text),
             Root::Action(steps) => {
-                for (at, value) in select(steps, current, document)?.into_iter().enumerate() {
+                for (at, value) in select(steps, vec![current])?.into_iter().enumerate() {
                     if at > 0 {
                         out.push(' ');
                     }
@@ -52,8 +52,8 @@ pub(super) fn print(roots: &[Root], current: &Value, document: &Value, out: &mut
                 }
             }
             Root::Range(steps, body) => {
-                for value in select(steps, current, document)? {
-                    print(body, value, document, out)?;
+                for value in select(steps, vec![current])? {
+                    print(body, value, out)?;
                 }
             }
         }
@@ -66,21 +66,26 @@ fn limit(out: &str) -> Result<(), EvalError> {
     if out.len() > TEXT_BYTES_MAX { Err(EvalError::TooLong) } else { Ok(()) }
 }
 
-pub(super) fn select<'a>(steps: &'a [Step], current: &'a Value, document: &'a Value) -> Found<'a> {
-    steps.iter().try_fold(vec![current], |values, step| one(step, values, document))
+pub(super) fn select<'a>(steps: &'a [Step], values: Vec<&'a Value>) -> Found<'a> {
+    steps.iter().try_fold(values, |values, step| one(step, values))
 }
 
-fn one<'a>(step: &'a Step, values: Vec<&'a Value>, document: &'a Value) -> Found<'a> {
+/// What is below a name. Out of nothing comes nothing; of several values one that has the name is enough.
+fn named<'a>(name: &str, values: Vec<&'a Value>) -> Found<'a> {
+    if name.is_empty() || values.is_empty() {
+        return Ok(values);
+    }
+    let found: Vec<&Value> = values.iter().filter_map(|value| value.as_object()?.get(name)).collect();
+    if found.is_empty() { Err(EvalError::NotFound(name.to_owned())) } else { Ok(found) }
+}
+
+fn one<'a>(step: &'a Step, values: Vec<&'a Value>) -> Found<'a> {
     let found = match step {
-        Step::Document => vec![document],
-        Step::Field(name) if name.is_empty() => values,
-        Step::Field(name) => {
-            let found: Vec<&Value> = values.iter().filter_map(|value| value.as_object()?.get(name)).collect();
-            if found.is_empty() {
-                return Err(EvalError::NotFound(name.clone()));
-            }
-            found
-        }
+        Step::Field(name) => named(name, values)?,
+        Step::Quoted(steps, name) => match select(steps, values.clone()) {
+            Err(EvalError::NotFound(_)) => named(name, values)?,
+            other => other?,
+        },
         Step::All => values.into_iter().flat_map(children).collect(),
         Step::Recursive => {
             let mut found = Vec::new();
@@ -99,10 +104,8 @@ fn one<'a>(step: &'a Step, values: Vec<&'a Value>, document: &'a Value) -> Found
         Step::Union(lists) => {
             let mut found = Vec::new();
             for steps in lists {
-                for value in &values {
-                    found.extend(select(steps, value, document)?);
-                    enough(&found)?;
-                }
+                found.extend(select(steps, values.clone())?);
+                enough(&found)?;
             }
             found
         }
@@ -110,7 +113,7 @@ fn one<'a>(step: &'a Step, values: Vec<&'a Value>, document: &'a Value) -> Found
             let mut found = Vec::new();
             for value in values.into_iter().filter(|value| !value.is_null()) {
                 for item in value.as_array().ok_or(EvalError::NotAList(shape(value)))? {
-                    if holds(filter, item, document)? {
+                    if holds(filter, item)? {
                         found.push(item);
                     }
                 }
@@ -181,10 +184,10 @@ fn slice<'a>(value: &'a Value, (from, to, step, one): Bounds, found: &mut Vec<&'
     Ok(())
 }
 
-fn holds(filter: &Filter, item: &Value, document: &Value) -> Result<bool, EvalError> {
+fn holds(filter: &Filter, item: &Value) -> Result<bool, EvalError> {
     // A name that an item lacks is a condition that does not hold.
     let side = |steps: &[Step]| -> Result<Vec<Value>, EvalError> {
-        match select(steps, item, document) {
+        match select(steps, vec![item]) {
             Ok(values) => Ok(values.into_iter().take(2).cloned().collect()),
             Err(EvalError::NotFound(_)) => Ok(Vec::new()),
             Err(other) => Err(other),

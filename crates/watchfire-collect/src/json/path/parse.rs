@@ -6,6 +6,9 @@ use serde_json::{Number, Value};
 const SOURCE_BYTES_MAX: usize = 4_096;
 /// Steps and actions of one path.
 const NODES_MAX: usize = 1_000;
+/// Where the steps of an action end, and those of one side of a condition.
+const ACTION: &str = "}";
+const CONDITION: &str = ")=!<>";
 /// How deep filters and ranges may stand in one another.
 const DEPTH_MAX: usize = 16;
 
@@ -22,7 +25,7 @@ pub struct ParseError {
 /// A part of a path that prints by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Root {
-    /// Text outside of braces, or quoted within.
+    /// Text outside of braces.
     Text(String),
     /// Steps.
     Action(Vec<Step>),
@@ -33,10 +36,10 @@ pub(super) enum Root {
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
-    /// `$`
-    Document,
     /// `.name`, `['name']`
     Field(String),
+    /// `['a.b']`: the original reads it as `.a.b`. Where that leads nowhere it is one name with a dot in it.
+    Quoted(Vec<Step>, String),
     /// `[*]`, `.*`
     All,
     /// `..`
@@ -131,8 +134,7 @@ impl<'a> Parser<'a> {
                 return Ok(roots);
             }
             if self.keyword("range") {
-                self.space();
-                let steps = self.steps(depth, "}")?;
+                let steps = self.steps(depth, ACTION)?;
                 self.close()?;
                 let body = self.roots(depth + 1)?;
                 if !self.end() {
@@ -140,7 +142,9 @@ impl<'a> Parser<'a> {
                 }
                 roots.push(Root::Range(steps, body));
             } else {
-                roots.extend(self.action(depth)?);
+                let steps = self.steps(depth, ACTION)?;
+                self.close()?;
+                roots.push(Root::Action(steps));
             }
         }
     }
@@ -171,63 +175,33 @@ impl<'a> Parser<'a> {
         if self.eat("}") { Ok(()) } else { Err(self.wrong("} is missing")) }
     }
 
-    /// What stands between braces: one or several paths and quoted texts.
-    fn action(&mut self, depth: usize) -> Result<Vec<Root>, ParseError> {
-        let mut roots = Vec::new();
-        loop {
-            self.space();
-            if self.eat("}") {
-                return Ok(roots);
-            }
-            self.count()?;
-            match self.rest().chars().next() {
-                None => return Err(self.wrong("} is missing")),
-                Some(quote @ ('"' | '\'')) => roots.push(Root::Text(self.quoted(quote)?)),
-                Some(_) => {
-                    let steps = self.steps(depth, "}")?;
-                    if steps.is_empty() {
-                        return Err(self.wrong("a path is missing"));
-                    }
-                    roots.push(Root::Action(steps));
-                }
-            }
-        }
-    }
-
-    /// Steps up to white space, one of the ends, or an operator.
+    /// Steps up to one of the ends. White space between steps means nothing, and `$` and `@` are wherever one stands, as there.
     fn steps(&mut self, depth: usize, ends: &str) -> Result<Vec<Step>, ParseError> {
         let mut steps = Vec::new();
         loop {
+            self.space();
             self.count()?;
-            let rest = self.rest();
-            let Some(first) = rest.chars().next() else { return Ok(steps) };
-            if first.is_whitespace() || ends.contains(first) || "=!<>".contains(first) {
+            let Some(first) = self.rest().chars().next() else { return Ok(steps) };
+            if ends.contains(first) {
                 return Ok(steps);
             }
             match first {
-                '$' if steps.is_empty() => {
-                    self.at += 1;
-                    steps.push(Step::Document);
-                }
-                '@' if steps.is_empty() => {
-                    self.at += 1;
-                    steps.push(Step::Field(String::new()));
-                }
-                '.' => self.dotted(&mut steps)?,
+                '$' | '@' => self.at += 1,
+                '.' => self.dotted(&mut steps, ends)?,
                 '[' => steps.push(self.bracket(depth)?),
-                '"' | '\'' if steps.is_empty() => {
+                '"' | '\'' => {
                     let text = self.quoted(first)?;
                     steps.push(Step::Literal(Value::String(text)));
                 }
-                _ if steps.is_empty() && (first.is_ascii_digit() || "+-".contains(first)) => steps.push(self.number()?),
-                _ if steps.is_empty() && self.keyword("true") => steps.push(Step::Literal(Value::Bool(true))),
-                _ if steps.is_empty() && self.keyword("false") => steps.push(Step::Literal(Value::Bool(false))),
+                _ if first.is_ascii_digit() || "+-".contains(first) => steps.push(self.number()?),
+                _ if self.keyword("true") => steps.push(Step::Literal(Value::Bool(true))),
+                _ if self.keyword("false") => steps.push(Step::Literal(Value::Bool(false))),
                 _ => return Err(self.wrong(format!("{first:?} is not expected here"))),
             }
         }
     }
 
-    fn dotted(&mut self, steps: &mut Vec<Step>) -> Result<(), ParseError> {
+    fn dotted(&mut self, steps: &mut Vec<Step>, ends: &str) -> Result<(), ParseError> {
         self.at += 1;
         if self.eat(".") {
             steps.push(Step::Recursive);
@@ -239,10 +213,17 @@ impl<'a> Parser<'a> {
             steps.push(Step::All);
             return Ok(());
         }
+        // A dot alone is the value itself.
+        steps.push(Step::Field(self.name(ends)));
+        Ok(())
+    }
+
+    /// A name reaches to the next character that has a meaning in paths; colons, quotes and the like are parts of names.
+    fn name(&mut self, ends: &str) -> String {
         let mut name = String::new();
         let mut escaped = false;
         for c in self.rest().chars() {
-            if !escaped && (c.is_whitespace() || ".[]{}()=!<>,:\"'|".contains(c)) {
+            if !escaped && (c.is_whitespace() || ".,[]$@{}".contains(c) || ends.contains(c)) {
                 break;
             }
             self.at += c.len_utf8();
@@ -253,9 +234,29 @@ impl<'a> Parser<'a> {
                 name.push(c);
             }
         }
-        // A dot alone is the value itself.
-        steps.push(Step::Field(name));
-        Ok(())
+        name
+    }
+
+    /// What is quoted between brackets, as it stands there: dots without a backslash divide it.
+    fn key(&mut self, quote: char) -> Result<Step, ParseError> {
+        let begin = self.at + 1;
+        let name = self.quoted(quote)?;
+        let source = self.text.get(begin..self.at - 1).unwrap_or("");
+        let mut parts = vec![String::new()];
+        let mut chars = source.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '.' => {
+                    self.count()?;
+                    parts.push(String::new());
+                }
+                c => parts.last_mut().into_iter().for_each(|part| part.extend(if c == '\\' { chars.next() } else { Some(c) })),
+            }
+        }
+        if parts.len() < 2 || parts.iter().any(String::is_empty) {
+            return Ok(Step::Field(name));
+        }
+        Ok(Step::Quoted(parts.into_iter().map(Step::Field).collect(), name))
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, ParseError> {
@@ -328,7 +329,9 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 Ok(Step::All)
             }
-            Some(quote @ ('"' | '\'')) => Ok(Step::Field(self.quoted(quote)?)),
+            Some(quote @ ('"' | '\'')) => self.key(quote),
+            // Nothing is the first.
+            Some(']') => Ok(Step::Slice { from: None, to: None, step: None, one: true }),
             Some(c) if c.is_ascii_digit() || "-:".contains(c) => self.slice(),
             _ => Err(self.wrong("a number, a quoted name, * or ?() is missing")),
         }
@@ -391,7 +394,10 @@ impl<'a> Parser<'a> {
     }
 
     fn operand(&mut self, depth: usize) -> Result<Vec<Step>, ParseError> {
-        let steps = self.steps(depth + 1, ")")?;
-        if steps.is_empty() { Err(self.wrong("a side of a condition is missing")) } else { Ok(steps) }
+        let begin = self.at;
+        let steps = self.steps(depth + 1, CONDITION)?;
+        // `@` alone is the item.
+        let said = !steps.is_empty() || self.text.get(begin..self.at).is_some_and(|text| text.contains(['@', '$']));
+        if said { Ok(steps) } else { Err(self.wrong("a side of a condition is missing")) }
     }
 }

@@ -11,8 +11,10 @@ fn document() -> Value {
         "cameras": [
             {"id": "front", "fps": 15, "on": true, "zone": {"name": "door"}},
             {"id": "back", "fps": 12.5, "on": false, "note": null},
-            {"id": "roof", "fps": 0, "on": true},
+            {"id": "roof", "fps": 0, "on": true, "odd:key": "a)b"},
         ],
+        "list": [[1, 2], [3], []], "kube:id (x)": 9, "dots": {"a.b": 1, "c": {"d": 2}, "e.f": 3, "e": {"f": 4}},
+        "mixed": [{"b": 1.0, "a": "<i>", "n": null}, 1e7, 1e21, 1e-7, 123456789012345678u64],
         "big": 12345678, "status": "healthy", "none": null, "yes": true, "text": "say \"hi\"",
     })
 }
@@ -69,12 +71,60 @@ fn values_print_as_the_original_prints_them() {
         (".status", Ok(".status")),
         ("is {.status}!", Ok("is healthy!")),
         ("{.status}{'/'}{.yes}", Ok("healthy/true")),
-        ("{.status .yes}", Ok("healthytrue")),
+        ("{.status .yes}", Err("yes is not found")),
+        ("{.a .b .c}", Ok("7")),
+        ("{.status '/'}", Ok("/")),
         ("{range .cameras[*]}{.id}={.fps};{end}", Ok("front=15;back=12.5;roof=0;")),
         ("{range .cameras[*]}{range .zone}{.name}{end}{end}", Err("zone is not found")),
         ("", Ok("")),
         ("{1.5}", Ok("1.5")),
         ("{@.status}", Ok("healthy")),
+    ]);
+}
+
+#[test]
+fn quoted_names_divide_at_dots_and_bare_ones_end_at_few_characters() {
+    check(&[
+        ("{.dots['c.d']}", Ok("2")),
+        ("{.dots['a.b']}", Ok("1")),
+        ("{.dots['e.f']}", Ok("4")),
+        ("{.dots['e\\.f']}", Ok("3")),
+        ("{.dots['c.x']}", Err("c.x is not found")),
+        ("{.cameras[0]['zone.name', 'id']}", Ok("door front")),
+        ("{.cameras[*]['id','fps']}", Ok("front back roof 15 12.5 0")),
+        ("{.cameras[*]['note','zone']}", Ok("<nil> {\"name\":\"door\"}")),
+        ("{.cameras[*]['none','zone']}", Err("none is not found")),
+        ("{.kube:id\\ (x)}", Ok("9")),
+        ("{['kube:id (x)']}", Ok("9")),
+        ("{.it's=\"x\"}", Err("it's=\"x\" is not found")),
+    ]);
+}
+
+#[test]
+fn a_dollar_is_wherever_one_stands() {
+    check(&[
+        ("{range .cameras[*]}{$.id} {end}", Ok("front back roof ")),
+        ("{range .cameras[*]}{@.id} {end}", Ok("front back roof ")),
+        ("{$$.status@}", Ok("healthy")),
+    ]);
+    assert!(Path::parse("{@}").unwrap().text(&json!([1, "a"])).is_ok_and(|text| text == "[1,\"a\"]"));
+    assert!(Path::parse("{}").unwrap().text(&json!(5)).is_ok_and(|text| text == "5"));
+}
+
+#[test]
+fn odd_slices_and_values() {
+    check(&[
+        ("{.a.list[]}", Ok("1")),
+        ("{.list[*][0]}", Err("the index 0 is outside of a list of 0")),
+        ("{.list[0:2][*]}", Ok("1 2 3")),
+        ("{.list[0:2][-1]}", Ok("2 3")),
+        ("{.list[*][:]}", Ok("1 2 3")),
+        ("{.a.list[-3:-1]}", Ok("3 4")),
+        ("{.a.list[-6]}", Err("the index -6 is outside of a list of 5")),
+        ("{.a.list[1:9]}", Err("the index 9 is outside of a list of 5")),
+        ("{.mixed}", Ok("[{\"a\":\"\\u003ci\\u003e\",\"b\":1,\"n\":null},10000000,1e+21,1e-7,123456789012345680]")),
+        ("{.mixed[*]}", Ok("{\"a\":\"\\u003ci\\u003e\",\"b\":1,\"n\":null} 1e+07 1e+21 1e-07 1.2345678901234568e+17")),
+        ("{.list}", Ok("[[1,2],[3],[]]")),
     ]);
 }
 
@@ -91,7 +141,13 @@ fn conditions_choose_items() {
         ("{.cameras[?(@.zone)].id}", Ok("front")),
         ("{.cameras[?(@.zone.name=='door')].id}", Ok("front")),
         ("{.a.list[?(@ > 3)]}", Ok("4 5")),
-        ("{.cameras[?(@.id=='none')].fps}", Err("fps is not found")),
+        ("{.cameras[?(@.id=='none')].fps}", Ok("")),
+        ("is {.cameras[?(@.id=='none')].fps}.", Ok("is .")),
+        ("{.cameras[?( @.id == \"back\" )].fps}", Ok("12.5")),
+        ("{.cameras[?($.id=='back')].fps}", Ok("12.5")),
+        ("{.cameras[?(@.odd:key=='a)b')].id}", Ok("roof")),
+        ("{.cameras[?('back'==@.id)].id}", Ok("back")),
+        ("{.cameras[?(@.note == null)].id}", Err("cannot read the JSONPath at byte 22: 'n' is not expected here")),
         ("{.a[?(@.b)]}", Err("an object is no list")),
     ]);
 }
@@ -107,6 +163,8 @@ fn what_is_no_path_is_told_with_its_place() {
         ("{.a['b]}", "cannot read the JSONPath at byte 5: a quoted text does not end"),
         ("{.a[::0]}", "cannot read the JSONPath at byte 7: a step must be more than 0"),
         ("{a}", "cannot read the JSONPath at byte 1: 'a' is not expected here"),
+        ("{.a[?(@.b == 1 && @.c == 2)]}", "cannot read the JSONPath at byte 15: '&' is not expected here"),
+        ("{.a[?(@.b =~ 'x')]}", "cannot read the JSONPath at byte 10: ) is missing"),
     ] {
         assert_eq!(Path::parse(path).unwrap_err().to_string(), expected, "{path}");
     }

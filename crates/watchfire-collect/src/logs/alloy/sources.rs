@@ -1,6 +1,7 @@
 //! Where lines come from: `loki.source.…` with what `discovery.docker` and `local.file_match` find for them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use watchfire_ingest::relabel::RelabelConfig;
@@ -11,7 +12,10 @@ use super::kinds::Kind;
 use super::targets::{Origin, Targets};
 use crate::logs::files::{Encoding, Glob, Group, LINE_BYTES_MAX};
 use crate::logs::stages::Stage;
-use crate::logs::{containers, files, journal, syslog};
+use crate::logs::{containers, files, journal, pushed, syslog};
+
+/// Where Alloy listens for HTTP unless a file says so.
+const HTTP_PORT: u16 = 8080;
 
 /// Reads a source, where this is one.
 pub(super) fn read(flows: &mut Flows<'_>, number: usize) {
@@ -30,7 +34,7 @@ pub(super) fn read(flows: &mut Flows<'_>, number: usize) {
         Kind::SourceFile => file(flows, number, stages),
         Kind::SourceJournal => journal(flows, number, stages),
         Kind::SourceSyslog => listeners(flows, number, stages),
-        _ => pushed(flows, number),
+        _ => pushed(flows, number, stages),
     }
     // Only what leads to an output goes there.
     let fresh: Vec<String> = origins(flows).difference(&before).cloned().collect();
@@ -273,13 +277,30 @@ fn listeners(flows: &mut Flows<'_>, number: usize, stages: Option<Vec<Stage>>) {
     }
 }
 
-/// A source that others push to: our own face stands in for it.
-fn pushed(flows: &mut Flows<'_>, number: usize) {
-    drop(flows.relabel_rules(number));
-    flows.read(number, &[], |reader| {
-        reader.allow(&["http", "grpc", "forward_to", "relabel_rules", "labels", "use_incoming_timestamp", "graceful_shutdown_timeout"]);
-        reader.allow(&["max_send_message_size"]);
+/// An address for pushes.
+fn pushed(flows: &mut Flows<'_>, number: usize, stages: Option<Vec<Stage>>) {
+    let relabel = flows.relabel_rules(number);
+    let name = name(flows, number);
+    let read = flows.read(number, &[], |reader| {
+        // Limits and patience are our own, and nobody pushes by gRPC, which only opens a port in Alloy.
+        reader.allow(&["grpc", "forward_to", "relabel_rules", "graceful_shutdown_timeout", "max_send_message_size"]);
+        let http = reader.map("http");
+        let tls = http.as_ref().and_then(|http| http.map("tls")).and_then(|tls| syslog::tls(tls, ["cert_file", "key_file", "client_ca_file"]));
+        let address = match http {
+            None => Some(SocketAddr::from(([0, 0, 0, 0], HTTP_PORT))),
+            Some(http) => {
+                let address = pushed::address(&http, ["listen_address", "listen_port"], Some(HTTP_PORT));
+                http.allow(&["conn_limit", "server_read_timeout", "server_write_timeout", "server_idle_timeout"]);
+                http.finish();
+                address
+            }
+        };
+        let labels = reader.text_map("labels").into_iter().collect();
+        let use_incoming_timestamp = reader.bool("use_incoming_timestamp").unwrap_or(false);
+        Some(pushed::Source { name, address: address?, tls, labels, relabel, use_incoming_timestamp, stages: Vec::new() })
     });
-    let ours = "our own address takes pushes at /loki/api/v1/push";
-    flows.warn(flows.place(number), format!("{}: no address is opened for it; {ours}, without the stages of this file", flows.id(number)));
+    if let (Some(Some(source)), Some(stages)) = (read, stages) {
+        let name = flows.collected.free_name(source.name.clone());
+        flows.collected.pushed.push(pushed::Source { name, stages, ..source });
+    }
 }

@@ -12,7 +12,7 @@ const DEPTH_MAX: usize = 8;
 const METRIC_PREFIX: &str = "loki_process_custom_";
 
 /// Stages by Alloy's names, and by Promtail's.
-const NAMES: [(&str, &str); 24] = [
+const NAMES: [(&str, &str); 29] = [
     ("cri", "cri"),
     ("decolorize", "decolorize"),
     ("docker", "docker"),
@@ -25,21 +25,26 @@ const NAMES: [(&str, &str); 24] = [
     ("labels", "labels"),
     ("limit", "limit"),
     ("logfmt", "logfmt"),
+    ("luhn", "luhn"),
     ("match", "match"),
     ("metrics", "metrics"),
     ("multiline", "multiline"),
     ("output", "output"),
     ("pack", "pack"),
+    ("pattern", "pattern"),
     ("regex", "regex"),
     ("replace", "replace"),
     ("sampling", "sampling"),
     ("static_labels", "static_labels"),
     ("structured_metadata", "structured_metadata"),
+    ("structured_metadata_drop", "structured_metadata_drop"),
     ("template", "template"),
+    ("tenant", "tenant"),
     ("timestamp", "timestamp"),
+    ("truncate", "truncate"),
 ];
 /// Stages that Alloy has besides.
-const OTHERS: [&str; 8] = ["luhn", "pattern", "structured_metadata_drop", "tenant", "truncate", "windowsevent", "json_flatten", "label_map"];
+const OTHERS: [&str; 3] = ["windowsevent", "split_json", "useragent"];
 
 /// Reads the stages among the blocks of a component.
 pub(super) fn read(context: &Context, id: &str, settings: &Settings) -> Pipeline {
@@ -65,11 +70,26 @@ fn list(context: &Context, id: &str, settings: &Settings, depth: usize) -> Node 
             }
             continue;
         };
+        // Names and an expression are two stages.
+        let expression = inner.get("regex").filter(|_| *theirs == "structured_metadata").map(|regex| regex.node());
+        if let Some(regex) = expression {
+            let body = node(Tree::Map(vec![(named("regex", at), regex)]), at);
+            items.push(node(Tree::Map(vec![(named("structured_metadata_regex", at), body)]), at));
+            if inner.get("values").is_none() {
+                continue;
+            }
+        }
         let body = match *theirs {
-            "labels" | "structured_metadata" | "static_labels" | "labeldrop" | "labelallow" => values(context, id, word, inner),
+            "structured_metadata" => {
+                let attributes = inner.attributes.iter().filter(|(name, _)| &*name.text != "regex").cloned().collect();
+                values(context, id, word, &Settings { attributes, ..inner.clone() })
+            }
+            "labels" | "structured_metadata_drop" | "static_labels" | "labeldrop" | "labelallow" => values(context, id, word, inner),
             "metrics" => metrics(context, id, inner),
             "match" if depth < DEPTH_MAX => matching(context, id, inner, depth),
             "drop" => dropping(inner),
+            "truncate" => inner.node(&["rule"]),
+            "pattern" => renamed(inner, "pattern", "expression"),
             _ => inner.node(&[]),
         };
         let entry = (Key { text: (*theirs).into(), line: at.line, column: at.column }, body);
@@ -100,6 +120,15 @@ fn matching(context: &Context, id: &str, inner: &Settings, depth: usize) -> Node
         && stages.items().is_some_and(|items| !items.is_empty())
     {
         entries.push((named("stages", inner.at), stages));
+    }
+    body
+}
+
+/// An attribute under the name that it has in Promtail.
+fn renamed(inner: &Settings, from: &str, to: &str) -> Node {
+    let mut body = inner.node(&[]);
+    if let Tree::Map(entries) = &mut body.value {
+        entries.iter_mut().filter(|(name, _)| &*name.text == from).for_each(|(name, _)| name.text = to.into());
     }
     body
 }

@@ -3,17 +3,15 @@
 
 mod frames;
 mod kept;
-mod list;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use tokio::task::{AbortHandle, JoinSet};
 use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
 use watchfire_model::labels::LabelsBuilder;
@@ -23,20 +21,18 @@ use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::unix::{self, UnixError};
 
 use self::frames::{Frames, Line};
-use self::list::Container;
 use super::collector::origin;
 use super::hand_over::{Cursors, LOG_CURSORS, hand_over};
 use super::stages::{Pipeline, Stage, Surroundings as Around};
 use super::{Delivery, Entry, Surroundings};
+use crate::engine::container::Container;
+pub use crate::engine::socket_problem;
+use crate::engine::{TIMEOUT, ask, list_path, listed, question};
 
 /// The kind of origin that lines of containers have.
 pub(crate) const KIND: &str = "containers";
 /// The most containers whose logs are followed at once.
 pub const CONTAINERS_MAX: usize = 1_000;
-/// The largest list of containers.
-const LIST_BYTES_MAX: usize = 16 << 20;
-/// How long the engine may take for an answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes of lines that go to the sink together.
 const DELIVERY_BYTES_MAX: usize = 1 << 20;
 /// How long lines wait for others.
@@ -69,25 +65,6 @@ pub struct Source {
     pub stages: Vec<Stage>,
 }
 
-/// Why no containers can be read through a path, in a sentence; nothing when a socket is there.
-pub fn socket_problem(path: &Path) -> Option<String> {
-    use std::os::unix::fs::FileTypeExt;
-    let shown = path.display();
-    let cannot = format!("cannot connect to the container engine at unix://{shown}");
-    match std::fs::metadata(path) {
-        Ok(about) if about.file_type().is_socket() => None,
-        Ok(about) if about.is_dir() => Some(format!(
-            "{cannot}: it is a directory, not a socket; an engine makes one where a socket to mount was not there yet: remove it, start the socket \
-             (systemctl --user enable --now podman.socket), then what mounts it"
-        )),
-        Ok(_) => Some(format!("{cannot}: it is a file, not a socket")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Some(format!("{cannot}: there is nothing at this path; start the engine's socket (systemctl --user enable --now podman.socket, or docker.socket)"))
-        }
-        Err(error) => Some(format!("{cannot}: {error}")),
-    }
-}
-
 /// Reads containers until the future is dropped. `names` are those of all sources that are configured.
 pub async fn run(source: Source, parts: Surroundings, names: Arc<HashSet<String>>) {
     let mut followed: HashMap<String, AbortHandle> = HashMap::new();
@@ -96,7 +73,7 @@ pub async fn run(source: Source, parts: Surroundings, names: Arc<HashSet<String>
     let mut tidy_at = Duration::ZERO;
     loop {
         if parts.clock.monotonic() >= tidy_at
-            && let Ok(all) = ask(&source, "/containers/json?all=1").await.and_then(listed)
+            && let Ok(all) = ask(&source.socket, "/containers/json?all=1").await.and_then(listed)
         {
             tidy_at = parts.clock.monotonic() + TIDY_EVERY;
             let (name, parts, names) = (source.name.clone(), parts.clone(), names.clone());
@@ -134,32 +111,8 @@ pub async fn run(source: Source, parts: Surroundings, names: Arc<HashSet<String>
     }
 }
 
-fn question(path: &str) -> Result<Request<Bytes>, UnixError> {
-    Request::get(path).body(Bytes::new()).map_err(|error| UnixError::Exchange(error.to_string()))
-}
-
-/// The answer; nothing for what is not there.
-async fn ask(source: &Source, path: &str) -> Result<Option<serde_json::Value>, UnixError> {
-    let (status, body) = unix::exchange(&source.socket, question(path)?, TIMEOUT, LIST_BYTES_MAX).await?;
-    if status == StatusCode::NOT_FOUND {
-        return Ok(None);
-    }
-    if !status.is_success() {
-        return Err(UnixError::Exchange(format!("the engine answers {status}")));
-    }
-    serde_json::from_slice(&body).map(Some).map_err(|error| UnixError::Exchange(format!("the engine's answer is no JSON: {error}")))
-}
-
 async fn containers(source: &Source) -> Result<Vec<Container>, UnixError> {
-    let filters: serde_json::Map<String, serde_json::Value> = source.filters.iter().map(|(name, values)| (name.clone(), values.as_slice().into())).collect();
-    let filters = watchfire_template::query_escape(&serde_json::Value::Object(filters).to_string());
-    let answer = ask(source, &format!("/containers/json?filters={filters}")).await?;
-    listed(answer)
-}
-
-fn listed(answer: Option<serde_json::Value>) -> Result<Vec<Container>, UnixError> {
-    let answer = answer.ok_or_else(|| UnixError::Exchange("the engine knows no list of containers".to_owned()))?;
-    Ok(answer.as_array().map(|all| all.iter().filter_map(Container::read).collect()).unwrap_or_default())
+    listed(ask(&source.socket, &list_path(&source.filters)).await?)
 }
 
 /// The labels of one stream of a container, after the rules.
@@ -208,7 +161,7 @@ async fn read(
     parts: &Surroundings,
 ) -> Result<(), UnixError> {
     // A container that was removed has nothing to say any more.
-    let Some(about) = ask(source, &format!("/containers/{}/json", container.id)).await? else { return Ok(()) };
+    let Some(about) = ask(&source.socket, &format!("/containers/{}/json", container.id)).await? else { return Ok(()) };
     let terminal = about.pointer("/Config/Tty").and_then(serde_json::Value::as_bool).unwrap_or(false);
     let kept = parts.state.get(LOG_CURSORS, key).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<i64>().ok());
     let since = kept.map_or(String::new(), |at| format!("&since={}.{:09}", at.div_euclid(1_000_000_000), at.rem_euclid(1_000_000_000)));

@@ -12,6 +12,8 @@ use watchfire_model::state::{Change, StateError, StateStore, Table};
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_model::write::{Sink, WriteError, Written};
 
+use std::path::Path;
+
 use super::*;
 
 #[derive(Default)]

@@ -9,6 +9,7 @@ use watchfire_model::document::Reader;
 use super::container::ContainerLine;
 use super::event::{Event, JsonOptions};
 use super::processors::{self, Processor};
+use super::rarer;
 use super::tree::to_json;
 use crate::logs::Collected;
 use crate::logs::files::{Encoding, Glob, Group, LINE_BYTES_MAX, Source};
@@ -93,6 +94,8 @@ pub(super) fn read(input: Reader<'_>, common: &Common, host: &str, out: &mut Col
     if let Some(multiline) = input.map("multiline") {
         stages.extend(read_multiline(multiline));
     }
+    // What is done to the message before all processors.
+    let mut parsed = Vec::new();
     for parser in input.maps("parsers") {
         if let Some(multiline) = parser.map("multiline") {
             stages.extend(read_multiline(multiline));
@@ -102,8 +105,17 @@ pub(super) fn read(input: Reader<'_>, common: &Common, host: &str, out: &mut Col
             container(&inner, &mut stages);
             inner.finish();
         }
-        if parser.raw("syslog").is_some() {
-            parser.warning_at("syslog", "is not carried out; lines stay as they are");
+        // It may stand there without any settings.
+        if parser.has("syslog")
+            && let Some(node) = parser.node().get("syslog")
+        {
+            let inner = Reader::new(parser.context(), node, &parser.path_of("syslog"));
+            parsed.push(Arc::new(Processor::parser(rarer::Rarer::syslog(&inner))));
+            inner.finish();
+        }
+        if let Some(inner) = parser.map("include_message") {
+            lines(&inner, "patterns", true, &mut stages);
+            inner.finish();
         }
         parser.finish();
     }
@@ -112,7 +124,8 @@ pub(super) fn read(input: Reader<'_>, common: &Common, host: &str, out: &mut Col
     let mut fields: Vec<(Value, bool)> = common.fields.iter().map(|fields| (fields.clone(), common.fields_under_root)).collect();
     fields.extend(input.raw("fields").map(|node| (to_json(node), input.bool("fields_under_root").unwrap_or(false))));
     input.allow(&["fields_under_root"]);
-    let mut own = processors::read_list(&input, host);
+    let mut own = parsed;
+    own.extend(processors::read_list(&input, host));
     own.extend(common.processors.iter().cloned());
     let tags = common.tags.iter().cloned().chain(input.texts("tags", true)).collect();
     stages.push(Stage::step(Event { kind, host: common.host.clone(), fields, tags, json, processors: own }));
@@ -211,24 +224,36 @@ fn read_ndjson(json: Reader<'_>) -> JsonOptions {
 }
 
 fn read_multiline(multiline: Reader<'_>) -> Option<Stage> {
-    let kind = multiline.word("type", &["pattern", "count", "while_pattern"]);
-    if !matches!(kind, None | Some("pattern")) {
-        multiline.warning_at("type", "only blocks by pattern are joined; lines stay single");
-        return None;
+    let kind = multiline.word("type", &["pattern", "count", "while_pattern"]).unwrap_or("pattern");
+    let (pattern, count) = match kind {
+        // Every line counts.
+        "count" => (compile("").ok(), multiline.u64("count_lines").filter(|lines| *lines > 0)),
+        _ => (compile(&multiline.required_text("pattern")).map_err(|error| multiline.error_at("pattern", error)).ok(), None),
+    };
+    if kind == "count" && count.is_none() {
+        multiline.error_at("count_lines", "must say how many lines belong together");
     }
-    let text = multiline.required_text("pattern");
-    let pattern = compile(&text).map_err(|error| multiline.error_at("pattern", error)).ok();
     let flush = multiline.text("flush_pattern").and_then(|text| compile(&text).map_err(|error| multiline.error_at("flush_pattern", error)).ok());
-    let negate = multiline.bool("negate").unwrap_or(false);
-    let join = match multiline.word("match", &["after", "before"]) {
-        Some("before") => Join::Before,
+    let join = match (kind, multiline.word("match", &["after", "before"])) {
+        ("count", _) => Join::Together,
+        ("while_pattern", _) => Join::While,
+        (_, Some("before")) => Join::Before,
         _ => Join::After,
     };
-    let max_lines = multiline.u64("max_lines").unwrap_or(500).max(1) as usize;
-    let max_wait = Duration::from_millis(multiline.duration_ms("timeout").unwrap_or(5_000));
-    multiline.allow(&["skip_newline"]);
+    let max_lines = multiline.u64("max_lines").unwrap_or(500).max(1);
+    let blocks = Blocks {
+        pattern: pattern?,
+        negate: kind != "count" && multiline.bool("negate").unwrap_or(false),
+        join,
+        max_wait: Duration::from_millis(multiline.duration_ms("timeout").unwrap_or(5_000)),
+        max_lines: count.map_or(max_lines, |count| count.min(max_lines)) as usize,
+        cut: kind == "count",
+        newline: !multiline.bool("skip_newline").unwrap_or(false),
+        flush_pattern: flush,
+    };
+    multiline.allow(&["count_lines", "pattern", "negate"]);
     multiline.finish();
-    Some(Stage::Blocks(Arc::new(Blocks { pattern: pattern?, negate, join, max_wait, max_lines, cut: false, flush_pattern: flush })))
+    Some(Stage::Blocks(Arc::new(blocks)))
 }
 
 /// Lines that are wanted, or not.

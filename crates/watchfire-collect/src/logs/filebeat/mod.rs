@@ -8,6 +8,7 @@ mod event;
 mod inputs;
 mod outputs;
 mod processors;
+mod rarer;
 #[cfg(test)]
 mod tests;
 mod tree;

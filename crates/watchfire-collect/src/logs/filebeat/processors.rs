@@ -9,6 +9,7 @@ use watchfire_model::logs::Nanos;
 use super::condition::Condition;
 use super::dissect::{Dissect, Kind};
 use super::event::{get, remove, set, time};
+use super::rarer::{self, Rarer};
 use super::tree::to_json;
 use crate::logs::Entry;
 use crate::logs::stages::Formats;
@@ -49,6 +50,7 @@ enum Action {
         values: Vec<Value>,
         duplicates: bool,
     },
+    Rarer(Box<Rarer>),
     Nothing,
 }
 
@@ -71,21 +73,28 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "add_formatted_index",
 ];
 /// Those that are known and not carried out.
-const UNSUPPORTED: [&str; 14] = [
+const UNSUPPORTED: [&str; 21] = [
     "add_network_direction",
+    "add_session_metadata",
     "cache",
     "community_id",
-    "decode_base64_field",
     "decode_cef",
     "decode_csv_fields",
     "decode_duration",
     "decode_xml",
+    "decode_xml_wineventlog",
     "decompress_gzip_field",
     "detect_mime_type",
     "dns",
-    "extract_array",
     "fingerprint",
+    "move_fields",
+    "now",
+    "parse_aws_vpc_flow_log",
+    "rate_limit",
+    "registered_domain",
     "script",
+    "translate_ldap_attribute",
+    "translate_sid",
 ];
 /// Those that are carried out.
 const KNOWN: [&str; 18] = [
@@ -121,7 +130,7 @@ pub(super) fn read_list(reader: &Reader<'_>, host: &str) -> Vec<Arc<Processor>> 
         };
         let settings = Reader::new(context, node, &format!("{path}[{i}].{}", key.text));
         let when = settings.raw("when").map(|node| Condition::read(context, node, 0));
-        let known = KNOWN.iter().chain(&WITHOUT_EFFECT).chain(&UNSUPPORTED).copied();
+        let known = KNOWN.iter().chain(&rarer::NAMES).chain(&WITHOUT_EFFECT).chain(&UNSUPPORTED).copied();
         let action = match &*key.text {
             name if WITHOUT_EFFECT.contains(&name) => {
                 context.warning(key.line, key.column, format!("{path}[{i}].{name} finds nothing to add here"));
@@ -230,11 +239,15 @@ fn read_one(name: &str, settings: &Reader<'_>, host: &str) -> Option<Action> {
             let bytes = settings.u64("max_bytes").or_else(|| settings.u64("max_characters")).unwrap_or(u64::MAX);
             Action::Truncate(settings.texts("fields", true), usize::try_from(bytes).unwrap_or(usize::MAX))
         }
-        _ => return None,
+        name => return Rarer::read(name, settings).map(|action| Action::Rarer(Box::new(action))),
     })
 }
 
 impl Processor {
+    /// What a parser does, which has no condition.
+    pub(super) fn parser(action: Rarer) -> Processor {
+        Processor { action: Action::Rarer(Box::new(action)), when: None }
+    }
     /// Does its work; false when the event goes no further.
     pub(super) fn apply(&self, entry: &mut Entry, event: &mut Map<String, Value>) -> bool {
         if self.when.as_ref().is_some_and(|when| !when.holds(event)) {
@@ -242,6 +255,7 @@ impl Processor {
         }
         match &self.action {
             Action::Nothing => {}
+            Action::Rarer(action) => action.apply(entry, event),
             Action::Drop => return false,
             Action::Set(fields) => fields.iter().for_each(|(name, value)| set(event, name, value.clone())),
             Action::Tags(target, tags) => {

@@ -134,6 +134,78 @@ fn processors_that_cut_convert_and_append() {
 }
 
 #[test]
+fn lines_join_by_number_and_while_they_match() {
+    let check = |multiline: &str, lines: &[&str], expected: &[&str]| {
+        for place in ["multiline: {M}", "parsers: [{multiline: {M}}]"] {
+            let text = format!("filebeat.inputs: [{{type: filestream, paths: [/a], {}}}]\n", place.replace("{M}", &format!("{{{multiline}}}")));
+            assert_eq!(said(&text), [""; 0]);
+            let source = parsed(&text).config.unwrap().files.remove(0);
+            let found: Vec<Value> = run(&source.stages, lines).iter().map(|entry| serde_json::from_str(&entry.line).unwrap()).collect();
+            assert_eq!(found.iter().map(|event| event["message"].as_str().unwrap()).collect::<Vec<_>>(), expected, "{multiline}");
+        }
+    };
+    check("type: count, count_lines: 2", &["a", "b", "c"], &["a\nb", "c"]);
+    check("type: count, count_lines: 3, skip_newline: true", &["a", "b", "c", "d"], &["abc", "d"]);
+    check("type: count, count_lines: 1", &["a", "b"], &["a", "b"]);
+    check("type: while_pattern, pattern: '^\\{'", &["x", "{1", "{2", "y", "z", "{3"], &["x", "{1\n{2", "y", "z", "{3"]);
+    check("type: while_pattern, pattern: '^\\{', negate: true", &["x", "y", "{1", "z"], &["x\ny", "{1", "z"]);
+    check("type: pattern, pattern: '^\\s', match: after, skip_newline: true", &["a", " b", "c"], &["a b", "c"]);
+    let wrong = said("filebeat.inputs: [{type: filestream, paths: [/a], multiline: {type: count}}]\n");
+    assert!(wrong[0].contains("must say how many lines belong together"), "{wrong:?}");
+}
+
+#[test]
+fn messages_of_syslog_are_taken_apart() {
+    let check = |input: &str, line: &str, expected: &str, time: i64| {
+        let text = format!(
+            "filebeat.inputs: [{{type: filestream, paths: [/a], {input}}}]\nprocessors: [{{drop_fields: {{fields: [log.offset, log.file, input, host]}}}}]\n"
+        );
+        assert_eq!(said(&text), [""; 0]);
+        let found = run(&parsed(&text).config.unwrap().files.remove(0).stages, &[line]).remove(0);
+        assert_eq!((found.line.as_str(), found.time.0), (expected, time));
+    };
+    let modern = "<165>1 1970-01-01T00:00:02Z web app 7 ID [a@1 k=\"v\"] it works";
+    let expected = r#"{"message":"it works","log":{"syslog":{"priority":165,"facility":{"code":20,"name":"local4"},"severity":{"code":5,"name":"Notice"},"hostname":"web","appname":"app","procid":"7","msgid":"ID","structured_data":{"a_k":"v"}}}}"#;
+    check("parsers: [{syslog: {format: auto, add_error_key: true}}]", modern, expected, 2_000_000_000);
+    check("processors: [{syslog: {field: message}}]", modern, expected, 2_000_000_000);
+    let refused = r#"{"message":"no","log":{},"error":{"message":"cannot read the message as syslog: it begins with no priority"}}"#;
+    check("parsers: [{syslog: }]", "no", refused, 0);
+    check("processors: [{syslog: {ignore_failure: true}}]", "no", r#"{"message":"no","log":{}}"#, 0);
+    check(
+        "parsers: [{syslog: }, {include_message: {patterns: [^<]}}]",
+        "<11>Jan  2 03:04:05 web cron[9]: hi",
+        r#"{"message":"hi","log":{"syslog":{"priority":11,"facility":{"code":1,"name":"user-level"},"severity":{"code":3,"name":"Error"},"hostname":"web","appname":"cron","procid":"9"}}}"#,
+        0,
+    );
+}
+
+#[test]
+fn rarer_processors() {
+    let check = |processors: &str, message: &str, expected: &str| {
+        let text = format!(
+            "filebeat.inputs: [{{type: log, paths: [/a], json: {{keys_under_root: true}}}}]\nprocessors: [{processors}, {{drop_fields: {{fields: [log, input, host]}}}}]\n"
+        );
+        assert_eq!(said(&text), [""; 0]);
+        let found = run(&parsed(&text).config.unwrap().files.remove(0).stages, &[message]).remove(0);
+        assert_eq!(found.line, expected, "{processors}");
+    };
+    check("{decode_base64_field: {field: {from: a, to: b}}}", r#"{"a":"aMOk"}"#, r#"{"a":"aMOk","b":"hä"}"#);
+    check("{decode_base64_field: {field: {from: a}}}", r#"{"a":"!"}"#, r#"{"a":"!","error":{"message":"cannot decode a"}}"#);
+    check("{urldecode: {fields: [{from: a}], fail_on_error: false}}", r#"{"a":"x%20y+%C3%A4"}"#, r#"{"a":"x y ä"}"#);
+    check("{urldecode: {fields: [{from: a}], fail_on_error: false}}", r#"{"a":"100%"}"#, r#"{"a":"100%"}"#);
+    check("{replace: {fields: [{field: a.b, pattern: '(\\d+)', replacement: '<$1>'}]}}", r#"{"a":{"b":"1 x 22"}}"#, r#"{"a":{"b":"<1> x <22>"}}"#);
+    check("{uppercase: {fields: [a]}}", r#"{"a":"straße"}"#, r#"{"a":"STRASSE"}"#);
+    check("{extract_array: {field: a, mappings: {b: 0, c.d: 1, c.e: 0}}}", r#"{"a":[1,2]}"#, r#"{"a":[1,2],"b":1,"c":{"d":2,"e":1}}"#);
+    let wrong = said(
+        "filebeat.inputs: [{type: log, paths: [/a]}]\nprocessors: [{replace: {fields: [{field: a, pattern: '('}]}}, {move_fields: {}}, {extract_array: {field: a, mappings: {b: x}}}]\n",
+    );
+    assert!(
+        wrong[0].contains("cannot compile") && wrong[1].contains("move_fields is not carried out") && wrong[2].contains("must be the place of an item"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
 fn lines_of_containers() {
     let text = "filebeat.inputs: [{type: container, stream: stdout, paths: [/c/*.log], exclude_lines: [^#]}]\n";
     let source = parsed(text).config.unwrap().files.remove(0);

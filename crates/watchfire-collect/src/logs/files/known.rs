@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use watchfire_model::order::Order as _;
 use watchfire_model::state::{Change, StateStore};
 
 use super::Source;
@@ -49,6 +50,37 @@ pub(super) fn load(state: &dyn StateStore, sources: &[Source]) -> Known {
         tracing::error!(%error, "positions of log files cannot be kept under other names; that is tried again with the next start");
     }
     known
+}
+
+/// How far a file is read, for whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Kept {
+    pub(in super::super) source: String,
+    pub(in super::super) path: String,
+    pub(in super::super) offset: u64,
+    /// Nothing for a file that is gone.
+    pub(in super::super) size: Option<u64>,
+    /// Whether a compressed file is read to its end.
+    pub(in super::super) whole: bool,
+}
+
+/// The most files that are told.
+const TOLD_MAX: usize = 1_000;
+
+/// How far the files of these sources are read, by path. Files of which nothing was read yet have no position.
+pub(in super::super) fn kept(state: &dyn StateStore, sources: &[String]) -> Vec<Kept> {
+    let mut out = Vec::new();
+    for (key, value) in state.scan(LOG_FILES, "").unwrap_or_default() {
+        let (Some(name), Some((_, position))) = (position::source_of(&key), position::read(&key, &value)) else { continue };
+        if sources.iter().any(|source| source == name) {
+            let size = std::fs::metadata(&position.path).ok().map(|about| about.len());
+            let whole = position.done.is_some();
+            out.push(Kept { source: name.to_owned(), path: position.shown.display().to_string(), offset: position.offset, size, whole });
+        }
+    }
+    out.order_by(|a, b| a.path.cmp(&b.path));
+    out.truncate(TOLD_MAX);
+    out
 }
 
 /// Whether a source would have read the file of a position.

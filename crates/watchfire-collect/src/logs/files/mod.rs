@@ -23,6 +23,7 @@ use watchfire_ingest::relabel::{self, RelabelConfig, Verdict};
 use watchfire_model::labels::LabelsBuilder;
 
 pub use glob::{Glob, GlobError};
+pub(super) use known::{Kept, kept};
 pub use lines::Encoding;
 pub use round::Files;
 

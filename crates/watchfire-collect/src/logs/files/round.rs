@@ -264,20 +264,33 @@ impl Files {
         tail.begin_anew();
     }
 
-    /// Opens what became of a file and reads the rest of it.
+    /// Opens what became of a file and reads the rest of it. Where another file had its inode before, what became of that one is next:
+    /// the inode told its position, and nobody else would look for it.
     fn follow(&mut self, source: usize, group: usize, old: &Position, id: Option<Id>) {
+        let mut replaced = self.follow_one(source, group, old, id);
+        while let Some(old) = replaced {
+            let groups = &self.sources[source].groups;
+            let group = groups.iter().position(|group| group.paths.iter().any(|glob| glob.matches(&old.shown))).unwrap_or(group);
+            replaced = self.follow_one(source, group, &old, None);
+        }
+    }
+
+    /// The position of another file that had the inode of what was found.
+    fn follow_one(&mut self, source: usize, group: usize, old: &Position, id: Option<Id>) -> Option<Position> {
         // A file that is known by its inode may also be where it was.
         let but = if id.is_some() { Path::new("") } else { old.path.as_path() };
-        let Some(found) = successor(old, id, but) else { return };
+        let mut found = successor(old, id, but)?;
         if self.tails.contains_key(&(source, found.id)) {
-            return;
+            return None;
         }
+        let known = self.known.remove(&(source, found.id));
+        let replaced = known.filter(|other| other != old && !(other.is_of(&mut found.reading) && other.before_matches(&mut found.reading)));
         let position = Position { path: found.path, done: None, ..old.clone() };
         let settings = &self.sources[source];
         let mut tail = Tail::new(found.id, (source, group), found.reading, position, settings, &settings.groups[group]);
         (tail.listed, tail.dirty) = (false, true);
-        self.known.remove(&(source, found.id));
         self.tails.insert((source, found.id), tail);
+        replaced
     }
 
     /// Hands over what was gathered. The time to wait when it was not taken.

@@ -436,6 +436,7 @@ fn blocks_survive_a_kill_whole() {
         max_wait: Duration::from_secs(3),
         max_lines: 128,
         cut: true,
+        newline: true,
         flush_pattern: None,
     }))];
     w.append("a.log", "A1\n x\nA2\n");
@@ -531,6 +532,28 @@ fn a_copy_under_the_inode_of_a_file_that_is_gone_is_read_once() {
     let mut found = w.short();
     found.sort();
     assert_eq!(found, ["one …", "other …", "two"]);
+}
+
+/// A file was renamed, read and compressed; then another one was copied under its inode while nobody looked.
+#[test]
+fn what_had_the_inode_of_a_copy_is_not_read_again_where_it_went() {
+    let w = World::new("a.log*");
+    w.append("a.log", w.long("one"));
+    let mut files = w.start();
+    w.rounds(&mut files, 3);
+    fs::rename(w.path("a.log"), w.path("a.log.1")).unwrap();
+    w.append("a.log", w.long("two"));
+    w.rounds(&mut files, 20);
+    drop(files);
+    w.gzip("a.log.1", "a.log.1.gz");
+    fs::rename(w.path("a.log.1"), w.path("a.log.2")).unwrap();
+    fs::copy(w.path("a.log"), w.path("a.log.2")).unwrap();
+    fs::write(w.path("a.log"), "").unwrap();
+    w.append("a.log", w.long("three"));
+    w.linger(&mut w.start());
+    let mut found = w.short();
+    found.sort();
+    assert_eq!(found, ["one …", "three …", "two …"]);
 }
 
 #[test]

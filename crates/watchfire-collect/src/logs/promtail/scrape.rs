@@ -8,7 +8,7 @@ use watchfire_model::document::Reader;
 use watchfire_model::labels::LabelsBuilder;
 
 use super::super::files::{Encoding, Glob, Group, Source};
-use super::super::{Collected, containers, journal, stages, syslog};
+use super::super::{Collected, containers, journal, pushed, stages, syslog};
 use super::{positions_of_files, stages as pipelines};
 
 /// Sources of Promtail that are known by name and not read here.
@@ -25,12 +25,48 @@ const UNSUPPORTED: [&str; 11] = [
     "kubernetes_sd_configs",
     "windows_events",
 ];
-/// Sources that our own faces stand in for.
-const PUSHED: [&str; 1] = ["loki_push_api"];
+
+/// What a server has besides its address. Limits and patience are our own, and nobody pushes by gRPC, which only opens a port there.
+const SERVER_KEYS: [&str; 34] = [
+    "http_listen_network",
+    "http_listen_conn_limit",
+    "http_path_prefix",
+    "http_server_read_timeout",
+    "http_server_read_header_timeout",
+    "http_server_write_timeout",
+    "http_server_idle_timeout",
+    "http_log_closed_connections_without_response_enabled",
+    "grpc_listen_network",
+    "grpc_listen_address",
+    "grpc_listen_port",
+    "grpc_listen_conn_limit",
+    "grpc_tls_config",
+    "grpc_server_max_recv_msg_size",
+    "grpc_server_max_send_msg_size",
+    "grpc_server_max_concurrent_streams",
+    "grpc_server_max_connection_idle",
+    "grpc_server_max_connection_age",
+    "grpc_server_max_connection_age_grace",
+    "grpc_server_keepalive_time",
+    "grpc_server_keepalive_timeout",
+    "grpc_server_min_time_between_pings",
+    "grpc_server_ping_without_stream_allowed",
+    "tls_cipher_suites",
+    "tls_min_version",
+    "register_instrumentation",
+    "graceful_shutdown_timeout",
+    "log_format",
+    "log_level",
+    "log_source_ips_enabled",
+    "log_request_headers",
+    "profiling_enabled",
+    "health_check_target",
+    "disable",
+];
 
 /// Reads one item.
 pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_bytes_max: usize, out: &mut Collected) {
-    let name = job.required_text("job_name");
+    let name = job.text("job_name").unwrap_or_default();
     let pipeline = pipelines::read(job.context(), job.raw("pipeline_stages"), &job.path_of("pipeline_stages"));
     let rules = relabel::read_list(job.context(), job.raw("relabel_configs"), &job.path_of("relabel_configs"));
     let encoding = match job.text("encoding") {
@@ -75,11 +111,13 @@ pub(super) fn read(job: Reader<'_>, positions: &BTreeMap<String, String>, line_b
         }
         reader.finish();
     }
-    for key in PUSHED {
-        if job.raw(key).is_some() {
-            any = true;
-            job.warning_at(key, "is not opened for this file; our own addresses take such lines, without these stages");
+    if let Some(reader) = job.map("loki_push_api") {
+        any = true;
+        if let Some(mut source) = read_pushed(&reader, &rules, &pipeline.stages) {
+            source.name = out.free_name(format!("promtail/{name}"));
+            out.pushed.push(source);
         }
+        reader.finish();
     }
     for key in UNSUPPORTED {
         if job.raw(key).is_some() {
@@ -172,6 +210,28 @@ fn read_syslog(reader: &Reader<'_>, rules: &[RelabelConfig], stages: &[stages::S
     // Both formats are told apart line by line, and connections rest for ten minutes at most.
     reader.allow(&["idle_timeout", "max_message_length", "syslog_format"]);
     Some(source)
+}
+
+/// An address for pushes.
+fn read_pushed(reader: &Reader<'_>, rules: &[RelabelConfig], stages: &[stages::Stage]) -> Option<pushed::Source> {
+    let server = reader.map("server");
+    if server.is_none() {
+        reader.error_at("server", "is missing: it says where to listen, as http_listen_port");
+    }
+    let server = server?;
+    let address = pushed::address(&server, ["http_listen_address", "http_listen_port"], None);
+    let tls = server.map("http_tls_config").and_then(|tls| syslog::tls(tls, ["cert_file", "key_file", "client_ca_file"]));
+    server.allow(&SERVER_KEYS);
+    server.finish();
+    Some(pushed::Source {
+        name: String::new(),
+        address: address?,
+        tls,
+        labels: reader.text_map("labels").into_iter().collect(),
+        relabel: rules.to_vec(),
+        use_incoming_timestamp: reader.bool("use_incoming_timestamp").unwrap_or(false),
+        stages: stages.to_vec(),
+    })
 }
 
 /// Containers of an engine behind a socket in the file system.

@@ -1,6 +1,8 @@
 //! `pipeline_stages`: each item is a mapping of one stage's name to its settings. What Promtail would refuse is an error; what has no
 //! meaning here is a warning, and the stage is left out.
 
+mod rarer;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ const DEPTH_MAX: usize = 8;
 const CRI: &str = r"^(?s)(?P<time>\S+?) (?P<stream>stdout|stderr) (?P<flags>\S+?) (?P<content>.*)$";
 
 /// Every stage by its name.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 31] = [
     "docker",
     "cri",
     "json",
@@ -48,6 +50,11 @@ const NAMES: [&str; 27] = [
     "sampling",
     "eventlogmessage",
     "pattern",
+    // Alloy has these besides.
+    "luhn",
+    "structured_metadata_drop",
+    "structured_metadata_regex",
+    "truncate",
 ];
 
 /// A pipeline that was read.
@@ -139,9 +146,14 @@ impl<'a> Reading<'a> {
             "metrics" => self.metrics(pipeline),
             "decolorize" => pipeline.push(Decolorize),
             "sampling" => self.sampling(pipeline),
-            "tenant" => self.warn("there are no tenants here; the stage does nothing"),
-            "geoip" => self.warn("no database of places is read here; the stage does nothing"),
-            "eventlogmessage" => self.warn("there are no Windows events here; the stage does nothing"),
+            "tenant" => self.tenant(),
+            "pattern" => self.pattern(pipeline),
+            "eventlogmessage" => self.event_message(pipeline),
+            "luhn" => self.luhn(pipeline),
+            "structured_metadata_drop" => self.drop_metadata(pipeline),
+            "geoip" => self.geoip(pipeline),
+            "structured_metadata_regex" => self.metadata_matching(pipeline),
+            "truncate" => self.truncate(pipeline),
             _ => self.warn("this stage is not carried out"),
         }
     }
@@ -221,8 +233,9 @@ impl<'a> Reading<'a> {
         let source = reader.text("source").filter(|s| !s.is_empty());
         let labels = reader.bool("labels_from_groups").unwrap_or(false);
         if let Some(expression) = expression {
+            // Promtail runs with it.
             if expression.capture_names().flatten().next().is_none() {
-                reader.error_at("expression", "needs at least one named group, (?P<name>…)");
+                reader.warning_at("expression", "has no named group, (?P<name>…), so nothing is extracted");
             }
             pipeline.extracted.extend(expression.capture_names().flatten().map(str::to_owned));
             pipeline.push(Regex { expression, source, labels });
@@ -354,7 +367,7 @@ impl<'a> Reading<'a> {
         reader.allow(&["trim_newlines"]);
         reader.finish();
         if let Some(pattern) = pattern {
-            let blocks = Blocks { pattern, negate: false, join: Join::Begins, max_wait, max_lines, cut: true, flush_pattern: None };
+            let blocks = Blocks { pattern, negate: false, join: Join::Begins, max_wait, max_lines, cut: true, newline: true, flush_pattern: None };
             pipeline.stages.push(Stage::Blocks(Arc::new(blocks)));
         }
     }

@@ -8,9 +8,12 @@ fn parsed(text: &str) -> Parsed {
 }
 
 /// What is said of a file.
+fn said_of(text: &str) -> Vec<String> {
+    parsed(text).findings.iter().map(ToString::to_string).collect()
+}
+
 fn check(text: &str, expected: &[&str]) {
-    let found: Vec<String> = parsed(text).findings.iter().map(ToString::to_string).collect();
-    assert_eq!(found, expected, "{text}");
+    assert_eq!(said_of(text), expected, "{text}");
 }
 
 const PISOVEREIGN: &str = "
@@ -107,10 +110,20 @@ fn what_is_not_understood_is_said_with_its_place() {
         &job("  pipeline_stages:\n  - regex: {expression: 'a('}\n"),
         &["promtail.yml:5:25: error: scrape_configs[0].pipeline_stages[0].regex.expression: cannot compile regular expression \"a(\": unclosed group"],
     );
+    let geoip = "scrape_configs[0].pipeline_stages[0].geoip";
     check(
-        &job("  pipeline_stages:\n  - geoip: {db: x}\n"),
-        &["promtail.yml:5:5: warning: scrape_configs[0].pipeline_stages[0].geoip: no database of places is read here; the stage does nothing"],
+        &job("  pipeline_stages:\n  - geoip: {db: /nowhere/x.mmdb, source: ip, db_type: city}\n"),
+        &[&format!(
+            "promtail.yml:5:17: warning: {geoip}.db: cannot open the database \"/nowhere/x.mmdb\": No such file or directory (os error 2); lines pass the stage unchanged"
+        )],
     );
+    let half = said_of(&job("  pipeline_stages:\n  - geoip: {db: /nowhere/x.mmdb}\n"));
+    assert!(half.iter().any(|f| f.contains("source is missing")) && half.iter().any(|f| f.contains("db_type is missing")), "{half:?}");
+    let tenant =
+        "scrape_configs[0].pipeline_stages[0].tenant: there is one tenant here, so all lines are its; where lines go on, tenant_id of the place counts";
+    check(&job("  pipeline_stages:\n  - tenant: {value: x}\n"), &[&format!("promtail.yml:5:5: warning: {tenant}")]);
+    let both = said_of(&job("  pipeline_stages:\n  - tenant: {value: x, label: y}\n"));
+    assert!(both[1].ends_with("needs one of label, source and value, and only one"), "{both:?}");
     check(&job("  kafka: {}\n"), &["promtail.yml:4:10: warning: scrape_configs[0].kafka: is not carried out yet; the job reads nothing from there"]);
     check("scrape_config: []\n", &["promtail.yml:1:1: error: unknown key \"scrape_config\" in the file; did you mean \"scrape_configs\"?"]);
     let away = "clients: [{url: 'http://u:secret@logs.example/push'}, {url: 'http://loki:3100/loki/api/v1/push'}]\nscrape_configs: []\n";
@@ -150,6 +163,23 @@ fn every_stage_is_read() {
     check(&text, &[]);
     let config = parsed(&text).config.unwrap();
     assert_eq!((config.files[0].stages.len(), config.metrics.len()), (30, 2));
+}
+
+/// What Promtail takes, if oddly, is no reason to collect nothing.
+#[test]
+fn odd_files_are_read_as_promtail_reads_them() {
+    let text = "scrape_configs:\n- static_configs: [{targets: , labels: {__path__: /a}}]\n  pipeline_stages:\n  - cri:\n  - docker:\n  - decolorize:\n  - regex: {expression: '(a)'}\n";
+    check(
+        text,
+        &["promtail.yml:7:25: warning: scrape_configs[0].pipeline_stages[3].regex.expression: has no named group, (?P<name>…), so nothing is extracted"],
+    );
+    let config = parsed(text).config.unwrap();
+    assert_eq!((config.files[0].name.as_str(), config.files[0].stages.len()), ("promtail///a", 11));
+    let floats = "scrape_configs:\n- static_configs: [{labels: {__path__: /a}}]\n  pipeline_stages:\n  - json: {expressions: {n: n}}\n  - labels: {n: }\n";
+    let stages = parsed(floats).config.unwrap().files.remove(0).stages;
+    let found = run(&stages, &[r#"{"n":2.0}"#, r#"{"n":1e3}"#, r#"{"n":0.25}"#, r#"{"n":7}"#, r#"{"n":null}"#]);
+    let values: Vec<&str> = found.iter().map(|entry| entry.labels.get("n").map_or("-", String::as_str)).collect();
+    assert_eq!(values, ["2", "1000", "0.25", "7", "-"], "numbers are written as Go writes them");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Blocks {
     pub max_lines: usize,
     /// Whether a block goes out at once when it is full; else the lines that are too many are left out.
     pub cut: bool,
+    /// Whether lines of a block stay on lines of their own.
+    pub newline: bool,
     /// A line with which a block ends.
     pub flush_pattern: Option<regex::Regex>,
 }
@@ -45,6 +47,10 @@ pub enum Join {
     After,
     /// It is continued by the line behind it.
     Before,
+    /// It stands with those beside it that count as well.
+    While,
+    /// Every line stands with as many others as there is room for.
+    Together,
 }
 
 #[derive(Debug)]
@@ -77,8 +83,13 @@ impl Open {
         let begins = match config.join {
             Join::Begins => counts,
             Join::After => !counts,
-            Join::Before => false,
+            Join::Before | Join::While | Join::Together => false,
         };
+        if config.join == Join::While && !counts {
+            out.extend(self.waiting.remove(&stream).map(|block| block.close(around)));
+            out.push(entry);
+            return out;
+        }
         if begins {
             out.extend(self.waiting.remove(&stream).map(|block| block.close(around)));
         }
@@ -104,7 +115,7 @@ impl Open {
                 let room = block.lines < config.max_lines && block.entry.line.len() + entry.line.len() < BLOCK_BYTES_MAX;
                 if room {
                     block.lines += 1;
-                    block.entry.line.push('\n');
+                    block.entry.line.push_str(if config.newline { "\n" } else { "" });
                     block.entry.line.push_str(&entry.line);
                 } else {
                     block.left_out += 1;

@@ -2,10 +2,14 @@
 //! lines and leave some out. Foreign configurations are read into these; a stage reads no configuration and knows no source.
 
 mod blocks;
+mod conceal;
+mod event_message;
 mod extract;
+mod geoip;
 mod json_path;
 mod logfmt;
 mod metrics;
+mod pattern;
 mod pipeline;
 mod relabel;
 mod select;
@@ -24,13 +28,17 @@ use watchfire_model::time::Timestamp;
 use super::{Entry, Figures};
 
 pub use blocks::{Blocks, Join, Parts};
+pub use conceal::Luhn;
+pub use event_message::EventMessage;
 pub use extract::{Json, Logfmt, Regex, Replace};
+pub use geoip::{About, Database, DatabaseError, GeoIp};
 pub use json_path::JsonPath;
 pub use metrics::{Metric, MetricAction, MetricKind, Metrics};
+pub use pattern::Pattern;
 pub use pipeline::{Fan, Pipeline};
 pub use relabel::Relabel;
 pub use select::{Drop, LineFilter, Match, Selector, SelectorError};
-pub use shape::{Decolorize, Labels, Metadata, MissingLabels, Output, Pack, Prune, StaticLabels};
+pub use shape::{Decolorize, DropMetadata, Field, Labels, Metadata, MetadataMatching, MissingLabels, Output, Pack, Prune, Shorten, StaticLabels, Truncate};
 pub use template::{BodyTemplate, Template};
 pub use thin::{Limit, Sampling};
 pub use timestamp::{Formats, OnFailure, Time};
@@ -93,7 +101,7 @@ pub fn compile(pattern: &str) -> Result<regex::Regex, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(format!("regular expression is {} bytes long, more than {PATTERN_BYTES_MAX}", pattern.len()));
     }
-    let mut builder = regex::RegexBuilder::new(pattern);
+    let mut builder = regex::RegexBuilder::new(&watchfire_model::go_regex::translated(pattern));
     builder.size_limit(PROGRAM_BYTES_MAX).dfa_size_limit(PROGRAM_BYTES_MAX).nest_limit(50);
     builder.build().map_err(|error| {
         let text = error.to_string();

@@ -1,6 +1,6 @@
 //! Stages that give lines their form: labels, structured metadata, the text of the line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -33,9 +33,112 @@ impl Step for Metadata {
     }
     fn apply(&self, entry: &mut Entry, _around: &Surroundings<'_>) -> Verdict {
         for (name, source) in &self.0 {
-            if let Some(value) = entry.text(source) {
-                entry.labels.remove(source);
+            // A label that a stage has set is not among what is extracted.
+            let (extracted, label) = (entry.text(source), entry.labels.remove(source));
+            if let Some(value) = extracted.or(label) {
                 entry.metadata.insert(name.clone(), value);
+            }
+        }
+        Verdict::Keep
+    }
+}
+
+/// Makes structured metadata of everything that is extracted under a name that matches, and of labels, which are none any more.
+#[derive(Clone, Debug)]
+pub struct MetadataMatching(pub regex::Regex);
+impl Step for MetadataMatching {
+    fn name(&self) -> &'static str {
+        "structured_metadata"
+    }
+    fn apply(&self, entry: &mut Entry, _around: &Surroundings<'_>) -> Verdict {
+        let names: Vec<String> = entry.extracted.keys().chain(entry.labels.keys()).filter(|name| self.0.is_match(name)).cloned().collect();
+        for name in names {
+            let (extracted, label) = (entry.text(&name), entry.labels.remove(&name));
+            if let Some(value) = extracted.or(label) {
+                entry.metadata.insert(name, value);
+            }
+        }
+        Verdict::Keep
+    }
+}
+
+/// What a rule of `truncate` shortens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The line.
+    Line,
+    /// Labels.
+    Label,
+    /// Structured metadata.
+    Metadata,
+    /// Extracted values.
+    Extracted,
+}
+impl Field {
+    /// The kinds by the names that they have in configurations and in the value `truncated`.
+    pub const NAMES: [(&'static str, Field); 4] =
+        [("line", Field::Line), ("label", Field::Label), ("structured_metadata", Field::Metadata), ("extracted", Field::Extracted)];
+}
+
+/// One rule of `truncate`.
+#[derive(Clone, Debug)]
+pub struct Shorten {
+    /// What is shortened.
+    pub field: Field,
+    /// The names of what is shortened; everything, unless there are any.
+    pub names: Vec<String>,
+    /// How many bytes stay, the suffix included.
+    pub limit: usize,
+    /// What stands behind what was shortened.
+    pub suffix: String,
+}
+impl Shorten {
+    /// Shortens a text, never within a character.
+    fn text(&self, text: &mut String) -> bool {
+        let room = self.limit.saturating_sub(self.suffix.len());
+        let long = text.len() > room;
+        if long {
+            text.truncate(text.floor_char_boundary(room));
+            text.push_str(&self.suffix);
+        }
+        long
+    }
+
+    fn apply(&self, entry: &mut Entry) -> bool {
+        let named = |name: &String| self.names.is_empty() || self.names.contains(name);
+        let mut any = false;
+        match self.field {
+            Field::Line => any = self.text(&mut entry.line),
+            Field::Label | Field::Metadata => {
+                let texts = if self.field == Field::Label { &mut entry.labels } else { &mut entry.metadata };
+                texts.iter_mut().filter(|(name, _)| named(name)).for_each(|(_, value)| any |= self.text(value));
+            }
+            Field::Extracted => {
+                for (_, value) in entry.extracted.iter_mut().filter(|(name, _)| named(name)) {
+                    if let Value::String(text) = value {
+                        any |= self.text(text);
+                    }
+                }
+            }
+        }
+        any
+    }
+}
+
+/// Shortens lines, labels, structured metadata and extracted values. What was shortened is extracted as `truncated`.
+#[derive(Clone, Debug)]
+pub struct Truncate(pub Vec<Shorten>);
+impl Step for Truncate {
+    fn name(&self) -> &'static str {
+        "truncate"
+    }
+    fn apply(&self, entry: &mut Entry, _around: &Surroundings<'_>) -> Verdict {
+        for rule in &self.0 {
+            if rule.apply(entry) {
+                let mut kinds: BTreeSet<String> = entry.text("truncated").iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+                kinds.extend(Field::NAMES.iter().filter(|(_, field)| *field == rule.field).map(|(name, _)| (*name).to_owned()));
+                let all: Vec<String> = kinds.into_iter().collect();
+                entry.extracted.insert("truncated".to_owned(), Value::String(all.join(",")));
             }
         }
         Verdict::Keep
@@ -87,6 +190,19 @@ impl Step for Prune {
             Prune::These(names) => entry.labels.retain(|name, _| !names.contains(name)),
             Prune::AllBut(names) => entry.labels.retain(|name, _| names.contains(name)),
         }
+        Verdict::Keep
+    }
+}
+
+/// Takes structured metadata away.
+#[derive(Clone, Debug)]
+pub struct DropMetadata(pub Vec<String>);
+impl Step for DropMetadata {
+    fn name(&self) -> &'static str {
+        "structured_metadata_drop"
+    }
+    fn apply(&self, entry: &mut Entry, _around: &Surroundings<'_>) -> Verdict {
+        entry.metadata.retain(|name, _| !self.0.contains(name));
         Verdict::Keep
     }
 }

@@ -44,6 +44,7 @@ fn blocks(pattern: &str, join: Join, negate: bool) -> Stage {
         max_wait: Duration::from_secs(3),
         max_lines: 3,
         cut: true,
+        newline: true,
         flush_pattern: None,
     }))
 }
@@ -207,4 +208,21 @@ fn sampling_is_a_share_and_the_same_again() {
     let (first, second) = (run(&stage, &lines), run(&stage, &lines));
     assert_eq!(first, second);
     assert!((500..700).contains(&first.len()), "{}", first.len());
+}
+
+#[test]
+fn rarer_stages() {
+    let stages = [
+        Stage::step(Pattern::new("<ip> - <what>", None, false).unwrap()),
+        Stage::step(Luhn { replacement: "#".into(), source: Some("what".into()), min_length: 13, delimiters: String::new() }),
+        Stage::step(EventMessage { source: "what".into(), drop_invalid: false, overwrite: false }),
+        Stage::step(Labels(vec![("card".into(), "card".into()), ("again".into(), "ip_extracted".into())])),
+        Stage::step(Metadata(vec![("a".into(), "ip".into()), ("b".into(), "ip".into())])),
+        Stage::step(DropMetadata(vec!["b".into()])),
+    ];
+    let found = run(&stages, &["::1 - card: 4539148803436467\nip: 2", "none"]);
+    assert_eq!(shown(&found), ["0 {again=2,card=#} \"::1 - card: 4539148803436467\\nip: 2\"", "1 {} \"none\""]);
+    assert_eq!(found[0].metadata.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>(), ["a=::1"]);
+    let labels = run(&[Stage::step(Pattern::new("<a>=<_>", None, true).unwrap())], &["x=y"]);
+    assert_eq!(shown(&labels), ["0 {a=x} \"x=y\""]);
 }

@@ -13,7 +13,7 @@ const RECORDS_MAX: usize = 4_096;
 const HEADER_BYTES: usize = 12;
 
 /// Types of records by their numbers.
-pub(super) const TYPES: [(u16, &str); 34] = [
+pub(crate) const TYPES: [(u16, &str); 34] = [
     (1, "A"),
     (2, "NS"),
     (5, "CNAME"),
@@ -76,15 +76,15 @@ fn word_of(words: &[(u16, &str)], number: u16, prefix: &str) -> String {
 }
 
 /// One question.
-pub(super) struct Question<'a> {
-    pub(super) id: u16,
-    pub(super) name: &'a str,
-    pub(super) kind: u16,
-    pub(super) class: u16,
-    pub(super) recursion: bool,
+pub(crate) struct Question<'a> {
+    pub(crate) id: u16,
+    pub(crate) name: &'a str,
+    pub(crate) kind: u16,
+    pub(crate) class: u16,
+    pub(crate) recursion: bool,
 }
 impl Question<'_> {
-    pub(super) fn encode(&self) -> Result<Vec<u8>, String> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, String> {
         let flags: u16 = if self.recursion { 0x0100 } else { 0 };
         let mut bytes = Vec::new();
         for word in [self.id, flags, 1, 0, 0, 0] {
@@ -131,6 +131,8 @@ pub struct Message {
     pub id: u16,
     /// Whether it is an answer.
     pub is_response: bool,
+    /// Whether there is more than fits into a datagram.
+    pub is_truncated: bool,
     /// The response code.
     pub rcode: u8,
     /// The answer section.
@@ -170,7 +172,7 @@ impl Message {
         }
         let mut section = |count: u16| (0..count).map(|_| cursor.record()).collect::<Result<Vec<_>, _>>();
         let (answers, authorities, additionals) = (section(answers)?, section(authorities)?, section(additionals)?);
-        Ok(Message { id, is_response: flags & 0x8000 != 0, rcode: (flags & 0x0f) as u8, answers, authorities, additionals })
+        Ok(Message { id, is_response: flags & 0x8000 != 0, is_truncated: flags & 0x0200 != 0, rcode: (flags & 0x0f) as u8, answers, authorities, additionals })
     }
 }
 

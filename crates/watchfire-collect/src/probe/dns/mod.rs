@@ -1,6 +1,6 @@
 //! The prober `dns`: one question over UDP, TCP or TLS, and rules for what must and must not be in the answer.
 
-mod message;
+pub(crate) mod message;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
+use tokio::time::timeout_at;
 use watchfire_model::document::Reader;
 use watchfire_net::client::{Locate, TlsOptions};
 use watchfire_net::timed::{Link, Preference, measured};
@@ -123,9 +125,6 @@ pub(super) async fn probe(work: &mut Probe<'_>, module: &DnsModule) -> bool {
     for name in ["probe_dns_answer_rrs", "probe_dns_authority_rrs", "probe_dns_additional_rrs", "probe_dns_query_succeeded"] {
         work.sheet.set(name, &[], 0.0);
     }
-    if module.kind == SOA {
-        work.sheet.set("probe_dns_serial", &[], 0.0);
-    }
     match ask(work, module).await {
         Ok(answer) => judge(work, module, &answer),
         Err(reason) => {
@@ -148,29 +147,36 @@ async fn ask(work: &mut Probe<'_>, module: &DnsModule) -> Result<Message, String
         let (took, socket) = measured(work.dialer.datagrams(to, module.source, work.policy)).await;
         work.sheet.phase(PHASES, "connect", took);
         let socket = socket.map_err(|e| work.refused(e))?;
-        let begin = tokio::time::Instant::now();
-        socket.send(&bytes).await.map_err(|e| format!("cannot ask {to}: {e}"))?;
-        let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-        for _ in 0..STRAYS_MAX {
-            let length = socket.recv(&mut buffer).await.map_err(|e| format!("no answer from {to}: {e}"))?;
-            let read = Message::read(buffer.get(..length).unwrap_or_default());
-            if read.as_ref().is_ok_and(|m| !m.is_response || m.id != id) {
-                continue;
-            }
-            work.sheet.phase(PHASES, "request", begin.elapsed());
-            return read.map_err(|e| e.to_string());
-        }
-        return Err(format!("{to} answers other questions only"));
+        let (took, answer) = measured(timeout_at(work.deadline, converse(&socket, &bytes, id))).await;
+        // How long there was no answer is told as well, as it is there.
+        work.sheet.phase(PHASES, "request", took);
+        return answer.unwrap_or_else(|_| Err("the time was over".to_owned())).map_err(|reason| format!("no answer from {to}: {reason}"));
     }
-    let (took, link) = measured(work.dialer.connect(to, module.source, work.policy)).await;
-    let link = link.map_err(|e| work.refused(e))?;
+    let (took, link) = measured(timeout_at(work.deadline, work.dialer.connect(to, module.source, work.policy))).await;
+    work.sheet.phase(PHASES, "connect", took);
+    let link = link.map_err(|_| "the time was over before there was a connection")?.map_err(|e| work.refused(e))?;
     let (more, link) = measured(encrypt(work, module, &host, link)).await;
-    work.sheet.phase(PHASES, "connect", took + more);
-    let (took, answer) = measured(exchange(link?, &bytes)).await;
+    work.sheet.phase(PHASES, "connect", more);
+    let (took, answer) = measured(timeout_at(work.deadline, exchange(link?, &bytes))).await;
     work.sheet.phase(PHASES, "request", took);
-    let answer = answer.map_err(|e| format!("no answer from {to}: {e}"))?;
+    let answer = answer.map_err(|_| format!("no answer from {to}: the time was over"))?.map_err(|e| format!("no answer from {to}: {e}"))?;
     let message = Message::read(&answer).map_err(|e| e.to_string())?;
     if message.is_response && message.id == id { Ok(message) } else { Err(format!("{to} answers another question")) }
+}
+
+/// Asks by a datagram, and passes over answers to other questions.
+async fn converse(socket: &UdpSocket, question: &[u8], id: u16) -> Result<Message, String> {
+    socket.send(question).await.map_err(|e| e.to_string())?;
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    for _ in 0..STRAYS_MAX {
+        let length = socket.recv(&mut buffer).await.map_err(|e| e.to_string())?;
+        let read = Message::read(buffer.get(..length).unwrap_or_default());
+        if read.as_ref().is_ok_and(|m| !m.is_response || m.id != id) {
+            continue;
+        }
+        return read.map_err(|e| e.to_string());
+    }
+    Err("it answers other questions only".to_owned())
 }
 
 async fn encrypt(work: &Probe<'_>, module: &DnsModule, host: &str, link: Link) -> Result<Link, String> {
@@ -204,9 +210,8 @@ fn judge(work: &mut Probe<'_>, module: &DnsModule, answer: &Message) -> bool {
     for (_, name, records, _) in &parts {
         sheet.set(name, &[], records.len() as f64);
     }
-    if module.kind == SOA
-        && let Some(serial) = answer.answers.iter().find_map(|record| record.serial)
-    {
+    if module.kind == SOA {
+        let serial = answer.answers.iter().find_map(|record| record.serial).unwrap_or(0);
         sheet.set("probe_dns_serial", &[], f64::from(serial));
     }
     let valid = if module.valid_rcodes.is_empty() { answer.rcode == 0 } else { module.valid_rcodes.contains(&answer.rcode) };
@@ -241,9 +246,10 @@ impl Rules {
                 return Some(format!("{record:?} does not match {missed}"));
             }
         }
+        // Against its name, but as it is there: the probe fails unless all records match.
         let all = |expression: &Regex| records.iter().all(|r| is(expression, r));
-        if !records.is_empty() && !self.all_match.is_empty() && self.all_match.iter().all(all) {
-            return Some("all records match".to_owned());
+        if let Some(missed) = self.all_match.iter().find(|e| !all(e)) {
+            return Some(format!("not all records match {missed}"));
         }
         let none = !self.none_matches.is_empty() && !self.none_matches.iter().any(|e| records.iter().any(|r| is(e, r)));
         none.then(|| "no record matches".to_owned())

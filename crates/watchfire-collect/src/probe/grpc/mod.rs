@@ -49,28 +49,26 @@ impl GrpcModule {
 
 /// Probes a target.
 pub(super) async fn probe(work: &mut Probe<'_>, module: &GrpcModule) -> bool {
-    for phase in ["resolve", "check"] {
-        work.sheet.set(PHASES, &[("phase", phase)], 0.0);
-    }
-    for word in WORDS {
-        work.sheet.set("probe_grpc_healthcheck_response", &[("serving_status", word)], 0.0);
-    }
     work.sheet.set("probe_grpc_ssl", &[], 0.0);
     // Zero says that there is no certificate, as it is there.
     work.sheet.set("probe_ssl_earliest_cert_expiry", &[], 0.0);
-    // Until something is known, it took too long.
-    work.sheet.set("probe_grpc_status_code", &[], DEADLINE_EXCEEDED);
-    let (host, port) = match target(work.target) {
-        Ok(place) => place,
-        Err(reason) => {
-            work.sheet.say(reason);
-            return false;
-        }
-    };
+    work.sheet.set("probe_grpc_status_code", &[], 0.0);
+    work.sheet.set(PHASES, &[("phase", "resolve")], 0.0);
+    // One that names no port is looked up all the same, and cannot be reached.
+    let (host, port) = target(work.target).map_or_else(|reason| (work.target.to_owned(), Err(reason)), |(host, port)| (host, Ok(port)));
     let Some((ip, took)) = work.resolve(&host, module.preference).await else { return false };
     work.sheet.phase(PHASES, "resolve", took);
+    work.sheet.set(PHASES, &[("phase", "check")], 0.0);
+    for word in WORDS {
+        work.sheet.set("probe_grpc_healthcheck_response", &[("serving_status", word)], 0.0);
+    }
+    // Until something is known, it took too long.
+    work.sheet.set("probe_grpc_status_code", &[], DEADLINE_EXCEEDED);
     let begin = tokio::time::Instant::now();
-    let outcome = check(work, module, &host, SocketAddr::new(ip, port)).await;
+    let outcome = match port {
+        Ok(port) => check(work, module, &host, SocketAddr::new(ip, port)).await,
+        Err(reason) => Err((UNAVAILABLE, reason)),
+    };
     work.sheet.phase(PHASES, "check", begin.elapsed());
     let (code, serving) = match outcome {
         Ok(answer) => answer,
@@ -106,12 +104,7 @@ async fn check(work: &mut Probe<'_>, module: &GrpcModule, host: &str, to: Socket
     } else {
         link
     };
-    if let Some(facts) = &link.tls {
-        work.sheet.set("probe_grpc_ssl", &[], 1.0);
-        work.sheet.earliest_expiry(facts);
-        work.sheet.set("probe_tls_version_info", &[("version", facts.version)], 1.0);
-        work.sheet.set("probe_tls_cipher_info", &[("cipher", &facts.cipher)], 1.0);
-    }
+    let tls = link.tls.clone();
     let authority = if host.contains(':') { format!("[{host}]:{}", to.port()) } else { format!("{host}:{}", to.port()) };
     let scheme = if module.encrypted { "https" } else { "http" };
     let uri: Uri = format!("{scheme}://{authority}/grpc.health.v1.Health/Check").parse().map_err(|e: http::uri::InvalidUri| (UNKNOWN, e.to_string()))?;
@@ -122,6 +115,13 @@ async fn check(work: &mut Probe<'_>, module: &GrpcModule, host: &str, to: Socket
         .body(Bytes::from(question(&module.service)))
         .map_err(|e| (UNKNOWN, e.to_string()))?;
     let answer = link.exchange(Asked { request, host: host.to_owned(), version: Version::Two }).await.map_err(|e| unavailable(e.to_string()))?;
+    // Who does not speak HTTP/2 behind it is not told to be encrypted.
+    if let Some(facts) = &tls {
+        work.sheet.set("probe_grpc_ssl", &[], 1.0);
+        work.sheet.earliest_expiry(facts);
+        work.sheet.set("probe_tls_version_info", &[("version", facts.version)], 1.0);
+        work.sheet.set("probe_tls_cipher_info", &[("cipher", &facts.cipher)], 1.0);
+    }
     let (status, headers) = (answer.status, answer.headers);
     let (body, trailers) = answer.body.collect(ANSWER_BYTES_MAX).await.map_err(|e: TimedError| (UNKNOWN, e.to_string()))?;
     match code(&trailers).or_else(|| code(&headers)) {

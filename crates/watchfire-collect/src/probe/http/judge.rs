@@ -2,10 +2,11 @@
 
 use http::HeaderMap;
 use http::header::LAST_MODIFIED;
+use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::inflate::{Limits, decode};
 use watchfire_net::timed::{Body, TimedError};
 
-use super::module::{HeaderRule, HttpModule};
+use super::module::{Compression, HeaderRule, HttpModule};
 use super::{Last, since};
 use crate::probe::sheet::Sheet;
 use crate::probe::target::Probe;
@@ -16,7 +17,7 @@ const BODY_BYTES_MAX: usize = 10 << 20;
 const DRAINED_BYTES_MAX: u64 = 1 << 40;
 
 pub(super) async fn judge(work: &mut Probe<'_>, module: &HttpModule, last: Last) -> bool {
-    let Last { answer, encrypted, head_at } = last;
+    let Last { answer, encrypted, head_at, leads_on } = last;
     let (status, version, headers) = (answer.status.as_u16(), answer.version, answer.headers);
     let sheet = &mut *work.sheet;
     sheet.set("probe_http_status_code", &[], f64::from(status));
@@ -29,23 +30,28 @@ pub(super) async fn judge(work: &mut Probe<'_>, module: &HttpModule, last: Last)
         sheet.set("probe_failed_due_to_regex", &[], f64::from(u8::from(!good)));
     }
     let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<f64>().ok());
-    sheet.set("probe_http_content_length", &[], declared.unwrap_or(-1.0));
-    let wanted = good && !(module.body_bad.is_empty() && module.body_wanted.is_empty());
-    match read_body(module, answer.body, wanted).await {
-        Ok((length, body)) => {
-            since(sheet, "transfer", head_at);
-            sheet.set("probe_http_uncompressed_body_length", &[], length as f64);
-            if let Some(body) = body {
-                good = body_is_good(sheet, module, &body);
-                sheet.set("probe_failed_due_to_regex", &[], f64::from(u8::from(!good)));
-            }
+    // Answers that have no body by their status have one of length 0; to HEAD it is what would be told.
+    let bodiless = matches!(status, 204 | 304) && module.method != http::Method::HEAD;
+    sheet.set("probe_http_content_length", &[], if bodiless { 0.0 } else { declared.unwrap_or(-1.0) });
+    if leads_on {
+        since(sheet, "transfer", head_at);
+    } else {
+        let wanted = good && !(module.body_bad.is_empty() && module.body_wanted.is_empty());
+        let Read { length, body, failed, undecoded } = read_body(module, answer.body, wanted, work.deadline).await;
+        let sheet = &mut *work.sheet;
+        since(sheet, "transfer", head_at);
+        sheet.set("probe_http_uncompressed_body_length", &[], length as f64);
+        if wanted && !undecoded {
+            // What cannot be read to its end is not known to match.
+            good = failed.is_none() && body_is_good(sheet, module, &body);
+            sheet.set("probe_failed_due_to_regex", &[], f64::from(u8::from(!good)));
         }
-        Err(reason) => {
-            since(sheet, "transfer", head_at);
+        if let Some(reason) = failed {
             sheet.say(reason);
             good = false;
         }
     }
+    let sheet = &mut *work.sheet;
     good &= version_is_good(sheet, module, version);
     if let Some(time) = headers.get(LAST_MODIFIED).and_then(|v| watchfire_net::backoff::http_date(v.to_str().ok()?)) {
         sheet.set("probe_http_last_modified_timestamp_seconds", &[], (time / 1_000) as f64);
@@ -87,24 +93,66 @@ fn headers_are_good(sheet: &mut Sheet, module: &HttpModule, headers: &HeaderMap)
     true
 }
 
-/// How long the body is after decompression, and the body itself if somebody looks into it.
-async fn read_body(module: &HttpModule, body: Body, wanted: bool) -> Result<(u64, Option<Vec<u8>>), String> {
-    let told = |e: TimedError| e.to_string();
-    let limit = module.body_bytes_max.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    let Some(compression) = module.compression else {
-        if wanted {
-            let (body, _) = body.collect(limit.unwrap_or(BODY_BYTES_MAX)).await.map_err(told)?;
-            return Ok((body.len() as u64, Some(body)));
+/// What was read of a body.
+#[derive(Default)]
+struct Read {
+    /// Its length after decompression, as far as it came.
+    length: u64,
+    /// The body itself, if somebody looks into it.
+    body: Vec<u8>,
+    /// Why it is not all of it.
+    failed: Option<String>,
+    /// Whether it came, and is not compressed as the module says.
+    undecoded: bool,
+}
+
+/// Reads the body until its end, until it is too large, or until the time is over.
+async fn read_body(module: &HttpModule, mut body: Body, wanted: bool, deadline: tokio::time::Instant) -> Read {
+    let compression = module.compression.filter(|compression| *compression != Compression::Identity);
+    let keeps = wanted || compression.is_some();
+    let most = module.body_bytes_max.unwrap_or(if keeps { BODY_BYTES_MAX as u64 } else { DRAINED_BYTES_MAX });
+    let mut read = Read::default();
+    loop {
+        let data = match tokio::time::timeout_at(deadline, body.data()).await {
+            Ok(Ok(Some(data))) => data,
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => {
+                read.failed = Some(error.to_string());
+                break;
+            }
+            Err(_) => {
+                read.failed = Some("the time was over before all of the body was there".to_owned());
+                break;
+            }
+        };
+        let room = usize::try_from(most.saturating_sub(read.length)).unwrap_or(usize::MAX);
+        let taken = data.get(..room.min(data.len())).unwrap_or_default();
+        read.length += taken.len() as u64;
+        if keeps {
+            read.body.extend_from_slice(taken);
         }
-        return Ok((body.drain(module.body_bytes_max.unwrap_or(DRAINED_BYTES_MAX)).await.map_err(told)?, None));
-    };
-    // The module says how the body is compressed, so one that is not fails.
-    let limit = limit.unwrap_or(BODY_BYTES_MAX);
-    let (bytes, _) = body.collect(limit).await.map_err(told)?;
-    let work = move || decode(compression.encoding(), &bytes, Limits::both(limit));
-    let plain = tokio::task::spawn_blocking(work).await.map_err(|_| "decompressing the body ended in a panic".to_owned())?;
-    let plain = plain.map_err(|e| e.to_string())?;
-    Ok((plain.len() as u64, wanted.then_some(plain)))
+        if taken.len() < data.len() {
+            read.failed = Some(TimedError::TooLarge(usize::try_from(most).unwrap_or(usize::MAX)).to_string());
+            break;
+        }
+    }
+    match compression {
+        Some(compression) => decompressed(compression, read).await,
+        None => read,
+    }
+}
+
+/// The module says how the body is compressed, so one that is not fails.
+async fn decompressed(compression: Compression, read: Read) -> Read {
+    if read.failed.is_some() {
+        return Read { length: 0, ..read };
+    }
+    let limits = Limits { compressed: usize::MAX, decompressed: BODY_BYTES_MAX.max(read.body.len()) };
+    let plain = spawn_blocking(move || decode(compression.encoding(), &read.body, limits)).await;
+    match plain.map_err(|_| "decompressing the body ended in a panic".to_owned()).and_then(|plain| plain.map_err(|e| e.to_string())) {
+        Ok(body) => Read { length: body.len() as u64, body, ..Read::default() },
+        Err(reason) => Read { failed: Some(reason), undecoded: true, ..Read::default() },
+    }
 }
 
 fn body_is_good(sheet: &mut Sheet, module: &HttpModule, body: &[u8]) -> bool {

@@ -40,13 +40,12 @@ struct Last {
     encrypted: bool,
     /// When the head of the answer was there.
     head_at: tokio::time::Instant,
+    /// A redirect that is not followed, because it must not be or because there were too many. Its body is not read.
+    leads_on: bool,
 }
 
 /// Probes a target.
 pub(super) async fn probe(work: &mut Probe<'_>, module: &HttpModule) -> bool {
-    for phase in ["resolve", "connect", "tls", "processing", "transfer"] {
-        work.sheet.set(PHASES, &[("phase", phase)], 0.0);
-    }
     for name in ["probe_http_content_length", "probe_http_uncompressed_body_length", "probe_http_redirects", "probe_http_ssl", "probe_http_status_code"] {
         work.sheet.set(name, &[], 0.0);
     }
@@ -64,6 +63,9 @@ pub(super) async fn probe(work: &mut Probe<'_>, module: &HttpModule) -> bool {
 /// The status and the body of a page, for what stands in it.
 pub(super) async fn fetch(work: &mut Probe<'_>, module: &HttpModule, bytes_max: usize) -> Result<(u16, Vec<u8>), String> {
     let last = walk(work, module).await?;
+    if last.leads_on && module.client.follow_redirects {
+        return Err("it leads on and on".to_owned());
+    }
     let status = last.answer.status.as_u16();
     let (body, _) = last.answer.body.collect(bytes_max).await.map_err(|e| e.to_string())?;
     Ok((status, body))
@@ -80,14 +82,16 @@ async fn walk(work: &mut Probe<'_>, module: &HttpModule) -> Result<Last, String>
     let redirects_max = REDIRECTS_MAX[usize::from(work.trust == Trust::AdHoc)];
     for followed in 0.. {
         let last = request(work, module, &prepared, &hop, followed == 0).await?;
-        work.sheet.set("probe_http_redirects", &[], followed as f64);
-        let next = if module.client.follow_redirects { next(&hop, last.answer.status, &last.answer.headers)? } else { None };
-        let Some(next) = next else { return Ok(last) };
-        if followed >= redirects_max {
-            return Err(format!("stopped after {redirects_max} redirects"));
+        let Some(to) = leads_to(&hop, last.answer.status, &last.answer.headers)? else { return Ok(last) };
+        // One that is not followed counts as well, as it does there.
+        work.sheet.set("probe_http_redirects", &[], (followed + 1) as f64);
+        if !module.client.follow_redirects || followed >= redirects_max {
+            let why = if module.client.follow_redirects { format!("stopped after {redirects_max} redirects") } else { "redirects are not followed".to_owned() };
+            work.sheet.say(why);
+            return Ok(Last { leads_on: true, ..last });
         }
-        work.sheet.say(format!("redirected to {}", next.url));
-        hop = next;
+        hop = next(&hop, last.answer.status, to)?;
+        work.sheet.say(format!("redirected to {}", hop.url));
     }
     Err("it leads nowhere".to_owned())
 }
@@ -97,8 +101,14 @@ async fn request(work: &mut Probe<'_>, module: &HttpModule, prepared: &Prepared,
     let encrypted = hop.url.scheme() == "https";
     let uri: Uri = hop.url.as_str().parse().map_err(|e| format!("cannot request {}: {e}", hop.url))?;
     let host_header = module.host_header(work.hostname);
-    let link = connect(work, module, prepared, hop, &uri, first).await?;
-    let link = if encrypted { encrypt(work, module, prepared, hop, host_header.as_deref().filter(|_| first), link).await? } else { link };
+    let (connecting, link) = connect(work, module, prepared, hop, &uri, first).await?;
+    let (encrypting, link) = match encrypted {
+        true => encrypt(work, module, prepared, hop, host_header.as_deref().filter(|_| first), link).await?,
+        false => (Duration::ZERO, link),
+    };
+    // What did not come about took no time, as it does not there.
+    work.sheet.phase(PHASES, "connect", connecting);
+    work.sheet.phase(PHASES, "tls", encrypting);
     if let Some(facts) = link.tls.clone() {
         work.last_tls = Some(facts);
     } else {
@@ -109,14 +119,14 @@ async fn request(work: &mut Probe<'_>, module: &HttpModule, prepared: &Prepared,
     let asked = Asked { request: message, host: hop.url.host_str().unwrap_or_default().to_owned(), version: if two { Version::Two } else { Version::One } };
     work.sheet.say(format!("requesting {} {}", hop.method, hop.url));
     let (took, answer) = measured(link.exchange(asked)).await;
-    work.sheet.phase(PHASES, "processing", took);
     let answer = answer.map_err(|e| e.to_string())?;
+    work.sheet.phase(PHASES, "processing", took);
     work.sheet.say(format!("answered {}", answer.status));
-    Ok(Last { answer, encrypted, head_at: tokio::time::Instant::now() })
+    Ok(Last { answer, encrypted, head_at: tokio::time::Instant::now(), leads_on: false })
 }
 
-/// A connection to the host of a hop, or to a proxy before it.
-async fn connect(work: &mut Probe<'_>, module: &HttpModule, prepared: &Prepared, hop: &Hop, uri: &Uri, first: bool) -> Result<Link, String> {
+/// A connection to the host of a hop, or to a proxy before it, and how long it took.
+async fn connect(work: &mut Probe<'_>, module: &HttpModule, prepared: &Prepared, hop: &Hop, uri: &Uri, first: bool) -> Result<(Duration, Link), String> {
     let proxied = prepared.proxies.applies_to(uri);
     let host = hop.url.host_str().unwrap_or_default();
     let port = hop.url.port_or_known_default().unwrap_or(80);
@@ -128,25 +138,37 @@ async fn connect(work: &mut Probe<'_>, module: &HttpModule, prepared: &Prepared,
         let preference = if first { module.preference } else { Preference { family: Family::V4, fallback: true } };
         let (took, found) = measured(work.dialer.resolve(host, preference)).await;
         work.sheet.phase(PHASES, "resolve", took);
+        if first && found.is_err() {
+            work.sheet.no_address(took);
+        }
         let ip = found.map_err(|e| e.to_string())?;
         if first {
             work.sheet.address(ip, took);
         }
         place = Some(SocketAddr::new(ip, port));
     }
+    for phase in ["connect", "tls", "processing", "transfer"] {
+        work.sheet.phase(PHASES, phase, Duration::ZERO);
+    }
     let (took, link) = match place.filter(|_| !proxied) {
         Some(place) => measured(direct(work.dialer, place, work.policy)).await,
         None => measured(work.dialer.through(&prepared.proxies, &prepared.tls, uri)).await,
     };
-    work.sheet.phase(PHASES, "connect", took);
-    link.map_err(|e| work.refused(e))
+    link.map(|link| (took, link)).map_err(|e| work.refused(e))
 }
 
 async fn direct(dialer: &Dialer, place: SocketAddr, policy: &Policy) -> Result<Link, TimedError> {
     dialer.connect(place, None, policy).await
 }
 
-async fn encrypt(work: &mut Probe<'_>, module: &HttpModule, prepared: &Prepared, hop: &Hop, host_header: Option<&str>, link: Link) -> Result<Link, String> {
+async fn encrypt(
+    work: &mut Probe<'_>,
+    module: &HttpModule,
+    prepared: &Prepared,
+    hop: &Hop,
+    host_header: Option<&str>,
+    link: Link,
+) -> Result<(Duration, Link), String> {
     // The name to prove is the one that is asked for; a name that was set holds for the target itself and not for where it leads.
     let asked = host_header.map(|h| h.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(h, |(host, _)| host));
     let name = asked.unwrap_or_else(|| hop.url.host_str().unwrap_or_default());
@@ -157,8 +179,7 @@ async fn encrypt(work: &mut Probe<'_>, module: &HttpModule, prepared: &Prepared,
     }
     let protocols: &[&[u8]] = if module.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     let (took, link) = measured(work.dialer.encrypt(link, name, &tls, protocols)).await;
-    work.sheet.phase(PHASES, "tls", took);
-    link.map_err(|e| e.to_string())
+    link.map(|link| (took, link)).map_err(|e| e.to_string())
 }
 
 fn message(
@@ -245,20 +266,24 @@ fn bare(mut url: Url) -> Url {
 }
 
 /// Where an answer leads, if it is a redirect.
-fn next(hop: &Hop, status: StatusCode, headers: &HeaderMap) -> Result<Option<Hop>, String> {
-    let keeps = matches!(status.as_u16(), 307 | 308);
-    if !keeps && !matches!(status.as_u16(), 301..=303) {
+fn leads_to(hop: &Hop, status: StatusCode, headers: &HeaderMap) -> Result<Option<Url>, String> {
+    if !matches!(status.as_u16(), 301..=303 | 307 | 308) {
         return Ok(None);
     }
     let Some(location) = headers.get(LOCATION) else { return Ok(None) };
     let location = location.to_str().map_err(|_| "the address of a redirect is no text".to_owned())?;
-    let url = hop.url.join(location).map_err(|e| format!("cannot follow a redirect: {e}"))?;
+    hop.url.join(location).map(Some).map_err(|e| format!("cannot follow a redirect: {e}"))
+}
+
+/// The hop to where a redirect leads.
+fn next(hop: &Hop, status: StatusCode, url: Url) -> Result<Hop, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("cannot follow a redirect to a {} address", url.scheme()));
     }
+    let keeps = matches!(status.as_u16(), 307 | 308);
     let same = url.host_str() == hop.url.host_str() && url.port_or_known_default() == hop.url.port_or_known_default() && url.scheme() == hop.url.scheme();
     let method = if keeps || hop.method == Method::HEAD { hop.method.clone() } else { Method::GET };
-    Ok(Some(Hop { url: bare(url), method, trusted: hop.trusted && same, with_body: keeps && hop.with_body }))
+    Ok(Hop { url: bare(url), method, trusted: hop.trusted && same, with_body: keeps && hop.with_body })
 }
 
 /// Adds the time since a moment to a phase.

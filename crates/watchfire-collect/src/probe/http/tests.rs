@@ -1,6 +1,9 @@
 //! The prober `http` against pages of the test's own: every option, what it makes of the answer, and which metrics that leaves.
 
-use super::super::tests::{has, page, probe, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::super::tcp::tests::acceptor;
+use super::super::tests::{OF_SCRAPING, has, modules, page, probe, series, serve};
 
 /// Probes a path with options; `1` or `0` by success, and the exposition.
 async fn outcome(options: &str, path: &str) -> (bool, String) {
@@ -89,6 +92,8 @@ async fn redirects_are_followed_within_limits() {
     let (good, text) = outcome("", "/moved").await;
     assert!(good && has(&text, "probe_http_redirects 1"), "{text}");
     check(&[("", "/circle", false), ("", "/file", false)]).await;
+    // Where it leads is of no account to who does not follow.
+    check(&[("follow_redirects: false, valid_status_codes: [302]", "/file", true)]).await;
     let (good, text) = outcome("method: POST, body: hello, fail_if_body_not_matches_regexp: ['^POST /echo', 'hello$']", "/again").await;
     assert!(good, "the method and the body stay with 307: {text}");
 }
@@ -159,4 +164,23 @@ fn targets_become_urls() {
     ] {
         assert_eq!(super::target_url(target).map(|u| u.to_string()).map_err(|_| ()), expected.map(str::to_owned), "{target}");
     }
+}
+
+#[tokio::test]
+async fn a_probe_has_no_more_series_than_its_module_says_and_may_have_as_many() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = acceptor();
+    tokio::spawn(async move {
+        loop {
+            let Ok(mut stream) = acceptor.accept(listener.accept().await.unwrap().0).await else { continue };
+            drop(stream.read(&mut [0; 2_048]).await);
+            drop(stream.write_all(page("200 OK", "last-modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "x").as_bytes()).await);
+            drop(stream.shutdown().await);
+        }
+    });
+    let text = "modules: {m: {prober: http, timeout: 5s, http: {tls_config: {insecure_skip_verify: true}, enable_http2: false}}}";
+    let said = probe(text, &format!("https://{address}/")).await;
+    assert!(has(&said, "probe_success 1"), "{said}");
+    assert_eq!(series(&said) + OF_SCRAPING, modules(text).list["m"].series_max(), "{said}");
 }

@@ -1,7 +1,7 @@
 //! The prober `tcp`: a connection, TLS over it, and a conversation of lines that are expected and sent.
 
 #[cfg(test)]
-mod tests;
+pub(in crate::probe) mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -42,6 +42,10 @@ struct Step {
 }
 
 impl TcpModule {
+    /// Steps that tell parts of what they hear, a series each.
+    pub(super) fn told(&self) -> usize {
+        self.steps.iter().filter(|step| !step.labels.is_empty()).count()
+    }
     pub(super) fn read(reader: Reader<'_>, locate: Locate<'_>) -> TcpModule {
         let steps = reader.maps("query_response");
         if steps.len() > STEPS_MAX {
@@ -99,8 +103,9 @@ async fn talk(work: &mut Probe<'_>, module: &TcpModule) -> Result<(), String> {
     let name = work.hostname.unwrap_or(&host).to_owned();
     let link = if module.encrypted { encrypt(work, module, &name, link).await? } else { link };
     let mut link = BufReader::new(link);
-    let mut captured: Option<(Regex, Vec<u8>)> = None;
     for step in &module.steps {
+        // A text takes its parts from the line that the same step expects.
+        let mut captured: Option<(Regex, Vec<u8>)> = None;
         if let Some(expect) = &step.expect {
             let line = expected(work, expect, &mut link).await?;
             note(work, step, expect, &line);
@@ -165,7 +170,7 @@ fn note(work: &mut Probe<'_>, step: &Step, expect: &Regex, line: &[u8]) {
     work.sheet.set("probe_expect_info", &labels, 1.0);
 }
 
-/// A text with `${1}` replaced by what the last expected line had there.
+/// A text with `${1}` replaced by what the expected line had there.
 fn expanded(text: &str, captured: Option<&(Regex, Vec<u8>)>) -> Vec<u8> {
     let Some((expect, line)) = captured else { return text.as_bytes().to_vec() };
     let mut out = Vec::new();

@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 use watchfire_net::secret::Secret;
 use watchfire_net::tls::server_config;
 
-use super::super::tests::{has, probe};
+use super::super::tests::{OF_SCRAPING, has, modules, probe, series};
 
-fn acceptor() -> tokio_rustls::TlsAcceptor {
+pub(in crate::probe) fn acceptor() -> tokio_rustls::TlsAcceptor {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let config = server_config(&Secret::new(made.cert.pem()), &Secret::new(made.signing_key.serialize_pem())).unwrap();
     tokio_rustls::TlsAcceptor::from(Arc::new(config))
@@ -94,6 +94,8 @@ async fn a_conversation_goes_step_by_step() {
     );
     let (good, text) = outcome(address, &steps).await;
     assert!(good && has(&text, "probe_expect_info{server=\"mail.example\"} 1") && text.contains("probe_ssl_earliest_cert_expiry"), "{text}");
+    let module = format!("modules: {{m: {{prober: tcp, tcp: {{{steps}}}}}}}");
+    assert_eq!(series(&text) + OF_SCRAPING, modules(&module).list["m"].series_max(), "{text}");
     let (good, text) = outcome(address, "query_response: [{expect: '^220'}, {send: x}, {expect: '^999'}]").await;
     assert!(!good, "the server says other things until the time is over: {text}");
     let (address, listener) = listening().await;

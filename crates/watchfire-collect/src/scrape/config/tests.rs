@@ -154,7 +154,6 @@ fn what_is_not_carried_out_is_a_warning() {
     check("scrape_configs: [{job_name: a, consul_sd_configs: [{server: 'x:1'}]}]", "this kind of discovery is not supported here");
     check("scrape_configs: [{job_name: a}]", "has no targets");
     check("storage: {tsdb: {retention.time: 3d}}", "Prometheus refuses a file with this key");
-    check("scrape_configs: [{job_name: a, dns_sd_configs: [{names: [x]}]}]", "SRV records are not looked up here");
     check("global: {query_log_file: /x}", "not carried out");
     check("global: {external_labels: {a: '${NOPE}'}}", "empty or not set");
     check(

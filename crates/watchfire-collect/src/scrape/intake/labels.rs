@@ -18,6 +18,14 @@ pub(super) fn report_labels(job: &ScrapeConfig, target: &Target) -> Vec<Labels> 
     ALWAYS.iter().chain(extra).map(|name| target.labels.with(METRIC_NAME, name)).collect()
 }
 
+/// Whether a series of the body says how the target is doing, as those that report about the scrape do: a prober's own, with no label but
+/// the target's, so that a target has each of them once.
+pub(super) fn is_vital(labels: &Labels, target: &Target) -> bool {
+    const NAMES: [&str; 2] = ["probe_success", "probe_duration_seconds"];
+    let name = labels.metric_name();
+    NAMES.contains(&name) && labels.len() == target.labels.len() + 1 && target.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
+}
+
 /// The labels of a new series: the target's added, metric relabelling done, limits kept. `None` when it is dropped.
 pub(super) fn labels_of(names: &SampleNames<'_>, (kind, unit): (MetricType, &str), job: &ScrapeConfig, target: &Target) -> Result<Option<Labels>, IntakeError> {
     let mut labels = LabelsBuilder::new();

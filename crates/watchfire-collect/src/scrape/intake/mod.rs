@@ -14,7 +14,7 @@ mod text;
 
 use watchfire_ingest::exposition::{ParseError, RawExemplar};
 use watchfire_ingest::prometheus_proto::{Content, ProtoError};
-use watchfire_model::batch::{Batch, MetricType, Origin};
+use watchfire_model::batch::{Batch, MetricType, Origin, SeriesSamples};
 use watchfire_model::labels::Labels;
 use watchfire_model::time::Timestamp;
 
@@ -24,7 +24,7 @@ use super::format::Encoding;
 use super::target::Target;
 use classic::Collecting;
 use families::Families;
-use labels::{labels_of, report_labels};
+use labels::{is_vital, labels_of, report_labels};
 use store::{one, stale};
 
 /// Families of which metadata is remembered for one target; further ones are not reported.
@@ -87,7 +87,10 @@ pub(super) struct Intake {
     cache: Cache,
     families: Families,
     reports: Vec<Labels>,
+    /// Samples of the body that say how the target is doing; they go to the end of the batch.
+    vital: Vec<SeriesSamples>,
     origin: Origin,
+    part: u32,
     /// How many series the last batch had: the capacity of the next one.
     expected: usize,
     /// The family that a text speaks of and its unit.
@@ -131,7 +134,9 @@ impl Intake {
             cache: Cache::new(),
             families: Families::default(),
             reports: report_labels(job, target),
+            vital: Vec::new(),
             origin: Origin::new(&format!("scrape/{}", job.name)),
+            part: part_of(target),
             expected: 0,
             family: Default::default(),
             classic: None,
@@ -142,6 +147,7 @@ impl Intake {
     pub(super) fn with_new_rules(mut self, job: &ScrapeConfig, target: &Target) -> Intake {
         self.cache.clear_texts();
         self.reports = report_labels(job, target);
+        self.part = part_of(target);
         self
     }
     /// The number of series that are known.
@@ -161,11 +167,12 @@ impl Intake {
         let mut round = Round { job, target, time, batch: self.batch(), counts: Counts::default(), zeros: store::Zeros::default() };
         self.family.0.clear();
         self.family.1.clear();
+        self.vital.clear();
         let read = match encoding {
             Encoding::Text(format) => self.read_text(body, format, &mut round),
             Encoding::Protobuf => self.read_proto(body, &mut round),
         };
-        let read = read.and_then(|()| round.check_sample_limit());
+        let read = read.and_then(|()| round.check_sample_limit(self.vital.len()));
         let mut batch = round.batch;
         match &read {
             Ok(()) => {
@@ -174,6 +181,7 @@ impl Intake {
                 self.families.take(&mut batch.metadata);
             }
             Err(_) => {
+                self.vital.clear();
                 batch.series.clear();
                 batch.histograms.clear();
                 batch.exemplars.clear();
@@ -192,6 +200,7 @@ impl Intake {
     pub(super) fn end(&mut self, time: Timestamp) -> Batch {
         let mut batch = self.nothing(time);
         self.reports.iter().for_each(|labels| stale(labels, false, time, &mut batch));
+        batch.vital = self.reports.len();
         batch
     }
     /// Adds the series that report about the scrape.
@@ -206,6 +215,9 @@ impl Intake {
             job.limits.samples as f64,
             facts.body_bytes as f64,
         ];
+        batch.vital = self.vital.len() + self.reports.len();
+        // They keep no room between scrapes: thousands of targets would.
+        batch.series.extend(std::mem::take(&mut self.vital));
         // Without the extra metrics there are fewer labels than values.
         batch.series.extend(self.reports.iter().zip(values).map(|(labels, value)| one(labels.clone(), time, value)));
         self.expected = batch.series.len();
@@ -213,6 +225,7 @@ impl Intake {
 
     fn batch(&self) -> Batch {
         let mut batch = Batch::new(self.origin.clone());
+        batch.part = self.part;
         batch.series.reserve(self.expected + self.expected / 16 + 16);
         batch
     }
@@ -230,7 +243,12 @@ impl Intake {
                 let names = names()?;
                 let labels = labels_of(&names, found.about, round.job, round.target)?;
                 let group = if round.job.extras.created_timestamps { text::group_of(&names) } else { 0 };
-                (self.cache.insert(found.key, found.kind, labels, group), true)
+                let vital = labels.as_ref().is_some_and(|labels| is_vital(labels, round.target));
+                let known = self.cache.insert(found.key, found.kind, labels, group);
+                if let (true, Known::Series(number)) = (vital, known) {
+                    self.cache.set_vital(number);
+                }
+                (known, true)
             }
         };
         let Known::Series(number) = known else { return Ok(()) };
@@ -239,9 +257,14 @@ impl Intake {
     }
 }
 
+/// The number by which the gate tells targets of one job apart: some of the key's bits, never 0.
+fn part_of(target: &Target) -> u32 {
+    (target.key as u32).max(1)
+}
+
 impl Round<'_> {
-    fn check_sample_limit(&self) -> Result<(), IntakeError> {
-        let samples = (self.batch.series.len() + self.batch.histograms.len()) as u64;
+    fn check_sample_limit(&self, vital: usize) -> Result<(), IntakeError> {
+        let samples = (self.batch.series.len() + vital + self.batch.histograms.len()) as u64;
         match self.job.limits.samples {
             limit if limit > 0 && samples > limit => Err(IntakeError::SampleLimit(limit)),
             _ => Ok(()),

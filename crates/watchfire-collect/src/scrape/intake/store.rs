@@ -36,6 +36,8 @@ impl Intake {
             round.zeros.note(Beginning { number, group: self.cache.group(), created: found.created, time, like });
         }
         match found.content {
+            // Once for each scrape: with times of its own a series may come again.
+            Content::Float(value) if own_time.is_none() && self.cache.is_vital(number) => self.vital.push(one(labels, time, value)),
             Content::Float(value) => round.batch.series.push(one(labels, time, value)),
             Content::Histogram(value) => {
                 let value = fit(value, &round.job.histograms)?;

@@ -126,17 +126,19 @@ fn read_services(section: &Reader<'_>, defaults: &Defaults, outside: &Outside<'_
         }
         services.push(service);
     }
-    check_dependencies(section, &services, &places);
+    // What is wrong with a service that is needed has been said; it need not be said again of whoever needs it.
+    let named: Vec<&str> = items.iter().filter_map(|node| node.text().or_else(|| node.get("name")?.text())).collect();
+    check_dependencies(section, &services, &places, &named);
     services
 }
 
 /// Every service that is needed must be there, and none may need itself.
-fn check_dependencies(section: &Reader<'_>, services: &[Definition], places: &BTreeMap<String, &Node>) {
+fn check_dependencies(section: &Reader<'_>, services: &[Definition], places: &BTreeMap<String, &Node>, named: &[&str]) {
     let needs: BTreeMap<&str, &[String]> = services.iter().map(|s| (s.rules.name.as_str(), s.rules.depends_on.as_slice())).collect();
     for (name, needed) in &needs {
         let Some(place) = places.get(*name) else { continue };
         let wrong = |why: String| section.context().error(place.line, place.column, format!("{} {name:?}: {why}", section.path_of("watch")));
-        for other in needed.iter().filter(|other| !needs.contains_key(other.as_str())) {
+        for other in needed.iter().filter(|other| !needs.contains_key(other.as_str()) && !named.contains(&other.as_str())) {
             wrong(format!("depends_on names {other:?}, which is not watched"));
         }
         let (mut open, mut seen) = (needed.to_vec(), std::collections::BTreeSet::new());

@@ -119,6 +119,7 @@ fn what_is_wrong_is_said_in_its_place() {
     check(&one("health_url: http://x/, restart: {systemd: --help}"), "must be the name of a unit");
     check(&one("health_url: http://x/, restart: {container: x}"), "needs services.container_socket");
     check(&one("health_url: http://x/, depends_on: y"), "depends_on names \"y\", which is not watched");
+    check(&(one("health_url: http://x/, depends_on: y") + "  - {name: y, health_url: 'http://${NOWHERE}/'}\n"), "needs the environment variable \"NOWHERE\"");
     check(&one("health_url: http://x/, depends_on: x"), "depends on itself");
     check(&one("health_url: http://x/, max_retrys: 3"), "did you mean \"max_retries\"");
     check("watch:\n  - {name: x, health_url: http://x/}\n  - {name: x, health_url: http://x/}\n", "another service is called \"x\"");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::criterion::Test;
+use super::super::dates;
 use super::super::document::Document;
 use super::super::dsl;
 use super::super::error::SearchError;
@@ -72,7 +73,7 @@ impl Buckets {
             },
             "filters" => filters(value, context),
             "histogram" => steps(value),
-            _ => ranges(value, context),
+            _ => ranges(value, kind == "date_range", context),
         }
     }
 
@@ -178,7 +179,28 @@ fn filters(value: &Value, context: &Context) -> Result<Buckets, SearchError> {
     Ok(Buckets { shape, conditions, steps: None })
 }
 
-fn ranges(value: &Value, context: &Context) -> Result<Buckets, SearchError> {
+/// An end of a range as a bucket says it: a number with a fraction, or a moment with its text. The text is that of the key.
+fn end_of(text: &str, key: &str, dates: bool, context: &Context, about: &mut Map<String, Value>) -> String {
+    let moment = dates.then(|| dates::period(text, context.now, &context.zone)).flatten();
+    match (moment, text.parse::<f64>()) {
+        (Some(period), _) => {
+            let shown = dates::format(period.start);
+            about.insert(key.to_owned(), json!(period.start.millis() as f64));
+            about.insert(format!("{key}_as_string"), shown.clone().into());
+            shown
+        }
+        (None, Ok(number)) => {
+            about.insert(key.to_owned(), json!(number));
+            format!("{number:?}")
+        }
+        (None, Err(_)) => {
+            about.insert(key.to_owned(), text.into());
+            text.to_owned()
+        }
+    }
+}
+
+fn ranges(value: &Value, dates: bool, context: &Context) -> Result<Buckets, SearchError> {
     let Some(field) = value.get("field").and_then(Value::as_str) else { return fail("[range] requires a [field]") };
     let Some(list) = value.get("ranges").and_then(Value::as_array).filter(|l| !l.is_empty()) else {
         return fail("No [ranges] specified for the [range] aggregation");
@@ -187,14 +209,14 @@ fn ranges(value: &Value, context: &Context) -> Result<Buckets, SearchError> {
     let mut conditions = Vec::new();
     for one in list {
         let mut about = Map::new();
-        let mut end = |key: &str| {
+        let end = |key: &str| {
             let value = one.get(key).filter(|v| !v.is_null())?;
-            about.insert(key.to_owned(), value.clone());
             Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         let (from, to) = (end("from"), end("to"));
-        let shown = |end: &Option<String>| end.clone().unwrap_or_else(|| "*".to_owned());
-        let name = one.get("key").and_then(Value::as_str).map_or_else(|| format!("{}-{}", shown(&from), shown(&to)), str::to_owned);
+        let mut shown = |end: &Option<String>, key: &str| end.as_ref().map_or_else(|| "*".to_owned(), |text| end_of(text, key, dates, context, &mut about));
+        let both = format!("{}-{}", shown(&from, "from"), shown(&to, "to"));
+        let name = one.get("key").and_then(Value::as_str).map_or(both, str::to_owned);
         // The lower end belongs to a range, the upper one does not.
         let range = Range { from: from.map(|text| Bound::new(&text, true, context)), to: to.map(|text| Bound::new(&text, false, context)) };
         if let Some(problem) = range.problem(field) {

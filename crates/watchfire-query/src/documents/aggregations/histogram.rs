@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 use watchfire_model::logs::Nanos;
 use watchfire_model::order::Order as _;
 
-use super::super::dates;
 use super::super::document::{Document, TIME};
 use super::super::error::SearchError;
 use super::super::filter::Context;
+use super::super::{date_patterns, dates};
 use super::{Aggregation, Answer, Bucket, fail, too_many_buckets};
 use crate::logql::units;
 
@@ -41,6 +41,8 @@ pub(super) struct DateHistogram {
     descending: bool,
     by_count: bool,
     missing: Option<i64>,
+    /// How moments are written, where that is said.
+    format: Option<String>,
 }
 
 impl DateHistogram {
@@ -80,6 +82,9 @@ impl DateHistogram {
             Some((name, direction)) => (name == "_count", direction.as_str()),
             None => (false, None),
         };
+        if let Some(problem) = text("format").and_then(date_patterns::problem) {
+            return fail(problem);
+        }
         let mut histogram = DateHistogram {
             field: field.to_owned(),
             interval,
@@ -90,6 +95,7 @@ impl DateHistogram {
             descending: direction == Some("desc"),
             by_count,
             missing: body.get("missing").and_then(date),
+            format: text("format").map(str::to_owned),
             limits: (i64::MIN, i64::MAX),
             zone,
         };
@@ -229,6 +235,9 @@ impl DateHistogram {
 
     /// A moment as text, with the offset of the zone.
     fn shown(&self, millis: i64) -> String {
+        if let Some(text) = self.format.as_deref().and_then(|format| date_patterns::shown(&self.zoned(millis), format)) {
+            return text;
+        }
         if self.zone == TimeZone::UTC { dates::format(Nanos::from_millis(millis)) } else { self.zoned(millis).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string() }
     }
 

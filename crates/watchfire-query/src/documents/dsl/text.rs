@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::super::analysis::{Glob, auto_distance};
 use super::super::criterion::{Test, Words};
-use super::super::dates;
 use super::super::error::SearchError;
 use super::super::filter::{Context, FieldNames, Filter, checked_fields};
 use super::super::range::{Bound, Range};
+use super::super::{date_patterns, dates};
 use super::compound::least;
 use super::{Parsed, fail, is_true, member, one_field, text_of, value_of};
 use crate::lucene;
@@ -150,12 +150,20 @@ pub(super) fn range(body: &Body, context: &Context) -> Parsed<Filter> {
             None => return fail(format!("[range] time_zone [{name}] is unknown")),
         };
     }
+    let format = member(value, "format");
+    if let Some(problem) = format.and_then(date_patterns::problem) {
+        return fail(problem);
+    }
+    let read = |bound: &Value| -> Parsed<String> {
+        let text = text_of("range", bound)?;
+        Ok(format.and_then(|format| date_patterns::iso(&text, format)).unwrap_or(text))
+    };
     let mut range = Range::default();
     let (mut include_lower, mut include_upper) = (true, true);
     for (key, bound) in object {
         match key.as_str() {
-            "gte" | "gt" | "from" if !bound.is_null() => range.from = Some(Bound::new(&text_of("range", bound)?, key != "gt", &context)),
-            "lte" | "lt" | "to" if !bound.is_null() => range.to = Some(Bound::new(&text_of("range", bound)?, key != "lt", &context)),
+            "gte" | "gt" | "from" if !bound.is_null() => range.from = Some(Bound::new(&read(bound)?, key != "gt", &context)),
+            "lte" | "lt" | "to" if !bound.is_null() => range.to = Some(Bound::new(&read(bound)?, key != "lt", &context)),
             "include_lower" => include_lower = bound.as_bool().unwrap_or(true),
             "include_upper" => include_upper = bound.as_bool().unwrap_or(true),
             "gte" | "gt" | "from" | "lte" | "lt" | "to" | "format" | "time_zone" | "boost" | "relation" | "_name" => {}
@@ -176,7 +184,7 @@ pub(super) fn range(body: &Body, context: &Context) -> Parsed<Filter> {
 
 pub(super) fn exists(body: &Body) -> Parsed<Filter> {
     match body.get("field").and_then(Value::as_str) {
-        Some(field) => Ok(Filter::Field(FieldNames::of(field), Test::Exists)),
+        Some(field) => Ok(Filter::exists(field)),
         None => fail("[exists] must be provided with a [field]"),
     }
 }

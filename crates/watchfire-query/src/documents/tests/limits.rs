@@ -161,6 +161,21 @@ fn work_within_one_document_is_seen() {
 }
 
 #[test]
+fn patterns_of_fields_that_come_with_hits_are_work() {
+    let members: Vec<String> = (0..1_000).map(|i| format!("\"f{i}\":{i}")).collect();
+    let logs = one(&format!("{{{}}}", members.join(",")));
+    let ask = |patterns: usize| {
+        let body = serde_json::json!({"fields": vec!["*f*1".repeat(250); patterns]});
+        let budget = Budget::new(Arc::new(Ticking(AtomicU64::new(0))), Duration::from_secs(5), u64::MAX, u64::MAX);
+        search(&logs, &everything(), &Request::read(&body, &Context::new(now())).unwrap(), &budget).map(|_| ()).map_err(|e| e.to_string())
+    };
+    assert_eq!(ask(1), Ok(()));
+    assert!(ask(200).unwrap_err().contains("timed out"));
+    let long = serde_json::json!({"fields": ["*".repeat(FIELD_BYTES_MAX + 1)]});
+    assert!(Request::read(&long, &Context::new(now())).unwrap_err().to_string().contains("bytes long"));
+}
+
+#[test]
 fn fields_beyond_those_that_are_read_are_not_copied() {
     let members: Vec<String> = (0..200_000).map(|i| format!("\"f{i}\":{i}")).collect();
     let logs = one(&format!("{{{},\"l\":[{}]}}", members.join(","), vec!["1"; 200_000].join(",")));

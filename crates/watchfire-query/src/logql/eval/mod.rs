@@ -21,7 +21,7 @@ use window::Grid;
 pub const SERIES_MAX: usize = 500;
 /// The most entries of an answer, unless it is set otherwise.
 pub const ENTRIES_MAX: usize = 5_000;
-/// The most steps of a range query: the points of one series.
+/// The most steps of a range query, behind the first point of a series.
 pub const STEPS_MAX: u64 = 11_000;
 
 /// The limits of evaluation. It holds no data and may be shared.
@@ -57,7 +57,7 @@ impl Engine {
             return Err(LogqlError::Invalid("end timestamp must not be before start time".to_owned()));
         }
         let steps = (end.0.saturating_sub(start.0) / 1_000_000 / step_ms) as u64;
-        if steps >= STEPS_MAX {
+        if steps > STEPS_MAX {
             return Err(LogqlError::Invalid(promql::POINTS_PER_SERIES_MESSAGE.to_owned()));
         }
         let grid = Grid { start: start.0, step: step_ms.saturating_mul(1_000_000), count: steps as usize + 1, now: end };

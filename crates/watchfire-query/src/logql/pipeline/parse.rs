@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::super::ast::{Extraction, Stage};
-use super::super::fields::{Fields, Wanted, push_name};
+use super::super::fields::{EXTRACTED_MAX, Fields, Wanted, push_name};
 use super::super::json::{self, Value};
 use super::super::logfmt::{Piece, pieces};
 use super::super::paths::Path;
@@ -76,6 +76,8 @@ impl Parser {
     pub(super) fn apply(&self, fields: &mut Fields<'_>, line: &str, out: &mut String, wanted: Option<&Wanted>) -> bool {
         match self {
             Parser::Json => read_json(fields, line, wanted),
+            // An empty line has nothing that could be wrong.
+            Parser::JsonPaths { .. } if line.is_empty() => {}
             Parser::JsonPaths { names, paths } => {
                 let read = json::at_paths(line, paths, &mut |i, value| {
                     let text = value.map_or(Cow::Borrowed(""), Value::into_text);
@@ -175,27 +177,33 @@ fn choose_logfmt(fields: &mut Fields<'_>, line: &str, strict: bool, chosen: &Cho
     }
 }
 
-/// What Promtail's `pack` has put into a line: labels, and the line itself.
+/// What Promtail's `pack` has put into a line: labels, and the line itself. A line without the line in it was not packed.
 fn unpack(fields: &mut Fields<'_>, line: &str, out: &mut String, wanted: Option<&Wanted>) -> bool {
+    if line.is_empty() {
+        return false;
+    }
     let mut packed = false;
-    let mut name = String::new();
-    let read = json::members(line, &mut |key, value| {
-        let Value::Text(text) = value else { return };
-        if key == PACKED_LINE {
+    let mut labels: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+    let read = json::members(line, &mut |key, value| match value {
+        Value::Text(text) if key == PACKED_LINE => {
             out.clear();
             out.push_str(&text);
             packed = true;
-            return;
         }
-        name.clear();
-        push_name(&mut name, &key);
-        if !name.is_empty() {
-            fields.extract(&name, &text, wanted);
-        }
+        Value::Text(text) if labels.len() <= EXTRACTED_MAX => labels.push((key, text)),
+        _ => {}
     });
     if let Err(message) = read {
         fields.fail(errors::JSON, &message);
         return false;
+    }
+    let mut name = String::new();
+    for (key, text) in labels.iter().filter(|_| packed) {
+        name.clear();
+        push_name(&mut name, key);
+        if !name.is_empty() {
+            fields.extract(&name, text, wanted);
+        }
     }
     packed
 }

@@ -61,7 +61,7 @@ impl Engine {
         loop {
             let next = self.read().entries[signal].head.to_seal(before);
             let Some((number, pieces)) = next else { return Ok(()) };
-            let blocks = seal(&pieces, self.options.entries(signal).block_bytes)?;
+            let blocks = seal(&pieces, self.options.entries(signal).block_bytes, signal.indexed())?;
             self.modify().entries[signal].head.sealed(number, blocks.into());
         }
     }
@@ -101,10 +101,10 @@ impl Engine {
         let mut write = |blocks: &[&Sealed], parts: Vec<u64>, position: (u64, u64), part: bool| {
             let id = *next;
             *next += 1;
-            let mut writer = SegmentWriter::new(&*self.disk, &dir, id)?;
+            let mut writer = SegmentWriter::new(&*self.disk, &dir, id, signal.indexed())?;
             let filled = blocks.iter().try_for_each(|block| {
                 writer.add_names(Some(block.names.iter().map(|name| (name.as_str(), moved.contains(name)))));
-                writer.add(&block.bytes, &block.info, &block.streams)
+                writer.add(&block.bytes, &block.info, &block.streams, &block.ids())
             });
             if let Err(error) = filled {
                 writer.abandon();

@@ -73,8 +73,19 @@ impl Engine {
                 self.relieve(next)
             }
         };
-        let mut place = Place { disk: &*self.disk, dir: &dir, next, options: self.options.entries(signal), moment: self.moment(), between: &between };
-        let (new, went) = match rewrite(&mut place, inputs, gone)? {
+        let mut place = Place {
+            disk: &*self.disk,
+            dir: &dir,
+            next,
+            options: self.options.entries(signal),
+            indexed: signal.indexed(),
+            damaged_ids: 0,
+            moment: self.moment(),
+            between: &between,
+        };
+        let rewritten = rewrite(&mut place, inputs, gone);
+        self.counters.damaged_ids.add(place.damaged_ids);
+        let (new, went) = match rewritten? {
             (Rewritten::Unreadable | Rewritten::Unchanged, _) => return Ok((0, 0)),
             (Rewritten::Into(id), went) => (self.open_rewritten(signal, id)?, went),
         };

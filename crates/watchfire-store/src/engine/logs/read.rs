@@ -22,7 +22,9 @@ impl Engine {
         budget.check()?;
         let result = select::select(&self.look(signal, selection), selection, budget, visit);
         self.trim_entry_indexes(signal);
-        self.counters.damaged_blocks.add(result?);
+        let damaged = result?;
+        self.counters.damaged_blocks.add(damaged.blocks);
+        self.counters.damaged_ids.add(damaged.ids);
         Ok(())
     }
 

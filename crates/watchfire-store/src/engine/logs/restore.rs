@@ -75,7 +75,7 @@ impl<'a> RestoreEntries<'a> {
         self.counts[signal] += record.piece.len() as u64;
         head.push(record.piece, options.unit_bytes);
         while let Some((number, pieces)) = head.to_seal(u64::MAX) {
-            match seal(&pieces, options.block_bytes) {
+            match seal(&pieces, options.block_bytes, signal.indexed()) {
                 Ok(blocks) => head.sealed(number, blocks.into()),
                 Err(error) => {
                     tracing::error!(%error, "cannot bring {} into blocks; they stay as they came", signal.entries());

@@ -8,6 +8,8 @@ use super::logs::{all, entry};
 use super::*;
 use crate::logs::Signal;
 
+mod ids;
+
 /// A span of a trace, as a batch brings it.
 fn span(trace: u8, number: u8, name: &str) -> StreamEntries {
     let resource = [("service.name".into(), Value::text("backend")), ("process.pid".into(), Value::Int(7))];
@@ -128,4 +130,30 @@ fn what_is_not_kept_of_a_batch_is_told_by_its_places() {
     let written = engine.write(&batch(vec![two, span(1, 2, "b"), nameless, late, span(1, 5, "e")], vec![])).unwrap().spans;
     assert_eq!((written.stored, written.duplicates, written.rejected_total()), (3, 1, 3));
     assert_eq!(written.left_out, [2, 3, 4, 5]);
+}
+
+/// What is in segments already makes the log no shorter: only a flush of everything does.
+#[test]
+fn a_stop_leaves_no_long_log_whose_spans_are_in_segments() {
+    let disk = SimulatedDisk::default();
+    let clock = ManualClock::new(Timestamp(NOW));
+    let open = |bytes: u64| Engine::open(Arc::new(disk.clone()), Options { flush_on_close_log_bytes: bytes, ..options(&clock) }).expect("an engine");
+    let log_bytes = || disk.files().into_iter().filter(|(path, _)| path.starts_with("/data/wal")).map(|(_, bytes)| bytes.len()).sum::<usize>();
+    let engine = open(1_000);
+    for trace in 0..40 {
+        engine.write(&batch(vec![span(trace, 1, "detect")], vec![])).unwrap();
+    }
+    engine.flush_entries(Signal::Spans).unwrap();
+    engine.write(&batch(vec![span(40, 1, "detect")], vec![])).unwrap();
+    let before = log_bytes();
+    assert!(before > 2_000, "{before}");
+    engine.close();
+    drop(engine);
+    assert!(log_bytes() < before / 2, "{} of {before}", log_bytes());
+    let engine = open(1_000_000);
+    assert_eq!((engine.stats().replay.spans, found(&engine, vec![]).len()), (0, 41));
+    engine.write(&batch(vec![span(41, 1, "detect")], vec![])).unwrap();
+    engine.close();
+    drop(engine);
+    assert_eq!(open(1_000_000).stats().replay.spans, 1, "a short log is read at the next start");
 }

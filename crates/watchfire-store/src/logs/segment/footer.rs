@@ -7,6 +7,8 @@ use crate::segment_file::Section;
 pub(super) const NAMES_MAX: usize = 4_096;
 /// Nor with more bytes of them: a footer has its limit.
 pub(super) const NAMES_BYTES_MAX: usize = 1 << 20;
+/// What a further section is; readers go over those that they do not know.
+const SECTION_IDS: u8 = 1;
 
 /// Where a segment's content comes from; what makes a crash between two steps harmless.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) struct Footer {
     pub(crate) names: Option<Vec<(String, bool)>>,
     pub(super) labels: Section,
     pub(super) index: Section,
+    /// The directory of the index of ids, where there is one.
+    pub(super) ids: Option<Section>,
 }
 
 impl Footer {
@@ -66,6 +70,11 @@ impl Footer {
         }
         self.labels.encode(&mut out);
         self.index.encode(&mut out);
+        put_varint(&mut out, u64::from(self.ids.is_some()));
+        if let Some(ids) = self.ids {
+            out.push(SECTION_IDS);
+            ids.encode(&mut out);
+        }
         out
     }
 
@@ -82,7 +91,16 @@ impl Footer {
             names.push((input.text()?.to_owned(), input.u8()? == 1));
         }
         let (labels, index) = (Section::decode(&mut input)?, Section::decode(&mut input)?);
+        let mut ids = None;
+        // Version 1.0 ends here.
+        let more = if input.remaining() == 0 { 0 } else { input.size()? };
+        for _ in 0..more {
+            let (kind, section) = (input.u8()?, Section::decode(&mut input)?);
+            if kind == SECTION_IDS {
+                ids = Some(section);
+            }
+        }
         let origin = Origin { order, log_before, replaces, parts };
-        Some(Footer { origin, min, max, streams, entries, raw, blocks, names: told.then_some(names), labels, index })
+        Some(Footer { origin, min, max, streams, entries, raw, blocks, names: told.then_some(names), labels, index, ids })
     }
 }

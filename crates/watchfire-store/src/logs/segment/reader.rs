@@ -9,6 +9,7 @@ use zstd::bulk::Decompressor;
 
 use super::FORMAT;
 use super::footer::Footer;
+use super::ids::{BUCKETS, Directory};
 use crate::encoding::Input;
 use crate::file::{Disk, File};
 use crate::logs::block::Info;
@@ -30,6 +31,8 @@ pub(crate) struct LogSegment {
     pub(crate) damaged: AtomicBool,
     /// A block of it cannot be read.
     pub(crate) lost_blocks: AtomicBool,
+    /// Its index of ids cannot be read.
+    lost_ids: AtomicBool,
     /// Before this time, in milliseconds, rules of retention have nothing to do here.
     pub(crate) rules_due: AtomicI64,
     doomed: AtomicBool,
@@ -48,10 +51,57 @@ pub(crate) struct Index {
     file: Arc<dyn File>,
     pub(crate) labels: LabelIndex,
     pub(crate) blocks: Vec<Stored>,
+    ids: Ids,
     memory: usize,
 }
 
+/// What there is of an index of ids.
+enum Ids {
+    None,
+    Damaged,
+    Some(Directory),
+}
+
+/// What an index of ids says.
+pub(crate) enum BlocksOfIds {
+    /// There is none of this name.
+    NoIndex,
+    /// It cannot be read.
+    Damaged,
+    /// Only these blocks may have them, ascending.
+    Only(Vec<u32>),
+}
+
 impl Index {
+    /// The blocks that may have entries with one of some values in their structured metadata, by the hashes of the values.
+    pub(crate) fn blocks_of_ids(&self, name: &str, hashes: &[u32]) -> io::Result<BlocksOfIds> {
+        Ok(match &self.ids {
+            Ids::Damaged => BlocksOfIds::Damaged,
+            Ids::Some(ids) if ids.name() == name => ids.blocks_of(&*self.file, hashes, self.blocks.len())?.map_or(BlocksOfIds::Damaged, BlocksOfIds::Only),
+            _ => BlocksOfIds::NoIndex,
+        })
+    }
+    /// Whether all of an index of ids can be read; `None` when there is none of this name.
+    pub(crate) fn has_ids(&self, name: &str) -> io::Result<Option<bool>> {
+        let ids = match &self.ids {
+            Ids::Damaged => return Ok(Some(false)),
+            Ids::Some(ids) if ids.name() == name => ids,
+            _ => return Ok(None),
+        };
+        for bucket in 0..BUCKETS {
+            if ids.bucket(&*self.file, bucket, self.blocks.len())?.is_none() {
+                return Ok(Some(false));
+            }
+        }
+        Ok(Some(true))
+    }
+    /// Hashes of ids with their blocks, of one bucket; `None` when they cannot be read.
+    pub(super) fn ids_of_bucket(&self, bucket: usize) -> io::Result<Option<Vec<(u32, u32)>>> {
+        match &self.ids {
+            Ids::Some(ids) => ids.bucket(&*self.file, bucket, self.blocks.len()),
+            Ids::None | Ids::Damaged => Ok(None),
+        }
+    }
     /// Reads bytes of a block; `None` when they are beyond the file.
     pub(crate) fn read(&self, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; len];
@@ -78,6 +128,7 @@ impl LogSegment {
             used: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             lost_blocks: AtomicBool::new(false),
+            lost_ids: AtomicBool::new(false),
             rules_due: AtomicI64::new(i64::MIN),
             doomed: AtomicBool::new(false),
         })
@@ -117,7 +168,20 @@ impl LogSegment {
         let memory = labels.len() + 3 * raw.len();
         let labels = LabelIndex::new(labels).ok_or(SegmentError::Damaged("label index"))?;
         let blocks = decode_index(&mut Input::new(&raw), labels.len()).ok_or(SegmentError::Damaged("block index"))?;
-        Ok(Index { file, labels, blocks, memory })
+        let (ids, ids_bytes) = self.read_ids(&*file, &mut decompressor)?;
+        Ok(Index { file, labels, blocks, ids, memory: memory + ids_bytes })
+    }
+
+    /// The directory of the index of ids, and what it takes. What it says can be found out without it, so damage costs nothing else.
+    fn read_ids(&self, file: &dyn File, decompressor: &mut Decompressor<'_>) -> Result<(Ids, usize), SegmentError> {
+        let Some(section) = self.footer.ids else { return Ok((Ids::None, 0)) };
+        let raw = match section.read(file, decompressor) {
+            Ok(raw) => raw,
+            Err(SegmentError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(SegmentError::Io(error)),
+            Err(_) => return Ok((Ids::Damaged, 0)),
+        };
+        let memory = 4 * raw.len();
+        Ok((Directory::decode(&raw, section.offset).map_or(Ids::Damaged, Ids::Some), memory))
     }
 
     /// Bytes of the loaded index.
@@ -132,6 +196,12 @@ impl LogSegment {
     pub(crate) fn lose_block(&self) {
         if !self.lost_blocks.swap(true, Ordering::Relaxed) {
             tracing::error!(file = %self.path.display(), "a block of a segment is damaged; its entries are missing from answers");
+        }
+    }
+    /// Notes an index of ids that cannot be read.
+    pub(crate) fn lose_ids(&self) {
+        if !self.lost_ids.swap(true, Ordering::Relaxed) {
+            tracing::error!(file = %self.path.display(), "the index of ids of a segment is damaged; all of its blocks are looked at until it is merged");
         }
     }
     /// Removes the file when the last user lets go. After a crash before that, `replaces` or retention finds it again.

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use watchfire_model::labels::Labels;
 
 use super::footer::{Footer, NAMES_BYTES_MAX, NAMES_MAX, Origin};
+use super::ids::{BlockIds, Collected};
 use super::{FORMAT, MAJOR};
 use crate::encoding::{put_signed, put_varint};
 use crate::file::{Disk, File};
@@ -32,12 +33,14 @@ pub(crate) struct SegmentWriter<'a> {
     blocks: Vec<(Info, Vec<StreamRows<u32>>)>,
     names: Option<BTreeMap<String, bool>>,
     footer: Footer,
+    ids: Option<Collected>,
     /// The name that the file has got already.
     named: Option<PathBuf>,
 }
 
 impl<'a> SegmentWriter<'a> {
-    pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, id: u64) -> io::Result<SegmentWriter<'a>> {
+    /// Begins a file; `indexed` is the name of structured metadata whose values get an index.
+    pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, id: u64, indexed: Option<&'static str>) -> io::Result<SegmentWriter<'a>> {
         let temporary = temporary_path_of(dir, id);
         let file = disk.create(&temporary)?;
         let offset = FORMAT.write_header(&*file, MAJOR).inspect_err(|_| remove_unfinished(disk, &temporary))?;
@@ -51,6 +54,7 @@ impl<'a> SegmentWriter<'a> {
             blocks: Vec::new(),
             names: Some(BTreeMap::new()),
             footer: Footer { min: i64::MAX, max: i64::MIN, ..Footer::default() },
+            ids: indexed.map(Collected::new),
             named: None,
         })
     }
@@ -75,8 +79,11 @@ impl<'a> SegmentWriter<'a> {
     }
 
     /// Adds a block with its streams, in the order of their rows.
-    pub(crate) fn add(&mut self, bytes: &[u8], info: &Info, streams: &[StreamRows<Labels>]) -> io::Result<()> {
+    pub(crate) fn add(&mut self, bytes: &[u8], info: &Info, streams: &[StreamRows<Labels>], ids: &BlockIds<'_>) -> io::Result<()> {
         self.file.write_all_at(bytes, self.offset)?;
+        if let Some(collected) = &mut self.ids {
+            collected.add(ids);
+        }
         self.offset += bytes.len() as u64;
         let number = |of: &StreamRows<Labels>| {
             let next = self.streams.len() as u32;
@@ -124,6 +131,11 @@ impl<'a> SegmentWriter<'a> {
         self.footer.labels = self.section(&LabelIndex::encode(&labels))?;
         let index = encode_index(&self.blocks, &numbers);
         self.footer.index = self.section(&index)?;
+        if let Some(ids) = self.ids.take()
+            && let Some(directory) = ids.write(&*self.file, &mut self.offset)?
+        {
+            self.footer.ids = Some(self.section(&directory)?);
+        }
         self.footer.streams = labels.len() as u64;
         self.footer.names = self.names.take().map(|names| names.into_iter().collect());
         let footer = self.footer.encode();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use watchfire_api::app::{DoctorReport, StorageStats, Writes};
 use watchfire_doctor::{Code, Diagnosis, Live, Seen};
+use watchfire_ingest::gate::{OverLimit, Whose};
 use watchfire_model::document::{Finding, Severity};
 use watchfire_model::matcher::Matcher;
 use watchfire_model::read::{Budget, MemoryPool, Selection, Source};
@@ -53,6 +54,8 @@ pub(crate) struct Doctor {
     pub(crate) memory: MemoryPool,
     pub(crate) storage: Arc<dyn Fn() -> StorageStats + Send + Sync>,
     pub(crate) written: Arc<dyn Fn() -> Written + Send + Sync>,
+    /// Sources that send more series than they may.
+    pub(crate) over_limit: Arc<dyn Fn() -> Vec<OverLimit> + Send + Sync>,
     /// The address where everybody has every level, if there is one.
     pub(crate) open_at: Option<String>,
     pub(crate) clock: SharedClock,
@@ -132,6 +135,25 @@ fn no_socket(path: &Path) -> Option<Diagnosis> {
     let message = watchfire_collect::logs::containers::socket_problem(path)?;
     let (file, subject) = ("server".into(), "containers".to_owned());
     Some(Diagnosis { code: Code::NoContainerSocket, file, line: 0, column: 0, subject, message, suggestion: None })
+}
+
+/// A source with more series than it may have, in words, and what can be done.
+fn said_of(OverLimit { origin, whose, active, limit, refused }: &OverLimit) -> (String, &'static str) {
+    let (who, one, suggestion) = match whose {
+        Whose::Origin => (origin.to_string(), "one source", "raise storage.source_series_max, or have the sender send fewer series"),
+        Whose::Part => (
+            format!("a target of {origin}"),
+            "one target",
+            "raise storage.source_series_max, or drop series with metric_relabel_configs: scrape_samples_post_metric_relabeling says how many each has",
+        ),
+        Whose::AllParts => (
+            format!("all targets of {origin}"),
+            "the targets of one job",
+            "raise storage.series_max, divide the targets among several jobs, or drop series with metric_relabel_configs",
+        ),
+    };
+    let have = if *whose == Whose::AllParts { "have" } else { "has" };
+    (format!("{who} {have} {active} series, of {limit} that {one} may have; others were refused {refused} times and are not stored"), suggestion)
 }
 
 impl Doctor {
@@ -239,6 +261,10 @@ impl Doctor {
             let message = format!("authentication is off and {address} can be reached from elsewhere: whoever finds it may do everything");
             say(Code::OpenToAll, "access", message, "enable auth, or listen on 127.0.0.1");
         }
+        for over in (self.over_limit)() {
+            let (message, suggestion) = said_of(&over);
+            say(Code::SourceSeriesLimit, &over.origin, message, suggestion);
+        }
         if let Some(offline) = &storage.offline {
             say(Code::DataOffline, "storage", offline.clone(), "give the server more memory and bring them back");
         }
@@ -301,6 +327,19 @@ mod tests {
 
     const NOW: u64 = 2_000_000_000;
 
+    #[test]
+    fn whose_limit_is_met_is_said_with_what_helps() {
+        for (whose, begin, help) in [
+            (Whose::Origin, "scrape/a has 7 series, of 5 that one source may have", "storage.source_series_max"),
+            (Whose::Part, "a target of scrape/a has 7 series, of 5 that one target may have", "storage.source_series_max"),
+            (Whose::AllParts, "all targets of scrape/a have 7 series, of 5 that the targets of one job may have", "storage.series_max"),
+        ] {
+            let (message, suggestion) = said_of(&OverLimit { origin: "scrape/a".into(), whose, active: 7, limit: 5, refused: 3 });
+            assert!(message.starts_with(begin) && message.ends_with("others were refused 3 times and are not stored"), "{message}");
+            assert!(suggestion.contains(help), "{suggestion}");
+        }
+    }
+
     /// Writes a file that was changed long ago.
     fn write(path: &Path, text: &str, seconds_ago: u64) {
         std::fs::write(path, text).unwrap();
@@ -318,6 +357,7 @@ mod tests {
             memory: MemoryPool::new(1 << 20),
             storage: Arc::new(StorageStats::default),
             written: Arc::new(Written::default),
+            over_limit: Arc::new(Vec::new),
             open_at: None,
             clock: clock.clone(),
             started: Duration::ZERO,

@@ -169,8 +169,15 @@ fn every_stage_is_read() {
   stage.metrics { | metric.histogram { | name = "h" | source = "a" | prefix = "p_" | buckets = [1, 2] | } | metric.gauge { | name = "g" | action = "set" | } | }
   stage.decolorize {}
   stage.sampling { | rate = 0.5 | drop_counter_reason = "r" | }
+  stage.pattern { | pattern = "<a> <_>" | source = "a" | labels_from_groups = true | }
+  stage.eventlogmessage { | source = "m" | overwrite_existing = true | drop_invalid_labels = true | }
+  stage.luhn { | replacement = "x" | min_length = 9 | delimiters = "-" | source = "a" | }
+  stage.structured_metadata_drop { | values = ["a"] | }
+  stage.structured_metadata { | values = {b = "c"} | regex = "^meta_" | }
+  stage.structured_metadata { | regex = "^meta_" | }
+  stage.truncate { | rule { | limit = "1KiB" | suffix = "…" | } | rule { | limit = "8B" | source_type = "label" | sources = ["a"] | } | }
 "#;
-    assert_eq!(process(&all.replace(" | ", "\n")).len(), 30);
+    assert_eq!(process(&all.replace(" | ", "\n")).len(), 38);
 }
 
 #[test]
@@ -179,6 +186,25 @@ fn stages_work_as_they_do_in_promtail() {
     assert_eq!((entry.line.as_str(), entry.labels["level"].as_str()), ("hi", "warn"));
     let stages = process("stage.metrics {\n metric.counter {\n name = \"lines_total\"\n action = \"inc\"\n match_all = true\n }\n}");
     assert!(format!("{stages:?}").contains("loki_process_custom_lines_total"));
+    let metadata = "stage.static_labels {\n values = {env = \"x\", meta_b = \"2\"}\n}\nstage.regex {\n expression = \"(?P<meta_a>\\\\w+)\"\n}\n";
+    let entry = run(&process(&format!("{metadata}stage.structured_metadata {{\n values = {{env = \"\"}}\n regex = \"^meta_\"\n}}")), &["one two"]).remove(0);
+    let shown: Vec<String> = entry.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!((shown.join(","), entry.labels.len()), ("env=x,meta_a=one,meta_b=2".to_owned(), 1));
+}
+
+#[test]
+fn what_is_too_long_is_shortened_and_said() {
+    let rules = "stage.static_labels {\n values = {a = \"12345678\", b = \"12345678\"}\n}\nstage.truncate {\n rule {\n limit = \"6B\"\n suffix = \"..\"\n }\n\
+                 rule {\n limit = \"5B\"\n source_type = \"label\"\n sources = [\"a\"]\n }\n}\nstage.structured_metadata {\n values = {truncated = \"\"}\n}";
+    let entry = run(&process(rules), &["ab€defgh"]).remove(0);
+    assert_eq!((entry.line.as_str(), entry.labels["a"].as_str(), entry.labels["b"].as_str()), ("ab..", "12345", "12345678"));
+    assert_eq!(entry.metadata["truncated"], "label,line");
+    assert_eq!(run(&process(rules), &["ab"]).remove(0).metadata["truncated"], "label");
+    let bad = |stage: &str| said(&files(&format!("loki.process \"p\" {{\n  {stage}\n  forward_to = [loki.write.w.receiver]\n}}\n{WRITE}")));
+    assert!(bad("stage.truncate {}")[0].contains("needs at least one rule"));
+    assert!(bad("stage.truncate {\n rule {\n limit = \"2B\"\n suffix = \"...\"\n }\n}")[0].contains("longer than the suffix"));
+    assert!(bad("stage.truncate {\n rule {\n limit = \"2B\"\n sources = [\"a\"]\n }\n}")[0].contains("not possible where source_type is line"));
+    assert!(bad("stage.windowsevent {}")[0].contains("not carried out"));
 }
 
 #[test]
@@ -361,4 +387,25 @@ fn addresses_for_syslog() {
             ("alloy/loki.source.syslog.s 2", "127.0.0.1:1515".to_owned(), true, false, 0, false)
         ]
     );
+}
+
+#[test]
+fn addresses_for_pushes() {
+    let source = |rest: &str| {
+        let to = "forward_to = [loki.process.p.receiver]";
+        format!(
+            "loki.source.api \"in\" {{\n  {rest}\n  {to}\n}}\nloki.process \"p\" {{\n  stage.decolorize {{}}\n  forward_to = [loki.write.w.receiver]\n}}\n{WRITE}"
+        )
+    };
+    let all = "http {\n listen_address = \"127.0.0.1\"\n listen_port = 9999\n }\n labels = {job = \"in\"}\n use_incoming_timestamp = true\n relabel_rules = loki.relabel.r.rules";
+    let rules = "loki.relabel \"r\" {\n  forward_to = []\n  rule {\n    action = \"labeldrop\"\n    regex = \"secret\"\n  }\n}\n";
+    for (rest, expected) in [(all, ("127.0.0.1:9999", true, 1, 1)), ("", ("0.0.0.0:8080", false, 0, 0))] {
+        let Parsed { config, findings } = parsed(&(source(rest) + if rest.is_empty() { "" } else { rules }));
+        assert_eq!(findings, []);
+        let mut config = config.unwrap();
+        let found = config.pushed.remove(0);
+        assert_eq!((&*found.address.to_string(), found.use_incoming_timestamp, found.labels.len(), found.relabel.len()), expected);
+        assert_eq!((found.name.as_str(), found.stages.len()), ("alloy/loki.source.api.in", 1));
+    }
+    check(&source("http {\n listen_port = \"x\"\n }"), &["3:16: error: loki.source.api.in.http.listen_port: must be a whole number from 0, not \"x\""]);
 }
