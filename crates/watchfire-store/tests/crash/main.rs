@@ -40,6 +40,8 @@ pub(crate) struct Scenario {
     pub(crate) namespace: bool,
     /// How often (or every how many), and the variable that changes it.
     times: (&'static str, u64),
+    /// So many times as often is a wrong build tried, where chance decides which of its faults is met. It ends with the first.
+    patience: u64,
     /// Whether this build is wrong in a way that it must notice.
     caught: bool,
 }
@@ -50,6 +52,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: kills::run,
         namespace: false,
         times: ("WATCHFIRE_CRASH_KILLS", 50),
+        patience: 10,
         caught: cfg!(any(feature = "canary-ack-before-write", feature = "canary-forgetful-recovery", feature = "canary-forgets-lines")),
     },
     Scenario {
@@ -57,6 +60,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: calls::run,
         namespace: false,
         times: ("WATCHFIRE_CRASH_CALL_STRIDE", 16),
+        patience: 1,
         caught: cfg!(any(feature = "canary-ack-before-write", feature = "canary-ignores-errors")),
     },
     Scenario {
@@ -64,6 +68,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: power::run,
         namespace: true,
         times: ("WATCHFIRE_CRASH_CUTS", 12),
+        patience: 20,
         caught: cfg!(any(feature = "canary-nofsync", feature = "canary-forgetful-recovery")),
     },
     Scenario {
@@ -71,6 +76,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: disks::full,
         namespace: true,
         times: ("WATCHFIRE_CRASH_DISKS", 1),
+        patience: 1,
         caught: cfg!(feature = "canary-ignores-errors"),
     },
     Scenario {
@@ -78,6 +84,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: disks::read_only,
         namespace: true,
         times: ("WATCHFIRE_CRASH_DISKS", 1),
+        patience: 1,
         caught: cfg!(feature = "canary-ignores-errors"),
     },
     Scenario {
@@ -85,6 +92,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: disks::dead,
         namespace: true,
         times: ("WATCHFIRE_CRASH_DISKS", 1),
+        patience: 1,
         caught: cfg!(feature = "canary-ignores-errors"),
     },
     Scenario {
@@ -92,6 +100,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         run: budget::run,
         namespace: true,
         times: ("WATCHFIRE_CRASH_BUDGET_MINUTES", 10),
+        patience: 1,
         caught: false,
     },
 ];
@@ -124,7 +133,7 @@ fn setting(name: &str) -> Option<u64> {
 
 /// Runs a scenario and says how it went; returns whether that is as it should be.
 fn test(scenario: &Scenario, seed: u64) -> bool {
-    let times = setting(scenario.times.0).unwrap_or(scenario.times.1);
+    let times = setting(scenario.times.0).unwrap_or(scenario.times.1) * if scenario.caught { scenario.patience } else { 1 };
     let outcome = if scenario.namespace { namespace::run_inside(scenario, times, seed) } else { (scenario.run)(times, &mut Random(seed)) };
     let name = scenario.name;
     match (outcome, scenario.caught) {
