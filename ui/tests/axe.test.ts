@@ -10,6 +10,7 @@ import { DeadLetters } from "./deadLetters.ts";
 import { lines, Logging } from "./logging.ts";
 import { type Handler, Mock } from "./mock.ts";
 import { pipeline } from "./pipeline.ts";
+import { CPU, Profiling } from "./profiling.ts";
 import { Supervision } from "./supervised.ts";
 import { Tracing } from "./tracing.ts";
 import { Watching } from "./watching.ts";
@@ -17,11 +18,11 @@ import { Watching } from "./watching.ts";
 /** Answers of dashboards, but for queries of their own that other pages ask. */
 const boards = new Boarding("house", "types", "prometheus-stats");
 const dashboards: Handler = (asked) => (asked.path.startsWith("/api/v1/query") || asked.path.startsWith("/loki/") ? undefined : boards.handler(asked));
-const PAGES = ["/", "/dashboards", "/d/house/x", "/d/types/x", "/d/prometheus-stats/x?kiosk", "/explore", "/overview", "/overview?kiosk", "/alerts", "/rules", "/doctor", "/logs", "/traces", "/traces/map", "/profiles", "/pipeline", "/cameras", "/services", "/processes", "/targets", "/targets?of=probes", "/storage", "/query?expr=up", "/settings", "/settings/dlq", "/nowhere"];
+const PAGES = ["/", "/dashboards", "/d/house/x", "/d/types/x", "/d/prometheus-stats/x?kiosk", "/explore", "/overview", "/overview?kiosk", "/alerts", "/rules", "/doctor", "/logs", "/traces", "/traces/map", "/profiles", `/profiles?service=backend&type=${encodeURIComponent(CPU)}`, "/pipeline", "/cameras", "/services", "/processes", "/targets", "/targets?of=probes", "/storage", "/query?expr=up", "/settings", "/settings/dlq", "/nowhere"];
 
 describe.skipIf(!chromiumIsThere())("axe", () => {
   test.each(["light", "dark"] as const)("finds nothing, %s", { timeout: 180_000 }, async (scheme) => {
-    const mock = await Mock.start(new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Watching().handler, new Logging(lines(50)).handler, new Tracing().handler, dashboards, collected, ...pipeline, ...healthy);
+    const mock = await Mock.start(new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Watching().handler, new Logging(lines(50)).handler, new Tracing().handler, new Profiling().handler, dashboards, collected, ...pipeline, ...healthy);
     let browser: Browser | undefined;
     try {
       browser = await open({ scheme });
