@@ -23,6 +23,7 @@ help:
 	@echo "make fuzz    every reader of foreign bytes under libFuzzer (SECONDS=30 each)"
 	@echo "make bench   figures against peers, as tables (bench-metrics, bench-logs, bench-traces, bench-stack, bench-store, bench-tokens, bench-probes; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
+	@echo "make screenshots  the pictures of the documents, made anew"
 	@echo "make ui-bench what the page costs: weight, time, memory"
 	@echo "WATCHFIRE_BIN=PROGRAM and SIMULATE_BIN=PROGRAM: what is built already is not built"
 
@@ -95,6 +96,12 @@ ui-test: $(PAGE)
 seeds: setup-test build simulators
 	WATCHFIRE_BIN="$(abspath $(BINARY))" SIMULATE_BIN="$(abspath $(SIMULATE))" scripts/seeds.py
 .PHONY: seeds
+
+# The documents' pictures, made anew in Chromium; 128 colours are enough for them.
+screenshots: setup-test $(PAGE)
+	cd ui && SCREENSHOTS=1 npx vitest run --project browser tests/shots.test.ts
+	for picture in docs/screenshots/*.png; do ffmpeg -v error -y -i $$picture -vf "split[a][b];[a]palettegen=max_colors=128:stats_mode=full[p];[b][p]paletteuse=dither=none" $$picture.few.png && mv $$picture.few.png $$picture; done
+.PHONY: screenshots
 
 # What the page costs in Chromium; takes some minutes.
 ui-bench: setup-test

@@ -1,7 +1,10 @@
-// Screenshots for people to look at: SHOTS=folder npm run test:browser. Nothing is compared.
-import { test } from "vitest";
+// Screenshots for people to look at: SHOTS=folder npm run test:browser; those of the documents by `make screenshots`. Nothing is compared.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
 import { Alerting, quiet } from "./alerting.ts";
 import { healthy, NO_GPU } from "./answers.ts";
+import { Boarding } from "./boarding.ts";
 import { fullDisk, trouble, waiting } from "./household.ts";
 import { DeadLetters } from "./deadLetters.ts";
 import { Supervision } from "./supervised.ts";
@@ -93,6 +96,50 @@ test.skipIf(!folder || !chromiumIsThere()).each(SHOTS)("screenshot %s", async (n
     }
     await page.waitForTimeout(500);
     await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+  } finally {
+    await browser.close();
+    await mock.stop();
+  }
+});
+
+/** Pictures that stand in the documents, with the page that each shows; the viewport is all of it. */
+const DOCUMENTED: readonly [string, string, Look][] = [
+  ["status", "/", { scheme: "light" }],
+  ["overview", "/overview", { scheme: "light" }],
+  ["overview-phone", "/overview", { scheme: "dark", width: 390, height: 844 }],
+  ["dashboard", "/d/house/x", { scheme: "light" }],
+  ["alerts", "/alerts", { scheme: "light" }],
+  ["doctor", "/doctor", { scheme: "light" }],
+  ["logs", "/logs", { scheme: "light" }],
+  ["trace", `/traces/${usualId(3)}`, { scheme: "light" }],
+  ["profiles", `/profiles?service=backend&type=${encodeURIComponent(CPU)}`, { scheme: "light" }],
+  ["pipeline", "/pipeline", { scheme: "dark" }],
+  ["cameras", "/cameras", { scheme: "light" }],
+  ["dead-letters", "/settings/dlq", { scheme: "light" }],
+];
+/** The same answers without the texts that try to be HTML. */
+const tame = (handler: Handler): Handler => (asked) => {
+  const reply = handler(asked);
+  return reply?.body === undefined ? reply : { ...reply, body: JSON.parse(JSON.stringify(reply.body).replaceAll(/<img src=x[^>]*>( <b>not bold<\/b>)?/g, "Nothing is heard of it")) };
+};
+const DOCUMENTS = join(import.meta.dirname, "../../docs/screenshots");
+
+test("the documents have their pictures, and no others", () => {
+  expect(readdirSync(DOCUMENTS).sort()).toEqual(DOCUMENTED.map(([name]) => `${name}.png`).sort());
+});
+
+test.skipIf(process.env["SCREENSHOTS"] === undefined || !chromiumIsThere()).each(DOCUMENTED)("picture %s of the documents", async (name, path, look) => {
+  const boards = new Boarding("house", "types", "prometheus-stats");
+  const dashboards: Handler = (asked) => (path.startsWith("/d/") ? boards.handler(asked) : undefined);
+  const handlers = [dashboards, trouble, fullDisk, waiting, new Alerting().handler, new DeadLetters().handler, new Supervision().handler, new Watching().handler, new Tracing().handler, new Profiling().handler, new Logging(lines(4000)).handler, ...pipeline, ...healthy];
+  const mock = await Mock.start(...handlers.map(tame));
+  const browser = await open({ width: 1320, height: 800, ...look });
+  try {
+    const { page } = await watched(browser, mock.url + path);
+    await page.locator("h1").waitFor();
+    await page.waitForLoadState("networkidle");
+    await page.waitForTimeout(2000);
+    await page.screenshot({ path: join(DOCUMENTS, `${name}.png`) });
   } finally {
     await browser.close();
     await mock.stop();
