@@ -57,6 +57,22 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     expect(colors.size).toBe(3);
   });
 
+  test.each(["no-preference", "reduce"] as const)("what moves by itself moves only for those who like it: %s", async (motion) => {
+    const mock = await Mock.start(...healthy);
+    const browser = await open({ motion });
+    try {
+      const { page } = await watched(browser, `${mock.url}/`);
+      await page.locator('[data-state="ready"]').first().waitFor();
+      await until("the socket", async () => mock.listeners, (it) => it >= 1);
+      const moving = (): Promise<number> => page.evaluate(() => document.getAnimations().filter((it) => it instanceof CSSAnimation).length);
+      if (motion === "reduce") expect(await moving()).toBe(0);
+      else await until("the beat of the live mark", moving, (it) => it > 0);
+    } finally {
+      await browser.close();
+      await mock.stop();
+    }
+  });
+
   test("gpu_29_live_updates_in_both_shapes_change_the_gauge", async () => {
     const seen = await at("/");
     const gauge = panel(seen, "GPU").getByRole("meter", { name: "GPU utilization" });
