@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import logging.config
 import re
 from collections.abc import Iterator
 
@@ -46,6 +47,23 @@ def test_log_03_both_ids_also_with_tracing_off(lines) -> None:
     line = json.loads(lines.getvalue())
     assert (line["request_id"], line["correlation_id"]) == ("r-1", "req-abc123")
     assert "trace_id" not in line
+
+
+def test_a_server_that_logs_by_itself_writes_such_lines_too() -> None:
+    from uvicorn.config import LOGGING_CONFIG
+
+    logging.config.dictConfig(LOGGING_CONFIG)
+    text = io.StringIO()
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    setup_logging(handler=logging.StreamHandler(text))
+    logging.getLogger("uvicorn.error").info("Started server process [%d]", 5, extra={"color_message": "\x1b[36m5\x1b[0m"})
+    logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", "/a", "1.1", 200)
+    root.handlers[:], level = before
+    root.setLevel(level)
+    started, asked = (json.loads(line) for line in text.getvalue().splitlines())
+    assert (started["message"], started["target"], "color_message" in started) == ("Started server process [5]", "uvicorn.error", False)
+    assert asked["message"] == '127.0.0.1:1 - "GET /a HTTP/1.1" 200'
 
 
 def test_exceptions_stay_on_their_line(lines) -> None:

@@ -11,8 +11,10 @@ from opentelemetry import trace
 
 from watchfire.context import correlation_id, request_id
 
-#: What every record has; anything else was added by who logged.
-_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: What every record has; anything else was added by who logged. The last is uvicorn's message once more, in colours.
+_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+#: Loggers of a server that is started before the application and brings its own handlers.
+_SERVER = ("uvicorn", "uvicorn.access", "uvicorn.error")
 
 
 class JsonFormatter(logging.Formatter):
@@ -49,4 +51,8 @@ def setup_logging(level: int | str = logging.INFO, handler: logging.Handler | No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _SERVER:
+        server = logging.getLogger(name)
+        server.handlers.clear()
+        server.propagate = True
     return handler
