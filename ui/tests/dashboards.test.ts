@@ -6,7 +6,7 @@ import { violations } from "./axe.ts";
 import { Boarding, boardFile } from "./boarding.ts";
 import { chromiumIsThere, open, until, watched } from "./browser.ts";
 import { healthy } from "./answers.ts";
-import { Mock } from "./mock.ts";
+import { type Handler, Mock } from "./mock.ts";
 import { Profiling } from "./profiling.ts";
 import { session, site } from "./site.ts";
 import { Tracing } from "./tracing.ts";
@@ -276,6 +276,27 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     await page.getByRole("checkbox", { name: "Restarts" }).uncheck();
     await page.waitForLoadState("networkidle");
     expect(asked()).toBe(1);
+  });
+
+  test("what was noted of a board is shown on it, of a panel on that, of tags wherever they are asked for", async () => {
+    const boarding = new Boarding();
+    const chart = (id: number, title: string) => ({ id, type: "timeseries", title, gridPos: { x: (id - 1) * 12, y: 0, w: 12, h: 8 }, targets: [{ refId: "A", expr: "node_load1" }] });
+    const mine = { builtIn: 1, name: "Annotations & Alerts", enable: true, datasource: { type: "grafana", uid: "-- Grafana --" }, type: "dashboard" };
+    const tagged = { name: "Deploys", enable: true, datasource: { type: "grafana", uid: "-- Grafana --" }, target: { type: "tags", tags: ["deploy"], matchAny: true } };
+    boarding.put({ uid: "noted", title: "Noted", schemaVersion: 39, time: { from: "now-1h", to: "now" }, annotations: { list: [mine, tagged] }, panels: [chart(1, "First"), chart(2, "Second")] });
+    const noted: Handler = ({ path, params }) => {
+      if (path !== "/api/annotations") return undefined;
+      const note = (text: string, panelId: number) => ({ id: 1, text, time: Number(params.get("from")), timeEnd: Number(params.get("to")), panelId, tags: [] });
+      return { body: params.get("dashboardUID") === "noted" ? [note("of the board", 0), note("of the second", 2)] : params.get("tags") === "deploy" && params.get("matchAny") === "true" ? [note("of a tag", 7)] : [] };
+    };
+    const { page } = await here.at("/d/noted/x", noted, boarding.handler);
+    for (const [title, texts] of [["First", ["of the board", "of a tag"]], ["Second", ["of the board", "of the second", "of a tag"]]] as const) {
+      await panel(page, title).locator(".u-over").hover();
+      for (const text of texts) await panel(page, title).getByText(text).waitFor();
+    }
+    await panel(page, "First").locator(".u-over").hover();
+    await panel(page, "First").getByText("of the board").waitFor();
+    expect(await panel(page, "First").getByText("of the second").count()).toBe(0);
   });
 
   test("the data of a panel are a table, its queries are seen, and an unknown dashboard says so", async () => {

@@ -16,8 +16,7 @@ const ANNOTATIONS_MAX = 200;
 
 export async function annotationsOf(query: AnnotationQuery, setting: Setting, signal: AbortSignal): Promise<{ found: Annotation[]; finding?: string }> {
   const source = sourceFor(query.source, setting);
-  if (query.builtIn) return { found: [] };
-  if (source.kind === "grafana") return cut(query.tags.length === 0 ? [] : await noted(query, setting, signal), query);
+  if (query.builtIn || source.kind === "grafana") return cut(await noted(query, setting, signal), query);
   if (query.expr.trim() === "") return { found: [], finding: t("the annotations {0} have no query", query.name) };
   const { range } = setting;
   const expr = interpolate(query.expr, setting.scope, "prometheus");
@@ -36,13 +35,14 @@ export async function annotationsOf(query: AnnotationQuery, setting: Setting, si
   return { found: [], finding: t("annotations of {0} are not supported", source.name) };
 }
 
-/** What people and scripts noted here, by its tags. */
-async function noted({ name, color, tags, anyTag }: AnnotationQuery, { range, scope }: Setting, signal: AbortSignal): Promise<Annotation[]> {
+/** What people and scripts noted here, by its tags, or of this board. */
+async function noted({ name, color, tags, anyTag }: AnnotationQuery, { board, range, scope }: Setting, signal: AbortSignal): Promise<Annotation[]> {
   const asked = new URLSearchParams({ from: String(Math.round(range.from)), to: String(Math.round(range.to)), limit: String(ANNOTATIONS_MAX + 1), matchAny: String(anyTag) });
   for (const it of tags) asked.append("tags", interpolate(it, scope));
+  if (!tags.length) asked.set("dashboardUID", board.uid);
   const list = await request(`/api/annotations?${asked}`, { signal });
   const found = Array.isArray(list) ? list.filter(isRecord) : [];
-  return found.map((it) => ({ name, color: color || "red", from: num(it, "time") ?? 0, to: num(it, "timeEnd") ?? 0, title: name, text: text(it, "text"), tags: texts(it, "tags") }));
+  return found.map((it) => ({ name, color: color || "red", from: num(it, "time") ?? 0, to: num(it, "timeEnd") ?? 0, title: name, text: text(it, "text"), tags: texts(it, "tags"), panel: tags.length ? 0 : num(it, "panelId") }));
 }
 
 function cut(found: Annotation[], { name }: AnnotationQuery): { found: Annotation[]; finding?: string } {

@@ -17,6 +17,8 @@ export interface Annotation {
   title: string;
   text: string;
   tags: string[];
+  /** The only panel that shows it, unless all do. */
+  panel?: number | undefined;
 }
 export interface DataLink {
   title: string;

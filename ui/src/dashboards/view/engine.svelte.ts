@@ -277,7 +277,7 @@ export class Engine {
       result = { frames: [], findings: [] };
       it.problems.push({ refId: "", message: t("what came cannot be made into this panel: {0}", wordsOf(error)) });
     }
-    const data: PanelData = { key, panel, frames: result.frames, range: it.questions.range, intervalMs: it.questions.intervalMs, board: this.board, scope: own, annotations: this.annotations, exemplars: it.exemplars ?? this.panels.get(key)?.data?.exemplars ?? [], zoom: (range) => this.zoom(range), ask: (range) => (this.changed = { key, range }), sync: this.board.tooltip === "own" ? undefined : `board ${this.board.uid}` };
+    const data: PanelData = { key, panel, frames: result.frames, range: it.questions.range, intervalMs: it.questions.intervalMs, board: this.board, scope: own, annotations: this.annotations.filter((it) => !it.panel || it.panel === panel.id), exemplars: it.exemplars ?? this.panels.get(key)?.data?.exemplars ?? [], zoom: (range) => this.zoom(range), ask: (range) => (this.changed = { key, range }), sync: this.board.tooltip === "own" ? undefined : `board ${this.board.uid}` };
     const findings = [...new Set([...panel.findings, ...lacking, ...it.questions.findings, ...it.findings, ...result.findings])];
     this.panels.set(key, { busy: false, data, problems: [...it.questions.problems, ...it.problems], findings });
   }
