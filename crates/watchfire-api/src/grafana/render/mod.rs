@@ -2,6 +2,8 @@
 //! what a panel says of itself is read as the page reads it, as far as a still picture needs it.
 
 mod asked;
+#[cfg(test)]
+mod board_tests;
 mod colours;
 mod draw;
 mod font;
@@ -16,6 +18,7 @@ mod panel;
 mod png;
 mod queries;
 mod raster;
+mod repeat;
 mod rows;
 mod svg;
 #[cfg(test)]
@@ -36,6 +39,7 @@ use self::asked::{Asked, Format, SIZE, accepted, ending};
 use self::draw::{Content, View, draw};
 use self::list::{Anchor, Picture, fitting};
 use self::panel::{Panel, panels};
+use self::repeat::{Layout, Local, Placed};
 use super::error::GrafanaError;
 use crate::app::App;
 use crate::prometheus::answer::ApiError;
@@ -142,17 +146,17 @@ async fn picture(app: &Arc<App>, uid: &str, asked: &Asked, pixels_max: Option<us
     let all = panels(&found.model);
     match asked.panel {
         Some(id) => {
-            let panel = all.into_iter().find(|p| p.id == id && p.kind != "row").ok_or_else(|| GrafanaError::not_found("Panel"))?;
+            let placed = repeat::single(all, id, &variables).ok_or_else(|| GrafanaError::not_found("Panel"))?;
             let size = [asked.size[0].unwrap_or(SIZE[0]), asked.size[1].unwrap_or(SIZE[1])];
             check_pixels(size, asked.scale, pixels_max)?;
-            Ok(one(app, panel, variables, &view, size).await)
+            Ok(one(app, placed, &variables, &view, size).await)
         }
         None => {
-            let shown: Vec<Panel> = all.into_iter().filter(|p| !p.folded).collect();
-            let bottom = shown.iter().take(PANELS_MAX).map(|p| p.place[1] + p.place[3]).fold(1.0, f64::max).min(ROWS_MAX) * ROW;
+            let layout = repeat::laid(all, &variables);
+            let bottom = layout.placed.iter().map(|p| p.place[1] + p.place[3]).fold(1.0, f64::max).min(ROWS_MAX) * ROW;
             let size = [asked.size[0].unwrap_or(SIZE[0]), asked.size[1].map_or(bottom, |height| height.min(bottom))];
             check_pixels(size, asked.scale, pixels_max)?;
-            Ok(whole(app, shown, &found.model, &variables, &view, size).await)
+            Ok(whole(app, layout, &found.model, &variables, &view, size).await)
         }
     }
 }
@@ -168,30 +172,31 @@ fn check_pixels(size: [f64; 2], scale: f64, most: Option<usize>) -> Result<(), G
 }
 
 /// All panels, each where it stands. What there is no time or room for is said in its place.
-async fn whole(app: &Arc<App>, shown: Vec<Panel>, model: &Map<String, Value>, variables: &Variables, view: &View, size: [f64; 2]) -> Picture {
+async fn whole(app: &Arc<App>, layout: Layout, model: &Map<String, Value>, variables: &Variables, view: &View, size: [f64; 2]) -> Picture {
     let column = size[0] / 24.0;
     let mut all = Picture::new(size[0], size[1]);
     all.rect([0.0, 0.0, size[0], size[1]], view.theme.faint, 1.0);
     let until = app.rooms.clock.monotonic() + app.rooms.limits.timeout;
-    let left_out = shown.len().saturating_sub(PANELS_MAX);
-    for panel in shown.into_iter().take(PANELS_MAX) {
-        let [x, y, w, h] = panel.place;
+    let left_out = layout.left_out;
+    for placed in layout.placed {
+        let panel = &placed.panel;
+        let [x, y, w, h] = placed.place;
         let (left, top) = (x * column + 2.0, y * ROW + 2.0);
         if top >= size[1] {
             continue;
         }
         let size = [(w * column - 4.0).max(20.0), (h * ROW - 4.0).max(20.0)];
         if panel.kind == "row" {
-            let title = variables.words(&panel.title);
+            let title = local(variables, &placed.local).words(&panel.title);
             all.text([left + 4.0, top + 18.0], 14.0, view.theme.ink, Anchor::Start, &fitting(&title, 14.0, size[0]));
             continue;
         }
         let picture = if all.bytes() > BYTES_MAX {
-            draw(&panel, &Content::Failed("not drawn: the picture is too large".to_owned()), view, size)
+            draw(panel, &Content::Failed("not drawn: the picture is too large".to_owned()), view, size)
         } else if app.rooms.clock.monotonic() >= until {
-            draw(&panel, &Content::Failed("not drawn: the other panels took too long".to_owned()), view, size)
+            draw(panel, &Content::Failed("not drawn: the other panels took too long".to_owned()), view, size)
         } else {
-            one(app, panel, variables.clone(), view, size).await
+            one(app, placed, variables, view, size).await
         };
         all.inside([left, top], picture);
     }
@@ -203,8 +208,17 @@ async fn whole(app: &Arc<App>, shown: Vec<Panel>, model: &Map<String, Value>, va
     all
 }
 
+/// Variables with the values of one repetition.
+fn local(variables: &Variables, local: &Local) -> Variables {
+    let mut own = variables.clone();
+    local.iter().for_each(|(name, value)| own.only(name, value));
+    own
+}
+
 /// One panel in a size. What fails is said in the picture.
-async fn one(app: &Arc<App>, mut panel: Panel, mut variables: Variables, view: &View, size: [f64; 2]) -> Picture {
+async fn one(app: &Arc<App>, placed: Placed, variables: &Variables, view: &View, size: [f64; 2]) -> Picture {
+    let mut variables = local(variables, &placed.local);
+    let mut panel = Panel::clone(&placed.panel);
     let range = view.range;
     let length = range[1].saturating_sub(range[0]);
     // A point every other pixel, none between two scrapes, and no more than a query may have. Cells are wider than points.

@@ -29,14 +29,17 @@ pub(super) fn resolve(app: &App, model: &Map<String, Value>, given: &[(String, S
     let asked = list(model).iter().filter(|v| v.get("type").and_then(Value::as_str) == Some("query")).take(ASKED_MAX);
     for variable in asked {
         let Some(name) = variable.get("name").and_then(Value::as_str) else { continue };
-        if given.iter().any(|(known, _)| known == name) || budget.check().is_err() {
+        // Of what a request says, only "all" leaves open what it is.
+        let is_given = given.iter().any(|(known, _)| known == name);
+        if (is_given && !variables.is_all(name)) || budget.check().is_err() {
             continue;
         }
         let Some(query) = query_of(variable).map(|query| variables.replace(query)) else { continue };
         let options = asked_for(app, &query, range, budget).map(|found| chosen(found, variable)).unwrap_or_default();
-        if let Some(values) = choice(variable, variables, name, &options) {
+        if !is_given && let Some(values) = choice(variable, variables, name, &options) {
             variables.choose(variable, name, values);
         }
+        variables.offer(name, options);
     }
 }
 

@@ -15,6 +15,7 @@ const MAPPINGS_MAX: usize = 100;
 const DEPTH_MAX: usize = 4;
 
 /// A panel.
+#[derive(Clone)]
 pub(super) struct Panel {
     pub(super) id: i64,
     pub(super) kind: String,
@@ -36,6 +37,13 @@ pub(super) struct Panel {
     pub(super) place: [f64; 4],
     /// Whether it is in a row that is folded.
     pub(super) folded: bool,
+    /// Whether it stands in the list of a row, not of the dashboard.
+    pub(super) nested: bool,
+    /// The variable for each of whose values it stands once.
+    pub(super) repeat: String,
+    /// Whether its repetitions stand side by side, and how many of them at most.
+    pub(super) across: bool,
+    pub(super) per_row: usize,
     pub(super) text: String,
 }
 
@@ -64,6 +72,7 @@ impl Which {
 }
 
 /// A query of a panel.
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) expr: String,
     pub(super) legend: String,
@@ -105,7 +114,7 @@ fn flow(all: &mut [Panel]) {
 
 fn collect(list: Option<&Value>, depth: usize, folded: bool, all: &mut Vec<Panel>) {
     for panel in list.and_then(Value::as_array).into_iter().flatten() {
-        all.push(Panel { folded, ..read(panel) });
+        all.push(Panel { folded, nested: depth > 0, ..read(panel) });
         if depth < DEPTH_MAX {
             collect(panel.get("panels"), depth + 1, folded || is_set(panel, "collapsed"), all);
         }
@@ -115,10 +124,10 @@ fn collect(list: Option<&Value>, depth: usize, folded: bool, all: &mut Vec<Panel
 /// A row of before there was a grid: its panels stand side by side, each some twelfths wide, in a height of pixels.
 fn old_row(row: &Value, top: &mut f64, all: &mut Vec<Panel>) {
     let folded = is_set(row, "collapse");
-    if is_set(row, "showTitle") || folded {
-        all.push(Panel { place: [0.0, *top, 24.0, 1.0], kind: "row".to_owned(), ..read(row) });
-        *top += 1.0;
-    }
+    // A row without a title is one all the same: it may be repeated.
+    let high = if is_set(row, "showTitle") || folded { 1.0 } else { 0.0 };
+    all.push(Panel { place: [0.0, *top, 24.0, high], kind: "row".to_owned(), ..read(row) });
+    *top += high;
     let height = row.get("height").and_then(|h| h.as_f64().or_else(|| h.as_str()?.trim_end_matches("px").parse().ok())).unwrap_or(250.0);
     let high = (height / 30.0).ceil().clamp(1.0, 100.0);
     let mut left = 0.0;
@@ -128,7 +137,7 @@ fn old_row(row: &Value, top: &mut f64, all: &mut Vec<Panel>) {
         if left + wide > 24.0 {
             (left, *top) = (0.0, (*top + high).min(10_000.0));
         }
-        all.push(Panel { place: [left, *top, wide, high], folded, ..read(panel) });
+        all.push(Panel { place: [left, *top, wide, high], folded, nested: true, ..read(panel) });
         left += wide;
     }
     if !folded && !list.is_empty() {
@@ -187,6 +196,10 @@ fn read(panel: &Value) -> Panel {
         mappings: mappings(defaults.get("mappings")).into_iter().chain(old_mappings(panel)).take(MAPPINGS_MAX).collect(),
         place,
         folded: false,
+        nested: false,
+        repeat: text(panel, "repeat").to_owned(),
+        across: text(panel, "repeatDirection") != "v",
+        per_row: number_of(panel.get("maxPerRow").or_else(|| panel.get("minSpan"))).map_or(4, |most| most.round().clamp(1.0, 24.0) as usize),
         text: [text(at(&["options"]), "content"), text(panel, "content")].into_iter().find(|t| !t.is_empty()).unwrap_or_default().to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //! variable may have at the moment is asked in `options`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -27,6 +28,8 @@ pub(super) struct Known {
     all: Option<String>,
     /// Whether it chooses between data sources with logs.
     of_logs: bool,
+    /// All that it may be, where somebody knows.
+    options: Arc<Vec<String>>,
 }
 
 /// The values of a dashboard's variables.
@@ -65,7 +68,29 @@ impl Variables {
         let of_all = || variable.get("allValue").and_then(Value::as_str).filter(|v| !v.is_empty());
         let all = values.iter().any(|v| v == EVERY).then(|| of_all().unwrap_or(ALL).to_owned());
         let of_logs = variable.get("type").and_then(Value::as_str) == Some("datasource") && variable.get("query").and_then(Value::as_str) == Some("loki");
-        self.0.insert(name.to_owned(), Known { values, several: is_set("multi") || is_set("includeAll"), all, of_logs });
+        let text = |key: &str| variable.get(key).and_then(Value::as_str).unwrap_or_default();
+        let options = if text("type") == "custom" { choices(text("query")) } else { Vec::new() };
+        self.0.insert(name.to_owned(), Known { values, several: is_set("multi") || is_set("includeAll"), all, of_logs, options: Arc::new(options) });
+    }
+    /// Says what a variable may be.
+    pub(super) fn offer(&mut self, name: &str, options: Vec<String>) {
+        if let Some(known) = self.0.get_mut(name) {
+            known.options = Arc::new(options);
+        }
+    }
+    /// Gives a variable one value in the stead of those that it has.
+    pub(super) fn only(&mut self, name: &str, value: &str) {
+        if let Some(known) = self.0.get_mut(name) {
+            (known.values, known.several, known.all) = (vec![value.to_owned()], false, None);
+        }
+    }
+    /// Whether all values of a variable are wanted.
+    pub(super) fn is_all(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|known| known.all.is_some())
+    }
+    /// The values of a variable, one by one; none where all are wanted and nobody knows them.
+    pub(super) fn each(&self, name: &str) -> &[String] {
+        self.0.get(name).map_or(&[], |known| if known.all.is_some() { &known.options } else { &known.values })
     }
     /// What a variable is at the moment.
     pub(super) fn get(&self, name: &str) -> Option<&Known> {
