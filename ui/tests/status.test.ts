@@ -57,6 +57,14 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     expect(colors.size).toBe(3);
   });
 
+  test("where one machine reports, nothing is asked twice at the start", async () => {
+    const seen = await at("/");
+    await panel(seen, "Load").getByText("15 min").first().waitFor();
+    await seen.page.waitForLoadState("networkidle");
+    const queries = here.mock.asked.map((it) => it.params.get("query")).filter((it) => it?.includes("node_load(1|5|15)"));
+    expect(queries).toEqual(['{__name__=~"node_load(1|5|15)",job="node"}']);
+  });
+
   test.each(["no-preference", "reduce"] as const)("what moves by itself moves only for those who like it: %s", async (motion) => {
     const mock = await Mock.start(...healthy);
     const browser = await open({ motion });

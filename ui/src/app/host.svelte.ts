@@ -39,10 +39,8 @@ class Hosts {
     this.instances = items.map((it) => it.labels["instance"] ?? "").filter((it) => it !== "").sort();
   }
 
-  /** The matchers of every host query. */
-  get matchers(): string {
-    return matchersOf(this.chosen);
-  }
+  /** The matchers of every host query. Who watches them hears of other matchers only, not of the first answer about a single machine. */
+  matchers = $derived(matchersOf(this.chosen));
 }
 
 export function matchersOf(instance: string | undefined): string {
