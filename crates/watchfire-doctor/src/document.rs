@@ -43,7 +43,7 @@ impl Document {
     pub fn kind(&self) -> Kind {
         let has = |key: &str| self.node.get(key).is_some();
         let items = |key: &str| items(&self.node, key);
-        if has("scrape_configs") && (has("clients") || has("positions")) {
+        if has("scrape_configs") && (has("clients") || has("positions") || self.is_of_lines()) {
             Kind::Promtail
         } else if has("scrape_configs") || has("rule_files") || self.node.items().is_some_and(|l| l.iter().any(|i| i.get("job_name").is_some())) {
             Kind::Prometheus
@@ -63,6 +63,14 @@ impl Document {
         } else {
             Kind::Other
         }
+    }
+
+    /// Whether its jobs read log files: who has Watchfire read them needs neither clients nor positions.
+    fn is_of_lines(&self) -> bool {
+        let named = self.name.rsplit('/').next().is_some_and(|name| name.starts_with("promtail"));
+        let path = |group: &Node| group.get("labels").is_some_and(|labels| labels.get("__path__").is_some());
+        let reads = |job: &Node| job.get("pipeline_stages").is_some() || job.get("journal").is_some() || items(job, "static_configs").iter().any(path);
+        named || items(&self.node, "scrape_configs").iter().any(reads)
     }
 
     /// Whether it is a dashboard: by itself, as the API gives it, or in an object of Grafana's newer interface.

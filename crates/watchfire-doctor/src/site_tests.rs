@@ -98,6 +98,13 @@ fn c_24_rule_files_that_nobody_loads() {
     let asked =
         [("prometheus.yml", "rule_files: [a.yml]\nscrape_configs: [{job_name: a}]\n"), ("a.yml", "groups: [{name: a, rules: [{record: b, expr: up}]}]\n")];
     assert_eq!(lines(&super::site_tests::found(&asked)), [""; 0]);
+    // Promtail evaluates no rules, also without the place that its lines went to.
+    let reads = "scrape_configs:\n- {job_name: l, static_configs: [{targets: [localhost], labels: {__path__: /var/log/*.log}}]}\n";
+    let containers = "scrape_configs: [{job_name: c, docker_sd_configs: [{host: 'unix:///run/docker.sock'}]}]\n";
+    for beside in [("lines.yml", reads), ("promtail.yml", containers)] {
+        let found = super::site_tests::found(&[asked[0], asked[1], beside]);
+        assert!(!found.iter().any(|d| d.code == Code::RulesNotLoaded), "{:?}", lines(&found));
+    }
 }
 #[test]
 fn c_25_instances_with_different_ports_are_never_equal() {
