@@ -101,5 +101,9 @@ fn look(path: &Path) -> Result<Source> {
     if found.is_empty() {
         bail!("{} is neither a block of Prometheus nor a directory with blocks (a server's own data need a snapshot first)", path.display());
     }
+    // Prometheus leaves the newest hours there, also when it is stopped.
+    if path.join("wal").is_dir() {
+        eprintln!("the newest hours of {} are in no block yet and are not imported; a snapshot of the running server has them", path.display());
+    }
     Ok(Source::Blocks(found))
 }

@@ -134,9 +134,13 @@ fn blocks_of_a_real_prometheus_are_taken_over() {
         let (theirs, ours) = (ask(second, &path), ask(server.address, &path));
         assert!(alike(&normal(&theirs), &normal(&ours)), "{query}\n  theirs {theirs}\n  ours   {ours}");
     }
-    // Once more, through the running server: everything is there already.
-    let again = told(&run(&["import", text(&blocks), "--url", &server.url()], dir.path()), 0);
+    // The second one has begun a log there, and what is in it is not taken over.
+    assert!(said.contains("in no block yet"), "{said}");
+    // Once more, the block alone, through the running server: everything is there already.
+    let block = files(&blocks).into_iter().find(|path| path.join("meta.json").exists()).unwrap();
+    let again = told(&run(&["import", text(&block), "--url", &server.url()], dir.path()), 0);
     assert!(again.contains(&format!("0 samples stored, {count} were there already")), "{again}");
+    assert!(!again.contains("in no block yet"), "{again}");
 }
 
 /// Ten days of two series and a family of counters, ending `days` before now.

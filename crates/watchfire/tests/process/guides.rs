@@ -177,6 +177,34 @@ fn every_command_has_the_flags_that_it_is_given() {
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
+/// An alert that the documents promise is raised by a rule of a pack, or by ourselves.
+#[test]
+fn every_alert_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut raised = std::fs::read_to_string(root.join("crates/watchfire-alert/src/own.rs")).unwrap();
+    for pack in std::fs::read_dir(root.join("packs")).unwrap() {
+        for file in std::fs::read_dir(pack.unwrap().path().join("rules")).into_iter().flatten() {
+            raised.push_str(&std::fs::read_to_string(file.unwrap().path()).unwrap());
+        }
+    }
+    let mut named = 0;
+    let mut problems = Vec::new();
+    for (document, text) in documents() {
+        let names = text.split('`').skip(1).step_by(2).filter(|span| {
+            let rest = ["Watchfire", "Host", "DiskN"].iter().find_map(|begin| span.strip_prefix(begin));
+            rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphabetic()))
+        });
+        for name in names {
+            named += 1;
+            if !raised.contains(&format!("alert: {name}\n")) && !raised.contains(&format!("\"{name}\"")) {
+                problems.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert!(named > 5, "only {named} alerts were found");
+}
+
 #[test]
 fn every_address_of_ours_is_served() {
     let dir = tempfile::tempdir().unwrap();
