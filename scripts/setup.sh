@@ -12,6 +12,8 @@ need_bench=(prometheus:prometheus victoria-metrics:victoria-metrics setpriv:util
 missing=()
 want() { for pair in "$@"; do command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}"); done; }
 want "${need_build[@]}"
+# A compiler that comes without what it only recommends has nothing to link with.
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 if [ "${1:-build}" = test ]; then
   want "${need_test[@]}"
   [ -n "$(ls -d /usr/lib/*/rsyslog/omelasticsearch.so 2>/dev/null)" ] || missing+=(rsyslog-elasticsearch)
