@@ -333,7 +333,12 @@ impl Asking<'_> {
             return Vec::new();
         }
         let free = self.ask(&format!("min by (instance, mountpoint) (node_filesystem_avail_bytes{{{NO_DISKS}}})"), at);
-        let growth = self.ask(&format!("{by} (-86400 * deriv(node_filesystem_avail_bytes{{{NO_DISKS}}}[{}]))", window(from, at)), at);
+        // What was seen for a few minutes says nothing of days: a quarter of the period is wanted.
+        let free_series = format!("node_filesystem_avail_bytes{{{NO_DISKS}}}");
+        let quarter = Timestamp(from.millis() + (at.millis() - from.millis()) / 4);
+        let (whole, early, late) = (window(from, at), window(quarter, at), window(from, quarter));
+        let slope = format!("deriv({free_series}[{whole}]) and present_over_time({free_series}[{early}] offset {late})");
+        let growth = self.ask(&format!("{by} (-86400 * ({slope}))"), at);
         let of = |list: &[(Labels, f64)], labels: &Labels| list.iter().find(|(other, _)| other == labels).map(|(_, value)| *value);
         let disk = |(labels, used): &(Labels, f64)| {
             let growth = of(&growth, labels);

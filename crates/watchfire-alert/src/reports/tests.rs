@@ -346,6 +346,23 @@ async fn a_report_says_what_happened() {
 }
 
 #[tokio::test]
+async fn a_disk_that_was_seen_for_minutes_is_not_foretold() {
+    let house = House::at("2025-01-11T12:00:00Z").await;
+    let end = "2025-01-10T07:00:00Z";
+    for (name, from) in [("/new", "2025-01-10T06:50:00Z"), ("/known", "2025-01-10T00:50:00Z")] {
+        let begin = Timestamp::parse(from).unwrap().millis();
+        let disk = |metric: &str| labels!("__name__" => metric, "instance" => "pi", "mountpoint" => name, "fstype" => "ext4");
+        house.put(&disk("node_filesystem_avail_bytes"), from, end, |ms| (50.0 - (ms - begin) as f64 / 86_400_000.0 * 10.0) * 1_073_741_824.0);
+        house.put(&disk("node_filesystem_size_bytes"), from, end, |_| 100.0 * 1_073_741_824.0);
+    }
+    house.to("2025-01-10T07:00:30Z");
+    let text = house.reports("reports:\n- {name: day, schedule: daily, to: a@example.com}\n").text("day").await.unwrap();
+    let row = |name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned).unwrap_or_default();
+    assert!(row("pi /known").contains("10.0 GiB") && text.contains("* Disk pi /known: Full in"), "{text}");
+    assert!(row("pi /new").contains('–') && !text.contains("* Disk pi /new"), "{text}");
+}
+
+#[tokio::test]
 async fn a_quiet_day_is_all_right() {
     let house = House::at("2025-01-10T07:00:30Z").await;
     house.put(&labels!("__name__" => "up", "job" => "api", "instance" => "a:1"), "2025-01-08T07:00:00Z", "2025-01-10T07:00:00Z", |_| 1.0);
