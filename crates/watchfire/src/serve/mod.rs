@@ -376,6 +376,7 @@ fn start_gpu(
 ) -> Result<GpuMonitor> {
     let mut gpu = gpu::Settings::new(instance);
     gpu.search_path = environment.get("PATH").map(Into::into);
+    gpu.root.clone_from(&settings.host.root);
     let wanted = &settings.gpu;
     // What had to be moved into its limits was said when the settings were read.
     gpu.set_poll_interval_seconds(wanted.poll_interval_s);

@@ -29,6 +29,19 @@ fn a_newcomer_sees_the_machine_within_seconds() {
     assert!(page.text().to_lowercase().contains("<!doctype html"));
 }
 
+/// Within a container, say.
+#[test]
+fn cards_are_looked_for_where_the_files_of_the_host_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let card = dir.path().join("host/sys/class/drm/card0/device");
+    std::fs::create_dir_all(&card).unwrap();
+    std::fs::write(card.join("vendor"), "0x1002\n").unwrap();
+    std::fs::write(card.join("gpu_busy_percent"), "37\n").unwrap();
+    let root = dir.path().join("host").display().to_string();
+    let server = Server::start(&dir.path().join("data"), &[], &[("WATCHFIRE_HOST_ROOT", &root), ("GPU_POLL_INTERVAL_SECONDS", "1")]);
+    until("the card", || server.query("watchfire_gpu_utilization_percent{gpu=\"card0\"}", None), |r| number(r) == 37.0);
+}
+
 #[test]
 fn the_commands_of_the_documents_answer() {
     let dir = tempfile::tempdir().unwrap();
