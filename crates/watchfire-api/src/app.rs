@@ -245,6 +245,8 @@ pub struct StorageStats {
     pub state_bytes: u64,
     /// Size of the file system that holds the data.
     pub disk_total_bytes: u64,
+    /// What is used there. With what is free it is less than the size where a part is reserved for root.
+    pub disk_used_bytes: u64,
     /// What is free there for us.
     pub disk_free_bytes: u64,
     /// The configured limit of our own size.

@@ -476,6 +476,7 @@ fn rooms(house: &Arc<House>, clock: &Arc<ManualClock>) -> Rooms {
         log_bytes: 1000,
         state_bytes: 24,
         disk_total_bytes: 1_000_000,
+        disk_used_bytes: 700_000,
         disk_free_bytes: 250_000,
         size_max: None,
         failure: None,

@@ -96,7 +96,7 @@ pub(crate) struct StorageJson {
     disk_total_bytes: u64,
     /// What is free there.
     disk_free_bytes: u64,
-    /// Used of the size, in percent; null when the size is unknown.
+    /// Used of what is used or free, in percent, as `df` reckons; null when nothing is known.
     disk_usage_percent: Option<f64>,
     /// Always null: thumbnails are not kept here.
     thumbnails: Option<FilesJson>,
@@ -183,13 +183,13 @@ pub(crate) async fn storage(State(app): State<Arc<App>>) -> Result<Json<StorageJ
 }
 
 fn storage_json(stats: &StorageStats, now: Timestamp, events_count: Option<u64>, detections_count: Option<u64>) -> StorageJson {
-    let used = stats.disk_total_bytes.saturating_sub(stats.disk_free_bytes);
-    let percent = used as f64 * 100.0 / stats.disk_total_bytes as f64;
+    let usable = stats.disk_used_bytes + stats.disk_free_bytes;
+    let percent = stats.disk_used_bytes as f64 * 100.0 / usable as f64;
     StorageJson {
-        disk_used_bytes: used,
+        disk_used_bytes: stats.disk_used_bytes,
         disk_total_bytes: stats.disk_total_bytes,
         disk_free_bytes: stats.disk_free_bytes,
-        disk_usage_percent: (stats.disk_total_bytes > 0).then(|| (percent * 100.0).round() / 100.0),
+        disk_usage_percent: (usable > 0).then(|| (percent * 100.0).round() / 100.0),
         thumbnails: None,
         images: None,
         clips: None,

@@ -218,7 +218,9 @@ pub(super) fn storage_of(store: &Arc<Store>, settings: &Settings) -> Ask<Storage
 fn storage(store: Arc<Store>, data_dir: PathBuf, retention: [Option<Duration>; 4], size_max: Option<u64>) -> Ask<StorageStats> {
     Arc::new(move || {
         let stats = store.stats();
-        let (disk_total_bytes, disk_free_bytes) = rustix::fs::statvfs(&data_dir).map_or((0, 0), |s| (s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize));
+        let disk = rustix::fs::statvfs(&data_dir).ok();
+        let [disk_total_bytes, disk_used_bytes, disk_free_bytes] =
+            disk.map_or([0; 3], |s| [s.f_blocks, s.f_blocks.saturating_sub(s.f_bfree), s.f_bavail].map(|blocks| blocks * s.f_frsize));
         let metrics = SignalStats {
             name: "metrics",
             series: stats.series,
@@ -250,6 +252,7 @@ fn storage(store: Arc<Store>, data_dir: PathBuf, retention: [Option<Duration>; 4
             log_bytes: stats.wal_bytes,
             state_bytes: stats.state_bytes,
             disk_total_bytes,
+            disk_used_bytes,
             disk_free_bytes,
             size_max,
             failure: stats.refusing,
