@@ -48,6 +48,7 @@ impl Live for Seen {
 pub struct Knowledge {
     catalogs: Arc<Catalogs>,
     jobs: Option<BTreeMap<String, Job>>,
+    own_jobs: Vec<String>,
     recorded: BTreeSet<String>,
     live: Option<Arc<dyn Live>>,
 }
@@ -115,7 +116,7 @@ const WHOLE: [(&str, &[&str]); 2] = [("hsi_", &["hsi_shadow_", "hsi_ab_", "hsi_g
 impl Knowledge {
     /// What the catalogs say.
     pub fn new(catalogs: Arc<Catalogs>) -> Knowledge {
-        Knowledge { catalogs, jobs: None, recorded: BTreeSet::new(), live: None }
+        Knowledge { catalogs, jobs: None, own_jobs: Vec::new(), recorded: BTreeSet::new(), live: None }
     }
     /// Also that there are these scrape jobs and no others.
     pub fn with_jobs(mut self, jobs: BTreeMap<String, Job>) -> Knowledge {
@@ -136,6 +137,15 @@ impl Knowledge {
         self.live.as_deref()
     }
 
+    /// Also that the server makes series of these jobs by itself.
+    pub(crate) fn with_own_jobs(mut self, jobs: Vec<String>) -> Knowledge {
+        self.own_jobs = jobs;
+        self
+    }
+    /// Jobs of series that nobody scrapes.
+    pub(crate) fn own_jobs(&self) -> &[String] {
+        &self.own_jobs
+    }
     /// The scrape jobs, where they are known.
     pub(crate) fn jobs(&self) -> Option<&BTreeMap<String, Job>> {
         self.jobs.as_ref()

@@ -41,6 +41,21 @@ pub(crate) fn jobs(documents: &[Document], catalogs: &Catalogs) -> Option<BTreeM
     (!jobs.is_empty()).then_some(jobs)
 }
 
+/// Jobs of series that the server makes by itself: of the machine, its GPU and what programs report, and those that its own file names.
+pub(crate) fn own_jobs(documents: &[Document]) -> Vec<String> {
+    let mut jobs = ["node", "gpu", "app", "llm_servers", "ffmpeg"].map(str::to_owned).to_vec();
+    for node in documents.iter().map(|document| &document.node) {
+        for probe in items(node, "probes") {
+            let of_module = || text(probe, "module").map(|module| format!("probe-{module}"));
+            jobs.extend(text(probe, "name").map(str::to_owned).or_else(of_module));
+        }
+        for (section, usual) in [("containers", "cadvisor"), ("processes", "processes")] {
+            jobs.extend(node.get(section).map(|section| text(section, "job").unwrap_or(usual).to_owned()));
+        }
+    }
+    jobs
+}
+
 /// Service discovery that can add labels of its own choice.
 const DISCOVERIES_WITH_LABELS: [&str; 2] = ["file_sd_configs", "http_sd_configs"];
 

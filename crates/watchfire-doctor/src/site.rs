@@ -40,7 +40,7 @@ impl Site {
         let recorded = all.iter().flat_map(|f| rules::of_file(f)).filter(|r| !r.kind.is_alert()).map(|r| r.name.clone());
         let mut knowledge = Knowledge::new(catalogs.clone()).with_recorded(recorded);
         if let Some(jobs) = scraping::jobs(&self.documents, &catalogs) {
-            knowledge = knowledge.with_jobs(jobs);
+            knowledge = knowledge.with_jobs(jobs).with_own_jobs(scraping::own_jobs(&self.documents));
         }
         if let Some(live) = live {
             knowledge = knowledge.with_live(live);

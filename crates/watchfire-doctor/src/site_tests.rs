@@ -106,6 +106,23 @@ fn c_24_rule_files_that_nobody_loads() {
         assert!(!found.iter().any(|d| d.code == Code::RulesNotLoaded), "{:?}", lines(&found));
     }
 }
+/// What the server makes by itself is no scrape job, and is there.
+#[test]
+fn jobs_of_our_own_are_known() {
+    let scraping = "rule_files: [r.yml]\nscrape_configs: [{job_name: p}]\n";
+    let ours = "probes:\n- {name: web, module: http_2xx}\n- {module: icmp_ping}\ncontainers: {job: boxes}\n";
+    let with = |job: &str| {
+        let rules = format!("groups:\n- name: g\n  rules:\n  - {{alert: A, expr: 'up{{job=\"{job}\"}} == 0'}}\n");
+        let found = super::site_tests::found(&[("prometheus.yml", scraping), ("watchfire.yml", ours), ("r.yml", &rules)]);
+        lines(&found.into_iter().filter(|d| d.code == Code::UnknownJob).collect::<Vec<_>>()).concat()
+    };
+    for job in ["node", "gpu", "app", "web", "probe-icmp_ping", "boxes"] {
+        assert_eq!(with(job), "", "{job}");
+    }
+    for (job, said) in [("cadvisor", "the jobs are p"), ("wep", "did you mean job=\"web\"?")] {
+        assert!(with(job).contains(said), "{}", with(job));
+    }
+}
 #[test]
 fn c_25_instances_with_different_ports_are_never_equal() {
     let Some(found) = vms() else { return };

@@ -89,10 +89,11 @@ impl Walk<'_> {
             if is_variable(&matcher.value) || self.knowledge.live().is_some_and(|live| live.has_job(&matcher.value) == Some(true)) {
                 continue;
             }
-            if jobs.keys().any(|job| matcher.matches_value(job)) || matcher.matches_empty() || matcher.value == "watchfire" {
+            let own = self.knowledge.own_jobs();
+            if jobs.keys().chain(own).any(|job| matcher.matches_value(job)) || matcher.matches_empty() || matcher.value == "watchfire" {
                 continue;
             }
-            let suggestion = match nearest(&matcher.value, jobs.keys().map(String::as_str))
+            let suggestion = match nearest(&matcher.value, jobs.keys().chain(own).map(String::as_str))
                 .or_else(|| jobs.keys().find(|j| begins_alike(j, &matcher.value)).map(String::as_str))
             {
                 Some(near) => format!("did you mean job={near:?}?"),
