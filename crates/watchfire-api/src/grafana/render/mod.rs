@@ -6,13 +6,16 @@ mod asked;
 mod board_tests;
 mod colours;
 mod draw;
+mod fields;
 mod font;
+mod frames;
 mod gate;
 mod heat;
 #[cfg(test)]
 mod kinds_tests;
 mod list;
 mod logs;
+mod look;
 mod options;
 mod panel;
 mod png;
@@ -21,8 +24,12 @@ mod raster;
 mod repeat;
 mod rows;
 mod svg;
+mod table;
 #[cfg(test)]
 mod tests;
+mod transform;
+#[cfg(test)]
+mod transform_tests;
 mod units;
 mod variables;
 
@@ -39,7 +46,9 @@ use self::asked::{Asked, Format, SIZE, accepted, ending};
 use self::draw::{Content, View, draw};
 use self::list::{Anchor, Picture, fitting};
 use self::panel::{Panel, panels};
+use self::queries::Asked as Questions;
 use self::repeat::{Layout, Local, Placed};
+use self::transform::Notes;
 use super::error::GrafanaError;
 use crate::app::App;
 use crate::prometheus::answer::ApiError;
@@ -192,9 +201,9 @@ async fn whole(app: &Arc<App>, layout: Layout, model: &Map<String, Value>, varia
             continue;
         }
         let picture = if all.bytes() > BYTES_MAX {
-            draw(panel, &Content::Failed("not drawn: the picture is too large".to_owned()), view, size)
+            draw(panel, &Content::Failed("not drawn: the picture is too large".to_owned()), &[], view, size)
         } else if app.rooms.clock.monotonic() >= until {
-            draw(panel, &Content::Failed("not drawn: the other panels took too long".to_owned()), view, size)
+            draw(panel, &Content::Failed("not drawn: the other panels took too long".to_owned()), &[], view, size)
         } else {
             one(app, placed, variables, view, size).await
         };
@@ -238,13 +247,10 @@ async fn one(app: &Arc<App>, placed: Placed, variables: &Variables, view: &View,
     panel.text = variables.words(&panel.text);
     let (own, theme) = (View { step_ms, ..view.clone() }, view.theme);
     let outcome = run(app, None, move |app, budget| {
-        let content = if panel.kind == "logs" {
-            queries::newest(app, &panel, &variables, range, logs::rows(size[1] - draw::HEAD - draw::PAD), budget).map(Content::Logs)
-        } else {
-            queries::lines(app, &panel, &variables, range, step_ms, budget).map(Content::Lines)
-        };
+        let mut notes = Notes::default();
+        let content = answered(app, &panel, &variables, &Questions { range, step_ms, budget }, size, &mut notes);
         let content = content.unwrap_or_else(|error| Content::Failed(error.message));
-        Ok::<_, ApiError>(draw(&panel, &content, &own, size))
+        Ok::<_, ApiError>(draw(&panel, &content, &notes.0, &own, size))
     });
     outcome.await.unwrap_or_else(|error| {
         let mut picture = Picture::new(size[0], size[1]);
@@ -252,6 +258,29 @@ async fn one(app: &Arc<App>, placed: Placed, variables: &Variables, view: &View,
         picture.text([10.0, size[1] / 2.0], 13.0, theme.ink, Anchor::Start, &fitting(&error.message, 13.0, size[0] - 20.0));
         picture
     })
+}
+
+/// What there is to draw of a panel, with all that it says of its answers.
+fn answered(app: &App, panel: &Panel, variables: &Variables, asked: &Questions<'_>, size: [f64; 2], notes: &mut Notes) -> Result<Content, ApiError> {
+    if matches!(panel.kind.as_str(), "logs" | "heatmap") {
+        for step in frames::list(&panel.transformations).iter().filter(|step| !panel::is_set(step, "disabled")) {
+            notes.not_applied(panel::text(step, "id"));
+        }
+    }
+    match panel.kind.as_str() {
+        "logs" => queries::newest(app, panel, variables, asked, logs::rows(size[1] - draw::HEAD - draw::PAD)).map(Content::Logs),
+        "heatmap" => queries::buckets(app, panel, variables, asked).map(Content::Buckets),
+        _ => {
+            let frames = queries::frames(app, panel, variables, asked, notes)?;
+            let mut frames = transform::transformed(frames, &panel.transformations, notes);
+            asked.budget.check()?;
+            fields::configure(&mut frames, panel, variables, notes);
+            if !frames::is_calc(&panel.reduce) {
+                notes.not_applied(&panel.reduce);
+            }
+            Ok(Content::Frames(frames))
+        }
+    }
 }
 
 /// The next whole second.

@@ -1,16 +1,17 @@
 //! What a panel says of itself, read out of its JSON once: kind, title, unit, bounds, queries. It draws nothing.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::colours::named;
 use super::list::Colour;
+use super::look::Look;
 
 /// The most queries of one panel.
 const TARGETS_MAX: usize = 26;
-/// Steps of thresholds of a panel.
+/// Steps of thresholds of old.
 const STEPS_MAX: usize = 50;
-/// Mappings of a panel.
-const MAPPINGS_MAX: usize = 100;
 /// How deep rows stand in each other.
 const DEPTH_MAX: usize = 4;
 
@@ -21,18 +22,18 @@ pub(super) struct Panel {
     pub(super) kind: String,
     pub(super) title: String,
     pub(super) targets: Vec<Target>,
-    pub(super) unit: String,
-    pub(super) decimals: Option<usize>,
-    pub(super) min: Option<f64>,
-    pub(super) max: Option<f64>,
-    /// Bounds with the colours from there on, ascending; the first has none.
-    pub(super) steps: Vec<(f64, Option<Colour>)>,
+    /// What its values look like unless an override says it.
+    pub(super) look: Arc<Look>,
+    /// As they are written: overrides, those of old, colours by names of old, and the axis on the right of old.
+    pub(super) overrides: Value,
+    pub(super) old_overrides: Value,
+    pub(super) old_colours: Value,
+    pub(super) right: Value,
+    pub(super) transformations: Value,
+    pub(super) options: Value,
     pub(super) threshold_lines: bool,
-    pub(super) stacked: bool,
     /// How values over time become one.
     pub(super) reduce: String,
-    /// Texts in the stead of values.
-    pub(super) mappings: Vec<Mapping>,
     /// Where it stands: x, y, w, h in units of the grid.
     pub(super) place: [f64; 4],
     /// Whether it is in a row that is folded.
@@ -47,30 +48,6 @@ pub(super) struct Panel {
     pub(super) text: String,
 }
 
-/// A text, a colour, or both in the stead of values.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Mapping {
-    which: Which,
-    text: String,
-    colour: Option<Colour>,
-}
-
-/// Which values are meant.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Which {
-    /// Both ends are within.
-    Between(f64, f64),
-    NotANumber,
-}
-impl Which {
-    fn is_it(self, value: f64) -> bool {
-        match self {
-            Which::Between(from, to) => value >= from && value <= to,
-            Which::NotANumber => value.is_nan(),
-        }
-    }
-}
-
 /// A query of a panel.
 #[derive(Clone)]
 pub(super) struct Target {
@@ -78,8 +55,12 @@ pub(super) struct Target {
     pub(super) legend: String,
     /// Which data source answers: its kind and its name, either of which may be a variable.
     pub(super) source: String,
-    /// Whether the buckets of a histogram are wanted, not what they count up to their bounds.
-    pub(super) of_buckets: bool,
+    /// Its name among those of the panel.
+    pub(super) ref_id: String,
+    /// `table`, `heatmap`, or series.
+    pub(super) format: String,
+    /// Whether only what is at the end of the range is asked for.
+    pub(super) instant: bool,
 }
 
 /// All panels of a dashboard, rows and those that are folded in them as well.
@@ -145,22 +126,19 @@ fn old_row(row: &Value, top: &mut f64, all: &mut Vec<Panel>) {
     }
 }
 
-fn is_set(value: &Value, key: &str) -> bool {
+pub(super) fn is_set(value: &Value, key: &str) -> bool {
     value.get(key).and_then(Value::as_bool) == Some(true)
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn read(panel: &Value) -> Panel {
     let nothing = Value::Null;
     let at = |path: &[&str]| path.iter().try_fold(panel, |value, key| value.get(key)).unwrap_or(&nothing);
-    let defaults = at(&["fieldConfig", "defaults"]);
-    let number = |key: &str| defaults.get(key).and_then(Value::as_f64);
     let of_panel = panel.get("datasource");
-    let targets = at(&["targets"]).as_array().into_iter().flatten().filter(|t| t.get("hide").and_then(Value::as_bool) != Some(true)).take(TARGETS_MAX);
-    let steps = defaults.get("thresholds").and_then(|t| t.get("steps")).and_then(Value::as_array).into_iter().flatten().take(STEPS_MAX);
+    let targets = at(&["targets"]).as_array().into_iter().flatten().filter(|t| !is_set(t, "hide")).take(TARGETS_MAX).enumerate();
     // The grid has 24 columns; below each other as much stands as there is. Without a height it has no place yet.
     let place = [("x", 24.0, 0.0), ("y", 10_000.0, if at(&["gridPos"]).is_object() { 0.0 } else { f64::INFINITY }), ("w", 24.0, 12.0), ("h", 100.0, 8.0)]
         .map(|(key, most, unsaid)| at(&["gridPos", key]).as_f64().filter(|n| *n >= 0.0).map_or(unsaid, |n| n.min(most)));
@@ -173,27 +151,20 @@ fn read(panel: &Value) -> Panel {
         "table-old" => "table",
         kind => kind,
     };
-    // Panels of old have their unit elsewhere.
-    let old_axis = at(&["yaxes"]).get(0).map(|axis| text(axis, "format"));
-    let unit = [text(defaults, "unit"), text(panel, "format"), old_axis.unwrap_or_default()].into_iter().find(|unit| !unit.is_empty());
     Panel {
         id: at(&["id"]).as_i64().unwrap_or(0),
         kind: kind.to_owned(),
         title: text(panel, "title").to_owned(),
-        targets: targets.map(|target| target_of(target, of_panel)).filter(|t| !t.expr.trim().is_empty()).collect(),
-        unit: unit.unwrap_or_default().to_owned(),
-        decimals: number("decimals").filter(|d| (0.0..=10.0).contains(d)).map(|d| d as usize),
-        min: number("min").or_else(|| at(&["gauge", "minValue"]).as_f64().filter(|_| kind == "gauge")),
-        max: number("max").or_else(|| at(&["gauge", "maxValue"]).as_f64().filter(|_| kind == "gauge")),
-        steps: if at(&["thresholds"]).is_string() {
-            old_steps(panel)
-        } else {
-            steps.map(|s| (s.get("value").and_then(Value::as_f64).unwrap_or(f64::NEG_INFINITY), named(text(s, "color")))).collect()
-        },
-        threshold_lines: defaults.get("custom").and_then(|c| c.get("thresholdsStyle")).is_some_and(|s| !matches!(text(s, "mode"), "" | "off")),
-        stacked: defaults.get("custom").and_then(|c| c.get("stacking")).is_some_and(|s| text(s, "mode") == "normal") || is_set(panel, "stack"),
+        targets: targets.map(|(at, target)| target_of(target, of_panel, at)).filter(|t| !t.expr.trim().is_empty()).collect(),
+        look: Arc::new(look(panel, kind)),
+        overrides: at(&["fieldConfig", "overrides"]).clone(),
+        old_overrides: at(&["seriesOverrides"]).clone(),
+        old_colours: at(&["aliasColors"]).clone(),
+        right: panel["yaxes"][1].clone(),
+        transformations: at(&["transformations"]).clone(),
+        options: at(&["options"]).clone(),
+        threshold_lines: !matches!(text(at(&["fieldConfig", "defaults", "custom", "thresholdsStyle"]), "mode"), "" | "off"),
         reduce: at(&["options", "reduceOptions", "calcs"]).get(0).and_then(Value::as_str).unwrap_or_else(|| old_reduce(text(panel, "valueName"))).to_owned(),
-        mappings: mappings(defaults.get("mappings")).into_iter().chain(old_mappings(panel)).take(MAPPINGS_MAX).collect(),
         place,
         folded: false,
         nested: false,
@@ -208,75 +179,34 @@ fn read(panel: &Value) -> Panel {
 fn old_reduce(name: &str) -> &str {
     match name {
         "avg" => "mean",
-        "min" | "max" | "total" | "first" => name,
+        "total" => "sum",
+        "min" | "max" | "first" | "delta" | "diff" | "range" => name,
         _ => "lastNotNull",
     }
 }
 
-fn target_of(target: &Value, of_panel: Option<&Value>) -> Target {
-    let said = |source: &Value| match source.as_str() {
-        Some(name) => name.to_owned(),
-        // A kind says it by itself; what a data source is called is only a hint.
-        None => [text(source, "type"), text(source, "uid")].into_iter().find(|word| !word.is_empty()).unwrap_or_default().to_owned(),
-    };
-    let source = target.get("datasource").map(said).filter(|s| !s.is_empty()).or_else(|| of_panel.map(said)).unwrap_or_default();
-    Target { expr: text(target, "expr").to_owned(), legend: text(target, "legendFormat").to_owned(), source, of_buckets: text(target, "format") == "heatmap" }
-}
-
-/// Mappings of values, ranges and what is no number. Those of patterns have nothing to say of numbers.
-fn mappings(list: Option<&Value>) -> Vec<Mapping> {
-    let mut all = Vec::new();
-    for mapping in list.and_then(Value::as_array).into_iter().flatten().take(MAPPINGS_MAX) {
-        let options = mapping.get("options").unwrap_or(&Value::Null);
-        let result = options.get("result").unwrap_or(&Value::Null);
-        let made = |which, said: &Value| Mapping { which, text: text(said, "text").to_owned(), colour: named(text(said, "color")) };
-        let end = |value: &Value, key: &str, open: f64| number_of(value.get(key)).unwrap_or(open);
-        match text(mapping, "type") {
-            "value" => {
-                for (key, said) in options.as_object().into_iter().flatten().take(MAPPINGS_MAX) {
-                    let which = if key == "null" || key == "NaN" { Some(Which::NotANumber) } else { key.parse().ok().map(|v: f64| Which::Between(v, v)) };
-                    all.extend(which.map(|which| made(which, said)));
-                }
-            }
-            "range" => all.push(made(Which::Between(end(options, "from", f64::NEG_INFINITY), end(options, "to", f64::INFINITY)), result)),
-            "special" if matches!(text(options, "match"), "null" | "nan" | "null+nan") => all.push(made(Which::NotANumber, result)),
-            // Before there were options: a value of its own, or two ends.
-            "" if mapping.get("from").is_some_and(|f| !is_blank(f)) => {
-                all.push(made(Which::Between(end(mapping, "from", f64::NEG_INFINITY), end(mapping, "to", f64::INFINITY)), mapping));
-            }
-            "" => all.extend(old_value(mapping)),
-            _ => {}
+/// What holds for all columns of a panel. Panels of old say it elsewhere.
+fn look(panel: &Value, kind: &str) -> Look {
+    let mut look = Look::default();
+    look.add(&panel["fieldConfig"]["defaults"]);
+    for unit in [text(panel, "format"), text(&panel["yaxes"][0], "format")] {
+        if look.unit.is_empty() {
+            unit.clone_into(&mut look.unit);
         }
     }
-    all
-}
-
-/// Mappings of single values of old.
-fn old_mappings(panel: &Value) -> Vec<Mapping> {
-    let items = |key: &str| panel.get(key).and_then(Value::as_array).into_iter().flatten();
-    if panel.get("mappingType").and_then(Value::as_i64) != Some(2) {
-        return items("valueMaps").filter_map(old_value).collect();
+    if kind == "gauge" {
+        let gauge = &panel["gauge"];
+        look.min = look.min.or_else(|| gauge["minValue"].as_f64());
+        look.max = look.max.or_else(|| gauge["maxValue"].as_f64());
     }
-    let range = |map: &Value| {
-        let which = if text(map, "from") == "null" { Which::NotANumber } else { Which::Between(number_of(map.get("from"))?, number_of(map.get("to"))?) };
-        Some(Mapping { which, text: text(map, "text").to_owned(), colour: None })
-    };
-    items("rangeMaps").filter_map(range).collect()
-}
-
-fn old_value(map: &Value) -> Option<Mapping> {
-    let which = if matches!(text(map, "value"), "null" | "N/A") { Which::NotANumber } else { number_of(map.get("value")).map(|v| Which::Between(v, v))? };
-    Some(Mapping { which, text: text(map, "text").to_owned(), colour: None })
-}
-
-fn is_blank(value: &Value) -> bool {
-    value.is_null() || value.as_str() == Some("")
-}
-
-/// A number, also one in quotes.
-fn number_of(value: Option<&Value>) -> Option<f64> {
-    let value = value?;
-    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|n: &f64| !n.is_nan())
+    if panel["thresholds"].is_string() {
+        look.steps = old_steps(panel);
+    }
+    look.map(&panel[if panel["mappingType"] == 2 { "rangeMaps" } else { "valueMaps" }]);
+    if is_set(panel, "stack") {
+        look.stacked = true;
+    }
+    look
 }
 
 /// Bounds of single values of old: two numbers with three colours around them, used only where something is coloured.
@@ -290,26 +220,33 @@ fn old_steps(panel: &Value) -> Vec<(f64, Option<Colour>)> {
     steps.zip(["green", "orange", "red"]).enumerate().map(|(at, (from, usual))| (from, named(colours.get(at).copied().unwrap_or(usual)))).collect()
 }
 
-impl Panel {
-    /// The colour of a value, when bounds say one.
-    pub(super) fn colour_of(&self, value: f64) -> Option<Colour> {
-        let mapped = self.mappings.iter().find(|m| m.which.is_it(value)).and_then(|m| m.colour);
-        let step = || self.steps.iter().rev().find(|(from, _)| value >= *from).and_then(|(_, colour)| *colour);
-        mapped.or_else(step)
+fn target_of(target: &Value, of_panel: Option<&Value>, at: usize) -> Target {
+    let said = |source: &Value| match source.as_str() {
+        Some(name) => name.to_owned(),
+        // A kind says it by itself; what a data source is called is only a hint.
+        None => [text(source, "type"), text(source, "uid")].into_iter().find(|word| !word.is_empty()).unwrap_or_default().to_owned(),
+    };
+    let source = target.get("datasource").map(said).filter(|s| !s.is_empty()).or_else(|| of_panel.map(said)).unwrap_or_default();
+    let named = Some(text(target, "refId")).filter(|name| !name.is_empty()).map(str::to_owned);
+    Target {
+        expr: text(target, "expr").to_owned(),
+        legend: text(target, "legendFormat").to_owned(),
+        source,
+        ref_id: named.unwrap_or_else(|| char::from(b'A' + (at % 26) as u8).to_string()),
+        format: text(target, "format").to_owned(),
+        instant: is_set(target, "instant") || (text(target, "queryType") == "instant" && !is_set(target, "range")),
     }
-    /// What is said where there is nothing to show.
-    pub(super) fn nothing(&self) -> &str {
-        self.mappings.iter().find(|m| m.which == Which::NotANumber && !m.text.is_empty()).map_or("no data", |m| m.text.as_str())
-    }
-    /// A value as it is written.
-    pub(super) fn shown(&self, value: f64) -> String {
-        let mapped = self.mappings.iter().find(|m| m.which.is_it(value)).map(|m| m.text.clone()).filter(|t| !t.is_empty());
-        mapped.unwrap_or_else(|| super::units::shown(value, &self.unit, self.decimals))
-    }
+}
+
+/// A number, also one in quotes.
+pub(super) fn number_of(value: Option<&Value>) -> Option<f64> {
+    let value = value?;
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|n: &f64| !n.is_nan())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::frames::Cell;
     use super::*;
     use serde_json::json;
 
@@ -332,14 +269,15 @@ mod tests {
         let gauge = one(
             json!({"type": "singlestat", "gauge": {"show": true, "minValue": 5, "maxValue": 50}, "thresholds": "10, 20", "colors": ["red", "#fff", "blue"]}),
         );
-        assert_eq!((gauge.min, gauge.max, gauge.steps.len()), (Some(5.0), Some(50.0), 3));
-        assert_eq!((gauge.colour_of(1.0), gauge.colour_of(15.0), gauge.colour_of(20.0)), (named("red"), named("#fff"), named("blue")));
-        assert!(one(json!({"type": "singlestat", "thresholds": "10,20"})).steps.is_empty(), "nothing is coloured");
+        let colour = |value| gauge.look.colour_of(&Cell::Number(value));
+        assert_eq!((gauge.look.min, gauge.look.max, gauge.look.steps.len()), (Some(5.0), Some(50.0), 3));
+        assert_eq!((colour(1.0), colour(15.0), colour(20.0)), (named("red"), named("#fff"), named("blue")));
+        assert!(one(json!({"type": "singlestat", "thresholds": "10,20"})).look.steps.is_empty(), "nothing is coloured");
     }
 
     #[test]
     fn mappings_of_every_age() {
-        let shown = |panel: Value, value: f64| one(panel).shown(value);
+        let shown = |panel: Value, value: f64| one(panel).look.shown(&Cell::Number(value));
         let new = json!({"fieldConfig": {"defaults": {"mappings": [
             {"type": "value", "options": {"0": {"text": "down", "color": "red"}, "1": {"text": "up"}}},
             {"type": "range", "options": {"from": 10, "to": null, "result": {"text": "many"}}},
@@ -349,7 +287,7 @@ mod tests {
         for (value, expected) in [(0.0, "down"), (1.0, "up"), (2.0, "2"), (10.0, "many"), (1e12, "many"), (f64::NAN, "none")] {
             assert_eq!(shown(new.clone(), value), expected, "{value}");
         }
-        assert_eq!(one(new).colour_of(0.0), named("red"));
+        assert_eq!(one(new).look.colour_of(&Cell::Number(0.0)), named("red"));
         let old = json!({"valueMaps": [{"op": "=", "value": "null", "text": "N/A"}, {"value": "1", "text": "up"}]});
         assert_eq!((shown(old.clone(), f64::NAN), shown(old.clone(), 1.0), shown(old, 3.0)), ("N/A".to_owned(), "up".to_owned(), "3".to_owned()));
         let ranges = json!({"mappingType": 2, "rangeMaps": [{"from": "0", "to": "5", "text": "few"}, {"from": "null", "to": "null", "text": "none"}], "valueMaps": [{"value": "1", "text": "x"}]});

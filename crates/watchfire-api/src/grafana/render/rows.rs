@@ -1,10 +1,10 @@
 //! Panels that have a row for each series over the axis of time: state timelines and status histories. Not how often values occur, which is
 //! the affair of `heat`.
 
-use super::draw::{Line, SERIES_MAX, View, colour, time_axis};
+use super::draw::{Line, SERIES_MAX, View, colour, more, time_axis};
 use super::font;
+use super::frames::Cell;
 use super::list::{Anchor, Colour, Picture, fitting};
-use super::panel::Panel;
 
 /// A row lower than this cannot be read.
 const LOWEST: f64 = 14.0;
@@ -24,7 +24,7 @@ struct Run {
 }
 
 /// Rows of states. Where they are cells, each step is one; else equal neighbours are one rectangle.
-pub(super) fn states(picture: &mut Picture, panel: &Panel, lines: &[Line], view: &View, at: [f64; 4], is_cells: bool) {
+pub(super) fn states(picture: &mut Picture, lines: &[Line], view: &View, at: [f64; 4], is_cells: bool) {
     let theme = view.theme;
     let rows = lines.len().min(((at[3] - 22.0) / LOWEST).max(1.0) as usize).min(SERIES_MAX);
     let drawn = lines.get(..rows).unwrap_or(lines);
@@ -37,7 +37,7 @@ pub(super) fn states(picture: &mut Picture, panel: &Panel, lines: &[Line], view:
         let top = plot[1] + index as f64 * height;
         let name = fitting(&line.name, SIZE, names);
         picture.text([plot[0] - 8.0, top + height / 2.0 + 4.0], SIZE, theme.ink, Anchor::End, &name);
-        for run in runs(panel, line, view, is_cells, &mut known) {
+        for run in runs(line, view, is_cells, &mut known) {
             let left = x(run.from);
             let width = x(run.to) - left - if is_cells { 1.0 } else { 0.0 };
             picture.rect([left, top + 1.0, width, height - 2.0], run.fill, 1.0);
@@ -46,20 +46,17 @@ pub(super) fn states(picture: &mut Picture, panel: &Panel, lines: &[Line], view:
             }
         }
     }
-    if lines.len() > rows {
-        // Beside the title: below all there are times.
-        picture.text([at[0] + at[2], at[1] - 12.0], 10.0, theme.ink, Anchor::End, &format!("{} more", lines.len() - rows));
-    }
+    more(picture, at, theme, lines.len() - rows, "");
 }
 
 /// The states of a series in the order of time. A value holds until the next step; one that is missing or no number is a gap.
-fn runs(panel: &Panel, line: &Line, view: &View, is_cells: bool, known: &mut Vec<String>) -> Vec<Run> {
+fn runs(line: &Line, view: &View, is_cells: bool, known: &mut Vec<String>) -> Vec<Run> {
     let [start, end] = view.range;
     let mut all: Vec<Run> = Vec::new();
     for (time, value) in line.points.iter().filter(|p| !p.1.is_nan()) {
         let (from, to) = ((*time).max(start), time.saturating_add(view.step_ms).min(end));
-        let text = panel.shown(*value);
-        let fill = panel.colour_of(*value).unwrap_or_else(|| own(&text, known));
+        let text = line.look.shown(&Cell::Number(*value));
+        let fill = line.look.colour_of(&Cell::Number(*value)).unwrap_or_else(|| own(&text, known));
         match all.last_mut() {
             Some(last) if !is_cells && from <= last.to && last.fill == fill && last.text == text => last.to = to,
             _ => all.push(Run { from, to, text, fill }),
