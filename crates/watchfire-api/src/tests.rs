@@ -23,10 +23,17 @@ async fn every_route_demands_its_level() {
                 let answer = faces.send(request(method, &spec.path).body(Body::empty()).unwrap()).await;
                 let refused = matches!(answer.status, StatusCode::UNAUTHORIZED)
                     || (answer.status == StatusCode::FORBIDDEN && answer.text() != "Lifecycle API is not enabled.");
-                assert_eq!(refused, !rights.allow(spec.level), "{method} {} with {:?}: {} {}", spec.path, rights.words(), answer.status, answer.text());
+                let allowed = rights.allow(spec.level) || spec.senders_too && rights.allow(Level::Ingest);
+                assert_eq!(refused, !allowed, "{method} {} with {:?}: {} {}", spec.path, rights.words(), answer.status, answer.text());
             }
         }
     }
+}
+
+#[test]
+fn only_these_routes_that_are_read_are_for_senders_too() {
+    let paths: Vec<String> = crate::routes().iter().filter(|r| r.spec().senders_too).map(|r| r.spec().path.clone()).collect();
+    assert_eq!(paths, ["/api/llm/budget", "/api/llm/count"]);
 }
 
 #[tokio::test]

@@ -28,11 +28,15 @@ pub const TEXT_BYTES_MAX: usize = 4 << 20;
 const AT_ONCE_MAX: usize = 2;
 static AT_ONCE: Semaphore = Semaphore::const_new(AT_ONCE_MAX);
 
-/// The routes. Checks and truncations are told as metrics, so they need the level of those who tell.
+/// The routes. Checks and truncations are told as metrics, so they need the level of those who tell; who has that counts with the same token.
 pub fn routes() -> Vec<Route<Arc<App>>> {
     let all = [
-        Route::get("/api/llm/budget", Level::Read, budget).summary("How many tokens a prompt may have").answers::<BudgetJson>(200, "The budget"),
-        Route::post("/api/llm/count", Level::Read, count).summary("Counts the tokens of a text").json::<TextJson>().answers::<CountJson>(200, "The count"),
+        Route::get("/api/llm/budget", Level::Read, budget).senders_too().summary("How many tokens a prompt may have").answers::<BudgetJson>(200, "The budget"),
+        Route::post("/api/llm/count", Level::Read, count)
+            .senders_too()
+            .summary("Counts the tokens of a text")
+            .json::<TextJson>()
+            .answers::<CountJson>(200, "The count"),
         Route::post("/api/llm/validate", Level::Ingest, validate)
             .summary("Checks whether a prompt fits, and tells it as metrics")
             .json::<PromptJson>()

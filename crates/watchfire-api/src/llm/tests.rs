@@ -117,5 +117,7 @@ async fn readers_count_and_only_those_who_tell_may_check() {
     assert_eq!([send("/api/llm/count").await, send("/api/llm/validate").await, send("/api/llm/truncate").await], [200, 403, 403]);
     assert_eq!(faces.get("/api/llm/budget").await.status, 200);
     faces.house.held().rights = Some(Rights::of(Level::Ingest));
-    assert_eq!([send("/api/llm/count").await, send("/api/llm/validate").await, send("/api/llm/truncate").await], [403, 200, 200]);
+    assert_eq!([send("/api/llm/count").await, send("/api/llm/validate").await, send("/api/llm/truncate").await], [200, 200, 200]);
+    assert_eq!(faces.get("/api/llm/budget").await.status, 200);
+    assert_eq!(faces.get("/api/system/gpu").await.status, 403, "who sends sees nothing else");
 }

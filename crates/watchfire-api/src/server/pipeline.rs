@@ -301,7 +301,8 @@ impl Guard {
             Err(_) if self.spec.level == crate::auth::Level::Public => Caller::anonymous(),
             Err(refusal) => return Err(refusal),
         };
-        if !caller.may(self.spec.level) {
+        let sends = self.spec.senders_too && caller.may(crate::auth::Level::Ingest);
+        if !sends && !caller.may(self.spec.level) {
             let level = self.spec.level;
             return Err(match self.doors.identify.challenge() {
                 Some(_) if caller == Caller::anonymous() => {

@@ -46,6 +46,8 @@ pub struct Spec {
     pub path: String,
     /// Who may use it.
     pub level: Level,
+    /// Whether those who may send may use it, too.
+    pub senders_too: bool,
     /// What it takes as a body.
     pub content: Content,
     /// How large the body may be.
@@ -101,6 +103,7 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
             methods: methods.to_vec(),
             path: path.to_owned(),
             level,
+            senders_too: false,
             content: Content::Nothing,
             body_limits: Limits::both(BODY_BYTES_MAX),
             time_limit: Some(HANDLER_TIME_MAX),
@@ -141,6 +144,11 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         route
     }
 
+    /// Those who may send may use it, too: it shows nothing of what others sent.
+    pub fn senders_too(mut self) -> Route<S> {
+        self.spec.senders_too = true;
+        self
+    }
     /// What the route takes as a body.
     pub fn takes(mut self, content: Content) -> Route<S> {
         self.spec.content = content;
