@@ -72,7 +72,9 @@ impl Remote {
             // Jaeger's interface has a list of them.
             let listed = told["errors"][0]["msg"].as_str();
             let reason = told["error"]["message"].as_str().or(told["error"].as_str()).or(listed).or(plain).unwrap_or("no reason was given");
-            bail!("{} answered {}: {}", self.base, response.status, printable(reason));
+            // A command has no log-in: it shows what the environment gives it.
+            let how = if response.status == http::StatusCode::UNAUTHORIZED { "; the token is taken from WATCHFIRE_TOKEN" } else { "" };
+            bail!("{} answered {}: {}{how}", self.base, response.status, printable(reason));
         }
     }
     /// The same for an answer in JSON.

@@ -219,6 +219,9 @@ fn with_authentication_on_only_proofs_open_doors_and_we_still_read_ourselves() {
     let server = Server::start(&dir.path().join("data"), &["--config", config.to_str().unwrap()], &[("GF_SECURITY_ADMIN_PASSWORD", "admin")]);
     assert_eq!(server.get("/api/system/gpu").unwrap().status, 401);
     assert_eq!(server.get("/").unwrap().status, 200, "the page can be loaded to log in");
+    let refused = run(&["query", "up", "--url", &server.url()], dir.path());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("401") && said.contains("WATCHFIRE_TOKEN"), "{said}");
     let token = std::fs::read_to_string(server.data.join("admin.token")).unwrap();
     let bearer = format!("Bearer {}", token.trim());
     let ask = |path: &str| request(server.address, "GET", path, &[("Authorization", &bearer)], b"").unwrap();
