@@ -4,6 +4,7 @@
 
 mod cameras;
 mod configuration;
+mod kept;
 mod logs;
 mod profiles;
 mod promql;
@@ -118,14 +119,23 @@ fn remote_read(bytes: &[u8]) {
     drop(remote_read::decode(bytes));
 }
 
-fn otlp(format: otlp::Format, bytes: &[u8]) {
+thread_local! {
+    static OTLP: kept::Kept<Otlp> = kept::Kept::default();
+}
+
+fn otlp_receiver() -> Otlp {
     let clock = ManualClock::new(Timestamp(1_700_000_000_000));
     let meter = Meter::new();
     let gate = Gate::new(Arc::new(Memory::new()), clock.clone(), &meter, Limits::default());
-    let receiver = Otlp::new(Arc::new(gate), clock, &meter, otlp::Settings::default());
-    if let Ok(received) = receiver.metrics(bytes, format, Origin::new("fuzz")) {
-        drop(received.answer(format));
-    }
+    Otlp::new(Arc::new(gate), clock, &meter, otlp::Settings::default())
+}
+
+fn otlp(format: otlp::Format, bytes: &[u8]) {
+    kept::with(&OTLP, otlp_receiver, |receiver| {
+        if let Ok(received) = receiver.metrics(bytes, format, Origin::new("fuzz")) {
+            drop(received.answer(format));
+        }
+    });
 }
 fn otlp_protobuf(bytes: &[u8]) {
     otlp(otlp::Format::Protobuf, bytes);

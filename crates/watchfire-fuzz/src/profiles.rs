@@ -10,6 +10,12 @@ use watchfire_model::profiles::Stacks;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_testkit::memory::Memory;
 
+use crate::kept::{self, Kept};
+
+thread_local! {
+    static RECEIVER: Kept<Pyroscope> = Kept::default();
+}
+
 fn receiver() -> Pyroscope {
     let clock = ManualClock::new(Timestamp(1_767_089_700_000));
     let meter = Meter::new();
@@ -18,7 +24,7 @@ fn receiver() -> Pyroscope {
 }
 
 fn ingest(ingest: &Ingest<'_>, bytes: &[u8]) {
-    drop(receiver().ingest(ingest, bytes, Origin::new("fuzz")));
+    kept::with(&RECEIVER, receiver, |receiver| drop(receiver.ingest(ingest, bytes, Origin::new("fuzz"))));
 }
 
 /// A file, and a form with files.
@@ -41,7 +47,7 @@ pub(super) fn folded(bytes: &[u8]) {
 /// In both forms.
 pub(super) fn push(bytes: &[u8]) {
     for format in [Format::Protobuf, Format::Json] {
-        drop(receiver().push(bytes, format, Origin::new("fuzz")));
+        kept::with(&RECEIVER, receiver, |receiver| drop(receiver.push(bytes, format, Origin::new("fuzz"))));
     }
 }
 

@@ -14,16 +14,30 @@ use watchfire_model::meter::Meter;
 use watchfire_model::time::{ManualClock, Timestamp};
 use watchfire_testkit::memory::Memory;
 
+use crate::kept::{self, Kept};
+
+thread_local! {
+    static OTLP: Kept<Otlp> = Kept::default();
+    static LOKI: Kept<Loki> = Kept::default();
+    static ELASTICSEARCH: Kept<Elasticsearch> = Kept::default();
+    static JSONLINE: Kept<Jsonline> = Kept::default();
+}
+
 fn gate() -> (Arc<Gate>, Arc<ManualClock>, Meter) {
     let (clock, meter) = (ManualClock::new(Timestamp(1_700_000_000_000)), Meter::new());
     (Arc::new(Gate::new(Arc::new(Memory::new()), clock.clone(), &meter, Limits::default())), clock, meter)
 }
 
-fn otlp(format: otlp::Format, bytes: &[u8]) {
+fn otlp_receiver() -> Otlp {
     let (gate, clock, meter) = gate();
-    if let Ok(received) = Otlp::new(gate, clock, &meter, otlp::Settings::default()).logs(bytes, format, Origin::new("fuzz")) {
-        drop(received.answer(format));
-    }
+    Otlp::new(gate, clock, &meter, otlp::Settings::default())
+}
+fn otlp(format: otlp::Format, bytes: &[u8]) {
+    kept::with(&OTLP, otlp_receiver, |receiver| {
+        if let Ok(received) = receiver.logs(bytes, format, Origin::new("fuzz")) {
+            drop(received.answer(format));
+        }
+    });
 }
 pub(crate) fn otlp_protobuf(bytes: &[u8]) {
     otlp(otlp::Format::Protobuf, bytes);
@@ -32,9 +46,12 @@ pub(crate) fn otlp_json(bytes: &[u8]) {
     otlp(otlp::Format::Json, bytes);
 }
 
-fn loki(format: loki::Format, bytes: &[u8]) {
+fn loki_receiver() -> Loki {
     let (gate, _, meter) = gate();
-    drop(Loki::new(gate, &meter).push(format, bytes, Origin::new("fuzz")));
+    Loki::new(gate, &meter)
+}
+fn loki(format: loki::Format, bytes: &[u8]) {
+    kept::with(&LOKI, loki_receiver, |receiver| drop(receiver.push(format, bytes, Origin::new("fuzz"))));
 }
 pub(crate) fn loki_protobuf(bytes: &[u8]) {
     loki(loki::Format::Protobuf, bytes);
@@ -43,23 +60,32 @@ pub(crate) fn loki_json(bytes: &[u8]) {
     loki(loki::Format::Json, bytes);
 }
 
-pub(crate) fn elasticsearch_bulk(bytes: &[u8]) {
+fn elasticsearch_receiver() -> Elasticsearch {
     let (gate, clock, meter) = gate();
-    let receiver = Elasticsearch::new(gate, clock, &meter);
-    if let Ok(mut items) = receiver.read(bytes, Some("fuzz")) {
-        let count = items.len();
-        if receiver.store(&mut items, Origin::new("fuzz")).is_ok() {
-            assert_eq!(items.len(), count, "every item has its result");
+    Elasticsearch::new(gate, clock, &meter)
+}
+pub(crate) fn elasticsearch_bulk(bytes: &[u8]) {
+    kept::with(&ELASTICSEARCH, elasticsearch_receiver, |receiver| {
+        if let Ok(mut items) = receiver.read(bytes, Some("fuzz")) {
+            let count = items.len();
+            if receiver.store(&mut items, Origin::new("fuzz")).is_ok() {
+                assert_eq!(items.len(), count, "every item has its result");
+            }
         }
-    }
+    });
 }
 
-pub(crate) fn jsonline(bytes: &[u8]) {
+fn jsonline_receiver() -> Jsonline {
     let (gate, clock, meter) = gate();
+    Jsonline::new(gate, clock, &meter)
+}
+pub(crate) fn jsonline(bytes: &[u8]) {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count() as u64;
-    if let Ok(written) = Jsonline::new(gate, clock, &meter).take(bytes, &Parameters::default(), Origin::new("lines/fuzz")) {
-        assert!(written.logs.rejected_total() <= lines, "no line is refused twice");
-    }
+    kept::with(&JSONLINE, jsonline_receiver, |receiver| {
+        if let Ok(written) = receiver.take(bytes, &Parameters::default(), Origin::new("lines/fuzz")) {
+            assert!(written.logs.rejected_total() <= lines, "no line is refused twice");
+        }
+    });
 }
 
 /// The first byte says in pieces of which size the rest comes.
