@@ -16,10 +16,14 @@ use crate::bench::{Bench, Collected, smi_script};
 
 /// Builds the stub of the driver's library; `None` where there is no C compiler.
 fn stub_library(bench: &Bench) -> Option<PathBuf> {
+    stub_of("-DNEW_DRIVER", bench)
+}
+
+fn stub_of(driver: &str, bench: &Bench) -> Option<PathBuf> {
     let library = bench.path("libnvidia-ml-stub.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gpu/stub_nvml.c");
     let steer = format!("-DSTUB_FILE=\"{}\"", bench.path("steer").display());
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-w", &steer, "-o"]).arg(&library).arg(source).status();
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-w", driver, &steer, "-o"]).arg(&library).arg(source).status();
     match built {
         Ok(status) => {
             assert!(status.success(), "the stub does not compile");
@@ -94,6 +98,27 @@ async fn gpu_01_nvml_comes_first_and_all_gpus_are_stored() {
     ] {
         assert_eq!(value(name, &dcgm), Some(expected), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_driver_that_knows_the_first_form_of_memory_only_is_understood() {
+    let bench = Bench::new();
+    let Some(library) = stub_of("-DOLD_DRIVER", &bench) else { return };
+    let sample = poll(&bench.monitor(|s| s.nvml_library = Some(library.into()))).await;
+    assert_eq!((sample.origin, sample.memory_used_mb, sample.memory_total_mb), (GpuOrigin::Nvml, Some(8192), Some(24576)));
+}
+
+#[tokio::test]
+async fn what_is_no_library_of_the_driver_is_said() {
+    let bench = Bench::new();
+    bench.write("libnvidia-ml.so", "no library");
+    let library = bench.path("libnvidia-ml.so");
+    let monitor = bench.monitor(|s| s.nvml_library = Some(library.into()));
+    let log = Collected::default();
+    let _guard = log.install();
+    assert_eq!(poll(&monitor).await.origin, GpuOrigin::Mock);
+    let lines = log.lines();
+    assert!(lines.iter().any(|line| line.contains("libnvidia-ml.so")), "{lines:#?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 #define OK 0
 #define NOT_SUPPORTED 3
 #define DRIVER_NOT_LOADED 9
+#define ARGUMENT_VERSION_MISMATCH 25
 #define UNKNOWN 999
 
 static unsigned used_mib = 8192, celsius = 62;
@@ -30,11 +31,20 @@ int nvmlDeviceGetName(void *device, char *name, unsigned length) {
 }
 struct utilization { unsigned gpu, memory; };
 int nvmlDeviceGetUtilizationRates(void *device, struct utilization *u) { u->gpu = device == (void *)1 ? 45 : 5; u->memory = 1; return OK; }
+#ifdef OLD_DRIVER
+struct memory { unsigned long long total, free, used; };
+int nvmlDeviceGetMemoryInfo(void *device, struct memory *m) {
+    m->total = 24576ull << 20; m->used = (unsigned long long)used_mib << 20; m->free = m->total - m->used;
+    return OK;
+}
+#else
 struct memory_v2 { unsigned version; unsigned long long total, reserved, free, used; };
 int nvmlDeviceGetMemoryInfo_v2(void *device, struct memory_v2 *m) {
+    if (m->version != (sizeof *m | 2 << 24)) return ARGUMENT_VERSION_MISMATCH;
     m->total = 24576ull << 20; m->reserved = 0; m->used = ((unsigned long long)used_mib << 20) + 12345; m->free = m->total - m->used;
     return OK;
 }
+#endif
 int nvmlDeviceGetTemperature(void *device, int sensor, unsigned *out) { *out = celsius; return OK; }
 int nvmlDeviceGetPowerUsage(void *device, unsigned *milliwatts) {
     if (device != (void *)1) return NOT_SUPPORTED;

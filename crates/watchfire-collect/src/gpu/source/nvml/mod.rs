@@ -1,15 +1,15 @@
-//! The NVIDIA Management Library, loaded at run time. A machine without it is no error, only a source that does not work.
+//! The NVIDIA Management Library, loaded at run time. A machine without it is no error, only a source that does not work. How its functions
+//! are called is in `library`.
 
-use std::ffi::OsString;
+mod library;
+
+use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, PcieUtilCounter, TemperatureSensor};
-use nvml_wrapper::enums::device::UsedGpuMemory;
-use nvml_wrapper::error::NvmlError;
-use nvml_wrapper::{Device, Nvml};
 use watchfire_model::live::{GpuOrigin, GpuSample, ViewFuture};
 use watchfire_model::time::Timestamp;
 
+use self::library::{Device, Number, Numbers, Nvml, NvmlError};
 use super::{Detail, GPUS_MAX, GpuSource, Kind, LOCAL_TIMEOUT, Reading, blank, failed};
 use crate::gpu::GpuError;
 use watchfire_net::blocking::spawn_blocking;
@@ -54,7 +54,7 @@ impl GpuSource for NvmlSource {
     }
 }
 
-fn look(library: Option<&std::ffi::OsStr>, loaded: &Mutex<Option<Nvml>>, details: &Mutex<Vec<Detail>>, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
+fn look(library: Option<&OsStr>, loaded: &Mutex<Option<Nvml>>, details: &Mutex<Vec<Detail>>, at: Timestamp) -> Result<Vec<Reading>, GpuError> {
     let mut slot = match loaded.try_lock() {
         Ok(slot) => slot,
         Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
@@ -63,7 +63,7 @@ fn look(library: Option<&std::ffi::OsStr>, loaded: &Mutex<Option<Nvml>>, details
     let outcome = (|| {
         let nvml = match slot.take() {
             Some(nvml) => nvml,
-            None => load(library)?,
+            None => Nvml::load(library)?,
         };
         let readings = read_all(&nvml, at)?;
         *details.lock().unwrap_or_else(PoisonError::into_inner) = readings.iter().flat_map(|(index, _)| more(&nvml, *index)).collect();
@@ -74,77 +74,72 @@ fn look(library: Option<&std::ffi::OsStr>, loaded: &Mutex<Option<Nvml>>, details
     outcome.map_err(|error: NvmlError| failed(ORIGIN, error.to_string()))
 }
 
-fn load(library: Option<&std::ffi::OsStr>) -> Result<Nvml, NvmlError> {
-    match library {
-        Some(path) => Nvml::builder().lib_path(path).init(),
-        None => Nvml::init(),
-    }
-}
-
 fn read_all(nvml: &Nvml, at: Timestamp) -> Result<Vec<Reading>, NvmlError> {
     let mut readings = Vec::new();
-    for index in 0..nvml.device_count()?.min(GPUS_MAX) {
-        match nvml.device_by_index(index).and_then(|device| read(&device, at)) {
+    for index in 0..nvml.count()?.min(GPUS_MAX) {
+        match nvml.device(index).and_then(|device| read(nvml, device, at)) {
             Ok(sample) => readings.push((index, sample)),
             // The first GPU is the one that the monitor shows: without it this source does not work.
             Err(error) if index == 0 => return Err(error),
             Err(error) => tracing::debug!(target: "watchfire::gpu", index, %error, "GPU cannot be read"),
         }
     }
-    if readings.is_empty() { Err(NvmlError::NotFound) } else { Ok(readings) }
+    if readings.is_empty() { Err(NvmlError::NoGpu) } else { Ok(readings) }
 }
 
-fn read(device: &Device<'_>, at: Timestamp) -> Result<GpuSample, NvmlError> {
-    let mut sample = blank(device.name()?, ORIGIN, at);
-    sample.utilization = known(device.utilization_rates())?.map(|u| f64::from(u.gpu));
-    if let Some(memory) = known(device.memory_info())? {
+fn read(nvml: &Nvml, device: Device, at: Timestamp) -> Result<GpuSample, NvmlError> {
+    let mut sample = blank(nvml.name(device)?, ORIGIN, at);
+    sample.utilization = known(nvml.utilization(device))?.map(|u| f64::from(u.gpu));
+    if let Some(memory) = known(nvml.memory(device))? {
         sample.memory_used_mb = Some(memory.used / MEBIBYTE);
         sample.memory_total_mb = Some(memory.total / MEBIBYTE);
     }
-    sample.temperature = known(device.temperature(TemperatureSensor::Gpu))?.map(f64::from);
-    sample.power_usage = known(device.power_usage())?.map(|milliwatts| f64::from(milliwatts) / 1000.0);
+    sample.temperature = known(nvml.numbered(Numbers::Temperature, library::SENSOR_GPU, device))?.map(f64::from);
+    sample.power_usage = known(nvml.number(Number::Power, device))?.map(|milliwatts| f64::from(milliwatts) / 1000.0);
     // What follows is an extra: no driver is refused for the lack of it.
-    sample.power_limit = device.enforced_power_limit().ok().map(|milliwatts| f64::from(milliwatts) / 1000.0);
-    sample.throttle_reasons = device.current_throttle_reasons().ok().map(|reasons| reasons.bits());
-    sample.fan_speed = device.fan_speed(0).ok().map(f64::from);
-    sample.sm_clock = device.clock_info(Clock::SM).ok().map(u64::from);
-    sample.memory_clock = device.clock_info(Clock::Memory).ok().map(u64::from);
-    sample.pstate = device.performance_state().ok().map(|state| u64::from(state.as_c())).filter(|state| *state <= 15);
+    let number = |of| nvml.number(of, device).ok();
+    let numbered = |of, which| nvml.numbered(of, which, device).ok();
+    sample.power_limit = number(Number::PowerLimit).map(|milliwatts| f64::from(milliwatts) / 1000.0);
+    sample.throttle_reasons = nvml.throttle_reasons(device).ok();
+    sample.fan_speed = numbered(Numbers::Fan, 0).map(f64::from);
+    sample.sm_clock = numbered(Numbers::Clock, library::CLOCK_SM).map(u64::from);
+    sample.memory_clock = numbered(Numbers::Clock, library::CLOCK_MEMORY).map(u64::from);
+    sample.pstate = number(Number::PerformanceState).map(u64::from).filter(|state| *state <= 15);
     Ok(sample)
 }
 
 /// What is known beside the sample. Nothing of it is needed: what a driver or a card does not tell is left out.
 fn more(nvml: &Nvml, index: u32) -> Vec<Detail> {
-    let Ok(device) = nvml.device_by_index(index) else { return Vec::new() };
-    let errors = |kind| device.total_ecc_errors(kind, EccCounter::Aggregate).ok().map(|errors| errors as f64);
+    let Ok(device) = nvml.device(index) else { return Vec::new() };
+    let number = |of| nvml.number(of, device).ok().map(f64::from);
+    let errors = |kind| nvml.ecc_errors(kind, device).ok().map(|errors| errors as f64);
     // The driver tells kilobytes.
-    let traffic = |counter| device.pcie_throughput(counter).ok().map(|kilobytes| f64::from(kilobytes) * 1000.0);
+    let traffic = |counter| nvml.numbered(Numbers::PcieThroughput, counter, device).ok().map(|kilobytes| f64::from(kilobytes) * 1000.0);
     let figures = [
-        (Kind::Encoder, device.encoder_utilization().ok().map(|u| f64::from(u.utilization))),
-        (Kind::Decoder, device.decoder_utilization().ok().map(|u| f64::from(u.utilization))),
-        (Kind::MemoryBandwidth, device.utilization_rates().ok().map(|u| f64::from(u.memory))),
-        (Kind::MaxSmClock, device.max_clock_info(Clock::SM).ok().map(f64::from)),
-        (Kind::EccCorrected, errors(MemoryError::Corrected)),
-        (Kind::EccUncorrected, errors(MemoryError::Uncorrected)),
-        (Kind::PcieSent, traffic(PcieUtilCounter::Send)),
-        (Kind::PcieReceived, traffic(PcieUtilCounter::Receive)),
-        (Kind::PcieReplays, device.pcie_replay_counter().ok().map(f64::from)),
-        (Kind::PcieGeneration, device.current_pcie_link_gen().ok().map(f64::from)),
-        (Kind::PcieWidth, device.current_pcie_link_width().ok().map(f64::from)),
-        (Kind::Energy, device.total_energy_consumption().ok().map(|millijoules| millijoules as f64 / 1000.0)),
+        (Kind::Encoder, nvml.coder(true, device).ok().map(f64::from)),
+        (Kind::Decoder, nvml.coder(false, device).ok().map(f64::from)),
+        (Kind::MemoryBandwidth, nvml.utilization(device).ok().map(|u| f64::from(u.memory))),
+        (Kind::MaxSmClock, nvml.numbered(Numbers::MaxClock, library::CLOCK_SM, device).ok().map(f64::from)),
+        (Kind::EccCorrected, errors(library::ECC_CORRECTED)),
+        (Kind::EccUncorrected, errors(library::ECC_UNCORRECTED)),
+        (Kind::PcieSent, traffic(library::PCIE_SENT)),
+        (Kind::PcieReceived, traffic(library::PCIE_RECEIVED)),
+        (Kind::PcieReplays, number(Number::PcieReplays)),
+        (Kind::PcieGeneration, number(Number::PcieGeneration)),
+        (Kind::PcieWidth, number(Number::PcieWidth)),
+        (Kind::Energy, nvml.energy(device).ok().map(|millijoules| millijoules as f64 / 1000.0)),
     ];
     let mut details: Vec<Detail> = figures.into_iter().filter_map(|(kind, value)| Detail::of(index, kind, value)).collect();
     let mut pids: Vec<u32> = Vec::new();
-    let lists = [device.running_compute_processes(), device.running_graphics_processes()];
-    for process in lists.into_iter().filter_map(Result::ok).flatten().take(PROCESSES_MAX) {
+    let lists = [nvml.processes(true, device), nvml.processes(false, device)];
+    for (pid, bytes) in lists.into_iter().filter_map(Result::ok).flatten().take(PROCESSES_MAX) {
         // One that computes and draws stands in both lists.
-        let UsedGpuMemory::Used(bytes) = process.used_gpu_memory else { continue };
-        if pids.contains(&process.pid) {
+        if pids.contains(&pid) {
             continue;
         }
-        pids.push(process.pid);
-        let name = std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).map(|name| name.trim().to_owned()).unwrap_or_default();
-        details.push(Detail { gpu: index, kind: Kind::ProcessMemory, value: bytes as f64, process: Some((process.pid, name)) });
+        pids.push(pid);
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim().to_owned()).unwrap_or_default();
+        details.push(Detail { gpu: index, kind: Kind::ProcessMemory, value: bytes as f64, process: Some((pid, name)) });
     }
     details
 }
@@ -153,7 +148,7 @@ fn more(nvml: &Nvml, index: u32) -> Vec<Detail> {
 fn known<T>(value: Result<T, NvmlError>) -> Result<Option<T>, NvmlError> {
     match value {
         Ok(value) => Ok(Some(value)),
-        Err(NvmlError::NotSupported | NvmlError::NoPermission | NvmlError::NoData) => Ok(None),
+        Err(error) if error.is_unknown() => Ok(None),
         Err(error) => Err(error),
     }
 }
