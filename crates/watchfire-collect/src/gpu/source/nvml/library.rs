@@ -150,7 +150,8 @@ impl Nvml {
             return Ok(());
         }
         // SAFETY: the type is that of `nvmlErrorString`, which answers with a text that stays, for any number.
-        let words = unsafe { self.function::<Words>(c"nvmlErrorString").ok().map(|words| words(code)).filter(|text| !text.is_null()).map(|text| CStr::from_ptr(text)) };
+        let words =
+            unsafe { self.function::<Words>(c"nvmlErrorString").ok().map(|words| words(code)).filter(|text| !text.is_null()).map(|text| CStr::from_ptr(text)) };
         Err(NvmlError::Refused(code, words.map_or_else(|| "unknown error".into(), |words| words.to_string_lossy().into_owned())))
     }
 
