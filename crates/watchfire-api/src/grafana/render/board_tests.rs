@@ -101,15 +101,17 @@ async fn overrides_name_colour_hide_and_measure() {
 async fn tables_have_columns_and_go_through_transformations() {
     let target = |ref_id: &str, expr: &str| json!({"refId": ref_id, "expr": expr, "format": "table", "instant": true});
     let transformations = json!([
-        {"id": "sortBy", "options": {"sort": [{"field": "Value", "desc": true}]}},
+        {"id": "merge", "options": {}},
+        {"id": "calculateField", "options": {"mode": "binary", "binary": {"left": "Value #B", "operator": "/", "right": "Value #A"}, "alias": "Share"}},
+        {"id": "filterByValue", "options": {"type": "exclude", "match": "any", "filters": [{"fieldName": "host", "config": {"id": "equal", "options": {"value": "a"}}}]}},
+        {"id": "sortBy", "options": {"sort": [{"field": "Value #A", "desc": true}]}},
         {"id": "regression", "options": {}},
         {"id": "limit", "options": {"limitField": 1}, "disabled": true},
-        {"id": "limit", "options": {"limitField": 2}},
-        {"id": "organize", "options": {"excludeByName": {"Time": true, "__name__": true}, "renameByName": {"Value": "Load"}, "indexByName": {"Value": 0, "host": 1}}},
+        {"id": "organize", "options": {"excludeByName": {"Time": true, "__name__": true}, "renameByName": {"Value #A": "Load", "Value #B": "Twice"}, "indexByName": {"Share": 0, "host": 1}}},
     ]);
     let overrides = json!([
         {"matcher": {"id": "byName", "options": "Load"}, "properties": [{"id": "unit", "value": "percent"}, {"id": "thresholds", "value": {"steps": [{"color": "#111111", "value": null}, {"color": "#222222", "value": 10}]}}, {"id": "custom.cellOptions", "value": {"type": "color-background"}}]},
-        {"matcher": {"id": "byName", "options": "zone"}, "properties": [{"id": "custom.hidden", "value": true}]},
+        {"matcher": {"id": "byRegexp", "options": "Twice|zone"}, "properties": [{"id": "custom.hidden", "value": true}]},
         {"matcher": {"id": "byName", "options": "host"}, "properties": [{"id": "displayName", "value": "Machine"}, {"id": "mappings", "value": [{"type": "value", "options": {"b": {"text": "Berta"}}}]}]},
     ]);
     let panels = json!([
@@ -123,7 +125,7 @@ async fn tables_have_columns_and_go_through_transformations() {
     let faces = board(panels, json!([{"name": "where", "type": "constant", "query": "town"}])).await;
     let get = async |id: i64| picture(&faces, &format!("/render/d-solo/b?panelId={id}&from=now-10m&width=600&height=200")).await;
     let table = get(1).await;
-    assert_eq!(texts(&table), ["T", "not applied: regression", "Load", "40%", "2%", "Machine", "c", "Berta", "more 1 tables"], "{table}");
+    assert_eq!(texts(&table), ["T", "not applied: regression", "Share", "2", "2", "Machine", "c", "Berta", "Load", "40%", "2%"], "{table}");
     assert!(table.contains("fill=\"#222222\"") && table.contains("fill=\"#111111\""), "{table}");
     in_order(&get(2).await, &["Time", "2025-12-30 10:15:00", "__name__", "load", "host", "a", "zone", "north", "Value", "1"]);
     in_order(&get(3).await, &["1", "host a", "2", "host b", "40", "host c"]);

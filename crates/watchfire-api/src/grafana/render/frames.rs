@@ -10,6 +10,7 @@ use watchfire_model::labels::Labels;
 use watchfire_model::order::Order as _;
 
 use super::look::Look;
+use super::panel::text;
 
 /// The largest program that a pattern of a file may become.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
@@ -62,6 +63,14 @@ impl Cell {
             Cell::Nothing => true,
             Cell::Number(number) => number.is_nan(),
             Cell::Text(_) => false,
+        }
+    }
+    /// As a text without any looks.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Cell::Nothing => "null".to_owned(),
+            Cell::Number(number) => number.to_string(),
+            Cell::Text(text) => text.to_string(),
         }
     }
 }
@@ -191,10 +200,23 @@ fn letters(text: &str) -> String {
     out
 }
 
-/// Whether a calculation is known here.
-pub(super) fn is_calc(calc: &str) -> bool {
-    let of_all = matches!(calc, "last" | "lastNotNull" | "first" | "firstNotNull" | "count");
-    of_all || matches!(calc, "min" | "max" | "mean" | "sum" | "range" | "diff" | "delta")
+/// What people call a calculation; nothing for one that is not known here.
+pub(super) fn calc_name(calc: &str) -> &str {
+    match calc {
+        "lastNotNull" => "Last *",
+        "last" => "Last",
+        "firstNotNull" => "First *",
+        "first" => "First",
+        "min" => "Min",
+        "max" => "Max",
+        "mean" => "Mean",
+        "sum" => "Total",
+        "count" => "Count",
+        "range" => "Range",
+        "delta" => "Delta",
+        "diff" => "Difference",
+        _ => "",
+    }
 }
 
 /// Many values to one, by the name of a calculation.
@@ -254,6 +276,12 @@ pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
+/// The text at a key, or another where there is none.
+pub(super) fn text_or<'a>(value: &'a Value, key: &str, other: &'a str) -> &'a str {
+    let text = text(value, key);
+    if text.is_empty() { other } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,7 +308,7 @@ mod tests {
             let cells: Vec<Cell> = values.iter().map(|value| cell(*value)).collect();
             assert_eq!(reduce(&cells, calc), cell(expected), "{calc} {values:?}");
         }
-        assert!(is_calc("delta") && !is_calc("p95"));
+        assert!(!calc_name("delta").is_empty() && calc_name("p95").is_empty());
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod queries;
 mod raster;
 mod repeat;
 mod rows;
+mod shape;
 mod svg;
 mod table;
 #[cfg(test)]
@@ -275,9 +276,7 @@ fn answered(app: &App, panel: &Panel, variables: &Variables, asked: &Questions<'
             let mut frames = transform::transformed(frames, &panel.transformations, notes);
             asked.budget.check()?;
             fields::configure(&mut frames, panel, variables, notes);
-            if !frames::is_calc(&panel.reduce) {
-                notes.not_applied(&panel.reduce);
-            }
+            notes.knows(&panel.reduce);
             Ok(Content::Frames(frames))
         }
     }

@@ -16,7 +16,7 @@ use super::draw::Line;
 use super::frames::{Cell, Field, Frame, Kind};
 use super::logs::Entry;
 use super::panel::{Panel, Target};
-use super::transform::Notes;
+use super::transform::{CELLS_MAX, Notes};
 use super::variables::Variables;
 use crate::app::App;
 use crate::prometheus::answer::{ApiError, ErrorKind};
@@ -26,8 +26,6 @@ use crate::prometheus::promql::engine;
 const SERIES_MAX: usize = 200;
 /// The same where each is a bucket, before those of one bound are one.
 const BUCKETS_MAX: usize = 2_000;
-/// Values that a table may hold: each takes some tens of bytes.
-const CELLS_MAX: usize = 1_000_000;
 
 /// What the queries of a panel give, as tables.
 pub(super) fn frames(app: &App, panel: &Panel, variables: &Variables, asked: &Asked<'_>, notes: &mut Notes) -> Result<Vec<Frame>, ApiError> {

@@ -1,15 +1,19 @@
-//! The transformations that the answers of a panel go through, as the page carries them out: those that choose, order and rename what is
-//! there. Those that make other tables or compute are not carried out, and that is told.
+//! The transformations that the answers of a panel go through, as the page carries them out: those that choose, order, rename and compute.
+//! Those that make other tables are in `shape`. What is not carried out is told.
 
 use serde_json::Value;
 use watchfire_model::labels::Labels;
 
 use super::fields::Matcher;
-use super::frames::{Field, Frame, Kind, compared, find, keep, list, order, pattern, replaced, texts};
+use super::frames::{Cell, Field, Frame, Kind, calc_name, compared, find, keep, list, order, pattern, reduce, replaced, rows, text_or, texts};
 use super::panel::{is_set, number_of, text};
+use super::shape;
 
-/// Steps of one panel.
+/// Steps of one panel, and rules of one step.
 const STEPS_MAX: usize = 50;
+const RULES_MAX: usize = 100;
+/// Values that a table may hold: each takes some tens of bytes.
+pub(super) const CELLS_MAX: usize = 1_000_000;
 
 /// What a picture has to say of what it does not show, each once.
 #[derive(Default)]
@@ -33,6 +37,14 @@ impl Notes {
             self.say(format!("only {most} of {count} {what}"));
         }
         count.min(most)
+    }
+    /// Whether a calculation is known; one that is not is told.
+    pub(super) fn knows(&mut self, calc: &str) -> bool {
+        let is_known = !calc_name(calc).is_empty();
+        if !is_known {
+            self.not_applied(calc);
+        }
+        is_known
     }
 }
 
@@ -63,11 +75,18 @@ pub(super) fn transformed(mut frames: Vec<Frame>, steps: &Value, notes: &mut Not
 
 fn one(id: &str, mut frames: Vec<Frame>, options: &Value, notes: &mut Notes) -> Vec<Frame> {
     match id {
+        "reduce" if text(options, "mode") != "reduceFields" => return shape::reduced(&frames, options, notes),
+        "merge" => return shape::merged(&frames, None, false, notes),
+        "joinByField" | "seriesToColumns" => return shape::merged(&frames, Some(text(options, "byField")), text(options, "mode") == "inner", notes),
+        "seriesToRows" => return shape::series(&frames, notes),
+        "labelsToFields" if text(options, "mode") != "rows" => return shape::labels(&frames, options, notes),
+        "groupBy" => return shape::grouped(&frames, options, notes),
         "organize" => frames.iter_mut().for_each(|frame| organize(frame, options)),
         "filterFieldsByName" => {
             by_name(&mut frames, &options["include"], true, notes);
             by_name(&mut frames, &options["exclude"], false, notes);
         }
+        "filterByValue" => frames.iter_mut().for_each(|frame| by_value(frame, options)),
         "renameByRegex" => {
             let pattern = pattern(text(options, "regex"));
             if pattern.is_none() {
@@ -95,13 +114,14 @@ fn one(id: &str, mut frames: Vec<Frame>, options: &Value, notes: &mut Notes) -> 
                 field.values.truncate(most);
             }
         }
+        "calculateField" => frames.iter_mut().for_each(|frame| calculate(frame, options, notes)),
         other => notes.not_applied(other),
     }
     frames
 }
 
 /// What an object of a file says of a column, by what it is called or by its name.
-fn said<'a>(rules: &'a Value, field: &Field) -> &'a Value {
+pub(super) fn said<'a>(rules: &'a Value, field: &Field) -> &'a Value {
     let by_title = &rules[field.title()];
     if by_title.is_null() || by_title == "" { &rules[field.name.as_str()] } else { by_title }
 }
@@ -161,4 +181,119 @@ pub(super) fn sorted(by: &Field, is_down: bool) -> Vec<usize> {
         if is_down { order.reverse() } else { order }
     });
     rows
+}
+
+fn by_value(frame: &mut Frame, options: &Value) {
+    let is_all = text(options, "match") == "all";
+    let include = text_or(options, "type", "include") == "include";
+    let count = rows(frame);
+    // How many rules there are, and how many each row keeps to.
+    let mut rules = 0;
+    let mut kept = vec![0; count];
+    for rule in list(&options["filters"]).iter().take(RULES_MAX) {
+        let Some(field) = find(frame, text(rule, "fieldName")) else { continue };
+        rules += 1;
+        let config = &rule["config"];
+        let (id, options) = (text(config, "id"), &config["options"]);
+        let wanted = match &options["value"] {
+            Value::String(text) => text.clone(),
+            other => other.as_f64().unwrap_or(f64::NAN).to_string(),
+        };
+        let pattern = if id == "regex" { pattern(&wanted) } else { None };
+        let end = |key: &str| number_of(options.get(key)).unwrap_or(f64::NAN);
+        let (value, from, to) = (end("value"), end("from"), end("to"));
+        for (cell, kept) in field.values.iter().zip(&mut kept) {
+            let number = as_number(cell);
+            let words = cell.words();
+            let has = || words.to_lowercase().contains(&wanted.to_lowercase());
+            let fits = match id {
+                "isNull" => *cell == Cell::Nothing,
+                "isNotNull" => *cell != Cell::Nothing,
+                "equal" => words == wanted,
+                "notEqual" => words != wanted,
+                "greater" => number > value,
+                "greaterOrEqual" => number >= value,
+                "lower" => number < value,
+                "lowerOrEqual" => number <= value,
+                "between" => number > from && number < to,
+                "regex" => pattern.as_ref().is_some_and(|pattern| pattern.is_match(&words)),
+                "substring" => has(),
+                "notSubstring" => !has(),
+                _ => true,
+            };
+            *kept += usize::from(fits);
+        }
+    }
+    if rules > 0 {
+        let mut rows = Vec::new();
+        for (row, kept) in kept.into_iter().enumerate() {
+            if (kept >= if is_all { rules } else { 1 }) == include {
+                rows.push(row);
+            }
+        }
+        keep(frame, &rows);
+    }
+}
+
+/// A value as a number in comparisons.
+fn as_number(cell: &Cell) -> f64 {
+    match cell {
+        Cell::Number(number) => *number,
+        Cell::Text(text) if !text.trim().is_empty() => text.trim().parse().unwrap_or(f64::NAN),
+        _ => 0.0,
+    }
+}
+
+/// A number of a row: that of a column, or one in the stead of a column.
+fn operand(frame: &Frame, name: &str, row: usize) -> f64 {
+    find(frame, name).map_or_else(|| name.parse().ok(), |field| field.at(row).number()).unwrap_or(f64::NAN)
+}
+
+/// Adds a column of what others give.
+fn calculate(frame: &mut Frame, options: &Value, notes: &mut Notes) {
+    let mode = text_or(options, "mode", "reduceRow");
+    let (rule, row_rule) = (&options["binary"], &options["reduce"]);
+    let side = |key: &str| {
+        let side = &rule[key];
+        let given = [side, &side["fixed"], &side["matcher"]["options"]].into_iter().find(|given| !given.is_null() && !given.is_object()).unwrap_or(side);
+        given.as_str().map_or_else(|| given.to_string(), str::to_owned)
+    };
+    let (left, right, operator) = (side("left"), side("right"), text_or(rule, "operator", "+"));
+    let (include, calc) = (texts(row_rule, "include"), text_or(row_rule, "reducer", "sum"));
+    let is_binary = mode == "binary";
+    if !(is_binary || mode == "reduceRow") {
+        return notes.not_applied(mode);
+    }
+    if !(is_binary || notes.knows(calc)) {
+        return;
+    }
+    let name = if is_binary { format!("{left} {operator} {right}") } else { calc_name(calc).to_owned() };
+    let mut made = Field::new("", Kind::Number, Vec::new(), &frame.first().map_or_else(|| "".into(), |field| field.ref_id.clone()));
+    made.call(text_or(options, "alias", &name));
+    for row in 0..rows(frame) {
+        let value = if is_binary {
+            let (a, b) = (operand(frame, &left, row), operand(frame, &right, row));
+            match operator {
+                "+" => a + b,
+                "-" => a - b,
+                "*" => a * b,
+                "/" if b == 0.0 => f64::NAN,
+                "/" => a / b,
+                _ => return notes.not_applied(operator),
+            }
+        } else {
+            let mut cells = Vec::new();
+            for field in frame.iter() {
+                if field.is_number() && (include.is_empty() || include.iter().any(|name| field.is(name))) {
+                    cells.push(field.at(row));
+                }
+            }
+            reduce(&cells, calc).number().unwrap_or(f64::NAN)
+        };
+        made.values.push(if value.is_nan() { Cell::Nothing } else { Cell::Number(value) });
+    }
+    if is_set(options, "replaceFields") {
+        frame.retain(|field| field.kind == Kind::Time);
+    }
+    frame.push(made);
 }
