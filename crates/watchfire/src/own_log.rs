@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracing::Level;
 use watchfire_ingest::gate::Gate;
 use watchfire_model::batch::{Batch, Origin};
@@ -17,7 +18,7 @@ use watchfire_model::write::Sink;
 use watchfire_net::blocking::spawn_blocking;
 use watchfire_net::tasks::Tasks;
 
-/// How often lines are stored, and how many of them at once: a flood of lines must not become a flood in the store.
+/// How long lines are gathered before they are stored, and how many of them at once: a flood of lines must not become a flood in the store.
 const INTERVAL: Duration = Duration::from_secs(1);
 const WAITING_MAX: usize = 100;
 /// A longer line loses its end in the store; whoever reads standard error has it whole.
@@ -36,6 +37,8 @@ pub(crate) struct OwnLog {
     least: Level,
     waiting: Mutex<Vec<Line>>,
     full: AtomicU64,
+    /// Whoever stores lines sleeps until there are some.
+    arrived: Notify,
 }
 
 /// One line and what stands beside it.
@@ -54,7 +57,7 @@ pub(crate) type Kept = Option<Arc<OwnLog>>;
 impl OwnLog {
     /// Keeps lines of this level and more severe ones.
     pub(crate) fn new(least: Level) -> OwnLog {
-        OwnLog { least, waiting: Mutex::default(), full: AtomicU64::new(0) }
+        OwnLog { least, waiting: Mutex::default(), full: AtomicU64::new(0), arrived: Notify::new() }
     }
     /// Whether a line of this level, said by this thread now, is kept.
     pub(crate) fn wants(&self, level: Level) -> bool {
@@ -70,6 +73,7 @@ impl OwnLog {
         let mut text = line.trim_end().to_owned();
         text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
         waiting.push(Line { at, level, text, ids });
+        self.arrived.notify_one();
     }
     fn all(&self) -> Vec<Line> {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
@@ -86,7 +90,7 @@ pub(crate) fn start(kept: Kept, instance: &str, gate: &Arc<Gate>, tasks: &Tasks,
     tasks.spawn_until_done("own_log", async move {
         while !stop.is_requested() {
             tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = async { log.arrived.notified().await; tokio::time::sleep(INTERVAL).await } => {}
                 () = stop.requested() => {}
             }
             full.add(log.full.swap(0, Ordering::Relaxed));

@@ -56,11 +56,8 @@ impl Running {
     async fn keep(&self, supervisor: &Supervisor) {
         let refresh = self.queues.settings().refresh;
         let every = u32::try_from(refresh.as_secs()).unwrap_or(u32::MAX).max(1);
-        let mut ticks = tokio::time::interval(ROUND);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut round = 0u32;
         loop {
-            ticks.tick().await;
             let figures = round.is_multiple_of(every);
             if figures {
                 self.ask_redis().await;
@@ -72,7 +69,11 @@ impl Running {
             if round.is_multiple_of(UPTIME_ROUNDS) {
                 supervisor.tell_uptimes();
             }
-            round = round.wrapping_add(1);
+            // Nor is there a round then before figures or uptimes are due.
+            let to_next = |rounds: u32| rounds - round % rounds;
+            let rounds = if self.queues.is_in_use() { 1 } else { to_next(every).min(to_next(UPTIME_ROUNDS)) };
+            tokio::time::sleep(ROUND * rounds).await;
+            round = round.wrapping_add(rounds);
         }
     }
 }
