@@ -58,7 +58,7 @@ async fn states_are_runs_and_cells() {
     assert!(picture(3).await.contains("<rect"));
     assert!(picture(4).await.contains("no data"));
     let own = picture(5).await;
-    assert!(own.contains("#3f7fca") && own.contains("#4f9d58"), "each value has its own colour: {own}");
+    assert!(own.contains("#355b8f") && own.contains("#7fb477"), "each value has its own colour: {own}");
     assert!(picture(6).await.contains(" more</text>"));
 }
 

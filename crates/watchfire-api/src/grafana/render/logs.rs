@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::draw::{View, colour, moment};
+use super::draw::{View, moment};
 use super::font;
-use super::list::{Anchor, Picture, fitting};
+use super::list::{Anchor, Colour, Picture, fitting};
 
 /// How high a row is.
 const ROW: f64 = 16.0;
@@ -13,6 +13,8 @@ const ROWS_MAX: usize = 180;
 /// So much of a line is looked at; no picture is wide enough for more.
 const CHARS_MAX: usize = 1_500;
 const SIZE: f64 = 11.0;
+/// The colour of times, on either paper.
+const MUTED: Colour = Colour([0x6b, 0x7a, 0x8f]);
 
 /// A line with its time in milliseconds.
 pub(super) struct Entry {
@@ -33,7 +35,7 @@ pub(super) fn lines(picture: &mut Picture, entries: &[Entry], view: &View, at: [
         let base = at[1] + index as f64 * ROW + 12.0;
         let time = moment(entry.time, form, &view.zone);
         let room = font::width(&time, SIZE) + 8.0;
-        picture.text([at[0], base], SIZE, colour(9), Anchor::Start, &time);
+        picture.text([at[0], base], SIZE, MUTED, Anchor::Start, &time);
         let line: String = entry.line.chars().take(CHARS_MAX).collect();
         picture.text([at[0] + room, base], SIZE, view.theme.ink, Anchor::Start, &fitting(&line, SIZE, at[2] - room));
     }

@@ -124,7 +124,7 @@ pub(super) const INK: [u8; 3] = [0x1f, 0x24, 0x30];
 const PAPER: [u8; 3] = [0xff; 3];
 const DARK_PAPER: [u8; 3] = [0x18, 0x1b, 0x20];
 /// The first two colours of series.
-const SERIES: [[u8; 3]; 2] = [[0x3f, 0x7f, 0xca], [0x4f, 0x9d, 0x58]];
+const SERIES: [[u8; 3]; 2] = [[0x35, 0x5b, 0x8f], [0x7f, 0xb4, 0x77]];
 
 /// Whether a pixel is about of a colour: edges of letters and lines are mixed with what is below.
 pub(super) fn near(colour: [u8; 3]) -> impl Fn([u8; 3]) -> bool {
