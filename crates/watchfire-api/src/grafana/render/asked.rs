@@ -6,6 +6,7 @@ use http::header::ACCEPT;
 use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 use jiff::{Span, Zoned};
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 use watchfire_model::time::Timestamp;
 
@@ -15,6 +16,9 @@ use super::draw::{DARK, LIGHT, Theme, View};
 /// Bounds of a picture's sides, and what they are unless it is said.
 const SIDE: [f64; 2] = [50.0, 3_000.0];
 pub(super) const SIZE: [f64; 2] = [1_000.0, 500.0];
+/// What a picture is of when nobody says anything else, and how long that is.
+const USUAL: [&str; 2] = ["now-1h", "now"];
+const HOUR: i64 = 3_600_000;
 /// Pixels for a point.
 const SCALE: [f64; 2] = [0.25, 4.0];
 
@@ -36,7 +40,9 @@ impl Format {
 /// What is asked for.
 pub(super) struct Asked {
     pub(super) panel: Option<i64>,
-    pub(super) range: [i64; 2],
+    /// From when and until when, as it was asked for; a dashboard has times of its own.
+    times: Option<[String; 2]>,
+    now: i64,
     pub(super) size: [Option<f64>; 2],
     pub(super) scale: f64,
     pub(super) theme: Theme,
@@ -48,15 +54,15 @@ pub(super) struct Asked {
 }
 impl Asked {
     pub(super) fn read(query: &str, now: i64) -> Result<Asked, GrafanaError> {
-        let mut asked = Asked { panel: None, range: [0; 2], size: [None; 2], scale: 1.0, theme: LIGHT, zone: None, format: None, variables: Vec::new() };
-        let (mut from, mut to) = ("now-1h".to_owned(), "now".to_owned());
+        let mut asked = Asked { panel: None, times: None, now, size: [None; 2], scale: 1.0, theme: LIGHT, zone: None, format: None, variables: Vec::new() };
+        let [mut from, mut to] = [None, None];
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let bad = |what: &str| GrafanaError::bad(format!("{name} must be {what}, not {value:?}"));
             let within = |[low, high]: [f64; 2], what| value.parse::<f64>().ok().filter(|v| (low..=high).contains(v)).ok_or_else(|| bad(what));
             match &*name {
                 "panelId" | "viewPanel" => asked.panel = Some(value.trim_start_matches("panel-").parse().map_err(|_| bad("the number of a panel"))?),
-                "from" => from = value.into_owned(),
-                "to" => to = value.into_owned(),
+                "from" => from = Some(value.into_owned()),
+                "to" => to = Some(value.into_owned()),
                 "width" => asked.size[0] = Some(within(SIDE, "a number from 50 to 3000")?),
                 // All there is, as Grafana writes it.
                 "height" if value == "-1" => asked.size[1] = None,
@@ -79,20 +85,35 @@ impl Asked {
                 }
             }
         }
-        let zone = asked.zone.clone().unwrap_or(TimeZone::UTC);
-        for (slot, (name, text)) in asked.range.iter_mut().zip([("from", from), ("to", to)]) {
-            let bad = || GrafanaError::bad(format!("{name} must be a time: milliseconds, now-1h, now/d, RFC 3339, not {text:?}"));
-            *slot = moment(&text, now, &zone, name == "to").ok_or_else(bad)?;
-        }
-        if asked.range[1] <= asked.range[0] {
-            return Err(GrafanaError::bad("the range ends before it begins"));
+        if from.is_some() || to.is_some() {
+            let or = |given: Option<String>, usual: &str| given.unwrap_or_else(|| usual.to_owned());
+            let times = [or(from, USUAL[0]), or(to, USUAL[1])];
+            range(&times, now, &asked.zone.clone().unwrap_or(TimeZone::UTC))?;
+            asked.times = Some(times);
         }
         Ok(asked)
     }
-    pub(super) fn view(&self, of_board: Option<&str>) -> View {
-        let zone = self.zone.clone().or_else(|| zone(of_board?).ok().flatten()).unwrap_or(TimeZone::UTC);
-        View { range: self.range, step_ms: 1_000, theme: self.theme, zone }
+    /// With what a dashboard says of itself, where nothing else is asked for.
+    pub(super) fn view(&self, model: &Map<String, Value>) -> View {
+        let said = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let zone = self.zone.clone().or_else(|| zone(&said(model.get("timezone"))).ok().flatten()).unwrap_or(TimeZone::UTC);
+        let own = model.get("time").map(|time| [said(time.get("from")), said(time.get("to"))]);
+        let wanted = [self.times.as_ref(), own.as_ref()].into_iter().flatten().find_map(|times| range(times, self.now, &zone).ok());
+        let range = wanted.unwrap_or([self.now - HOUR, self.now]);
+        View { range, step_ms: 1_000, theme: self.theme, zone }
     }
+}
+
+fn range(times: &[String; 2], now: i64, zone: &TimeZone) -> Result<[i64; 2], GrafanaError> {
+    let mut range = [0; 2];
+    for ((slot, name), text) in range.iter_mut().zip(["from", "to"]).zip(times) {
+        let bad = || GrafanaError::bad(format!("{name} must be a time: milliseconds, now-1h, now/d, RFC 3339, not {text:?}"));
+        *slot = moment(text, now, zone, name == "to").ok_or_else(bad)?;
+    }
+    if range[1] <= range[0] {
+        return Err(GrafanaError::bad("the range ends before it begins"));
+    }
+    Ok(range)
 }
 
 fn format(name: &str) -> Option<Format> {
@@ -212,6 +233,8 @@ fn rounded(at: &Zoned, unit: &str, is_end: bool) -> Option<Zoned> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// 2024-02-29T12:34:56.789Z, a Thursday.
@@ -299,7 +322,17 @@ mod tests {
         }
         let asked = Asked::read("panelId=panel-7&width=400&height=-1&scale=2&theme=dark&tz=browser&orgId=1&timeout=60&kiosk&var-a=1&var-a=2", NOW).unwrap();
         assert_eq!((asked.panel, asked.size, asked.scale, asked.variables.len()), (Some(7), [Some(400.0), None], 2.0, 2));
-        assert!(asked.zone.is_none() && asked.view(Some("Europe/Berlin")).zone == TimeZone::get("Europe/Berlin").unwrap());
-        assert!(asked.view(Some("nowhere")).zone == TimeZone::UTC && asked.view(None).zone == TimeZone::UTC);
+        let view = |asked: &Asked, board: serde_json::Value| asked.view(board.as_object().unwrap());
+        let zone = |board| view(&asked, board).zone;
+        assert!(asked.zone.is_none() && zone(json!({"timezone": "Europe/Berlin"})) == TimeZone::get("Europe/Berlin").unwrap());
+        assert!(zone(json!({"timezone": "nowhere"})) == TimeZone::UTC && zone(json!({})) == TimeZone::UTC);
+        // The times of a dashboard count where none are asked for, in its time zone.
+        let range = |query: &str, board| view(&Asked::read(query, NOW).unwrap(), board).range;
+        let today = json!({"timezone": "Europe/Berlin", "time": {"from": "now/d", "to": "now"}});
+        assert_eq!(range("", today.clone()), [1_709_161_200_000, NOW]);
+        assert_eq!(range("from=now-5m", today), [NOW - 300_000, NOW]);
+        for odd in [json!({"time": {"from": "now", "to": "now-1h"}}), json!({"time": {"from": 5}}), json!({"time": []}), json!({})] {
+            assert_eq!(range("", odd), [NOW - HOUR, NOW]);
+        }
     }
 }

@@ -145,7 +145,7 @@ async fn painted(app: &Arc<App>, uid: &str, asked: &Asked) -> Result<Vec<u8>, Gr
 async fn picture(app: &Arc<App>, uid: &str, asked: &Asked, pixels_max: Option<usize>) -> Result<Picture, GrafanaError> {
     let (boards, uid) = (app.rooms.boards.clone(), uid.to_owned());
     let found = spawn_blocking(move || boards.get(&uid)).await.map_err(|_| GrafanaError::bad("the dashboard cannot be read"))??;
-    let view = asked.view(found.model.get("timezone").and_then(Value::as_str));
+    let view = asked.view(&found.model);
     let (model, given, range) = (found.model.clone(), asked.variables.clone(), view.range);
     let variables = run(app, None, move |app, budget| {
         let mut variables = Variables::of(&model, &given);
