@@ -19,6 +19,7 @@ use watchfire_net::client::Caller;
 use watchfire_net::policy::Policy;
 use watchfire_net::secret::Secret;
 use watchfire_net::tls::server_config;
+use watchfire_testkit::ports::free_port;
 
 const PROGRAM: &str = "/usr/bin/prometheus-blackbox-exporter";
 const MODULES: &str = "
@@ -69,10 +70,6 @@ fn get(port: u16, path: &str) -> Option<String> {
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Starts the program, or says that it is absent.

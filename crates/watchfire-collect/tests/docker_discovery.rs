@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -109,7 +109,7 @@ async fn targets_and_labels_are_prometheus() {
     let file = dir.path().join("prometheus.yml");
     // Targets that differ in nothing after the rules are one target there.
     std::fs::write(&file, format!("scrape_configs: [{{job_name: d, docker_sd_configs: [{{{entry}}}], relabel_configs: [{{source_labels: [__meta_docker_port_public_ip], target_label: public}}]}}]\n")).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let mut program = Running(
         Command::new(PROGRAM)
             .arg(format!("--config.file={}", file.display()))

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn exposition(arguments: &[&str]) -> Option<String> {
         eprintln!("SKIPPED: {PROGRAM} is not installed, so nothing was compared");
         return None;
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let child = Command::new(PROGRAM)
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .args(arguments)

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use watchfire_collect::postgres::PostgresExporter;
 use watchfire_ingest::exposition::{Format, render};
 use watchfire_model::exporter::{Asker, Exporter, Question, Said};
 use watchfire_model::meter::Meter;
+use watchfire_testkit::ports::free_port;
 
 const PROGRAM: &str = "/usr/bin/prometheus-postgres-exporter";
 /// Where distributions keep the server programs.
@@ -93,10 +94,6 @@ impl Drop for Server {
         let data = self.data();
         self.run("pg_ctl", &["-D", &data, "-m", "immediate", "stop"]);
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn get(port: u16) -> Option<String> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn names_labels_types_and_values_are_process_exporters() {
     let file = dir.path().join("names.yml");
     std::fs::write(&file, &names).unwrap();
     let _cat = run(program.to_str().unwrap(), &["-"]);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let mut exporter = run(PROGRAM, &["--config.path", file.to_str().unwrap(), &format!("--web.listen-address=127.0.0.1:{port}")]);
     let (waker, wait) = std::sync::mpsc::channel::<()>();
     let text = (0..200).find_map(|_| {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use watchfire_net::client::Caller;
 use watchfire_net::policy::Policy;
 use watchfire_net::redis::Place;
 use watchfire_net::secret::Secret;
+use watchfire_testkit::ports::free_port;
 
 const SERVER: &str = "/usr/bin/redis-server";
 const PROGRAM: &str = "/usr/bin/prometheus-redis-exporter";
@@ -92,10 +93,6 @@ impl Drop for Program {
         let _gone = self.0.kill();
         let _reaped = self.0.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn start(program: &str, arguments: &[&str]) -> Option<Program> {

@@ -153,7 +153,7 @@ async fn places_hear_the_same_of_both() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("alertmanager.yml");
     std::fs::write(&file, RECEIVERS.replace("SINK", &theirs.url())).unwrap();
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let mut original = Command::new(ORIGINAL);
     original.arg(format!("--config.file={}", file.display())).arg(format!("--storage.path={}", dir.path().display()));
     original.arg(format!("--web.listen-address=127.0.0.1:{port}")).args(["--cluster.listen-address=", "--web.external-url=http://watchfire.example"]);
@@ -230,7 +230,7 @@ receivers:
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("alertmanager.yml");
     std::fs::write(&file, &text).unwrap();
-    let listen = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let listen = watchfire_testkit::ports::free_port();
     let mut original = Command::new(ORIGINAL);
     original.arg(format!("--config.file={}", file.display())).arg(format!("--storage.path={}", dir.path().display()));
     original.arg(format!("--web.listen-address=127.0.0.1:{listen}")).arg("--cluster.listen-address=");

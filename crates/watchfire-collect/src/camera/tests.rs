@@ -233,7 +233,7 @@ async fn cameras_that_lose_packets_change_their_size_or_hang_up() {
 
 #[tokio::test]
 async fn what_keeps_a_session_from_beginning_is_told_without_the_password() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = watchfire_testkit::ports::nobody();
     let good = made(Manner::Good).await.0;
     let (deaf, babbles) = (made(Manner::Deaf).await.0, made(Manner::Babbles).await.0);
     for (address, more, expected, reason) in [

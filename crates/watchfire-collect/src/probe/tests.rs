@@ -100,7 +100,7 @@ async fn prb_01_a_probe_answers_metrics_of_success() {
     let good = probe(PLAIN, &format!("http://{address}/")).await;
     assert!(has(&good, "probe_success 1") && good.contains("\nprobe_duration_seconds "), "{good}");
     // The port of a listener that is gone.
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = watchfire_testkit::ports::nobody();
     let bad = probe(PLAIN, &format!("http://{gone}/")).await;
     assert!(has(&bad, "probe_success 0") && has(&bad, "probe_http_status_code 0"), "{bad}");
 }

@@ -281,7 +281,7 @@ pub(super) async fn start_prometheus(config: &str, flags: &[&str]) -> Option<Pro
     let file = dir.path().join("prometheus.yml");
     std::fs::write(&file, config).unwrap();
     // The port is free now; nobody else in this test takes it in the moment until Prometheus does.
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let child = std::process::Command::new("prometheus")
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
@@ -354,7 +354,7 @@ async fn prometheus_sees_the_same() {
 /// The real node exporter, where it is installed: everything it says is taken, and nothing twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_node_exporter_is_taken_whole() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let mut exporter = std::process::Command::new("prometheus-node-exporter");
     exporter.arg(format!("--web.listen-address=127.0.0.1:{port}")).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let Ok(mut child) = exporter.spawn() else {

@@ -457,7 +457,7 @@ async fn prometheus_hands_on_the_same_histograms() {
 /// The real node exporter shows the same series in both formats, with the same types.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_node_exporter_says_the_same_in_both_formats() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let mut exporter = std::process::Command::new("prometheus-node-exporter");
     exporter.arg(format!("--web.listen-address=127.0.0.1:{port}")).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let Ok(mut child) = exporter.spawn() else {

@@ -40,7 +40,7 @@ impl Server {
 
     /// A server that speaks TLS on a port, and the certificate to trust.
     fn start_with_tls() -> Option<(Server, Vec<u8>)> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = watchfire_testkit::ports::free_port();
         let server = Server::prepared(Some(port))?;
         let request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
         let made = Command::new("openssl")

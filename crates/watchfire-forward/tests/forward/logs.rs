@@ -154,7 +154,7 @@ fn lines_of_the_configuration_arrive_once_in_order_and_as_promtail_sends_them() 
 #[test]
 fn nothing_is_lost_while_the_other_side_is_away_or_too_busy() {
     let dir = tempfile::tempdir().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = watchfire_testkit::ports::nobody();
     let url = format!("http://{address}/push");
     let mut house = House::open(dir.path());
     house.apply(&client(&url, ""));

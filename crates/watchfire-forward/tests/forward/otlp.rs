@@ -239,7 +239,7 @@ fn metrics_arrive_as_what_they_are() {
 #[test]
 fn metrics_go_on_where_they_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let address = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+    let address = watchfire_testkit::ports::nobody();
     let places = places(&address.to_string(), "");
     let house = House::open(dir.path(), &places);
     let time = now() - 10_000;

@@ -125,7 +125,7 @@ fn numbers(requests: &[Asked]) -> Vec<u64> {
 #[test]
 fn spans_arrive_once_although_the_place_is_away_or_busy_and_we_end_in_between() {
     let dir = tempfile::tempdir().unwrap();
-    let address = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+    let address = watchfire_testkit::ports::nobody();
     let house = House::open(dir.path());
     house.write(0..5);
     house.forwarder.apply(&place(address, "")).unwrap();

@@ -76,7 +76,7 @@ struct Redis {
 impl Redis {
     fn start(arguments: &[&str]) -> Option<Redis> {
         let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = watchfire_testkit::ports::free_port();
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]).arg(dir.path()).args(arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -149,7 +149,7 @@ impl Postgres {
             eprintln!("SKIPPED: no user postgres to run the server as, so its check was not tested");
             return None;
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = watchfire_testkit::ports::free_port();
         let server = Postgres { bin: bin.to_owned(), dir, port };
         let password = server.dir.path().join("password");
         std::fs::write(&password, "hunter2").unwrap();

@@ -2,7 +2,7 @@
 //! Everything ends with the value: the process is killed and its directory removed.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -34,7 +34,7 @@ impl Prometheus {
         let made =
             Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics"]).arg(path.join("data.om")).arg(path.join("tsdb")).output().unwrap();
         assert!(made.status.success(), "promtool: {}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = watchfire_testkit::ports::free_port();
         let child = Self::spawn(path, port);
         let server = Prometheus { child, port, _directory: directory };
         server.wait();

@@ -2,12 +2,13 @@
 //! Not a client library: it knows just what these tests need.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+pub(crate) use watchfire_testkit::ports::free_port;
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
@@ -16,11 +17,6 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 #[expect(clippy::disallowed_methods, reason = "real processes live in real time")]
 pub(crate) fn wait_ms(ms: u64) {
     std::thread::sleep(Duration::from_millis(ms));
-}
-
-/// A port that nobody uses at the moment.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Asks until the answer satisfies; panics with the last one after 30 seconds.

@@ -78,7 +78,7 @@ impl Drop for Listening {
 }
 
 async fn listening(job: &str, kept: bool) -> Listening {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let text = job.replace("{port}", &port.to_string()).replace("{kept}", &kept.to_string());
     let parsed = promtail::parse("promtail.yml", &text, &Lookup::default());
     assert_eq!(parsed.findings, []);

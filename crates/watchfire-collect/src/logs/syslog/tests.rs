@@ -63,7 +63,7 @@ scrape_configs:
 
 /// What becomes of messages that are sent again until something arrived.
 async fn arrived(protocol: &str, send: impl Fn(u16)) -> Vec<String> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let source = read(&JOB.replace("{port}", &port.to_string()).replace("{protocol}", protocol)).syslog.remove(0);
     assert_eq!(source.name, "promtail/devices");
     let house = Arc::new(House::default());

@@ -56,7 +56,7 @@ async fn the_health_service_says_how_it_is() {
         let expected = format!("probe_grpc_healthcheck_response{{serving_status=\"{word}\"}} 1");
         assert_eq!(ones, if word.is_empty() { vec![] } else { vec![expected.as_str()] }, "{text}");
     }
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = watchfire_testkit::ports::nobody();
     let text = probe("modules: {m: {prober: grpc}}", &gone.to_string()).await;
     assert!(has(&text, "probe_success 0") && has(&text, "probe_grpc_status_code 14"), "{text}");
 }

@@ -418,7 +418,7 @@ async fn dlq_17_dead_letters_are_read_on_demand_only() {
 
 #[tokio::test]
 async fn a_redis_that_is_away_is_an_error_and_not_a_wait() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let clock = ManualClock::new(NOW);
     let redis = Redis::new(Place::parse(&format!("redis://:canary@127.0.0.1:{port}")).unwrap(), clock.clone());
     let error = redis.ping().await.unwrap_err().to_string();
@@ -495,7 +495,7 @@ async fn a_redis_with_tls_is_used_when_it_proves_its_name() {
         path.display().to_string()
     };
     let (cert, key, ca) = (file("cert.pem", &certificate.pem()), file("key.pem", &key.serialize_pem()), file("ca.pem", &authority.pem()));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = watchfire_testkit::ports::free_port();
     let arguments = ["--tls-port", &port.to_string(), "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"];
     let Some(_server) = RedisServer::start(&arguments).await else { return };
     let ping = async |host: &str, ca_pem: Option<String>| {

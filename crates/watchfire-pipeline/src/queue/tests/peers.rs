@@ -22,7 +22,7 @@ impl RedisServer {
         }
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         for _ in 0..5 {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = watchfire_testkit::ports::free_port();
             let dir = tempfile::tempdir().unwrap();
             let child = Mutex::new(spawn(port, &dir, &arguments));
             let server = RedisServer { child, port, dir, arguments: arguments.clone() };
