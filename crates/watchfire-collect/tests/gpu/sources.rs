@@ -83,6 +83,8 @@ async fn gpu_01_nvml_comes_first_and_all_gpus_are_stored() {
         assert_eq!(value(name, &first), expected, "{name}");
     }
     assert_eq!(value("watchfire_gpu_process_memory_bytes", &[("gpu", "0"), ("pid", "1")]), Some(1_073_741_824.0));
+    let many = batch.series.iter().filter(|s| s.labels.metric_name() == "watchfire_gpu_process_memory_bytes" && s.labels.get("gpu") == Some("1")).count();
+    assert_eq!(many, 64, "of three hundred processes as many as are told");
     let reason = |reason| value("watchfire_gpu_throttle_reason_active", &[("gpu", "0"), ("reason", reason)]);
     assert_eq!((reason("sw_power_cap"), reason("hw_slowdown")), (Some(1.0), Some(0.0)));
     let dcgm = [("gpu", "0"), ("device", "nvidia0"), ("modelName", "NVIDIA RTX A5500")];

@@ -64,8 +64,9 @@ int nvmlDeviceGetPcieReplayCounter(void *device, unsigned *count) { *count = 2; 
 int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules) { *millijoules = 5000; return OK; }
 struct process { unsigned pid; unsigned long long bytes; unsigned gpu_instance, compute_instance; };
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *out) {
-    unsigned room = *count; *count = 1;
-    if (room < 1) return 7;
+    unsigned room = *count; *count = device == (void *)1 ? 1 : 300;
+    if (room < *count) return 7;
+    for (unsigned at = 0; at < *count; at++) out[at] = out[0], out[at].pid = at + 1, out[at].bytes = 1ull << 30;
     out[0].pid = 1; out[0].bytes = 1ull << 30; out[0].gpu_instance = out[0].compute_instance = 0xffffffff;
     return OK;
 }

@@ -16,8 +16,9 @@ const INSUFFICIENT_SIZE: c_uint = 7;
 const NO_DATA: c_uint = 21;
 /// Bytes of a name (`NVML_DEVICE_NAME_V2_BUFFER_SIZE`).
 const NAME_BYTES: usize = 96;
-/// Processes of one list.
-const PROCESSES_MAX: usize = 256;
+/// Processes of one list that there is room for at first, and at most.
+const PROCESSES: c_uint = 64;
+const PROCESSES_MAX: c_uint = 4_096;
 /// `nvmlMemory_v2_t`: its size, and the second version of it.
 const MEMORY_V2: c_uint = 40 | 2 << 24;
 /// A value that the driver does not know (`NVML_VALUE_NOT_AVAILABLE`).
@@ -263,14 +264,18 @@ impl Nvml {
         let name = if compute { c"nvmlDeviceGetComputeRunningProcesses_v3" } else { c"nvmlDeviceGetGraphicsRunningProcesses_v3" };
         // SAFETY: the type is that of both functions.
         let list: Processes = unsafe { self.function(name) }?;
-        let mut found = [ProcessInfo::default(); PROCESSES_MAX];
-        let mut count = PROCESSES_MAX as c_uint;
-        // SAFETY: it fills in as many entries as there is room for, and says how many.
-        let code = unsafe { list(device.0, &mut count, found.as_mut_ptr()) };
-        if code == INSUFFICIENT_SIZE {
-            tracing::debug!(target: "watchfire::gpu", count, "the GPU has more processes than are told");
-            return Ok(Vec::new());
-        }
+        let mut room = PROCESSES;
+        let (code, count, found) = loop {
+            let mut found = vec![ProcessInfo::default(); room as usize];
+            let mut count = room;
+            // SAFETY: it fills in as many entries as there is room for, and says how many there are.
+            let code = unsafe { list(device.0, &mut count, found.as_mut_ptr()) };
+            if code != INSUFFICIENT_SIZE || room == PROCESSES_MAX {
+                break (code, count, found);
+            }
+            // Some more, because others may begin meanwhile.
+            room = count.max(room).saturating_mul(2).min(PROCESSES_MAX);
+        };
         self.checked(code)?;
         let told = found.iter().take(count as usize).filter(|process| process.used != NOT_AVAILABLE);
         Ok(told.map(|process| (process.pid, process.used)).collect())
