@@ -77,7 +77,7 @@ lint:
 
 # Each canary is a store that is wrong on purpose; the tests that have to catch it fail if they do not.
 test: setup-test $(PAGE) lint
-	cargo test --workspace --locked
+	scripts/test.sh --workspace --locked
 	$(MAKE) --no-print-directory canary
 	$(MAKE) --no-print-directory ui-test
 .PHONY: canary

@@ -20,6 +20,10 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // A page changes when it gets to it: what is expected of it is looked at until it is so.
+          expect: { poll: { timeout: 20_000 } },
+          // Once more for what only chance broke; the report says `retry`.
+          retry: 1,
         },
       },
       {

@@ -31,15 +31,15 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
       ["SlowAnswers", "inhibited"],
       ["NightlyReport", "muted"],
     ]);
-    expect(await alert(page, "DiskNearlyFull").innerText()).toMatch(/Silenced until 20.+ by ada: the new disk arrives on Friday/);
-    expect(await alert(page, "SlowAnswers").innerText()).toContain("Inhibited by CameraOffline");
-    expect(await alert(page, "NightlyReport").innerText()).toContain("Muted by the time interval working_hours");
-    expect(await alert(page, "QueueDeep").innerText()).toMatch(/Fires in [23] min.*, unless it ends before/);
+    await expect.poll(() => alert(page, "DiskNearlyFull").innerText()).toMatch(/Silenced until 20.+ by ada: the new disk arrives on Friday/);
+    await expect.poll(() => alert(page, "SlowAnswers").innerText()).toContain("Inhibited by CameraOffline");
+    await expect.poll(() => alert(page, "NightlyReport").innerText()).toContain("Muted by the time interval working_hours");
+    await expect.poll(() => alert(page, "QueueDeep").innerText()).toMatch(/Fires in [23] min.*, unless it ends before/);
     // The rule's alert is the one that the Alertmanager holds: it is there once, with the rule's value and expression.
     const camera = alert(page, "CameraOffline").filter({ hasText: "front_door" });
     await camera.getByText("Details").click();
     await camera.getByRole("link", { name: 'camera_connection_status{job="vms"} == 0' }).waitFor();
-    expect(await camera.innerText()).toMatch(/Value\s+0e\+00/);
+    await expect.poll(() => camera.innerText()).toMatch(/Value\s+0e\+00/);
   });
 
   test("a state, words and both are filters that the address keeps", async () => {
@@ -51,7 +51,7 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     expect(new URL(page.url()).search).toBe("?show=firing&q=garage+offline");
     await page.reload();
     await alert(page, "CameraOffline").waitFor();
-    expect(await page.locator("[data-alert]").count()).toBe(1);
+    await expect.poll(() => page.locator("[data-alert]").count()).toBe(1);
     await page.getByLabel("Filter alerts by words").fill("nothing like it");
     await page.getByText("No alert is firing with these words.").waitFor();
   });
@@ -65,13 +65,13 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     expect(alerting.changes).toEqual([]);
     await dialog.getByRole("button", { name: "Silence 1 alert" }).click();
     await until("silenced", () => garage.getAttribute("data-kinds"), (it) => it === "silenced");
-    expect(await garage.getByRole("button", { name: "Silence…" }).count()).toBe(0);
+    await expect.poll(() => garage.getByRole("button", { name: "Silence…" }).count()).toBe(0);
     const [change = ""] = alerting.changes;
     const sent = JSON.parse(change.replace("POST /api/v2/silences ", ""));
     expect(sent.matchers).toContainEqual({ name: "camera_id", value: "garage", isEqual: true, isRegex: false });
     expect(sent.matchers).toHaveLength(5);
     expect(Date.parse(sent.endsAt) - Date.parse(sent.startsAt)).toBe(2 * 3_600_000);
-    expect(await chip(page, "silenced").innerText()).toBe("silenced 2");
+    await expect.poll(() => chip(page, "silenced").innerText()).toBe("silenced 2");
   });
 
   test("the preview follows every change, and what is no silence is not offered", async () => {
@@ -91,7 +91,7 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     await until("both again", preview, (it) => it === "2");
     await dialog.getByRole("button", { name: "Remove alertname" }).click();
     await dialog.getByText("It needs a label with a value.").waitFor();
-    expect(await dialog.getByRole("button", { name: "Silence", exact: true }).isDisabled()).toBe(true);
+    await expect.poll(() => dialog.getByRole("button", { name: "Silence", exact: true }).isDisabled()).toBe(true);
     await page.keyboard.press("Escape");
     await until("closed", () => page.getByRole("dialog").count(), (it) => it === 0);
     expect(alerting.changes).toEqual([]);
@@ -111,10 +111,10 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
   test("a silence gets another end, ends after a question, and is set again", async () => {
     const { page } = await at("/alerts");
     const silence = page.locator('[data-silence="5d1"]');
-    expect(await silence.innerText()).toContain("keeps 1 alert quiet");
+    await expect.poll(() => silence.innerText()).toContain("keeps 1 alert quiet");
     await silence.getByRole("button", { name: "Change…" }).click();
     const dialog = page.getByRole("dialog", { name: "Change a silence" });
-    expect(await dialog.getByLabel("Until", { exact: true }).inputValue()).toMatch(/^20\d\d-\d\d-\d\dT\d\d:\d\d$/);
+    await expect.poll(() => dialog.getByLabel("Until", { exact: true }).inputValue()).toMatch(/^20\d\d-\d\d-\d\dT\d\d:\d\d$/);
     await dialog.getByLabel("For").selectOption("1d");
     await dialog.getByRole("button", { name: "Change silence" }).click();
     await until("changed", async () => alerting.changes.length, (it) => it === 1);
@@ -137,14 +137,14 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     const { page } = await at("/alerts", session("read"));
     await alert(page, "CameraOffline").first().waitFor();
     await page.getByText("Silencing needs the level admin.").waitFor();
-    for (const name of [/Silence/, /Change…/, /End…/, /New silence/]) expect(await page.getByRole("button", { name }).count(), String(name)).toBe(0);
+    for (const name of [/Silence/, /Change…/, /End…/, /New silence/]) await expect.poll(() => page.getByRole("button", { name }).count(), { message: String(name) }).toBe(0);
   });
 
   test("the name of who is logged in goes with the silence", async () => {
     const { page } = await at("/alerts", session("admin"));
     await alert(page, "FromElsewhere").getByRole("button", { name: "Silence…" }).click();
     await page.getByRole("dialog").getByText("Hits 1 alert now").waitFor();
-    expect(await page.getByRole("dialog").getByLabel("By").count()).toBe(0);
+    await expect.poll(() => page.getByRole("dialog").getByLabel("By").count()).toBe(0);
     await page.getByRole("dialog").getByLabel("Why").fill("seen");
     await page.getByRole("dialog").getByRole("button", { name: "Silence 1 alert" }).click();
     await until("sent", async () => alerting.changes.length, (it) => it === 1);
@@ -155,15 +155,15 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     const { page } = await at("/alerts");
     await page.getByText("A notification was given up: nobody was told.").waitFor();
     const deliveries = page.getByRole("region", { name: "Deliveries" });
-    expect(await deliveries.getByRole("row", { name: /^email/ }).getByRole("cell").allInnerTexts()).toEqual(["44", "41", "1"]);
+    await expect.poll(() => deliveries.getByRole("row", { name: /^email/ }).getByRole("cell").allInnerTexts()).toEqual(["44", "41", "1"]);
     await deliveries.getByText("550 5.1.1 no such mailbox").waitFor();
-    expect(await deliveries.innerText()).toContain("2 waiting");
+    await expect.poll(() => deliveries.innerText()).toContain("2 waiting");
     const history = page.getByRole("region", { name: "History" });
     await history.getByRole("listitem").first().waitFor();
-    expect(await history.locator("[data-track]").evaluateAll((all) => all.map((it) => it.getAttribute("data-track")))).toEqual(["CameraOffline", "QueueDeep"]);
-    expect(await history.locator("[data-track=CameraOffline]").innerText()).toMatch(/firing since 20/);
+    await expect.poll(() => history.locator("[data-track]").evaluateAll((all) => all.map((it) => it.getAttribute("data-track")))).toEqual(["CameraOffline", "QueueDeep"]);
+    await expect.poll(() => history.locator("[data-track=CameraOffline]").innerText()).toMatch(/firing since 20/);
     await history.locator("[data-track=QueueDeep] summary").click();
-    expect(await history.locator("[data-track=QueueDeep] ol li").allInnerTexts()).toHaveLength(2);
+    await expect.poll(() => history.locator("[data-track=QueueDeep] ol li").allInnerTexts()).toHaveLength(2);
     await page.getByRole("link", { name: "Last 1 hour" }).click();
     await until("the range", async () => here.mock.asked.some((it) => it.params.get("query")?.includes("[15s]")), (it) => it);
     expect(new URL(page.url()).search).toBe("?range=1h");
@@ -174,8 +174,8 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     const evil = alert(seen.page, "FromElsewhere");
     await evil.getByText(EVIL).first().waitFor();
     await evil.getByText("Details").click();
-    expect(await evil.locator("img, b:text-is('not bold')").count()).toBe(0);
-    expect(await evil.locator("a").evaluateAll((all) => all.map((it) => it.getAttribute("href")))).toEqual(["https://runbooks.example.net/camera"]);
+    await expect.poll(() => evil.locator("img, b:text-is('not bold')").count()).toBe(0);
+    await expect.poll(() => evil.locator("a").evaluateAll((all) => all.map((it) => it.getAttribute("href")))).toEqual(["https://runbooks.example.net/camera"]);
     expect(seen.faults).toEqual([]);
   });
 
@@ -183,30 +183,30 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     const { page } = await at("/rules");
     const rule = (name: string) => page.locator(`[data-rule="${name}"]`);
     await rule("ErrorBudget").waitFor();
-    expect(await rule("ErrorBudget").innerText()).toMatch(/inactive[\s\S]+The last evaluation failed\. found duplicate series for the match group[\s\S]+140 ms/);
-    expect(await rule("CameraOffline").innerText()).toMatch(/firing[\s\S]+for 5 min[\s\S]+1 alert[\s\S]+1\.2 ms/);
-    expect(await rule("NeverLooked").innerText()).toContain("not evaluated yet");
-    expect(await rule("job:queue_depth:max").innerText()).toMatch(/^recording/);
-    expect(await page.locator("[data-group=pipeline] summary").first().innerText()).toMatch(/1 failing[\s\S]+4 rules[\s\S]+every 15 s[\s\S]+took 21\.5 s/);
+    await expect.poll(() => rule("ErrorBudget").innerText()).toMatch(/inactive[\s\S]+The last evaluation failed\. found duplicate series for the match group[\s\S]+140 ms/);
+    await expect.poll(() => rule("CameraOffline").innerText()).toMatch(/firing[\s\S]+for 5 min[\s\S]+1 alert[\s\S]+1\.2 ms/);
+    await expect.poll(() => rule("NeverLooked").innerText()).toContain("not evaluated yet");
+    await expect.poll(() => rule("job:queue_depth:max").innerText()).toMatch(/^recording/);
+    await expect.poll(() => page.locator("[data-group=pipeline] summary").first().innerText()).toMatch(/1 failing[\s\S]+4 rules[\s\S]+every 15 s[\s\S]+took 21\.5 s/);
     await page.getByText("This group takes longer than its interval").waitFor();
     // What the doctor found in a rule stands at the rule, as text.
     await until("findings", () => page.locator("[data-finding]").count(), (it) => it === 2);
-    expect(await rule("QueueDeep").locator("[data-finding]").innerText()).toBe("no catalog and no rule knows hsi_detection_queue_size");
+    await expect.poll(() => rule("QueueDeep").locator("[data-finding]").innerText()).toBe("no catalog and no rule knows hsi_detection_queue_size");
     await page.getByRole("link", { name: /^errors 1/ }).click();
     await until("errors", () => page.locator("[data-rule]").count(), (it) => it === 1);
     await page.goto(`${here.mock.url}/rules?order=slowest`);
     await rule("ErrorBudget").waitFor();
-    expect(await page.locator("[data-rule]").first().getAttribute("data-rule")).toBe("ErrorBudget");
+    await expect.poll(() => page.locator("[data-rule]").first().getAttribute("data-rule")).toBe("ErrorBudget");
     await rule("CameraOffline").getByRole("link", { name: "1 alert" }).click();
     await alert(page, "CameraOffline").first().waitFor();
-    expect(await page.locator("[data-alert]").count()).toBe(2);
+    await expect.poll(() => page.locator("[data-alert]").count()).toBe(2);
   });
 
   test("the doctor's findings have place, reason and change, and are filtered by kind and words", async () => {
     const { page, faults } = await at("/doctor");
     const finding = page.locator("[data-code]").first();
     await finding.waitFor();
-    expect(await finding.innerText()).toMatch(/warning\s+QueueDeep\s+\/etc\/prometheus\/rules\/pipeline\.yml:12:11\s+unknown-metric\s+no catalog and no rule knows[\s\S]+hsi_detection_queue_depth > 5/);
+    await expect.poll(() => finding.innerText()).toMatch(/warning\s+QueueDeep\s+\/etc\/prometheus\/rules\/pipeline\.yml:12:11\s+unknown-metric\s+no catalog and no rule knows[\s\S]+hsi_detection_queue_depth > 5/);
     await page.getByText("5 findings in 6 files").waitFor();
     await page.getByRole("region", { name: "The machine" }).getByText("nobody keeps the clock").waitFor();
     await page.getByRole("navigation", { name: "Kinds of findings" }).getByRole("link", { name: "unknown-metric 2" }).click();
@@ -226,7 +226,7 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     alerting.findings = [{ severity: "error", code: "", file: "/etc/prometheus/rules/broken.yml", line: 3, column: 5, subject: "groups", message: "a list is expected" }];
     await page.getByRole("button", { name: "Reload" }).click();
     await page.getByText("1 finding in 6 files; 1 error: what such a file says beyond it was not looked at").waitFor();
-    expect(await page.locator("[data-code]").innerText()).toMatch(/^error\s+groups\s+\/etc\/prometheus\/rules\/broken\.yml:3:5/);
+    await expect.poll(() => page.locator("[data-code]").innerText()).toMatch(/^error\s+groups\s+\/etc\/prometheus\/rules\/broken\.yml:3:5/);
     alerting.files = 0;
     await page.getByRole("button", { name: "Reload" }).click();
     await page.getByText("No file was looked at.").waitFor();
@@ -256,7 +256,7 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     await page.goto(`${here.mock.url}/doctor`);
     // Files that could not be read are not counted either: that nothing was found in them is not said.
     await page.getByText("No file was looked at.").waitFor();
-    expect(await page.getByText("Nothing found.", { exact: true }).count()).toBe(0);
+    await expect.poll(() => page.getByText("Nothing found.", { exact: true }).count()).toBe(0);
     here.mock.handlers.unshift(({ path }) => (path === "/api/v1/rules" ? { status: 503, body: { status: "error", errorType: "unavailable", error: "shutting down" } } : undefined));
     await page.goto(`${here.mock.url}/rules`);
     await page.getByRole("alert").getByText("shutting down").waitFor();
@@ -273,8 +273,8 @@ describe.skipIf(!chromiumIsThere())("alerts, rules, doctor", () => {
     alerting.held.splice(0, alerting.held.length, ...many);
     await page.getByRole("button", { name: "Reload" }).click();
     await until("counted", () => chip(page, "firing").innerText(), (it) => it === "firing 1000");
-    expect(await page.locator("[data-group=notified]").count()).toBe(1);
-    expect(await page.locator("[data-group=notified] [data-alert]").count()).toBe(20);
+    await expect.poll(() => page.locator("[data-group=notified]").count()).toBe(1);
+    await expect.poll(() => page.locator("[data-group=notified] [data-alert]").count()).toBe(20);
     await page.getByRole("button", { name: "Show all 1000" }).click();
     await until("all", () => page.locator("[data-group=notified] [data-alert]").count(), (it) => it === 1000);
   });

@@ -43,14 +43,14 @@ describe.skipIf(!chromiumIsThere())("Forms of dashboards", () => {
     const dialog = dialogOf(page);
     await dialog.getByRole("row", { name: /^user/ }).waitFor();
     // Files have the fields of an object in any order.
-    expect(await field(dialog, "Stack").locator("option:checked").innerText()).toBe("none");
+    await expect.poll(() => field(dialog, "Stack").locator("option:checked").innerText()).toBe("none");
     // What the form has no field for stands there as JSON, and stays.
     const kept = dialog.getByRole("group", { name: "Override 1" });
-    expect(await field(kept, "Fields by").locator("option:checked").innerText()).toBe("value");
-    expect(await field(kept, "custom.x, as JSON").inputValue()).toBe('{"odd":[1]}');
+    await expect.poll(() => field(kept, "Fields by").locator("option:checked").innerText()).toBe("value");
+    await expect.poll(() => field(kept, "custom.x, as JSON").inputValue()).toBe('{"odd":[1]}');
     await dialog.getByRole("button", { name: "Add an override" }).click();
     const own = dialog.getByRole("group", { name: "Override 2" });
-    expect(await own.locator("datalist option").evaluateAll((all) => all.map((it) => it.getAttribute("value")))).toEqual(expect.arrayContaining(["user", "system", "iowait", "idle"]));
+    await expect.poll(() => own.locator("datalist option").evaluateAll((all) => all.map((it) => it.getAttribute("value")))).toEqual(expect.arrayContaining(["user", "system", "iowait", "idle"]));
     await field(own, "Name").fill("user");
     await field(own, "What override 2 sets as well").selectOption("Unit");
     await field(own, "Unit").fill("percent");
@@ -68,7 +68,7 @@ describe.skipIf(!chromiumIsThere())("Forms of dashboards", () => {
     await dialog.getByRole("button", { name: "Add an override" }).click();
     const other = dialog.getByRole("group", { name: "Override 3" });
     await field(other, "Fields by").selectOption("query");
-    expect(await field(other, "Query").locator("option:checked").innerText()).toBe("A");
+    await expect.poll(() => field(other, "Query").locator("option:checked").innerText()).toBe("A");
     await field(other, "Fields by").selectOption("type");
     await field(other, "Type").selectOption("time");
     await field(other, "Fields by").selectOption("pattern of names");
@@ -92,8 +92,8 @@ describe.skipIf(!chromiumIsThere())("Forms of dashboards", () => {
     const dialog = dialogOf(page);
     await dialog.getByText("Variables (1)").click();
     const one = (name: string) => dialog.getByRole("group", { name: `variable ${name}`, exact: true });
-    expect(await field(one("machine"), "Question").inputValue()).toBe("label_values(up, instance)");
-    expect(await field(one("machine"), "Chosen at first").inputValue()).toBe("All");
+    await expect.poll(() => field(one("machine"), "Question").inputValue()).toBe("label_values(up, instance)");
+    await expect.poll(() => field(one("machine"), "Chosen at first").inputValue()).toBe("All");
     await field(one("machine"), "Question").fill("label_values(up, job)");
     await field(one("machine"), "Chosen at first").fill("node, web");
     const add = async (kind: string, name: string): Promise<void> => {
@@ -134,11 +134,11 @@ describe.skipIf(!chromiumIsThere())("Forms of dashboards", () => {
     await dialog.getByRole("button", { name: "Take" }).click();
     const bar = page.getByRole("group", { name: "Variables" });
     await until("the bar", () => bar.locator("[data-variable]").evaluateAll((all) => all.map((it) => it.getAttribute("data-variable"))), (it) => it.join() === "colour,machine,step,source,word,filters,onoff");
-    expect(await bar.locator("[data-variable=colour] option").allInnerTexts()).toEqual(["red", "Dark blue", "a,b"]);
-    expect(await bar.locator("[data-variable=colour] select").inputValue()).toBe("navy");
-    expect(await bar.locator("[data-variable=source] option").allInnerTexts()).toEqual(["Loki"]);
-    expect(await bar.locator("[data-variable=filters] .filter").allInnerTexts()).toEqual(["job=web×", "instance=~a|b=c×"]);
-    expect(await bar.locator("[data-variable=onoff] select").inputValue()).toBe("false");
+    await expect.poll(() => bar.locator("[data-variable=colour] option").allInnerTexts()).toEqual(["red", "Dark blue", "a,b"]);
+    await expect.poll(() => bar.locator("[data-variable=colour] select").inputValue()).toBe("navy");
+    await expect.poll(() => bar.locator("[data-variable=source] option").allInnerTexts()).toEqual(["Loki"]);
+    await expect.poll(() => bar.locator("[data-variable=filters] .filter").allInnerTexts()).toEqual(["job=web×", "instance=~a|b=c×"]);
+    await expect.poll(() => bar.locator("[data-variable=onoff] select").inputValue()).toBe("false");
     const list = ((await saved(page, boarding))["templating"] as { list: Fields[] }).list;
     const at = (name: string) => list.find((it) => it["name"] === name);
     expect(at("machine")).toEqual({ type: "query", name: "machine", label: "Machine", query: { query: "label_values(up, job)", refId: "x" }, definition: "label_values(up, job)", datasource: { type: "prometheus", uid: "${DS}" }, multi: true, includeAll: true, current: { text: ["node", "web"], value: ["node", "web"] } });
@@ -154,7 +154,7 @@ describe.skipIf(!chromiumIsThere())("Forms of dashboards", () => {
     const dialog = dialogOf(page);
     await dialog.getByText("Annotations (1)").click();
     const own = dialog.getByRole("group", { name: "annotation Annotations & Alerts" });
-    expect(await own.getByRole("textbox").count()).toBe(1);
+    await expect.poll(() => own.getByRole("textbox").count()).toBe(1);
     await own.getByLabel("drawn at first").uncheck();
     await dialog.getByRole("button", { name: "Add an annotation" }).click();
     const made = dialog.getByRole("group", { name: "annotation Marks 2" });
@@ -177,11 +177,11 @@ describe.skipIf(!chromiumIsThere())("Forms of dashboards", () => {
     await field(kept, "custom.x, as JSON").press("Tab");
     await kept.getByText("This is no JSON.").waitFor();
     const wide = async (): Promise<number> => dialogOf(page).evaluate((it) => it.scrollWidth - it.clientWidth);
-    expect(await wide()).toBeLessThanOrEqual(0);
+    await expect.poll(() => wide()).toBeLessThanOrEqual(0);
     await dialogOf(page).getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Settings…" }).click();
     await dialogOf(page).getByText("Variables (1)").click();
     await dialogOf(page).getByText("Annotations (1)").click();
-    expect(await wide()).toBeLessThanOrEqual(0);
+    await expect.poll(() => wide()).toBeLessThanOrEqual(0);
   });
 });

@@ -18,21 +18,21 @@ describe.skipIf(!chromiumIsThere())("Cameras", () => {
       ["garage", "frozen"],
       ["yard", "live"],
     ] as const) {
-      expect(await card(id).locator(".state").innerText()).toBe(words);
+      await expect.poll(() => card(id).locator(".state").innerText()).toBe(words);
     }
-    expect(await page.locator(".counts").innerText()).toMatch(/1 offline\s*1 frozen\s*2 live/);
-    expect(await card("front").innerText()).toMatch(/25 of 25 frames\/s[\s\S]*4\.2 Mbit\/s[\s\S]*1920×1080 H264[\s\S]*Last picture/);
-    expect(await card("garage").innerText()).toMatch(/Connected, and no new picture comes\.[\s\S]*1 min 3\d s ago/);
-    expect(await card("garage").innerText()).toMatch(/The picture is identical, blurred\./);
+    await expect.poll(() => page.locator(".counts").innerText()).toMatch(/1 offline\s*1 frozen\s*2 live/);
+    await expect.poll(() => card("front").innerText()).toMatch(/25 of 25 frames\/s[\s\S]*4\.2 Mbit\/s[\s\S]*1920×1080 H264[\s\S]*Last picture/);
+    await expect.poll(() => card("garage").innerText()).toMatch(/Connected, and no new picture comes\.[\s\S]*1 min 3\d s ago/);
+    await expect.poll(() => card("garage").innerText()).toMatch(/The picture is identical, blurred\./);
     await page.getByRole("img", { name: "The latest picture of garage" }).waitFor();
-    expect(await page.locator("[data-server=media]").innerText()).toMatch(/mediamtx at http:\/\/mtx:9997\/[\s\S]*3 streams, 12 viewers/);
-    expect(await page.locator("[data-server=nvr]").innerText()).toMatch(/the server answers 502/);
+    await expect.poll(() => page.locator("[data-server=media]").innerText()).toMatch(/mediamtx at http:\/\/mtx:9997\/[\s\S]*3 streams, 12 viewers/);
+    await expect.poll(() => page.locator("[data-server=nvr]").innerText()).toMatch(/the server answers 502/);
     // What nobody knows is not a zero.
-    expect(await card("back").innerText()).toMatch(/the camera closed the connection[\s\S]*– frames\/s[\s\S]*Last picture not seen yet/);
-    expect(await card("yard").locator("b.warning").innerText()).toBe("11.5");
+    await expect.poll(() => card("back").innerText()).toMatch(/the camera closed the connection[\s\S]*– frames\/s[\s\S]*Last picture not seen yet/);
+    await expect.poll(() => card("yard").locator("b.warning").innerText()).toBe("11.5");
     await card("yard").getByText("More").click();
-    expect(await card("yard").innerText()).toMatch(/rtsp:\/\/10\.0\.0\.5\/yard via hls[\s\S]*Latency\s+6\.2 s[\s\S]*Packets lost\s+10 of 10,000[\s\S]*Frames missing\s+3/);
-    expect(await page.title()).not.toBe("1");
+    await expect.poll(() => card("yard").innerText()).toMatch(/rtsp:\/\/10\.0\.0\.5\/yard via hls[\s\S]*Latency\s+6\.2 s[\s\S]*Packets lost\s+10 of 10,000[\s\S]*Frames missing\s+3/);
+    await expect.poll(() => page.title()).not.toBe("1");
     expect(faults).toEqual([]);
   });
 
@@ -53,9 +53,9 @@ describe.skipIf(!chromiumIsThere())("Cameras", () => {
     await page.getByRole("button", { name: "Look for cameras" }).click();
     const found = page.locator('[data-found="10.0.0.9"]');
     await found.waitFor();
-    expect(await page.getByRole("region", { name: "Cameras in the network" }).getByRole("status").innerText()).toMatch(/2 answered; asked from 10\.0\.0\.2; 1 answers left out/);
-    expect(await found.innerText()).toMatch(/<b>Hall<\/b>[\s\S]*rtsp:\/\/10\.0\.0\.9\/PATH/);
-    expect(await page.locator('[data-found="10.0.0.5"]').innerText()).toMatch(/Watched as front/);
+    await expect.poll(() => page.getByRole("region", { name: "Cameras in the network" }).getByRole("status").innerText()).toMatch(/2 answered; asked from 10\.0\.0\.2; 1 answers left out/);
+    await expect.poll(() => found.innerText()).toMatch(/<b>Hall<\/b>[\s\S]*rtsp:\/\/10\.0\.0\.9\/PATH/);
+    await expect.poll(() => page.locator('[data-found="10.0.0.5"]').innerText()).toMatch(/Watched as front/);
     watching.search = undefined;
     await page.getByRole("button", { name: "Look for cameras" }).click();
     await page.getByText("Cannot look for cameras.").waitFor();
@@ -65,7 +65,7 @@ describe.skipIf(!chromiumIsThere())("Cameras", () => {
   test("who may only read is not offered to look for cameras", async () => {
     const { page } = await here.at("/cameras", new Watching().handler, session("read"));
     await page.locator("[data-camera=front]").waitFor();
-    expect(await page.getByRole("button", { name: "Look for cameras" }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: "Look for cameras" }).count()).toBe(0);
   });
 
   test("where no camera is watched, and where they cannot be had, it is said", async () => {
@@ -74,7 +74,7 @@ describe.skipIf(!chromiumIsThere())("Cameras", () => {
     watching.servers.length = 0;
     const { page } = await here.at("/cameras", watching.handler);
     await page.getByText("No camera is watched").waitFor();
-    expect(await page.locator("[data-camera]").count()).toBe(0);
+    await expect.poll(() => page.locator("[data-camera]").count()).toBe(0);
     here.mock.handlers.unshift(({ path }) => (path === "/api/cameras" ? { status: 503, body: { error: { code: "unavailable", message: "not now" } } } : undefined));
     await page.goto(`${here.mock.url}/cameras`);
     await page.getByText("Cannot load the cameras.").waitFor();

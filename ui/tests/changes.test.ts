@@ -53,15 +53,15 @@ describe.skipIf(!chromiumIsThere())("What else changed", () => {
     const dialog = page.getByRole("dialog", { name: "What else changed here" });
     const part = (name: string) => dialog.getByRole("region", { name });
     await part("Metrics that moved most").getByText("The first", { exact: false }).or(part("Metrics that moved most").getByText("All 4 metrics")).waitFor();
-    expect(await part("Metrics that moved most").getByRole("link").allInnerTexts()).toEqual(['wild{job="node", instance="wild"}', 'mild{job="node", instance="mild"}', 'calm{job="node", instance="calm"}']);
-    expect(await part("Metrics that moved most").getByRole("listitem").first().innerText()).toContain("1 → 2");
+    await expect.poll(() => part("Metrics that moved most").getByRole("link").allInnerTexts()).toEqual(['wild{job="node", instance="wild"}', 'mild{job="node", instance="mild"}', 'calm{job="node", instance="calm"}']);
+    await expect.poll(() => part("Metrics that moved most").getByRole("listitem").first().innerText()).toContain("1 → 2");
     // What the chart's series have in common is what is compared; one that failed is counted.
-    expect(await part("Metrics that moved most").innerText()).toContain('All 4 metrics with job="node",instance=~"db-1:9100|web-1:9100|web-2:9100" were compared, 1 of them could not be (no).');
-    expect(await part("Alerts that began").getByRole("link").allInnerTexts()).toEqual(["TooHot"]);
-    expect(await part("What was started").innerText()).toContain('{job="web"}');
+    await expect.poll(() => part("Metrics that moved most").innerText()).toContain('All 4 metrics with job="node",instance=~"db-1:9100|web-1:9100|web-2:9100" were compared, 1 of them could not be (no).');
+    await expect.poll(() => part("Alerts that began").getByRole("link").allInnerTexts()).toEqual(["TooHot"]);
+    await expect.poll(() => part("What was started").innerText()).toContain('{job="web"}');
     await part("Lines of errors").getByText("Cannot be told: no logs here").waitFor();
     // A heading is no box of its own.
-    expect(await part("Alerts that began").getByRole("heading").evaluate((it) => [getComputedStyle(it).borderTopWidth, getComputedStyle(it).fontWeight])).toEqual(["0px", "600"]);
+    await expect.poll(() => part("Alerts that began").getByRole("heading").evaluate((it) => [getComputedStyle(it).borderTopWidth, getComputedStyle(it).fontWeight])).toEqual(["0px", "600"]);
     // The stretch, not the whole hour, and the range of the page stays.
     const [from, to] = await Promise.all(["From", "To"].map(async (it) => Date.parse(await dialog.getByLabel(it).inputValue())));
     expect(Math.abs((to ?? 0) - (from ?? 0) - 900_000)).toBeLessThan(120_000);
@@ -71,7 +71,7 @@ describe.skipIf(!chromiumIsThere())("What else changed", () => {
     expect(await violations(page)).toEqual([]);
     await part("Metrics that moved most").getByRole("link").first().click();
     await page.getByRole("region", { name: "Pane 1", exact: true }).waitFor();
-    expect(await page.getByLabel("Query of pane 1").inputValue()).toBe('wild{job="node",instance="wild"}');
+    await expect.poll(() => page.getByLabel("Query of pane 1").inputValue()).toBe('wild{job="node",instance="wild"}');
     expect(faults).toEqual([]);
   });
 
@@ -86,10 +86,10 @@ describe.skipIf(!chromiumIsThere())("What else changed", () => {
     await page.getByRole("button", { name: "What else changed" }).click();
     const dialog = page.getByRole("dialog", { name: "What else changed here" });
     await dialog.getByRole("region", { name: "Annotations" }).getByText("Deployed").waitFor();
-    expect(await dialog.evaluate((it) => it.scrollWidth - it.clientWidth)).toBeLessThanOrEqual(0);
+    await expect.poll(() => dialog.evaluate((it) => it.scrollWidth - it.clientWidth)).toBeLessThanOrEqual(0);
     await dialog.getByLabel("To").fill(await dialog.getByLabel("From").inputValue());
     await dialog.getByText("a window of at least 60 seconds is needed").waitFor();
-    expect(await dialog.getByRole("region").count()).toBe(0);
+    await expect.poll(() => dialog.getByRole("region").count()).toBe(0);
     await dialog.getByRole("button", { name: "Close" }).click();
     await until("gone", () => page.getByRole("dialog").count(), (it) => it === 0);
   });

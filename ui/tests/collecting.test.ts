@@ -48,16 +48,16 @@ describe.skipIf(!chromiumIsThere())("what is collected", () => {
     const { page } = await here.at("/processes", collected);
     const cells = async (label: string, row: string): Promise<string[]> => page.getByRole("region", { name: label }).locator(`[data-row="${row}"] td`).allInnerTexts();
     await page.getByRole("region", { name: "Figures of groups of processes" }).waitFor();
-    expect(await cells("Figures of groups of processes", "postgres")).toEqual(["3", "12%", "512 MiB", "–", "–", "–", "–", "–"]);
-    expect(await cells("Figures of groups of processes", "ffmpeg:front")).toEqual(["0", "–", "–", "–", "–", "–", "–", "–"]);
+    await expect.poll(() => cells("Figures of groups of processes", "postgres")).toEqual(["3", "12%", "512 MiB", "–", "–", "–", "–", "–"]);
+    await expect.poll(() => cells("Figures of groups of processes", "ffmpeg:front")).toEqual(["0", "–", "–", "–", "–", "–", "–", "–"]);
     await page.locator('[data-row="garage"]').waitFor();
-    expect(await cells("Figures of FFmpeg by camera", "front")).toEqual(["connected", "24.9", "1.01", "–", "–", "–", "–", "–"]);
-    expect(await cells("Figures of FFmpeg by camera", "garage")).toEqual(["not connected", "–", "–", "–", "–", "–", "–", "2"]);
+    await expect.poll(() => cells("Figures of FFmpeg by camera", "front")).toEqual(["connected", "24.9", "1.01", "–", "–", "–", "–", "–"]);
+    await expect.poll(() => cells("Figures of FFmpeg by camera", "garage")).toEqual(["not connected", "–", "–", "–", "–", "–", "–", "2"]);
     await page.locator('[data-row="db"]').waitFor();
     const table = page.getByRole("region", { name: "Figures of containers" });
-    expect(await table.locator('[data-row="db"] td').allInnerTexts()).toEqual(["150%", "190 MiB", "95%", "–", "–", "–", "–"]);
-    expect(await table.locator('[data-row="web"] td').allInnerTexts()).toEqual(["–", "20.0 MiB", "no limit", "–", "–", "–", "–"]);
-    expect(await table.locator("tbody tr").count()).toBe(2);
+    await expect.poll(() => table.locator('[data-row="db"] td').allInnerTexts()).toEqual(["150%", "190 MiB", "95%", "–", "–", "–", "–"]);
+    await expect.poll(() => table.locator('[data-row="web"] td').allInnerTexts()).toEqual(["–", "20.0 MiB", "no limit", "–", "–", "–", "–"]);
+    await expect.poll(() => table.locator("tbody tr").count()).toBe(2);
   });
 
   test("without anything the pages say what to configure", async () => {

@@ -32,7 +32,7 @@ describe.skipIf(!chromiumIsThere())("Changing dashboards", () => {
     await dialog.getByLabel("A file with the JSON of a Grafana dashboard").setInputFiles(join(BOARDS, "house.json"));
     await dialog.getByText("8 panels, 2 variables").waitFor();
     // Its input is a data source, of which the one of that type is offered.
-    expect(await dialog.getByLabel("Prometheus").inputValue()).toBe("Prometheus");
+    await expect.poll(() => dialog.getByLabel("Prometheus").inputValue()).toBe("Prometheus");
     await dialog.getByRole("button", { name: "Look at it" }).click();
     await panel(page, "CPU busy").getByRole("meter").waitFor();
     expect(boarding.saves.length).toBe(0);
@@ -63,7 +63,7 @@ describe.skipIf(!chromiumIsThere())("Changing dashboards", () => {
     await dialog.getByText("7 panels, 2 variables").waitFor();
     await dialog.getByLabel("or its text").fill("{");
     await dialog.getByText("this is no JSON").waitFor();
-    expect(await dialog.getByRole("button", { name: "Look at it" }).isDisabled()).toBe(true);
+    await expect.poll(() => dialog.getByRole("button", { name: "Look at it" }).isDisabled()).toBe(true);
     await dialog.getByLabel("or its text").fill('{"a": 1}');
     await dialog.getByText("it has no panels, rows, title or schema version").waitFor();
     await dialog.getByLabel("or its text").fill(JSON.stringify({ title: "Pasted", panels: [{ id: 1, type: "text", title: "Words", options: { content: "hello" }, gridPos: { x: 0, y: 0, w: 12, h: 4 } }] }));
@@ -87,7 +87,7 @@ describe.skipIf(!chromiumIsThere())("Changing dashboards", () => {
     await dialog.getByLabel("From value 2").fill("40");
     await dialog.getByLabel("From value 2").press("Tab");
     await until("the picture", () => dialog.locator("[data-stat]").innerText().catch(() => ""), (it) => it.replace(/\s/g, "") === "42%");
-    expect(await dialog.locator("[data-stat]").getAttribute("style")).toContain("--critical");
+    await expect.poll(() => dialog.locator("[data-stat]").getAttribute("style")).toContain("--critical");
     await dialog.getByRole("button", { name: "Take" }).click();
     await until("the board", () => panel(page, "Answer").locator("[data-stat]").innerText().catch(() => ""), (it) => it.replace(/\s/g, "") === "42%");
     await page.getByText("not saved").waitFor();
@@ -116,11 +116,11 @@ describe.skipIf(!chromiumIsThere())("Changing dashboards", () => {
     await page.keyboard.press("ArrowDown");
     // Wider, it covers its neighbour, which goes below it.
     await until("resized", () => posOf("Machines"), (it) => it === "0,15,13,9");
-    expect(await posOf("Notes")).toBe("12,24,12,8");
+    await expect.poll(() => posOf("Notes")).toBe("12,24,12,8");
     await page.keyboard.press("Control+z");
     await page.keyboard.press("Control+z");
     await until("undone", () => posOf("Machines"), (it) => it === before);
-    expect(await posOf("Notes")).toBe("12,15,12,8");
+    await expect.poll(() => posOf("Notes")).toBe("12,15,12,8");
     await page.keyboard.press("Control+Shift+z");
     await until("again", () => posOf("Machines"), (it) => it === "0,15,13,8");
     await page.getByRole("button", { name: "Undo" }).click();
@@ -133,7 +133,7 @@ describe.skipIf(!chromiumIsThere())("Changing dashboards", () => {
     await page.mouse.move(box.x + 5 - grid / 2, box.y + 5, { steps: 5 });
     await page.mouse.up();
     await until("moved", () => posOf("Notes"), (it) => it === "0,15,12,8");
-    expect(await posOf("Machines")).toBe("0,23,12,8");
+    await expect.poll(() => posOf("Machines")).toBe("0,23,12,8");
   });
 
   test("a panel is duplicated and removed, and the dashboard's own words are changed", async () => {
@@ -153,7 +153,7 @@ describe.skipIf(!chromiumIsThere())("Changing dashboards", () => {
     for (let step = 0; step < 3; step += 1) await page.getByRole("button", { name: "Undo" }).click();
     await page.getByRole("heading", { name: "House overview" }).waitFor();
     await panel(page, "Notes").waitFor();
-    expect(await page.getByText("not saved").count()).toBe(0);
+    await expect.poll(() => page.getByText("not saved").count()).toBe(0);
   });
 
   test("versions are told, compared and brought back; what somebody else saved is not lost unasked", async () => {

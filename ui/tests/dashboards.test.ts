@@ -26,25 +26,25 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     await gauge.waitFor();
     expect([await gauge.getAttribute("aria-valuetext"), await gauge.getAttribute("aria-valuenow"), await gauge.getAttribute("aria-valuemax")]).toEqual(["82.5%", "82.5", "100"]);
     // Between 70 and 90 it is orange, which is the second colour of series.
-    expect(await panel(page, "CPU busy").locator("path.bar").getAttribute("style")).toContain("--series-2");
+    await expect.poll(() => panel(page, "CPU busy").locator("path.bar").getAttribute("style")).toContain("--series-2");
     expect((await panel(page, "Uptime").locator("[data-stat]").innerText()).replace(/\s+/g, " ")).toBe("3.2 days");
-    expect(await panel(page, "Machines up").locator("[data-stat]").allInnerTexts()).toEqual(["db-1:9100\nUP", "web-1:9100\nUP", "web-2:9100\nDOWN"]);
+    await expect.poll(() => panel(page, "Machines up").locator("[data-stat]").allInnerTexts()).toEqual(["db-1:9100\nUP", "web-1:9100\nUP", "web-2:9100\nDOWN"]);
     const bars = panel(page, "Memory by machine").getByRole("meter");
-    expect(await bars.count()).toBe(3);
-    expect(await bars.first().getAttribute("aria-valuetext")).toMatch(/^4\.\d+ GiB$/);
+    await expect.poll(() => bars.count()).toBe(3);
+    await expect.poll(() => bars.first().getAttribute("aria-valuetext")).toMatch(/^4\.\d+ GiB$/);
   });
 
   test("a chart over time is drawn, its legend has its calculations and takes series out", async () => {
     const { page } = await at("/d/house/x");
     const chart = panel(page, "CPU by mode");
     await chart.locator("canvas").waitFor();
-    expect(await chart.getByRole("img").getAttribute("aria-label")).toBe("CPU by mode: 4 series over time: user, system, iowait, idle");
-    expect(await chart.getByRole("columnheader").allInnerTexts()).toEqual(["Name", "Mean", "Max", "Last *"]);
-    expect(await chart.getByRole("row", { name: /^user/ }).getByRole("cell").first().innerText()).toMatch(/^1[0-9.]+%$/);
+    await expect.poll(() => chart.getByRole("img").getAttribute("aria-label")).toBe("CPU by mode: 4 series over time: user, system, iowait, idle");
+    await expect.poll(() => chart.getByRole("columnheader").allInnerTexts()).toEqual(["Name", "Mean", "Max", "Last *"]);
+    await expect.poll(() => chart.getByRole("row", { name: /^user/ }).getByRole("cell").first().innerText()).toMatch(/^1[0-9.]+%$/);
     await chart.getByRole("button", { name: "system" }).click();
-    expect(await chart.locator("[aria-pressed=true]").allInnerTexts()).toEqual(["system"]);
+    await expect.poll(() => chart.locator("[aria-pressed=true]").allInnerTexts()).toEqual(["system"]);
     await chart.getByRole("button", { name: "system" }).click();
-    expect(await chart.locator("[aria-pressed=true]").count()).toBe(4);
+    await expect.poll(() => chart.locator("[aria-pressed=true]").count()).toBe(4);
     // Under the pointer all lines are told, the largest first.
     const box = await chart.locator("canvas").boundingBox();
     await page.mouse.move((box?.x ?? 0) + 150, (box?.y ?? 0) + 60);
@@ -77,7 +77,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     expect(Math.abs(c.x - b.x - (a.x - c.x))).toBeLessThan(3);
     expect(c.y).toBeLessThan(a.y);
     expect(a.y).toBeLessThan(b.y);
-    expect(await panel(page, "Latency").getByRole("link", { name: /: 1\.50? s at / }).count()).toBe(1);
+    await expect.poll(() => panel(page, "Latency").getByRole("link", { name: /: 1\.50? s at / }).count()).toBe(1);
     await panel(page, "Broken").locator("[data-findings] summary").click();
     await panel(page, "Broken").getByText("the exemplars of query A cannot be read: no exemplars today").waitFor();
     await panel(page, "Figure").locator("[data-findings] summary").click();
@@ -105,20 +105,20 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     const { page } = await at("/d/house/x");
     const table = panel(page, "Machines");
     await table.getByRole("cell", { name: "db-1", exact: true }).waitFor();
-    expect(await table.getByRole("columnheader").allInnerTexts()).toEqual(["Machine ↑", "Kernel", "instance"]);
+    await expect.poll(() => table.getByRole("columnheader").allInnerTexts()).toEqual(["Machine ↑", "Kernel", "instance"]);
     await table.getByRole("button", { name: "Machine", exact: true }).click();
-    expect(await table.getByRole("row").nth(1).getByRole("cell").first().innerText()).toBe("web-2");
-    expect(await table.getByRole("link", { name: "web-1:9100" }).getAttribute("href")).toBe("/query?expr=up%7Binstance%3D%22web-1:9100%22%7D");
+    await expect.poll(() => table.getByRole("row").nth(1).getByRole("cell").first().innerText()).toBe("web-2");
+    await expect.poll(() => table.getByRole("link", { name: "web-1:9100" }).getAttribute("href")).toBe("/query?expr=up%7Binstance%3D%22web-1:9100%22%7D");
   });
 
   test("text is Markdown with variables, and never mark-up", async () => {
     const { page, faults } = await at("/d/house/x?var-instance=web-1:9100");
     const words = panel(page, "Notes");
     await words.getByRole("heading", { name: "House of web-1:9100" }).waitFor();
-    expect(await words.getByRole("listitem").allInnerTexts()).toEqual(["one code", "two link"]);
-    expect(await words.locator("script, b, [onclick]").count()).toBe(0);
-    expect(await words.innerText()).toContain("<script>alert(1)</script>");
-    expect(await words.getByRole("link").evaluateAll((all) => all.map((it) => it.getAttribute("href")))).toEqual(["https://example.org/"]);
+    await expect.poll(() => words.getByRole("listitem").allInnerTexts()).toEqual(["one code", "two link"]);
+    await expect.poll(() => words.locator("script, b, [onclick]").count()).toBe(0);
+    await expect.poll(() => words.innerText()).toContain("<script>alert(1)</script>");
+    await expect.poll(() => words.getByRole("link").evaluateAll((all) => all.map((it) => it.getAttribute("href")))).toEqual(["https://example.org/"]);
     expect(faults).toEqual([]);
   });
 
@@ -126,34 +126,34 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     const { page } = await at("/d/types/x");
     const bars = panel(page, "Requests by route");
     await bars.locator("[data-bar]").first().waitFor();
-    expect(await bars.locator("[data-bar]").allInnerTexts()).toEqual(["30 req/s", "60 req/s", "90 req/s"]);
+    await expect.poll(() => bars.locator("[data-bar]").allInnerTexts()).toEqual(["30 req/s", "60 req/s", "90 req/s"]);
     const heights = await bars.locator("[data-bar]").evaluateAll((all) => all.map((it) => Math.round(it.getBoundingClientRect().height)));
     expect(Math.abs((heights[2] ?? 0) / (heights[0] ?? 1) - 3)).toBeLessThan(0.1);
     const pie = panel(page, "Share");
     expect((await pie.getByRole("row").allInnerTexts()).map((it) => it.split(/\s+/))).toEqual([["high", "90", "50%"], ["middle", "60", "33%"], ["low", "30", "17%"]]);
-    expect(await pie.locator("[data-slice]").count()).toBe(3);
+    await expect.poll(() => pie.locator("[data-slice]").count()).toBe(3);
     const heat = panel(page, "Latency");
-    expect(await heat.locator("svg path").count()).toBeGreaterThan(3);
+    await expect.poll(() => heat.locator("svg path").count()).toBeGreaterThan(3);
     expect((await heat.locator(".names").innerText()).split(/\s*\n\s*/)).toEqual(["100 ms", "500 ms", "1 s", "5 s", "∞"]);
-    expect(await panel(page, "How loads lie").locator("[data-bar]").count()).toBeGreaterThan(5);
+    await expect.poll(() => panel(page, "How loads lie").locator("[data-bar]").count()).toBeGreaterThan(5);
     const states = panel(page, "Cameras").locator("[data-row=gate] [data-state]");
     const words = await states.evaluateAll((all) => all.map((it) => it.getAttribute("data-state")));
     expect(new Set(words)).toEqual(new Set(["offline", "online", "unsure"]));
     // Stretches of one state are one, samples are each their own.
     expect(words.every((it, index) => it !== words[index - 1])).toBe(true);
-    expect(await panel(page, "Cameras, sampled").locator("[data-row=gate] [data-state]").count()).toBeGreaterThan(words.length);
+    await expect.poll(() => panel(page, "Cameras, sampled").locator("[data-row=gate] [data-state]").count()).toBeGreaterThan(words.length);
   });
 
   test("logs, traces, profiles, alerts and other dashboards", async () => {
     const { page } = await at("/d/types/x");
     const lines = panel(page, "Lines");
     await lines.locator("[data-line]").first().waitFor();
-    expect(await lines.locator("[data-line]").count()).toBe(40);
-    expect(await lines.locator("[data-line]").nth(2).getAttribute("data-level")).toBe("error");
+    await expect.poll(() => lines.locator("[data-line]").count()).toBe(40);
+    await expect.poll(() => lines.locator("[data-line]").nth(2).getAttribute("data-level")).toBe("error");
     await lines.locator("[data-line] summary").first().click();
     await lines.getByText("web-1", { exact: true }).first().waitFor();
     await panel(page, "Slow traces").getByRole("link").first().waitFor();
-    expect(await panel(page, "Slow traces").getByRole("link").first().getAttribute("href")).toMatch(/^\/traces\/[0-9a-f]{16,32}$/);
+    await expect.poll(() => panel(page, "Slow traces").getByRole("link").first().getAttribute("href")).toMatch(/^\/traces\/[0-9a-f]{16,32}$/);
     await panel(page, "Profile").locator("[data-bar=detect_objects]").waitFor();
     await panel(page, "Alerts").getByText("firing", { exact: true }).first().waitFor();
     await panel(page, "Other boards").getByRole("link", { name: "House overview" }).click();
@@ -166,7 +166,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     const { page } = await at("/d/types/x", boarding);
     await panel(page, "A map").locator("[data-findings] summary").click();
     await panel(page, "A map").getByText("the panel type geomap is not supported: its data are shown as a table").waitFor();
-    expect(await panel(page, "A map").getByRole("row").count()).toBeGreaterThan(3);
+    await expect.poll(() => panel(page, "A map").getByRole("row").count()).toBeGreaterThan(3);
     await panel(page, "Nothing").getByText("No data. The queries found nothing in this range of time.").waitFor();
     await panel(page, "Broken").getByText("1:8: parse error: unclosed left parenthesis").waitFor();
     await panel(page, "Elsewhere").getByText("the data source mysql is of a kind that this server does not answer for").waitFor();
@@ -217,7 +217,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     await page.getByRole("button", { name: "Range of time: Last 24 hours" }).click();
     await page.getByLabel("From").fill("2026-03-01 09:00");
     await page.getByLabel("To", { exact: true }).fill("2026-03-01 08:00");
-    expect(await page.getByRole("button", { name: "Take this range" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("button", { name: "Take this range" }).isDisabled()).toBe(true);
     await page.getByLabel("To", { exact: true }).fill("2026-03-01 11:00");
     await page.getByRole("button", { name: "Take this range" }).click();
     await until("the address", async () => Number(param(page, "to")[0]) - Number(param(page, "from")[0]), (it) => it === 7_200_000);
@@ -252,7 +252,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
   test("one panel alone, and nothing but the dashboard", async () => {
     const { page } = await at("/d/house/x?viewPanel=6");
     await panel(page, "Load").locator("canvas").waitFor();
-    expect(await page.locator("[data-panel]").count()).toBe(1);
+    await expect.poll(() => page.locator("[data-panel]").count()).toBe(1);
     await page.getByRole("button", { name: "Back to the whole dashboard" }).click();
     await until("all", () => page.locator("[data-panel]").count(), (it) => it === 8);
     await page.getByRole("button", { name: "Menu of Uptime" }).click();
@@ -260,7 +260,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     await until("the address", async () => param(page, "viewPanel").join(), (it) => it === "2");
     await page.goto(`${here.mock.url}/d/house/x?kiosk`);
     await panel(page, "Uptime").waitFor();
-    expect(await page.getByRole("navigation", { name: "Pages" }).isVisible()).toBe(false);
+    await expect.poll(() => page.getByRole("navigation", { name: "Pages" }).isVisible()).toBe(false);
     await page.getByRole("button", { name: "Leave the full view" }).click();
     await page.getByRole("navigation", { name: "Pages" }).waitFor();
   });
@@ -268,9 +268,9 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
   test("links carry times, variables and tags; annotations are switched", async () => {
     const { page } = await at("/d/house/x?from=1000000000000&to=1000003600000");
     await panel(page, "Load").locator("canvas").waitFor();
-    expect(await page.getByRole("link", { name: "Manual" }).getAttribute("href")).toBe("https://example.org/manual?range=1000000000000");
+    await expect.poll(() => page.getByRole("link", { name: "Manual" }).getAttribute("href")).toBe("https://example.org/manual?range=1000000000000");
     await page.getByText("House", { exact: true }).click();
-    expect(await page.getByRole("link", { name: "Every type" }).getAttribute("href")).toBe("/d/types/board?from=1000000000000&to=1000003600000");
+    await expect.poll(() => page.getByRole("link", { name: "Every type" }).getAttribute("href")).toBe("/d/types/board?from=1000000000000&to=1000003600000");
     const asked = (): number => here.mock.asked.filter((it) => it.params.get("query")?.startsWith("changes(restarts")).length;
     expect(asked()).toBe(1);
     await page.getByRole("checkbox", { name: "Restarts" }).uncheck();
@@ -296,7 +296,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     }
     await panel(page, "First").locator(".u-over").hover();
     await panel(page, "First").getByText("of the board").waitFor();
-    expect(await panel(page, "First").getByText("of the second").count()).toBe(0);
+    await expect.poll(() => panel(page, "First").getByText("of the second").count()).toBe(0);
   });
 
   test("the data of a panel are a table, its queries are seen, and an unknown dashboard says so", async () => {
@@ -305,7 +305,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     await page.getByRole("button", { name: "Menu of Load" }).click();
     await page.getByRole("button", { name: "Data and JSON" }).click();
     const dialog = page.getByRole("dialog", { name: "Data and JSON of the panel" });
-    expect(await dialog.getByRole("row").count()).toBeGreaterThan(20);
+    await expect.poll(() => dialog.getByRole("row").count()).toBeGreaterThan(20);
     await dialog.getByRole("button", { name: "Queries" }).click();
     await dialog.getByText('node_load1{instance=~"(db-1:9100|web-1:9100|web-2:9100)"}').waitFor();
     await dialog.getByRole("button", { name: "Close" }).click();
@@ -331,9 +331,9 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
       ],
     });
     const { page } = await at("/d/mix/x", boarding);
-    expect(await panel(page, "Both").getByRole("img").getAttribute("aria-label")).toMatch(/^Both: [46] series/);
+    await expect.poll(() => panel(page, "Both").getByRole("img").getAttribute("aria-label")).toMatch(/^Both: [46] series/);
     await panel(page, "The same").locator("[data-stat]").first().waitFor();
-    expect(await panel(page, "The same").locator("[data-stat]").count()).toBeGreaterThan(3);
+    await expect.poll(() => panel(page, "The same").locator("[data-stat]").count()).toBeGreaterThan(3);
     await panel(page, "Zone north").locator("[data-stat]").first().waitFor();
     await panel(page, "Zone south").locator("[data-stat]").first().waitFor();
     await panel(page, "From nowhere").getByText("the panel 99, whose data this one shows, is not on this page").waitFor();
@@ -361,16 +361,16 @@ describe.skipIf(!chromiumIsThere())("Dashboards", () => {
     await page.getByLabel("Search dashboards").fill("");
     await page.getByRole("link", { name: "gpu", exact: true }).click();
     await until("one", () => page.getByRole("listitem").count(), (it) => it === 1);
-    expect(await page.getByRole("listitem").innerText()).toContain("NVIDIA DCGM exporter");
+    await expect.poll(() => page.getByRole("listitem").innerText()).toContain("NVIDIA DCGM exporter");
   });
 
   test("who may only read is offered no saving and no removing", async () => {
     const { page } = await at("/dashboards", new Boarding("house"), session("read"));
     await page.getByRole("link", { name: "House overview" }).waitFor();
-    expect(await page.getByRole("button", { name: /Remove/ }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: /Remove/ }).count()).toBe(0);
     await page.goto(`${here.mock.url}/d/house/x`);
     await page.getByRole("button", { name: "Edit", exact: true }).click();
-    expect(await page.getByRole("button", { name: "Save…" }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: "Save…" }).count()).toBe(0);
   });
 
   test.each(ALL)("%s: every panel shows something, nothing leaves the origin, nothing breaks the policy", async (name) => {
@@ -395,7 +395,7 @@ describe.skipIf(!chromiumIsThere())("Dashboards on a phone", () => {
         await page.goto(mock.url + path);
         await page.locator("h1").waitFor();
         await page.waitForLoadState("networkidle");
-        expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), path).toBe(0);
+        await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), { message: path }).toBe(0);
       }
     } finally {
       await browser.close();

@@ -28,15 +28,15 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     await page.getByRole("link", { name: "Open the DLQ Monitor" }).click();
     await page.getByRole("heading", { name: "DLQ Monitor" }).waitFor();
     expect(new URL(page.url()).pathname).toBe("/settings/dlq");
-    expect(await page.getByRole("link", { name: "Settings" }).first().getAttribute("aria-current")).toBe("true");
-    expect(await page.title()).toBe("DLQ Monitor · Watchfire");
+    await expect.poll(() => page.getByRole("link", { name: "Settings" }).first().getAttribute("aria-current")).toBe("true");
+    await expect.poll(() => page.title()).toBe("DLQ Monitor · Watchfire");
   });
 
   test("dlq_11_a_badge_shows_the_total", async () => {
     const { page } = await at("/settings/dlq");
     const badge = page.locator("[data-total]");
     await badge.waitFor();
-    expect(await badge.innerText()).toBe("46 jobs");
+    await expect.poll(() => badge.innerText()).toBe("46 jobs");
     letters.queues.get("dlq:detection_queue")?.splice(1);
     await page.getByRole("button", { name: "Reload now" }).click();
     await until("the badge", () => badge.innerText(), (it) => it === "2 jobs");
@@ -49,7 +49,7 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     expect(names).toEqual(["dlq:detection_queue", "dlq:analysis_queue", "dlq:overflow:detection_queue"]);
     // Jobs are read from the queue on demand: a folded panel asks for none.
     expect(asked("/api/dlq/jobs/dlq:analysis_queue")).toBe(0);
-    expect(await queue(page, "dlq:analysis_queue").getByRole("listitem").count()).toBe(0);
+    await expect.poll(() => queue(page, "dlq:analysis_queue").getByRole("listitem").count()).toBe(0);
     const summary = queue(page, "dlq:analysis_queue").locator("summary").first();
     await summary.focus();
     await page.keyboard.press("Enter");
@@ -65,11 +65,11 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     await job.getByText("Nemotron answered 503: model is loading (try 1)").waitFor();
     const times = await job.locator("time").evaluateAll((all) => all.map((it) => it.getAttribute("datetime")));
     expect(times).toEqual(["2025-12-30T10:01:00Z", "2025-12-30T10:01:30Z"]);
-    expect(await job.innerText()).toMatch(/first failed 20\d\d-\d\d-\d\d \d\d:01:00 · last failed 20\d\d-\d\d-\d\d \d\d:01:30, .+ ago · 3 attempts/s);
-    expect(await job.innerText()).toContain("camera_id: front_door");
+    await expect.poll(() => job.innerText()).toMatch(/first failed 20\d\d-\d\d-\d\d \d\d:01:00 · last failed 20\d\d-\d\d-\d\d \d\d:01:30, .+ ago · 3 attempts/s);
+    await expect.poll(() => job.innerText()).toContain("camera_id: front_door");
     await job.getByText("Details").click();
     await job.getByText("Traceback (most recent call last)").waitFor();
-    expect(await job.innerText()).toContain("TimeoutError");
+    await expect.poll(() => job.innerText()).toContain("TimeoutError");
   });
 
   test("dlq_14_requeue_all_and_clear_all_ask_first", async () => {
@@ -85,14 +85,14 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
       await trigger.click();
       const dialog = page.getByRole("dialog", { name: title });
       // The harmless answer has the focus, and leaving changes nothing.
-      expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Cancel");
+      await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("Cancel");
       await page.keyboard.press("Escape");
       await until("closed", () => dialog.count(), (it) => it === 0);
       await trigger.click();
       await dialog.getByRole("button", { name: "Cancel" }).click();
       await until("closed", () => dialog.count(), (it) => it === 0);
       expect(letters.changes.length).toBe(before);
-      expect(await page.evaluate(() => document.activeElement?.textContent)).toBe(button);
+      await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe(button);
       await trigger.click();
       await dialog.getByRole("button", { name: go }).click();
       await until("the badge", () => page.locator("[data-total]").getAttribute("data-total"), (it) => it === String(left));
@@ -141,13 +141,13 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     await unfold(page, "dlq:detection_queue");
     const panel = queue(page, "dlq:detection_queue");
     await panel.getByText("1–20 of 45").waitFor();
-    expect(await panel.getByRole("button", { name: "Previous" }).isDisabled()).toBe(true);
+    await expect.poll(() => panel.getByRole("button", { name: "Previous" }).isDisabled()).toBe(true);
     await panel.getByRole("button", { name: "Next" }).click();
     await panel.getByText("21–40 of 45").waitFor();
     await panel.getByRole("button", { name: "Next" }).click();
     await panel.getByText("41–45 of 45").waitFor();
-    expect(await panel.getByRole("button", { name: "Next" }).isDisabled()).toBe(true);
-    expect(await panel.locator("ol > li").count()).toBe(5);
+    await expect.poll(() => panel.getByRole("button", { name: "Next" }).isDisabled()).toBe(true);
+    await expect.poll(() => panel.locator("ol > li").count()).toBe(5);
     letters.queues.get("dlq:detection_queue")?.splice(30);
     await page.getByRole("button", { name: "Reload now" }).click();
     await panel.getByText("21–30 of 30").waitFor();
@@ -174,7 +174,7 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     await page.locator(".done").getByRole("button", { name: "Undo" }).click();
     await until("back", badge, (it) => it === "46");
     await page.getByText("Restored 45 jobs to dlq:detection_queue").waitFor();
-    expect(await page.locator("[data-undo=undo-1]").innerText()).toContain("brought back");
+    await expect.poll(() => page.locator("[data-undo=undo-1]").innerText()).toContain("brought back");
     await clear();
     await page.reload();
     await page.locator("[data-undo=undo-2]").getByRole("button", { name: "Undo" }).click();
@@ -204,7 +204,7 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
     const { page } = await at("/settings/dlq", session("read"));
     await unfold(page, "dlq:detection_queue");
     await queue(page, "dlq:detection_queue").getByText("1–20 of 45").waitFor();
-    for (const name of [/requeue/i, /clear/i, /undo/i]) expect(await page.getByRole("button", { name }).count()).toBe(0);
+    for (const name of [/requeue/i, /clear/i, /undo/i]) await expect.poll(() => page.getByRole("button", { name }).count()).toBe(0);
     await page.getByText("need the level admin").waitFor();
   });
 
@@ -213,6 +213,6 @@ describe.skipIf(!chromiumIsThere())("DLQ monitor", () => {
       path === "/api/dlq/stats" ? { status: 503, body: { error: { code: "unavailable", message: "Redis cannot be reached" } } } : undefined,
     );
     await page.getByRole("alert").getByText("Redis cannot be reached").waitFor();
-    expect(await page.locator("[data-total]").count()).toBe(0);
+    await expect.poll(() => page.locator("[data-total]").count()).toBe(0);
   });
 });

@@ -16,7 +16,7 @@ describe.skipIf(!chromiumIsThere())("Explore", () => {
     await pane(1).getByLabel("Query of pane 1").fill('{job="web"}');
     await pane(1).getByLabel("Query of pane 1").press("Enter");
     await pane(1).locator("[data-line]").first().waitFor();
-    expect(await pane(1).locator("[data-line]").count()).toBe(40);
+    await expect.poll(() => pane(1).locator("[data-line]").count()).toBe(40);
     await page.getByRole("button", { name: "Split" }).click();
     await pane(2).locator("[data-line]").first().waitFor();
     await pane(2).getByLabel("Query of pane 2").fill('sum by (instance) (rate({job="web"} |= "error" [5m]))');
@@ -37,7 +37,7 @@ describe.skipIf(!chromiumIsThere())("Explore", () => {
     await pane(1).locator("[data-line]").first().waitFor();
     await pane(2).getByRole("button", { name: "Close pane 2" }).click();
     await until("two", () => page.locator("[data-pane]").count(), (it) => it === 2);
-    expect(await pane(2).getByLabel("Query of pane 2").inputValue()).toBe("node_load1");
+    await expect.poll(() => pane(2).getByLabel("Query of pane 2").inputValue()).toBe("node_load1");
     expect([foreign, faults]).toEqual([[], []]);
   });
 
@@ -56,9 +56,9 @@ describe.skipIf(!chromiumIsThere())("Explore", () => {
     await pane(2).getByLabel("Query of pane 2").fill("");
     await pane(2).getByLabel("Query of pane 2").pressSequentially("no");
     await until("offers", () => pane(2).getByRole("listbox").getByRole("option").count(), (it) => it === 2);
-    expect(await pane(1).getByRole("listbox").getByRole("option").count()).toBe(0);
+    await expect.poll(() => pane(1).getByRole("listbox").getByRole("option").count()).toBe(0);
     await pane(2).getByRole("listbox").getByRole("option").first().click();
-    expect(await pane(2).getByLabel("Query of pane 2").inputValue()).toBe("node_load1");
+    await expect.poll(() => pane(2).getByLabel("Query of pane 2").inputValue()).toBe("node_load1");
     const ids = await page.evaluate(() => [...document.querySelectorAll("[id]")].map((it) => it.id));
     expect(new Set(ids).size).toBe(ids.length);
   });
@@ -67,8 +67,8 @@ describe.skipIf(!chromiumIsThere())("Explore", () => {
     const { page } = await here.at(`/logs?expr=${encodeURIComponent('{container="api"}')}`, new Logging(lines(50)).handler);
     await page.getByRole("link", { name: "Split: compare with another query" }).click();
     const first = page.getByRole("region", { name: "Pane 1", exact: true });
-    expect(await first.getByLabel("Query of pane 1").inputValue()).toBe('{container="api"}');
-    expect(await page.locator("[data-pane]").count()).toBe(2);
+    await expect.poll(() => first.getByLabel("Query of pane 1").inputValue()).toBe('{container="api"}');
+    await expect.poll(() => page.locator("[data-pane]").count()).toBe(2);
     await first.getByLabel("Data source").selectOption("Prometheus");
     await first.getByLabel("Query of pane 1").fill("sum(");
     await first.getByRole("button", { name: "Run" }).click();
@@ -89,7 +89,7 @@ describe.skipIf(!chromiumIsThere())("Explore", () => {
     await pane(1).getByRole("button", { name: "Run" }).click();
     await until("the other question", async () => asked("node_load15"), (it) => it === 1);
     await pane(1).getByRole("heading", { name: "node_load15" }).waitFor();
-    expect(await pane(2).getByLabel("Query of pane 2").inputValue()).toBe("half a que");
+    await expect.poll(() => pane(2).getByLabel("Query of pane 2").inputValue()).toBe("half a que");
     expect(asked("node_load5")).toBe(1);
   });
 });

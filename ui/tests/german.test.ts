@@ -107,7 +107,7 @@ describe.skipIf(!chromiumIsThere())("German", () => {
         const { page, faults } = await watched(browser, mock.url + path);
         await settled(page);
         await unfold(page);
-        expect(await page.locator("html").getAttribute("lang"), path).toBe("de");
+        await expect.poll(() => page.locator("html").getAttribute("lang"), { message: path }).toBe("de");
         left.push(...english(path, await texts(page)), ...faults.map((it) => `${path}: ${it}`));
         await page.close();
       }
@@ -163,7 +163,7 @@ describe.skipIf(!chromiumIsThere())("German", () => {
     try {
       const { page } = await watched(browser, `${mock.url}/storage`);
       await page.getByText("18,0 GiB").first().waitFor();
-      expect(await page.getByRole("navigation", { name: "Seiten" }).getByRole("link").first().innerText()).toBe("Systemzustand");
+      await expect.poll(() => page.getByRole("navigation", { name: "Seiten" }).getByRole("link").first().innerText()).toBe("Systemzustand");
       await page.goto(`${mock.url}/traces/${ODD_ID}`);
       await page.getByText(/^\d\d\.\d\d\.\d{4} \d\d:\d\d:\d\d/).first().waitFor();
       // What is sent is written as ever.

@@ -32,7 +32,7 @@ describe.skipIf(!chromiumIsThere())("Log-in", () => {
     await page.getByLabel("Password", { exact: true }).fill("wrong");
     await page.getByRole("button", { name: "Log in" }).click();
     await page.getByText("Wrong user or password.").waitFor();
-    expect(await page.getByLabel("Password", { exact: true }).inputValue()).toBe("");
+    await expect.poll(() => page.getByLabel("Password", { exact: true }).inputValue()).toBe("");
     await page.getByLabel("Password", { exact: true }).fill("correct");
     await page.getByLabel("Password", { exact: true }).press("Enter");
     await page.getByRole("cell", { name: /^up/ }).first().waitFor();

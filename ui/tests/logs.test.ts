@@ -19,9 +19,9 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
   test("without a question the page asks for what there is, and shows lines, levels and counts", async () => {
     const { page, foreign, faults } = await at("/logs", new Logging(lines(300)).handler);
     await rows(page).first().waitFor();
-    expect(await box(page).inputValue()).toBe('{service_name=~".+"}');
+    await expect.poll(() => box(page).inputValue()).toBe('{service_name=~".+"}');
     await page.getByText("300 lines").waitFor();
-    expect(await rows(page).first().innerText()).toMatch(/line 299:/);
+    await expect.poll(() => rows(page).first().innerText()).toMatch(/line 299:/);
     const levels = page.getByRole("figure", { name: "Lines by level over time" }).locator("[data-level]");
     await until("counts", () => levels.allInnerTexts(), (it) => it.length === 4);
     expect((await levels.allInnerTexts()).map((it) => it.replace(/\s+/g, " ").trim())).toEqual(["error 43", "warn 43", "info 171", "debug 43"]);
@@ -36,7 +36,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await box(page).press("Enter");
     const alert = page.getByRole("alert");
     await alert.getByText("unexpected IDENTIFIER").waitFor();
-    expect(await alert.locator("mark").innerText()).toBe("=");
+    await expect.poll(() => alert.locator("mark").innerText()).toBe("=");
     expect(new URL(page.url()).searchParams.get("expr")).toBe('{container="backend"} |= oops');
     await box(page).fill('{container="worker"} | nothing');
     await box(page).press("Enter");
@@ -44,7 +44,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.goBack();
     await page.goBack();
     await rows(page).first().waitFor();
-    expect(await box(page).inputValue()).toBe('{service_name=~".+"}');
+    await expect.poll(() => box(page).inputValue()).toBe('{service_name=~".+"}');
     await box(page).fill("");
     await box(page).press("Enter");
     await until("what shows most", () => box(page).inputValue(), (it) => it === '{service_name=~".+"}');
@@ -70,18 +70,18 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("No line.").waitFor();
     expect(new URL(page.url()).searchParams.get("from")).toMatch(/^\d{13}$/);
-    expect(await page.getByRole("button", { name: "Live" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("button", { name: "Live" }).isDisabled()).toBe(true);
   });
 
   test("a line unfolds into labels, metadata and fields, which narrow the question", async () => {
     const { page } = await at("/logs?expr=%7Bhost%3D%22atlas%22%7D", new Logging(lines(50)).handler);
     await rows(page).filter({ hasText: "line 49:" }).click();
     const section = (name: string) => page.getByRole("region", { name, exact: true });
-    expect(await section("Labels").innerText()).toMatch(/container\s+backend/);
-    expect(await section("Structured metadata").innerText()).toMatch(/trace_id\s+4bf92f/);
-    expect(await section("Fields (json)").innerText()).toMatch(/camera_name\s+porch/);
+    await expect.poll(() => section("Labels").innerText()).toMatch(/container\s+backend/);
+    await expect.poll(() => section("Structured metadata").innerText()).toMatch(/trace_id\s+4bf92f/);
+    await expect.poll(() => section("Fields (json)").innerText()).toMatch(/camera_name\s+porch/);
     // The server keeps no traces: there is nothing to go to.
-    expect(await page.getByRole("link", { name: /^Trace [0-9a-f]/ }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("link", { name: /^Trace [0-9a-f]/ }).count()).toBe(0);
     await page.getByRole("button", { name: /^Copy trace id 4bf92f/ }).waitFor();
     await page.getByRole("button", { name: "Only status equal to 502" }).click();
     await until("the question", async () => lastQuery(), (it) => it === '{host="atlas"} | json | status="502"');
@@ -95,7 +95,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await rows(page).filter({ hasText: "line 49:" }).click();
     const link = page.getByRole("link", { name: /^Trace 4bf92f/ });
     await link.waitFor();
-    expect(await link.getAttribute("href")).toBe("/traces/4bf92f3577b34da6a3ce929d0e0e4736");
+    await expect.poll(() => link.getAttribute("href")).toBe("/traces/4bf92f3577b34da6a3ce929d0e0e4736");
     await link.click();
     await page.getByRole("heading", { name: "Traces" }).waitFor();
   });
@@ -144,8 +144,8 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.getByText("52 lines").waitFor();
     // Labels of the tail come as one set; those of the stream are told from the others.
     await rows(page).first().click();
-    expect(await page.getByRole("region", { name: "Labels", exact: true }).innerText()).not.toMatch(/trace_id/);
-    expect(await page.getByRole("region", { name: "Structured metadata" }).innerText()).toMatch(/trace_id/);
+    await expect.poll(() => page.getByRole("region", { name: "Labels", exact: true }).innerText()).not.toMatch(/trace_id/);
+    await expect.poll(() => page.getByRole("region", { name: "Structured metadata" }).innerText()).toMatch(/trace_id/);
     here.mock.cutTails();
     await page.getByText("the connection was lost").waitFor();
     await until("again", async () => here.mock.tailsAsked.length, (it) => it === 2);
@@ -190,7 +190,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
       50_000,
     );
     await page.getByText("The page holds 100,000 lines at most").waitFor();
-    expect(await rows(page).count()).toBeLessThan(120);
+    await expect.poll(() => rows(page).count()).toBeLessThan(120);
     const slow = await list.evaluate(async (it) => {
       const times: number[] = [];
       const frame = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
@@ -219,7 +219,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await page.keyboard.press("Enter");
     await page.getByRole("region", { name: "Labels", exact: true }).waitFor();
     await page.keyboard.press("Escape");
-    expect(await page.getByRole("button", { name: "Context…" }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: "Context…" }).count()).toBe(0);
     await page.keyboard.press("End");
     await until("the last", focused, (it) => it.includes("line 0:"));
     await page.keyboard.press("Home");
@@ -230,7 +230,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     const all: StubLine[] = NASTY.map((line, at) => ({ ns: BigInt(Date.now() - at * 1000) * 1_000_000n, stream: { [`job`]: line }, line, metadata: { "x": line }, level: "info" }));
     const { page, faults } = await at("/logs?expr=%7Bjob%3D~%22.%2B%22%7D", new Logging(all).handler);
     await rows(page).first().waitFor();
-    expect(await rows(page).nth(0).innerText()).toContain("<script>window.pwned=1</script>");
+    await expect.poll(() => rows(page).nth(0).innerText()).toContain("<script>window.pwned=1</script>");
     const second = await rows(page).nth(1).innerText();
     expect(second).toContain("red and bell \u2407 nul \u2400 bidi ⟨U+202E⟩evil");
     for (const row of [0, 1, 2]) {
@@ -241,9 +241,9 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     expect((await rows(page).nth(2).innerText()).length).toBeLessThan(1200);
     await page.getByRole("button", { name: "Show 16,009 more characters" }).click();
     expect((await page.locator("pre").innerText()).length).toBe(20_009);
-    expect(await page.evaluate(() => "pwned" in window)).toBe(false);
+    await expect.poll(() => page.evaluate(() => "pwned" in window)).toBe(false);
     // No control character but newline and tab is anywhere on the page.
-    expect(await page.evaluate(() => /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/.test(document.body.textContent ?? ""))).toBe(false);
+    await expect.poll(() => page.evaluate(() => /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/.test(document.body.textContent ?? ""))).toBe(false);
     expect(faults).toEqual([]);
   });
 
@@ -251,7 +251,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     const { page } = await at(`/logs?${new URLSearchParams({ expr: 'sum by (container) (rate({host="atlas"}[5m]))' })}`, new Logging(lines(50)).handler);
     await page.locator("canvas").waitFor();
     await page.getByText('{container="backend"}').first().waitFor();
-    expect(await rows(page).count()).toBe(0);
+    await expect.poll(() => rows(page).count()).toBe(0);
   });
 
   test("Lucene and KQL go to Elasticsearch's interface with the range; without one the page says so", async () => {
@@ -263,7 +263,7 @@ describe.skipIf(!chromiumIsThere())("logs", () => {
     await rows(page).first().click();
     await page.getByRole("button", { name: "Only container.name equal to backend" }).click();
     await until("the question", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => it?.startsWith('(container.name:"backend") AND ') === true);
-    expect(await page.getByRole("button", { name: "Live" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("button", { name: "Live" }).isDisabled()).toBe(true);
     expect(asked("/elasticsearch/_search").at(-1)?.params.get("language")).toBe("lucene");
     await page.getByLabel("Language", { exact: true }).selectOption("kql");
     await until("KQL", async () => asked("/elasticsearch/_search").at(-1)?.params.get("q"), (it) => it?.startsWith('@timestamp >= "') === true);

@@ -35,14 +35,14 @@ describe.skipIf(!chromiumIsThere())("Very many series", () => {
     });
     await until("lines above and below", inked, (it) => it.every((count) => count > 5000));
     await page.getByText(`All ${COUNT} series are drawn; the legend has the first 120.`).waitFor();
-    expect(await page.getByText("more series are not drawn").count()).toBe(0);
+    await expect.poll(() => page.getByText("more series are not drawn").count()).toBe(0);
     const box = (await canvas.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
     await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.85);
     const told = async (): Promise<number> => Number(await page.locator(".tip .row b").innerText().catch(() => "NaN"));
     const low = await until("a line near the bottom", told, (it) => it < COUNT / 4);
     await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.12);
     expect(await until("a line near the top", told, (it) => it > COUNT / 2)).toBeGreaterThan(low);
-    expect(await page.locator(".tip .row").count()).toBe(1);
+    await expect.poll(() => page.locator(".tip .row").count()).toBe(1);
     await page.mouse.move(0, 0);
     await until("nothing told", () => page.locator(".tip").count(), (it) => it === 0);
     expect(await violations(page)).toEqual([]);

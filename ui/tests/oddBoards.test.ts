@@ -48,11 +48,11 @@ describe.skipIf(!chromiumIsThere())("Odd dashboards", () => {
     const panel = (name: string) => page.getByRole("region", { name, exact: true }).and(page.locator("[data-panel]"));
     await panel("Twice").locator("canvas").waitFor();
     await panel("Same id").locator("[data-stat]").first().waitFor();
-    expect(await panel("Same id").locator("[data-stat]").count()).toBe(6);
-    expect(await panel("No id either").count()).toBe(1);
+    await expect.poll(() => panel("Same id").locator("[data-stat]").count()).toBe(6);
+    await expect.poll(() => panel("No id either").count()).toBe(1);
     await panel("Cannot be asked").getByText(/cannot make out what to ask for/).waitFor();
     await panel("Words").getByText("Round and $circle north").waitFor();
-    expect(await page.getByRole("button", { name: "Row" }).count()).toBe(2);
+    await expect.poll(() => page.getByRole("button", { name: "Row" }).count()).toBe(2);
     const asked = boarding.batches.flatMap((it) => it.queries).map((it) => String(it["ref"]));
     expect(new Set(asked).size).toBe(asked.length);
     await page.locator("[data-board-findings] summary").click();
@@ -83,7 +83,7 @@ describe.skipIf(!chromiumIsThere())("Odd dashboards", () => {
     await fault.waitFor();
     await page.getByRole("link", { name: "Settings", exact: true }).click();
     await page.locator("h1").filter({ hasText: "Settings" }).waitFor();
-    expect(await fault.count()).toBe(0);
+    await expect.poll(() => fault.count()).toBe(0);
     await page.getByRole("link", { name: "Dashboards", exact: true }).click();
     // Loaded again, the letters are back.
     await fault.getByRole("link", { name: "Load it again" }).click();
@@ -99,13 +99,13 @@ describe.skipIf(!chromiumIsThere())("Odd dashboards", () => {
     await dialog.getByText("7 variables").waitFor();
     await choose("large.json", " ".repeat(8 * 2 ** 20 + 1));
     await dialog.getByRole("alert").filter({ hasText: "large.json is larger than 8 MiB" }).waitFor();
-    expect(await dialog.getByText("7 variables").count()).toBe(0);
-    expect(await dialog.getByRole("button", { name: "Look at it" }).isDisabled()).toBe(true);
+    await expect.poll(() => dialog.getByText("7 variables").count()).toBe(0);
+    await expect.poll(() => dialog.getByRole("button", { name: "Look at it" }).isDisabled()).toBe(true);
     await choose("empty.json", "");
     await dialog.getByRole("alert").filter({ hasText: "empty.json is empty" }).waitFor();
     await dialog.getByLabel("or its text").fill("{");
     await dialog.getByRole("alert").filter({ hasText: "this is no JSON" }).waitFor();
     await dialog.getByLabel("or its text").fill("");
-    expect(await dialog.getByRole("alert").count()).toBe(0);
+    await expect.poll(() => dialog.getByRole("alert").count()).toBe(0);
   });
 });

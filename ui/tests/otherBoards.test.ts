@@ -29,7 +29,7 @@ describe.skipIf(!chromiumIsThere())("Boards of others", () => {
         }).map((it) => it.querySelector("h3")?.textContent ?? "?"),
       );
     await expect.poll(blank, { timeout: 30_000 }).toEqual([]);
-    expect(await page.locator("h1").first().innerText()).toContain(String((raw as Record<string, unknown>)["title"]));
+    await expect.poll(() => page.locator("h1").first().innerText()).toContain(String((raw as Record<string, unknown>)["title"]));
     expect(faults).toEqual([]);
   });
 });

@@ -22,10 +22,10 @@ describe.skipIf(!chromiumIsThere())("Overview", () => {
     const well = series((expr) => (expr.startsWith("max by (job, instance) (up)") ? [{ labels: { job: "node", instance: "a" }, at: () => 1 }] : undefined));
     const { page } = await at("/overview", quiet, well);
     await page.getByText("Everything is all right").waitFor();
-    expect(await states(page)).toEqual({ alerts: "fine", services: "fine", cameras: "absent", graphics: "fine", models: "absent", queues: "absent", disk: "fine", programs: "fine" });
-    expect(await topic(page, "graphics").innerText()).toContain("NVIDIA RTX A5500 works, 45% busy");
-    expect(await topic(page, "disk").innerText()).toContain("49% of the disk is used");
-    expect(await topic(page, "cameras").innerText()).toMatch(/Not set up[^]*No camera reports/);
+    await expect.poll(() => states(page)).toEqual({ alerts: "fine", services: "fine", cameras: "absent", graphics: "fine", models: "absent", queues: "absent", disk: "fine", programs: "fine" });
+    await expect.poll(() => topic(page, "graphics").innerText()).toContain("NVIDIA RTX A5500 works, 45% busy");
+    await expect.poll(() => topic(page, "disk").innerText()).toContain("49% of the disk is used");
+    await expect.poll(() => topic(page, "cameras").innerText()).toMatch(/Not set up[^]*No camera reports/);
   });
 
   test("what is not well says what, since when, what to do, and leads to its evidence", async () => {
@@ -35,13 +35,13 @@ describe.skipIf(!chromiumIsThere())("Overview", () => {
     expect(cameras).toContain("front_door is not connected; garage is connected but its picture stands still");
     expect(cameras).toMatch(/since \d\d:\d\d, for 40 min/);
     expect(cameras).toContain("What to do: Look at its power and cable");
-    expect(await topic(page, "disk").innerText()).toContain("96% of the disk is used, 18.0 GiB are free");
-    expect(await topic(page, "programs").innerText()).toContain("1 of 2 watched programs does not answer: backend backend:1, for more than a day");
-    expect(await topic(page, "queues").innerText()).toMatch(/\d+ jobs failed too often and lie aside/);
+    await expect.poll(() => topic(page, "disk").innerText()).toContain("96% of the disk is used, 18.0 GiB are free");
+    await expect.poll(() => topic(page, "programs").innerText()).toContain("1 of 2 watched programs does not answer: backend backend:1, for more than a day");
+    await expect.poll(() => topic(page, "queues").innerText()).toMatch(/\d+ jobs failed too often and lie aside/);
     const alerts = topic(page, "alerts");
     // Silenced, inhibited and muted ones do not count; those of the worst severity stand first.
-    expect(await alerts.innerText()).toContain("3 alerts are firing, since");
-    expect(await alerts.getByRole("listitem").first().innerText()).toBe("Camera front_door has not answered for 5 min");
+    await expect.poll(() => alerts.innerText()).toContain("3 alerts are firing, since");
+    await expect.poll(() => alerts.getByRole("listitem").first().innerText()).toBe("Camera front_door has not answered for 5 min");
     // The worst stand first, and each one's evidence is another page.
     const order = await page.locator("[data-topic]").evaluateAll((all) => all.map((it) => it.getAttribute("data-state") ?? ""));
     expect(order).toEqual([...order].sort((a, b) => ["broken", "attention", "unknown", "fine", "absent"].indexOf(a) - ["broken", "attention", "unknown", "fine", "absent"].indexOf(b)));
@@ -53,17 +53,17 @@ describe.skipIf(!chromiumIsThere())("Overview", () => {
     const silent: Handler = ({ path }) => (path === "/api/system/storage/stats" ? { status: 500, body: { error: { code: "internal", message: "the store is away" } } } : undefined);
     const { page } = await at("/overview", silent, new Alerting().handler);
     await topic(page, "disk").getByText("the store is away").waitFor();
-    expect(await topic(page, "disk").getAttribute("data-state")).toBe("unknown");
+    await expect.poll(() => topic(page, "disk").getAttribute("data-state")).toBe("unknown");
   });
 
   test("German is spoken where it is wanted, and stays chosen", async () => {
     const { page } = await at("/overview", trouble, new Alerting().handler);
     await page.getByLabel("Language / Sprache").selectOption("de");
     await page.getByText("Sachen sind defekt").waitFor();
-    expect(await page.getByRole("navigation", { name: "Seiten" }).getByRole("link").first().innerText()).toBe("Systemzustand");
-    expect(await topic(page, "cameras").innerText()).toMatch(/front_door ist nicht verbunden; garage ist verbunden, aber das Bild steht, seit \d\d:\d\d, also 40 Min\./);
-    expect(await page.title()).toBe("Überblick · Watchfire");
-    expect(await page.locator("html").getAttribute("lang")).toBe("de");
+    await expect.poll(() => page.getByRole("navigation", { name: "Seiten" }).getByRole("link").first().innerText()).toBe("Systemzustand");
+    await expect.poll(() => topic(page, "cameras").innerText()).toMatch(/front_door ist nicht verbunden; garage ist verbunden, aber das Bild steht, seit \d\d:\d\d, also 40 Min\./);
+    await expect.poll(() => page.title()).toBe("Überblick · Watchfire");
+    await expect.poll(() => page.locator("html").getAttribute("lang")).toBe("de");
     await page.getByRole("link", { name: "Speicher" }).first().click();
     await page.getByRole("heading", { name: "Was aufbewahrt wird" }).waitFor();
     await page.reload();
@@ -73,7 +73,7 @@ describe.skipIf(!chromiumIsThere())("Overview", () => {
   test("on a wall the page stands alone", async () => {
     const { page } = await at("/overview?kiosk", new Alerting().handler);
     await page.locator("[data-topic]").first().waitFor();
-    expect(await page.getByRole("navigation").count()).toBe(0);
+    await expect.poll(() => page.getByRole("navigation").count()).toBe(0);
     await page.getByRole("link", { name: "Back to all pages" }).click();
     await page.getByRole("navigation", { name: "Pages" }).waitFor();
   });

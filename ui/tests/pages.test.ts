@@ -43,17 +43,17 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
     ]);
     const row = panel(page, "Queues").getByRole("row", { name: /^detection_queue/ });
     // What nobody reports is not a zero.
-    expect(await row.getByRole("cell").allInnerTexts()).toEqual(["2", "17", "–", "–"]);
-    expect(await panel(page, "Stage latencies").getByRole("row", { name: /^analyze/ }).getByRole("cell").allInnerTexts()).toEqual(["7.4 s", "6.66 s", "12.6 s", "–", "412"]);
+    await expect.poll(() => row.getByRole("cell").allInnerTexts()).toEqual(["2", "17", "–", "–"]);
+    await expect.poll(() => panel(page, "Stage latencies").getByRole("row", { name: /^analyze/ }).getByRole("cell").allInnerTexts()).toEqual(["7.4 s", "6.66 s", "12.6 s", "–", "412"]);
     await panel(page, "Context use").getByText("129,536").waitFor();
     await panel(page, "Cost").getByText("$41.24").waitFor();
-    expect(await panel(page, "Cost").getByRole("meter", { name: "Budget used, monthly" }).getAttribute("aria-valuetext")).toBe("109%");
+    await expect.poll(() => panel(page, "Cost").getByRole("meter", { name: "Budget used, monthly" }).getAttribute("aria-valuetext")).toBe("109%");
     await panel(page, "Cost").getByLabel("Through the gateway, by").selectOption("cameras");
-    expect(await panel(page, "Cost").getByRole("row", { name: /^garage/ }).getByRole("cell").allInnerTexts()).toEqual(["3,020", "3", "6.34 M", "332 k", "$13.74"]);
+    await expect.poll(() => panel(page, "Cost").getByRole("row", { name: /^garage/ }).getByRole("cell").allInnerTexts()).toEqual(["3,020", "3", "6.34 M", "332 k", "$13.74"]);
     const gateway = await panel(page, "Gateway").innerText();
     expect(gateway).toMatch(/2 running of at most 4, 1 waiting/);
     expect(gateway).toMatch(/cloud\s+left alone after failures/);
-    expect(await panel(page, "Gateway").getByText(/^(NORMAL|WARNING)$/).count()).toBe(1);
+    await expect.poll(() => panel(page, "Gateway").getByText(/^(NORMAL|WARNING)$/).count()).toBe(1);
   });
 
   test("the range is in the address, and the quantile is asked for", async () => {
@@ -97,20 +97,20 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
       ["yolo26", "restart failed"],
       ["enrichment", "unknown"],
     ] as const) {
-      expect(await card(name).locator(".state").innerText()).toBe(words);
+      await expect.poll(() => card(name).locator(".state").innerText()).toBe(words);
     }
-    expect(await card("clip").innerText()).toMatch(/Attempts without success\s+3 of 3/);
-    expect(await card("clip").innerText()).toMatch(/Last error\s+connection refused/);
-    expect(await card("florence").innerText()).toMatch(/In maintenance until .+, asked for by ada: new model weights\./);
+    await expect.poll(() => card("clip").innerText()).toMatch(/Attempts without success\s+3 of 3/);
+    await expect.poll(() => card("clip").innerText()).toMatch(/Last error\s+connection refused/);
+    await expect.poll(() => card("florence").innerText()).toMatch(/In maintenance until .+, asked for by ada: new model weights\./);
     // It is only watched: there is nothing to restart it by.
-    expect(await card("redis").getByRole("button", { name: "Restart…" }).count()).toBe(0);
+    await expect.poll(() => card("redis").getByRole("button", { name: "Restart…" }).count()).toBe(0);
     await card("rtdetr").getByText("History").click();
     await until("events", () => card("rtdetr").locator("ol li b").allInnerTexts(), (it) => it.join() === "healthy,restarting,unhealthy");
     await page.goto(`${here.mock.url}/`);
     here.mock.handlers.unshift(({ path }) => (path === "/api/system/services" ? { body: { services: [], timestamp: "" } } : undefined));
     await page.goto(`${here.mock.url}/services`);
     await page.getByText("No service is supervised").waitFor();
-    expect(await card("nemotron").innerText()).toMatch(/not configured/);
+    await expect.poll(() => card("nemotron").innerText()).toMatch(/not configured/);
   });
 
   test("a restart asks first, and a pushed change is shown without waiting", async () => {
@@ -174,26 +174,26 @@ describe.skipIf(!chromiumIsThere())("pages", () => {
     await cleanup.getByText("Removed 3 files").waitFor();
     await cleanup.getByText("Nothing to remove now.").waitFor();
     expect(changes).toEqual(["POST"]);
-    expect(await go.isDisabled()).toBe(true);
+    await expect.poll(() => go.isDisabled()).toBe(true);
   });
 
   test("who may only read is offered nothing that changes something", async () => {
     const { page } = await at("/services", session("read"), new Supervision().handler);
     await page.locator("[data-service=clip]").waitFor();
-    for (const name of ["Restart…", "Maintenance…", "End maintenance…"]) expect(await page.getByRole("button", { name }).count()).toBe(0);
+    for (const name of ["Restart…", "Maintenance…", "End maintenance…"]) await expect.poll(() => page.getByRole("button", { name }).count()).toBe(0);
     await page.goto(`${here.mock.url}/storage`);
     await panel(page, "Cleanup").getByText("3 files").waitFor();
-    expect(await page.getByRole("button", { name: /Clean up/ }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: /Clean up/ }).count()).toBe(0);
   });
 
   test("series of native histograms are shown on the query page", async () => {
     const { page } = await at("/query?expr=latency", histograms);
     const chart = page.getByRole("figure", { name: 'Histograms of latency{job="api"}' });
     await chart.waitFor();
-    expect(await chart.innerText()).toMatch(/histogram: count \d+, sum [\d.]+, mean 0\.7/);
-    expect(await chart.locator("path[d]:not([d=''])").count()).toBeGreaterThan(2);
-    expect(await page.getByText("No samples in this range.").count()).toBe(0);
-    expect(await page.getByRole("row", { name: /latency/ }).innerText()).toMatch(/histogram: count/);
+    await expect.poll(() => chart.innerText()).toMatch(/histogram: count \d+, sum [\d.]+, mean 0\.7/);
+    await expect.poll(() => chart.locator("path[d]:not([d=''])").count()).toBeGreaterThan(2);
+    await expect.poll(() => page.getByText("No samples in this range.").count()).toBe(0);
+    await expect.poll(() => page.getByRole("row", { name: /latency/ }).innerText()).toMatch(/histogram: count/);
   });
 
   test("where Grafana has its alerts, ours are", async () => {
@@ -247,10 +247,10 @@ describe.skipIf(!chromiumIsThere())("on a phone", () => {
         await page.goto(mock.url + path);
         await page.locator("h1").waitFor();
         await page.waitForLoadState("networkidle");
-        expect(await page.evaluate(overflow), path).toBe(0);
+        await expect.poll(() => page.evaluate(overflow), { message: path }).toBe(0);
         await page.evaluate(() => document.querySelectorAll("main details").forEach((it) => it.setAttribute("open", "")));
         await page.waitForLoadState("networkidle");
-        expect(await page.evaluate(overflow), `${path} unfolded`).toBe(0);
+        await expect.poll(() => page.evaluate(overflow), { message: `${path} unfolded` }).toBe(0);
       }
     } finally {
       await browser.close();

@@ -28,21 +28,21 @@ describe.skipIf(!chromiumIsThere())("Profiles", () => {
     expect(Number(asked("/pyroscope/render")?.get("until")) - Number(asked("/pyroscope/render")?.get("from"))).toBe(3_600_000);
     await page.getByRole("figure", { name: "process cpu: cpu over time" }).waitFor();
     const bars = graph(page).getByRole("button");
-    expect(await bars.count()).toBe(7);
-    expect(await names(page)).toEqual(["nms", "store_event", "detect_objects", "resize", '<img src=x onerror="document.title=1">', "main"]);
+    await expect.poll(() => bars.count()).toBe(7);
+    await expect.poll(() => names(page)).toEqual(["nms", "store_event", "detect_objects", "resize", '<img src=x onerror="document.title=1">', "main"]);
 
     const width = async (name: string): Promise<number> => Math.round((await graph(page).locator(`[data-bar="${name}"]`).boundingBox())?.width ?? 0);
     const [whole, part] = [await width("main"), await width("detect_objects")];
     expect(part / whole).toBeCloseTo(0.7, 1);
     await graph(page).locator('[data-bar="detect_objects"]').click();
     await until("it as wide as all", () => width("detect_objects"), (it) => Math.abs(it - whole) <= 1);
-    expect(await graph(page).locator('[data-bar="store_event"]').count()).toBe(0);
+    await expect.poll(() => graph(page).locator('[data-bar="store_event"]').count()).toBe(0);
     await page.getByRole("button", { name: "Show all", exact: true }).click();
     await until("all again", () => bars.count(), (it) => it === 7);
 
     await page.getByLabel("Find functions").fill("nms");
     await page.getByText("50% in functions with “nms”").waitFor();
-    expect(await names(page)).toEqual(["nms"]);
+    await expect.poll(() => names(page)).toEqual(["nms"]);
     await page.getByRole("button", { name: "nms", exact: true }).click();
     await until("nothing looked for", () => page.getByLabel("Find functions").inputValue(), (it) => it === "");
     await page.getByRole("table", { name: "Functions" }).getByRole("button", { name: "Total" }).click();
@@ -53,7 +53,7 @@ describe.skipIf(!chromiumIsThere())("Profiles", () => {
     await page.getByLabel("Labels").fill('camera="front_door"');
     await page.getByLabel("Labels").press("Enter");
     await until("the labels", async () => asked("/pyroscope/render")?.get("query"), (it) => it === `${CPU}{service_name="backend", camera="front_door"}`);
-    expect(await page.title()).not.toBe("1");
+    await expect.poll(() => page.title()).not.toBe("1");
     expect(faults).toEqual([]);
   });
 
@@ -65,7 +65,7 @@ describe.skipIf(!chromiumIsThere())("Profiles", () => {
     const [left, right] = ["left", "right"].map((side) => ({ from: Number(asked("/pyroscope/render-diff")?.get(`${side}From`)), until: Number(asked("/pyroscope/render-diff")?.get(`${side}Until`)) }));
     expect([left?.until, (left?.until ?? 0) - (left?.from ?? 0)]).toEqual([right?.from, 3_600_000]);
     await graph(page).getByRole("button", { name: "store_event: 25% before, 67% after, +41.7 points" }).waitFor();
-    expect(await names(page)).toEqual(["detect_objects", "store_event", "main"]);
+    await expect.poll(() => names(page)).toEqual(["detect_objects", "store_event", "main"]);
     await page.getByLabel("compared with").selectOption("a week before");
     await until("a week", async () => Number(asked("/pyroscope/render-diff")?.get("rightFrom")) - Number(asked("/pyroscope/render-diff")?.get("leftFrom")), (it) => it === 604_800_000);
     expect(new URL(page.url()).searchParams.get("before")).toBe("7d");
@@ -88,7 +88,7 @@ describe.skipIf(!chromiumIsThere())("Profiles", () => {
     const address = (span: string): string => `/profiles?service=backend&type=${encodeURIComponent(CPU)}&from=1767089600000&until=1767089700000&span=${span}`;
     const { page, faults } = await at(address(SPAN));
     await page.getByText("30 ms in all").waitFor();
-    expect(await graph(page).getByRole("button").count()).toBe(2);
+    await expect.poll(() => graph(page).getByRole("button").count()).toBe(2);
     const sent = here.mock.asked.find((it) => it.path.endsWith("/SelectMergeSpanProfile"));
     expect(JSON.parse(sent?.body ?? "")).toEqual({ profileTypeID: CPU, labelSelector: '{service_name="backend"}', spanSelector: [SPAN], start: 1767089600000, end: 1767089700000, maxNodes: 8192 });
     await page.getByRole("link", { name: "All of backend in this time" }).click();

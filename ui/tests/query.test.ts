@@ -43,13 +43,13 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     await input.fill("sum(up");
     await input.press("Enter");
     await page.getByRole("alert").getByText("unclosed left parenthesis").waitFor();
-    expect(await input.getAttribute("aria-invalid")).toBe("true");
-    expect(await page.getByRole("alert").innerText()).toContain("Line 1, column 7.");
-    expect(await page.locator("mark").count()).toBe(1);
+    await expect.poll(() => input.getAttribute("aria-invalid")).toBe("true");
+    await expect.poll(() => page.getByRole("alert").innerText()).toContain("Line 1, column 7.");
+    await expect.poll(() => page.locator("mark").count()).toBe(1);
     await input.fill("up");
     await input.press("Enter");
     await page.getByRole("cell", { name: /^up/ }).first().waitFor();
-    expect(await page.getByRole("alert").count()).toBe(0);
+    await expect.poll(() => page.getByRole("alert").count()).toBe(0);
   });
 
   test("metric names are completed from the keyboard", async () => {
@@ -61,8 +61,8 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     await input.press("ArrowDown");
     await input.press("ArrowDown");
     await input.press("Enter");
-    expect(await input.inputValue()).toBe("rate(node_load15");
-    expect(await page.getByRole("listbox").getByRole("option").count()).toBe(0);
+    await expect.poll(() => input.inputValue()).toBe("rate(node_load15");
+    await expect.poll(() => page.getByRole("listbox").getByRole("option").count()).toBe(0);
   });
 
   /** What the server knows of two metrics, and how it reads two queries. */
@@ -87,7 +87,7 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     const are = (...names: string[]) => until("offers", offers, (it) => it.join() === names.join());
     await input.pressSequentially("rat");
     await are("rate");
-    expect(await page.getByRole("listbox").getByRole("option").innerText()).toContain("growth per second of a counter over the range");
+    await expect.poll(() => page.getByRole("listbox").getByRole("option").innerText()).toContain("growth per second of a counter over the range");
     await input.press("ArrowDown");
     await input.press("Enter");
     await page.locator("[data-signature]").getByText("rate(series[range])").waitFor();
@@ -111,13 +111,13 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     await input.pressSequentially("5");
     await input.press("ArrowDown");
     await input.press("Enter");
-    expect(await input.inputValue()).toBe('rate(node_load1{job="web"}[5m]');
+    await expect.poll(() => input.inputValue()).toBe('rate(node_load1{job="web"}[5m]');
     await input.fill("sum(up) by (");
     await input.press("End");
     await input.press("Control+ ");
     await are("instance", "job");
     await page.getByRole("listbox").getByRole("option", { name: "job" }).click();
-    expect(await input.inputValue()).toBe("sum(up) by (job");
+    await expect.poll(() => input.inputValue()).toBe("sum(up) by (job");
   });
 
   test("what is typed is explained, what is odd about it is said, and an error has its place before anybody runs it", async () => {
@@ -130,8 +130,8 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     expect(await violations(page)).toEqual([]);
     await input.fill("sum(up");
     await page.locator("[data-lint=error]").getByText("parse error: unexpected end of input").waitFor();
-    expect(await page.locator("[data-lint=error] mark").count()).toBe(1);
-    expect(await page.locator("[data-lint=odd]").count()).toBe(0);
+    await expect.poll(() => page.locator("[data-lint=error] mark").count()).toBe(1);
+    await expect.poll(() => page.locator("[data-lint=odd]").count()).toBe(0);
     await input.fill("up");
     await until("no error", () => page.locator("[data-lint]").count(), (it) => it === 0);
   });
@@ -141,10 +141,10 @@ describe.skipIf(!chromiumIsThere())("Query", () => {
     await page.getByText(/^All metrics \(\d+\)$/).click();
     await page.getByLabel("Words of a metric's name or text").fill("scrape worked");
     await page.getByRole("button", { name: "up", exact: true }).click();
-    expect(await page.getByLabel("PromQL expression").inputValue()).toBe("up");
+    await expect.poll(() => page.getByLabel("PromQL expression").inputValue()).toBe("up");
     await page.getByLabel("Words of a metric's name or text").fill("no such thing");
     await page.getByText("None has these words.").waitFor();
     await page.setViewportSize({ width: 360, height: 800 });
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
   });
 });

@@ -35,7 +35,7 @@ describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
     expect(["ready", "empty"]).toContain(await state("Temperatures"));
     // Nothing is configured, so none of these may look well.
     for (const name of ["database", "redis", "rtdetr", "nemotron"]) {
-      expect(await page.locator(`[data-service=${name}]`).innerText()).toMatch(/not configured/);
+      await expect.poll(() => page.locator(`[data-service=${name}]`).innerText()).toMatch(/not configured/);
     }
 
     const cpu = page.getByRole("region", { name: "CPU", exact: true });
@@ -75,14 +75,14 @@ describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
     await until("compared", () => part("Metrics that moved most").innerText(), (it) => /\d+ metrics with job=.* were compared\./.test(it), 60_000);
     for (const name of ["Alerts that began", "What was started", "Lines of errors"]) {
       await until(name, () => part(name).getAttribute("aria-busy"), (it) => it === "false");
-      expect(await part(name).innerText()).not.toContain("Cannot be told");
+      await expect.poll(() => part(name).innerText()).not.toContain("Cannot be told");
     }
   }, 120_000);
 
   test("the pages beside it say what is not configured, and a cleanup of nothing is not offered", async () => {
     const { page, foreign, faults } = await watched(browser, `${address}/storage`);
     await page.getByText("Nothing to remove now.").waitFor();
-    expect(await page.getByRole("button", { name: "Clean up now…" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("button", { name: "Clean up now…" }).isDisabled()).toBe(true);
     await page.getByRole("region", { name: "What is kept" }).getByText("metrics").waitFor();
     await page.goto(`${address}/services`);
     await page.getByText("No service is supervised").waitFor();
@@ -109,7 +109,7 @@ describe.skipIf(!BINARY || !chromiumIsThere())("on the real server", () => {
     const worker = page.locator("[data-worker=analysis]");
     // Recorded values reach the store with the next round of our own metrics, the page asks every 15 s.
     await worker.waitFor({ timeout: 60_000 });
-    expect(await worker.innerText()).toMatch(/analysis\s+failed/);
+    await expect.poll(() => worker.innerText()).toMatch(/analysis\s+failed/);
     await page.getByRole("region", { name: "Cost" }).getByText("$41.24").waitFor();
     await page.getByRole("region", { name: "Queues" }).getByText("7", { exact: true }).first().waitFor();
   }, 120_000);

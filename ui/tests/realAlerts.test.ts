@@ -64,7 +64,7 @@ describe.skipIf(!BINARY || !chromiumIsThere())("alerts on the real server", () =
     const kinds = () => alert.getAttribute("data-kinds");
     await alert.waitFor({ timeout: 60_000 });
     await until("firing", kinds, (it) => it === "firing", 30_000);
-    expect(await alert.innerText()).toContain(`value 7 ${EVIL}`);
+    await expect.poll(() => alert.innerText()).toContain(`value 7 ${EVIL}`);
     await until("pending", () => page.locator("[data-alert=NotYet]").getAttribute("data-kinds"), (it) => it === "pending", 30_000);
     await page.getByText("given up: nobody was told.").waitFor({ timeout: 60_000 });
     await page.getByRole("region", { name: "Deliveries" }).locator("[data-dead]").getByText("400").waitFor();
@@ -82,7 +82,7 @@ describe.skipIf(!BINARY || !chromiumIsThere())("alerts on the real server", () =
     await dialog.getByRole("button", { name: "Silence 1 alert" }).click();
     await until("silenced", kinds, (it) => it === "silenced");
     const silence = page.locator("[data-silence]");
-    expect(await silence.innerText()).toMatch(/keeps 1 alert quiet until 20/);
+    await expect.poll(() => silence.innerText()).toMatch(/keeps 1 alert quiet until 20/);
 
     // The server judges matchers, also those that are only being written.
     await page.getByRole("button", { name: "New silence…" }).click();
@@ -106,15 +106,15 @@ describe.skipIf(!BINARY || !chromiumIsThere())("alerts on the real server", () =
     const { page, foreign, faults } = await watched(browser, `${server.address}/rules`);
     const rule = (name: string) => page.locator(`[data-rule=${name}]`);
     await until("failed", () => rule("CannotBe").getAttribute("data-health"), (it) => it === "err", 90_000);
-    expect(await rule("CannotBe").innerText()).toMatch(/The last evaluation failed\..+many/);
-    expect(await rule("AlwaysOn").innerText()).toMatch(/firing[\s\S]+1 alert/);
+    await expect.poll(() => rule("CannotBe").innerText()).toMatch(/The last evaluation failed\..+many/);
+    await expect.poll(() => rule("AlwaysOn").innerText()).toMatch(/firing[\s\S]+1 alert/);
     await rule("RatedGauge").locator("[data-finding=rate-of-gauge]").waitFor();
     await page.getByRole("link", { name: /^errors 1$/ }).click();
     await until("errors", () => page.locator("[data-rule]").count(), (it) => it === 1);
     await page.getByRole("navigation", { name: "Alerts, rules and doctor" }).getByRole("link", { name: "Doctor" }).click();
     const finding = page.locator("[data-code=rate-of-gauge]");
     await finding.waitFor();
-    expect(await finding.innerText()).toMatch(/warning\s+RatedGauge\s+.*rules\.yml:16:20\s+rate-of-gauge[\s\S]+every fall counts as a reset[\s\S]+deriv\(\)/);
+    await expect.poll(() => finding.innerText()).toMatch(/warning\s+RatedGauge\s+.*rules\.yml:16:20\s+rate-of-gauge[\s\S]+every fall counts as a reset[\s\S]+deriv\(\)/);
     expect(foreign).toEqual([]);
     expect(faults).toEqual([]);
   }, 180_000);

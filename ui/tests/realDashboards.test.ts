@@ -68,8 +68,8 @@ describe.skipIf(!BINARY || !chromiumIsThere())("Dashboards on the real server", 
     await page.locator("[data-panel]").first().waitFor();
     for (const row of await page.locator(".row button[aria-expanded=false]").all()) await row.click();
     await until("all answered", () => page.locator("[data-panel][aria-busy=true]").count(), (it) => it === 0);
-    expect(await page.locator("[data-findings] li, [data-board-findings] li").allTextContents()).toEqual([]);
-    expect(await page.locator("[data-panel] [role=alert]").allInnerTexts()).toEqual([]);
+    await expect.poll(() => page.locator("[data-findings] li, [data-board-findings] li").allTextContents()).toEqual([]);
+    await expect.poll(() => page.locator("[data-panel] [role=alert]").allInnerTexts()).toEqual([]);
     expect(faults).toEqual([]);
     await page.close();
   });

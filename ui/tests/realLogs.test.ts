@@ -41,7 +41,7 @@ describe.skipIf(!BINARY || !chromiumIsThere())("logs on the real server", () => 
     const rows = page.locator("[data-line]");
     await rows.first().waitFor();
     const query = page.getByRole("textbox", { name: "LogQL query" });
-    expect(await query.inputValue()).toMatch(/^\{(service_name|container)=~"\.\+"\}$/);
+    await expect.poll(() => query.inputValue()).toMatch(/^\{(service_name|container)=~"\.\+"\}$/);
     await query.fill('{host="atlas"}');
     await query.press("Enter");
     const levels = page.getByRole("figure", { name: "Lines by level over time" }).locator("[data-level]");
@@ -60,13 +60,13 @@ describe.skipIf(!BINARY || !chromiumIsThere())("logs on the real server", () => 
     await page.locator("[data-facet=container]").getByText("1,200").waitFor();
     await page.locator("[data-facet=container]").getByRole("button", { name: "evil", exact: true }).click();
     await page.getByText("1 line", { exact: true }).waitFor();
-    expect(await rows.first().innerText()).toContain("onerror=\"window.pwned=1\"> red");
-    expect(await page.evaluate(() => "pwned" in window)).toBe(false);
+    await expect.poll(() => rows.first().innerText()).toContain("onerror=\"window.pwned=1\"> red");
+    await expect.poll(() => page.evaluate(() => "pwned" in window)).toBe(false);
     await query.fill(`{host="atlas"} | trace_id="${TRACE}" | json | status=502`);
     await query.press("Enter");
     await rows.filter({ hasText: "line 1197" }).click();
-    expect(await page.getByRole("region", { name: "Structured metadata" }).innerText()).toContain(TRACE);
-    expect(await page.getByRole("region", { name: "Fields", exact: true }).innerText()).toMatch(/status\s+502/);
+    await expect.poll(() => page.getByRole("region", { name: "Structured metadata" }).innerText()).toContain(TRACE);
+    await expect.poll(() => page.getByRole("region", { name: "Fields", exact: true }).innerText()).toMatch(/status\s+502/);
     await page.getByRole("button", { name: "Context…" }).click();
     await page.getByRole("dialog").getByText('{container="backend", host="atlas"').waitFor();
     // The context is that of the stream, whatever was asked for.
@@ -88,12 +88,12 @@ describe.skipIf(!BINARY || !chromiumIsThere())("logs on the real server", () => 
     await rows.first().click();
     await page.getByRole("button", { name: "Context…" }).click();
     await page.getByRole("dialog").getByText('{container="backend", host="atlas"').waitFor();
-    expect(await page.getByRole("dialog").locator("li").count()).toBeGreaterThan(10);
+    await expect.poll(() => page.getByRole("dialog").locator("li").count()).toBeGreaterThan(10);
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Stop live" }).click();
     await page.getByRole("textbox", { name: "LogQL query" }).fill('{host="atlas"} | nonsense(');
     await page.getByRole("button", { name: "Run" }).click();
     await page.getByRole("alert").getByText(/parse error/).waitFor();
-    expect(await page.getByRole("alert").locator("mark").count()).toBe(1);
+    await expect.poll(() => page.getByRole("alert").locator("mark").count()).toBe(1);
   });
 });

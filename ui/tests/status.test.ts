@@ -26,9 +26,9 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const gauge = gpu.getByRole("meter", { name: "GPU utilization" });
     const vram = gpu.getByRole("meter", { name: "VRAM used" });
     await gauge.waitFor();
-    expect(await gauge.getAttribute("aria-valuenow")).toBe("45");
-    expect(await gauge.getAttribute("aria-valuetext")).toBe("45%, working");
-    expect(await vram.getAttribute("aria-valuetext")).toBe("8,192 of 24,576 MB, 33%, pressure NORMAL");
+    await expect.poll(() => gauge.getAttribute("aria-valuenow")).toBe("45");
+    await expect.poll(() => gauge.getAttribute("aria-valuetext")).toBe("45%, working");
+    await expect.poll(() => vram.getAttribute("aria-valuetext")).toBe("8,192 of 24,576 MB, 33%, pressure NORMAL");
     const text = await gpu.innerText();
     for (const part of ["NVIDIA RTX A5500", "8,192 / 24,576 MB", "WARNING from 85%", "CRITICAL from 95%", "62 °C", "126 W", "of 230 W"]) {
       expect(text).toContain(part);
@@ -73,7 +73,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
       await page.locator('[data-state="ready"]').first().waitFor();
       await until("the socket", async () => mock.listeners, (it) => it >= 1);
       const moving = (): Promise<number> => page.evaluate(() => document.getAnimations().filter((it) => it instanceof CSSAnimation).length);
-      if (motion === "reduce") expect(await moving()).toBe(0);
+      if (motion === "reduce") await expect.poll(() => moving()).toBe(0);
       else await until("the beat of the live mark", moving, (it) => it > 0);
     } finally {
       await browser.close();
@@ -90,7 +90,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     await until("nested", () => gauge.getAttribute("aria-valuenow"), (it) => it === "71");
     here.mock.push({ type: "gpu_stats", gpu_utilization: 12, memory_used: 1024, memory_total: 24_576 });
     await until("flat", () => gauge.getAttribute("aria-valuenow"), (it) => it === "12");
-    expect(await panel(seen, "GPU").innerText()).toContain("not reported");
+    await expect.poll(() => panel(seen, "GPU").innerText()).toContain("not reported");
   });
 
   test("no GPU is said plainly and shows no zero", async () => {
@@ -100,7 +100,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const text = await gpu.innerText();
     for (const part of ["Utilization", "VRAM", "Temperature", "Power", "no GPU"]) expect(text).toContain(part);
     expect(text.replaceAll(/(85|95)%/g, "")).not.toMatch(/\d/);
-    expect(await gpu.getByRole("meter").count()).toBe(0);
+    await expect.poll(() => gpu.getByRole("meter").count()).toBe(0);
   });
 
   test("a lost socket is said, polling goes on, and the page comes back by itself", async () => {
@@ -136,7 +136,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
       (it) => /^stale since \d\d:\d\d:\d\d$/.test(it),
     );
     await gpu.getByText(/^Old: these are the figures of \d\d:\d\d:\d\d/).waitFor();
-    expect(await gpu.innerText()).toContain("the server cannot be reached");
+    await expect.poll(() => gpu.innerText()).toContain("the server cannot be reached");
     await page.close();
   });
 
@@ -145,9 +145,9 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const services = panel(seen, "Services");
     const redis = services.locator("[data-service=redis]");
     await redis.waitFor();
-    expect(await redis.innerText()).toMatch(/redis\s+not configured/);
-    expect(await services.locator("[data-service=database]").innerText()).toMatch(/healthy/);
-    expect(await panel(seen, "Queues").innerText()).toMatch(/detection\s+not configured\s+nothing reports hsi_detection_queue_depth/);
+    await expect.poll(() => redis.innerText()).toMatch(/redis\s+not configured/);
+    await expect.poll(() => services.locator("[data-service=database]").innerText()).toMatch(/healthy/);
+    await expect.poll(() => panel(seen, "Queues").innerText()).toMatch(/detection\s+not configured\s+nothing reports hsi_detection_queue_depth/);
     await until("the socket", async () => here.mock.listeners, (it) => it === 1);
     here.mock.handlers.unshift(
       answering("/api/system/health", {
@@ -170,7 +170,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     await until("the socket", async () => here.mock.listeners, (it) => it === 1);
     here.mock.push({ type: "system_status", data: { health: "healthy", host: { load1: 7.77, memory_used_bytes: 20 * 2 ** 30 } } });
     await panel(seen, "Load").getByText("7.77").waitFor();
-    expect(await memory.getAttribute("aria-valuetext")).toMatch(/^20.0 GiB of 31.2 GiB/);
+    await expect.poll(() => memory.getAttribute("aria-valuetext")).toMatch(/^20.0 GiB of 31.2 GiB/);
   });
 
   test("host panels show figures and a chart with a table", async () => {
@@ -189,8 +189,8 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     const cpu = panel(seen, "CPU");
     await cpu.locator("canvas").waitFor();
     await cpu.getByText("Table").click();
-    expect(await cpu.getByRole("row").count()).toBe(5);
-    expect(await panel(seen, "Network").locator("table").first().locator("tbody th").allInnerTexts()).toEqual([
+    await expect.poll(() => cpu.getByRole("row").count()).toBe(5);
+    await expect.poll(() => panel(seen, "Network").locator("table").first().locator("tbody th").allInnerTexts()).toEqual([
       "eth0",
       "wlan0",
       "docker0",
@@ -212,7 +212,7 @@ describe.skipIf(!chromiumIsThere())("System Status", () => {
     await panel(seen, "Temperatures").getByText("reports no temperature sensor").waitFor();
     await panel(seen, "Load").getByText("query timed out in expression evaluation").waitFor();
     await panel(seen, "Services").getByText("the store is broken").waitFor();
-    expect(await panel(seen, "Services").getByText("healthy").count()).toBe(0);
+    await expect.poll(() => panel(seen, "Services").getByText("healthy").count()).toBe(0);
   });
 
   test("an open server on the network has its banner", async () => {
@@ -261,12 +261,12 @@ describe.skipIf(!chromiumIsThere())("sizes and themes", () => {
     try {
       const seen = await watched(browser, `${mock.url}/`);
       await seen.page.locator("canvas").nth(6).waitFor();
-      expect(await seen.page.evaluate(overflow)).toBe(0);
+      await expect.poll(() => seen.page.evaluate(overflow)).toBe(0);
       for (const summary of await seen.page.locator("summary").all()) await summary.click();
-      expect(await seen.page.evaluate(overflow)).toBe(0);
+      await expect.poll(() => seen.page.evaluate(overflow)).toBe(0);
       await seen.page.goto(`${mock.url}/query?expr=up`);
       await seen.page.locator("canvas").waitFor();
-      expect(await seen.page.evaluate(overflow)).toBe(0);
+      await expect.poll(() => seen.page.evaluate(overflow)).toBe(0);
     } finally {
       await browser.close();
       await mock.stop();
@@ -280,12 +280,12 @@ describe.skipIf(!chromiumIsThere())("sizes and themes", () => {
       const { page } = await watched(browser, `${mock.url}/`);
       const lightness = async (): Promise<number> =>
         page.evaluate(() => Number(/\d+/.exec(getComputedStyle(document.documentElement).backgroundColor)?.[0]));
-      expect(await lightness()).toBeLessThan(60);
+      await expect.poll(() => lightness()).toBeLessThan(60);
       await page.getByRole("button", { name: /^Theme: Auto/ }).click();
-      expect(await lightness()).toBeGreaterThan(200);
+      await expect.poll(() => lightness()).toBeGreaterThan(200);
       await page.reload();
       await page.getByRole("button", { name: /^Theme: Light/ }).waitFor();
-      expect(await lightness()).toBeGreaterThan(200);
+      await expect.poll(() => lightness()).toBeGreaterThan(200);
     } finally {
       await browser.close();
       await mock.stop();

@@ -54,7 +54,7 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
     const longest = await lengths();
     await page.getByLabel("Sort").selectOption("shortest");
     await until("the other way round", lengths, (it) => it.join() === [...longest].reverse().join());
-    expect(await page.locator("[data-point]").count()).toBe(10);
+    await expect.poll(() => page.locator("[data-point]").count()).toBe(10);
     // A row of the table of lengths asks for such lengths.
     const figure = page.getByRole("figure", { name: "Traces by duration" });
     await figure.locator("summary").click();
@@ -93,7 +93,7 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
   test("of ten thousand spans those are drawn that are seen, wherever one goes", async () => {
     const { page, faults } = await at(`/traces/${MANY_ID}`);
     await spans(page).getByRole("listitem").first().waitFor();
-    expect(await page.getByText("10,000", { exact: true }).count()).toBe(1);
+    await expect.poll(() => page.getByText("10,000", { exact: true }).count()).toBe(1);
     const whole = await spans(page).evaluate((it) => it.scrollHeight);
     const most = 120;
     const row = whole / MANY;
@@ -141,7 +141,7 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
       return list !== undefined && top >= list.top && top <= list.bottom;
     });
     await until("in view", inList, (it) => it);
-    expect(await page.locator(".zoom [role=status]").innerText()).toBe("the whole trace");
+    await expect.poll(() => page.locator(".zoom [role=status]").innerText()).toBe("the whole trace");
     await page.getByRole("button", { name: "Show its time alone" }).click();
     await until("its time", () => page.locator(".zoom [role=status]").innerText(), (it) => it === "24.9 s to 24.9 s");
     await page.getByRole("button", { name: "Show more time" }).click();
@@ -161,23 +161,22 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
 
   test("what spans say is text, and what is odd is said", async () => {
     const { page, faults } = await at(`/traces/${ODD_ID}?span=0000000000000002`);
-    const title = await page.title();
     await page.getByText("Spans are missing: one stands without the parent that it names.").waitFor();
     await spans(page).getByText('<img src=x onerror="document.title=1"> <b>not bold</b>').first().waitFor();
-    expect(await page.locator("main img").count()).toBe(0);
-    expect(await page.title()).toBe(title);
+    await expect.poll(() => page.locator("main img").count()).toBe(0);
+    await expect.poll(() => page.title()).toBe("Traces · Watchfire");
     const tags = spans(page).getByRole("region", { name: "Tags" });
-    expect(await tags.getByRole("row", { name: /otel.status_description/ }).innerText()).toContain("model is gone␇⟨U+202E⟩");
+    await expect.poll(() => tags.getByRole("row", { name: /otel.status_description/ }).innerText()).toContain("model is gone␇⟨U+202E⟩");
     await tags.getByRole("button", { name: "Show 5000 more characters" }).click();
     const logs = spans(page).getByRole("region", { name: "Logs" });
     // In the order of time, with line breaks.
-    expect(await logs.innerText()).toMatch(/retry[\s\S]*exception[\s\S]*line 1\n\s*line 2/);
+    await expect.poll(() => logs.innerText()).toMatch(/retry[\s\S]*exception[\s\S]*line 1\n\s*line 2/);
     await spans(page).getByText("the clock was set back").waitFor();
-    expect(await spans(page).getByRole("button", { name: /publish/ }).getAttribute("aria-label")).toBe("nemotron-backend: publish, 20 ms");
-    expect(await page.getByRole("button", { name: /: orphan,/ }).getAttribute("aria-label")).toContain("Its parent is not in this trace");
+    await expect.poll(() => spans(page).getByRole("button", { name: /publish/ }).getAttribute("aria-label")).toBe("nemotron-backend: publish, 20 ms");
+    await expect.poll(() => page.getByRole("button", { name: /: orphan,/ }).getAttribute("aria-label")).toContain("Its parent is not in this trace");
 
     // Clocks: as they were told first, right on request.
-    expect(await page.locator("dl").first().innerText()).toMatch(/Duration\s+1 h/);
+    await expect.poll(() => page.locator("dl").first().innerText()).toMatch(/Duration\s+1 h/);
     await page.getByLabel("Set them right").check();
     await until("the right length", () => page.locator("dl").first().innerText(), (it) => /Duration\s+900 ms/.test(it));
     await page.getByRole("button", { name: /yolo26: detect/ }).click();
@@ -198,7 +197,7 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
     expect(new URL(span ?? "", page.url()).searchParams.get("expr")).toBe(`{service_name=~".+"} | trace_id="${ODD_ID}" | span_id="0000000000000002"`);
     await page.getByRole("link", { name: "Find traces with this error" }).click();
     await page.getByText("2 traces", { exact: true }).waitFor();
-    expect(await page.getByLabel("Tags").inputValue()).toBe("error=true");
+    await expect.poll(() => page.getByLabel("Tags").inputValue()).toBe("error=true");
     expect(asked("/jaeger/api/traces")?.get("tags")).toBe('{"error":"true"}');
   });
 
@@ -212,7 +211,7 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
     // The first of them asks the cache twice, the second once.
     const row = page.getByRole("row", { name: /redis: redis GET/ });
     expect((await row.getByRole("cell").allInnerTexts()).slice(0, 2)).toEqual(["2", "1"]);
-    expect(await row.getAttribute("data-change")).toBe("fewer");
+    await expect.poll(() => row.getAttribute("data-change")).toBe("fewer");
     await page.getByLabel("Only what changed").check();
     await until("one row", () => page.locator("[data-change]").count(), (it) => it === 1);
     await page.getByRole("button", { name: "Swap A and B" }).click();
@@ -225,8 +224,8 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
   test("the map has every service once, and the table every pair", async () => {
     const { page } = await at("/traces/map");
     await page.locator("[data-service=nemotron-backend]").waitFor();
-    expect(await page.locator("[data-service]").count()).toBe(7);
-    expect(await page.getByRole("row", { name: "frontend nemotron-backend 8,123" }).count()).toBe(1);
+    await expect.poll(() => page.locator("[data-service]").count()).toBe(7);
+    await expect.poll(() => page.getByRole("row", { name: "frontend nemotron-backend 8,123" }).count()).toBe(1);
     expect(Number(asked("/jaeger/api/dependencies")?.get("lookback"))).toBe(86_400_000);
     await page.getByRole("link", { name: "Last 1 hour" }).click();
     await until("the hour", async () => asked("/jaeger/api/dependencies")?.get("lookback"), (it) => it === "3600000");
@@ -283,7 +282,7 @@ describe.skipIf(!chromiumIsThere())("Traces", () => {
       for (const path of ["/traces?service=nemotron-backend", `/traces/${ODD_ID}?span=0000000000000002`, `/traces/${MANY_ID}`, `/traces/compare?a=${ODD_ID}&b=${MANY_ID}`, "/traces/map"]) {
         const { page, faults } = await watched(phone, here.mock.url + path);
         await page.locator("[data-trace], [data-row], [data-change], [data-service]").first().waitFor();
-        expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(390);
+        await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth), { message: path }).toBeLessThanOrEqual(390);
         expect(faults, path).toEqual([]);
         await page.close();
       }
