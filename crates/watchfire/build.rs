@@ -1,10 +1,14 @@
 //! Asks the linker for what keeps the file small (docs/decisions/0024) where it can do it: short relocations, which glibc knows since 2.36, and one
-//! copy of functions that are the same byte by byte, which only the linker that comes with Rust does. Elsewhere nothing is asked for.
+//! copy of functions that are the same byte by byte, which only the linker that comes with Rust does. That one is also told which functions a server at
+//! rest runs, so that they lie beside each other (docs/decisions/0037). Elsewhere nothing is asked for.
 #![expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment")]
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
+
+/// What `scripts/order.sh` has found.
+const ORDER: &str = "order.txt";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -15,6 +19,10 @@ fn main() {
     }
     if is("TARGET", "x86_64-unknown-linux-gnu") && is("PROFILE", "release") && own_linker() {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+        // Names that are not there, of another compiler or other dependencies, are passed over.
+        println!("cargo:rerun-if-changed={ORDER}");
+        let order = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join(ORDER);
+        println!("cargo:rustc-link-arg-bins=-Wl,--symbol-ordering-file={},--no-warn-symbol-ordering", order.display());
     }
 }
 

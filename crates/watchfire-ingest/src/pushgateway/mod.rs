@@ -178,6 +178,12 @@ impl Pushgateway {
         Ok(())
     }
 
+    /// Whether there is nothing to repeat.
+    pub fn is_empty(&self) -> bool {
+        let inner = self.inner();
+        inner.groups.is_empty() && inner.ended.all().next().is_none()
+    }
+
     /// Stores every group again, as the next scrape of a Pushgateway would, and ends what could not be ended before.
     pub fn repeat(&self) {
         let mut turn = self.turn();

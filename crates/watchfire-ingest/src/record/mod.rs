@@ -135,7 +135,8 @@ impl Recorder {
         let gone = self.registry().take_gone();
         let mut metadata = Vec::new();
         let mut series: Vec<_> = gone.into_iter().map(|labels| SeriesSamples { labels: target(labels), samples: Samples::One(stale) }).collect();
-        for family in self.families().into_iter().filter(|f| !f.points.is_empty()) {
+        let families = self.registry().families_with_series();
+        for family in families {
             metadata.push(Metadata { family: family.name, kind: family.kind, help: family.help, unit: family.unit });
             series.extend(
                 family.points.into_iter().map(|(labels, value)| SeriesSamples { labels: target(labels), samples: Samples::One(Sample { time, value }) }),

@@ -2,7 +2,7 @@
 //! locked by its owner; nothing here waits or does I/O.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use watchfire_model::batch::MetricType;
@@ -175,8 +175,16 @@ impl Registry {
 
     /// One family per name, ascending; of several declarations the first gives the metadata.
     pub(super) fn families(&self) -> Vec<Family> {
+        self.gather(|_| true)
+    }
+    /// Those of them that have series.
+    pub(super) fn families_with_series(&self) -> Vec<Family> {
+        let names: BTreeSet<&str> = self.declared.iter().filter(|declared| !declared.series.is_empty()).map(|declared| &*declared.spec.name).collect();
+        self.gather(|name| names.contains(name))
+    }
+    fn gather(&self, wanted: impl Fn(&str) -> bool) -> Vec<Family> {
         let mut families: BTreeMap<&str, Family> = BTreeMap::new();
-        for declared in &self.declared {
+        for declared in self.declared.iter().filter(|declared| wanted(&declared.spec.name)) {
             let spec = &declared.spec;
             let family = families.entry(&spec.name).or_insert_with(|| Family {
                 name: spec.name.clone(),

@@ -158,6 +158,11 @@ impl Gateway {
         self.0.turns.set_pressure(level);
     }
 
+    /// Whether there is nothing to tend: no server of models, and sums that are kept.
+    pub fn rests(&self) -> bool {
+        self.0.upstreams.is_empty() && self.0.ledger.is_folded()
+    }
+
     /// What is done every few seconds: sums are kept, what only time changes is told. Blocks.
     pub fn tend(&self) {
         let inner = &self.0;

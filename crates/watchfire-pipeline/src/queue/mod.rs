@@ -20,6 +20,7 @@ pub mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use watchfire_net::blocking::spawn_blocking;
@@ -118,6 +119,8 @@ pub struct Queues {
     /// Places whose dead letters are being put back slowly.
     trickling: Mutex<BTreeSet<DeadQueue>>,
     depths: Mutex<BTreeMap<QueueName, Depths>>,
+    /// Whether the last round of looking after them saw all of them.
+    looked: AtomicBool,
 }
 
 impl Queues {
@@ -133,6 +136,7 @@ impl Queues {
             pushed: Notify::new(),
             trickling: Mutex::default(),
             depths: Mutex::default(),
+            looked: AtomicBool::new(false),
             settings,
             backend,
             clock,

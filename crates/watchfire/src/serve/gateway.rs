@@ -69,6 +69,9 @@ pub(super) fn start(with: &Surroundings<'_>) -> Result<Gateway> {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if tended.rests() {
+                continue;
+            }
             let gateway = tended.clone();
             if let Err(error) = spawn_blocking(move || gateway.tend()).await {
                 tracing::error!(%error, "tending the gateway panicked");

@@ -105,6 +105,9 @@ impl Protocols {
             loop {
                 tokio::time::sleep(Duration::from_millis(all.repeat_ms.load(Ordering::Relaxed))).await;
                 let pushgateway = all.pushgateway.clone();
+                if pushgateway.is_empty() {
+                    continue;
+                }
                 if let Err(error) = spawn_blocking(move || pushgateway.repeat()).await {
                     tracing::error!(%error, "storing pushed metrics panicked");
                 }

@@ -173,6 +173,12 @@ impl Ledger {
         }
     }
 
+    /// Whether the state file holds the sums as they are.
+    pub(super) fn is_folded(&self) -> bool {
+        let inner = self.lock();
+        inner.dirty.is_empty() && inner.folded == Folded { number: inner.number, dead: inner.dead }
+    }
+
     /// Commits the sums to the state file. Blocks.
     pub(super) fn fold(&self) -> Result<(), StateError> {
         self.fold_and(false)
