@@ -20,7 +20,7 @@ printf 'prometheus: %s/prometheus.yml\n' "$work" >"$work/watchfire.yml"
 # The server starts itself again with what its allocator needs, so the child is what is watched.
 valgrind --trace-children=yes --tool=callgrind --callgrind-out-file="$work/calls.%p" --demangle=no --instr-atstart=no \
   "$program" serve --config "$work/watchfire.yml" --listen "127.0.0.1:$port" --data-dir "$work/data" >"$work/log" 2>&1 & pids+=($!)
-ask() { curl -sf -o /dev/null --max-time 120 "$at$1" || echo "order: $1 is not answered" >&2; }
+ask() { curl -sfg -o /dev/null --max-time 120 "$at$1" || echo "order: $1 is not answered" >&2; }
 until curl -sf -o /dev/null "$at/-/ready"; do kill -0 "${pids[1]}" 2>/dev/null || { tail -n 5 "$work/log" >&2; exit 1; }; sleep 1; done
 sleep 60 # the start is over
 callgrind_control -i on >/dev/null
