@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::prometheus::gate::run;
 
 /// What the place of entries is called that came with no index: by Loki's push, OTLP, syslog.
-pub(super) const NAMELESS: &str = "logs";
+pub(super) const NAMELESS: &str = watchfire_query::documents::NAMELESS;
 /// The longest expression of indices.
 const EXPRESSION_BYTES_MAX: usize = 4_096;
 /// How many of the newest documents are looked at for their fields.

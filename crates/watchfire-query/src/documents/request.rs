@@ -167,7 +167,7 @@ impl Request {
     }
 }
 
-fn count(name: &str, value: &Value) -> Result<usize, SearchError> {
+pub(super) fn count(name: &str, value: &Value) -> Result<usize, SearchError> {
     let number = value.as_i64().or_else(|| value.as_str().and_then(|t| t.parse().ok()));
     number
         .and_then(|n| usize::try_from(n).ok())
@@ -175,7 +175,7 @@ fn count(name: &str, value: &Value) -> Result<usize, SearchError> {
 }
 
 /// `["a.*", {"field": "b", "format": "epoch_millis"}]`
-fn field_choices(key: &str, value: &Value, into: &mut Vec<FieldChoice>) -> Result<(), SearchError> {
+pub(super) fn field_choices(key: &str, value: &Value, into: &mut Vec<FieldChoice>) -> Result<(), SearchError> {
     let Some(list) = value.as_array() else { return Err(SearchError::Body(format!("[{key}] must be a list of names"))) };
     if into.len() + list.len() > FIELD_CHOICES_MAX {
         return Err(SearchError::Body(format!("more than {FIELD_CHOICES_MAX} fields are asked for by [{key}]")));
@@ -196,7 +196,7 @@ fn field_choices(key: &str, value: &Value, into: &mut Vec<FieldChoice>) -> Resul
     Ok(())
 }
 
-fn source(value: &Value) -> Result<SourceChoice, SearchError> {
+pub(super) fn source(value: &Value) -> Result<SourceChoice, SearchError> {
     let names = |value: &Value| -> Vec<String> {
         match value {
             Value::String(one) => vec![one.clone()],

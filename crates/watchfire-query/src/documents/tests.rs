@@ -4,6 +4,7 @@
 //! `either` and `query` ask, then the numbers of what is found; `search` takes a body, then parts of the answer that must be in it;
 //! `fail LANGUAGE TEXT`, then a part of the message.
 
+mod composite;
 mod limits;
 
 use std::fs;

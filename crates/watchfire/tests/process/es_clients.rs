@@ -1,5 +1,5 @@
 //! Everyday calls of Elasticsearch's official client for Python, in three generations: long readings by scroll and by point in time,
-//! documents by their ids, fields, indices.
+//! documents by their ids, tables, fields, indices.
 
 use std::process::Command;
 
@@ -46,6 +46,18 @@ while True:
     seen += [h["_id"] for h in hits]; after = hits[-1]["sort"]
 assert len(seen) == len(set(seen)) == 1000 and seen[0] in ("d0", "d1"), (len(seen), len(set(seen)))
 assert (es.close_point_in_time(body={"id": pit}) if old else es.close_point_in_time(id=pit))["succeeded"]
+# A table page by page: each pair of values once, with its newest document.
+rows, after = [], None
+while True:
+    composite = {"size": 4, "sources": [{"level": {"terms": {"field": "level"}}}, {"cam": {"terms": {"field": "host.name.keyword", "order": "desc"}}}]}
+    if after: composite["after"] = after
+    top = {"top_hits": {"size": 1, "sort": [{"n": "asc"}], "_source": ["n"]}}
+    table = search(size=0, aggs={"table": {"composite": composite, "aggs": {"newest": top}}})["aggregations"]["table"]
+    if not table["buckets"]: break
+    rows += table["buckets"]; after = table["after_key"]
+assert [(r["key"]["level"], r["key"]["cam"]) for r in rows] == [(l, "cam-%d" % c) for l in ("ERROR", "INFO") for c in (2, 1, 0)], rows
+assert sum(r["doc_count"] for r in rows) == 1000
+assert [r["newest"]["hits"]["hits"][0]["_source"]["n"] for r in rows] == [10, 5, 0, 1, 0, 1], rows
 # Documents by their ids.
 got = es.mget(index="vms", body={"ids": ["d7", "none", "d8"]}) if old else es.mget(index="vms", ids=["d7", "none", "d8"])
 assert [d["found"] for d in got["docs"]] == [True, False, True] and got["docs"][0]["_source"]["n"] == 3, got

@@ -233,8 +233,24 @@ impl DateHistogram {
         Ok(json!({ "buckets": rows.into_iter().map(|(_, _, out)| out).collect::<Vec<_>>() }))
     }
 
+    /// The moment that a text means: one in the format of the buckets, another date, or milliseconds.
+    pub(super) fn moment(&self, text: &str, now: Nanos) -> Option<i64> {
+        let iso = self.format.as_deref().and_then(|format| date_patterns::iso(text, format));
+        dates::period(iso.as_deref().unwrap_or(text), now, &self.zone).map(|period| period.start.millis())
+    }
+
+    /// Whether it is said how moments are written.
+    pub(super) fn has_format(&self) -> bool {
+        self.format.is_some()
+    }
+
     /// A moment as text, with the offset of the zone.
-    fn shown(&self, millis: i64) -> String {
+    pub(super) fn shown(&self, millis: i64) -> String {
+        match self.format.as_deref() {
+            Some("epoch_millis") => return millis.to_string(),
+            Some("epoch_second") => return millis.div_euclid(1_000).to_string(),
+            _ => {}
+        }
         if let Some(text) = self.format.as_deref().and_then(|format| date_patterns::shown(&self.zoned(millis), format)) {
             return text;
         }

@@ -2,9 +2,11 @@
 //! They are read once, fed document by document, and written as JSON.
 
 mod buckets;
+mod composite;
 mod histogram;
 mod metrics;
 mod terms;
+mod top_hits;
 
 use std::collections::BTreeMap;
 
@@ -16,9 +18,11 @@ use super::error::SearchError;
 use super::filter::Context;
 use super::request::BUCKETS_MAX;
 use buckets::Buckets;
+use composite::Composite;
 use histogram::DateHistogram;
 use metrics::Metric;
 use terms::Terms;
+use top_hits::TopHits;
 
 /// How deep aggregations may nest.
 const NESTING_MAX: usize = 20;
@@ -43,6 +47,8 @@ enum Kind {
     Terms(Terms),
     DateHistogram(DateHistogram),
     Buckets(Buckets),
+    Composite(Composite),
+    TopHits(TopHits),
 }
 
 pub(super) fn fail<T>(message: impl Into<String>) -> Result<T, SearchError> {
@@ -99,10 +105,19 @@ impl Aggregation {
             }
         }
         let Some(kind) = kind else { return fail(format!("Missing definition for aggregation [{name}]")) };
-        if matches!(kind, Kind::Metric(_)) && !inner.is_empty() {
+        if matches!(kind, Kind::Metric(_) | Kind::TopHits(_)) && !inner.is_empty() {
             return fail(format!("Aggregator [{name}] cannot accept sub-aggregations"));
         }
+        let single = matches!(&kind, Kind::Buckets(buckets) if buckets.is_single());
+        if !single && let Some((below, _)) = inner.list.iter().find(|(_, a)| matches!(a.kind, Kind::Composite(_))) {
+            return fail(format!("[composite] aggregation [{below}] cannot be used below [{name}], which has several buckets"));
+        }
         Ok(Aggregation { kind, inner })
+    }
+
+    /// What a bucket of a key costs, about.
+    fn bucket_memory<K: Memory>(&self, key: &K) -> u64 {
+        (BUCKET_BYTES + key.memory() + self.inner.list.len() * size_of::<(&str, State<'_>)>()) as u64
     }
 }
 
@@ -115,6 +130,8 @@ impl Kind {
         match kind {
             "terms" => Terms::read(object).map(Kind::Terms),
             "date_histogram" => DateHistogram::read(object, context).map(Kind::DateHistogram),
+            "composite" => Composite::read(object, context).map(Kind::Composite),
+            "top_hits" => TopHits::read(name, object).map(Kind::TopHits),
             "histogram" | "range" | "date_range" | "filter" | "filters" | "missing" | "global" => Buckets::read(kind, value, context).map(Kind::Buckets),
             other => fail(format!("Unknown aggregation type [{other}]")),
         }
@@ -131,6 +148,8 @@ enum State<'a> {
     Terms(&'a Aggregation, &'a Terms, BTreeMap<terms::Key, Bucket<'a>>),
     DateHistogram(&'a Aggregation, &'a DateHistogram, BTreeMap<i64, Bucket<'a>>),
     Buckets(&'a Aggregation, &'a Buckets, BTreeMap<buckets::Key, Bucket<'a>>),
+    Composite(&'a Aggregation, &'a Composite, BTreeMap<composite::Key, Bucket<'a>>),
+    TopHits(&'a TopHits, top_hits::Hits),
 }
 
 /// Documents that belong together.
@@ -162,6 +181,8 @@ impl<'a> State<'a> {
             Kind::Terms(terms) => State::Terms(aggregation, terms, BTreeMap::new()),
             Kind::DateHistogram(histogram) => State::DateHistogram(aggregation, histogram, BTreeMap::new()),
             Kind::Buckets(buckets) => State::Buckets(aggregation, buckets, BTreeMap::new()),
+            Kind::Composite(composite) => State::Composite(aggregation, composite, BTreeMap::new()),
+            Kind::TopHits(top) => State::TopHits(top, top_hits::Hits::default()),
         }
     }
 }
@@ -191,8 +212,7 @@ fn bucket<'a, 'm, K: Ord + Memory>(
         if known.len() >= BUCKETS_MAX {
             return too_many_buckets();
         }
-        let states = aggregation.inner.list.len() * size_of::<(&str, State<'_>)>();
-        budget.charge_memory((BUCKET_BYTES + key.memory() + states) as u64)?;
+        budget.charge_memory(aggregation.bucket_memory(&key))?;
     }
     Ok(known.entry(key).or_insert_with(|| Bucket::new(aggregation)))
 }
@@ -253,6 +273,8 @@ impl Collector<'_> {
                         bucket(known, key, aggregation, budget)?.add(document, budget)?;
                     }
                 }
+                State::Composite(aggregation, composite, known) => composite.collect(aggregation, document, known, budget)?,
+                State::TopHits(top, hits) => top.collect(document, hits, budget)?,
             }
         }
         Ok(())
@@ -268,6 +290,8 @@ impl Collector<'_> {
                 State::Terms(_, terms, known) => terms.finish(known, answer)?,
                 State::DateHistogram(aggregation, histogram, known) => histogram.finish(aggregation, known, answer)?,
                 State::Buckets(aggregation, buckets, known) => buckets.finish(aggregation, known, answer)?,
+                State::Composite(_, composite, known) => composite.finish(known, answer)?,
+                State::TopHits(top, mut hits) => top.finish(&mut hits, answer.budget),
             };
             out.insert(name.to_owned(), value);
         }

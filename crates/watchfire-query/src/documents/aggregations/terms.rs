@@ -33,7 +33,7 @@ impl Memory for Key {
 }
 
 impl Key {
-    fn of(value: &Scalar<'_>) -> Key {
+    pub(super) fn of(value: &Scalar<'_>) -> Key {
         match value {
             Scalar::Text(text) => Key::Text(text.clone().into_owned()),
             Scalar::Number(number, _) => Key::Number(ordered_bits(*number)),
@@ -65,7 +65,8 @@ impl Key {
     }
 }
 
-fn written(value: f64) -> Value {
+/// A number, whole where it is.
+pub(super) fn written(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 9e15 { Value::from(value as i64) } else { json!(value) }
 }
 

@@ -122,6 +122,29 @@ fn buckets_cost_what_they_hold() {
     let filled = "{\"size\":0,\"aggs\":{\"h\":{\"histogram\":{\"field\":\"n\",\"interval\":0.01}}}}";
     assert_eq!(ask(filled, 1_000_000).unwrap_err(), refused(1_000_000));
     assert_eq!(ask(filled, 10_000_000), Ok(100));
+    // The documents that are kept in each of them.
+    let top = |size: usize| format!("{{\"size\":0,\"aggs\":{{\"n\":{{\"terms\":{{\"field\":\"n\"}},\"aggs\":{{\"top\":{{\"top_hits\":{{\"size\":{size}}}}}}}}}}}}}");
+    assert_eq!(ask(&top(0), 1_000_000), Ok(100));
+    assert_eq!(ask(&top(1), 1_000_000).unwrap_err(), refused(1_000_000));
+    assert_eq!(ask(&top(1), 10_000_000), Ok(100));
+    // Those that others put out of a bucket are not among them.
+    let newest = "{\"size\":0,\"aggs\":{\"top\":{\"top_hits\":{\"size\":1,\"sort\":[{\"n\":\"desc\"}]}}}}";
+    assert_eq!(ask(newest, 200_000), Ok(100));
+}
+
+#[test]
+fn combinations_of_lists_are_work() {
+    let list = |from: usize| (from..from + 200).map(|i| i.to_string()).collect::<Vec<_>>().join(",");
+    let logs = one(&format!("{{\"a\":[{}],\"b\":[{}],\"c\":[{}],\"d\":[{}]}}", list(0), list(200), list(400), list(600)));
+    let ask = |fields: &[&str]| {
+        let sources: Vec<Value> = fields.iter().map(|field| serde_json::json!({*field: {"terms": {"field": field}}})).collect();
+        let body = serde_json::json!({"size": 0, "aggs": {"c": {"composite": {"sources": sources}}}});
+        let budget = Budget::new(Arc::new(Ticking(AtomicU64::new(0))), Duration::from_secs(5), u64::MAX, u64::MAX);
+        let request = Request::read(&body, &Context::new(now())).unwrap();
+        search(&logs, &everything(), &request, &budget).map(|_| ()).map_err(|e| e.to_string())
+    };
+    assert_eq!(ask(&["a"]), Ok(()));
+    assert!(ask(&["a", "b", "c", "d"]).unwrap_err().contains("timed out"));
 }
 
 #[test]
