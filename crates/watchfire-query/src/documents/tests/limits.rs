@@ -123,7 +123,8 @@ fn buckets_cost_what_they_hold() {
     assert_eq!(ask(filled, 1_000_000).unwrap_err(), refused(1_000_000));
     assert_eq!(ask(filled, 10_000_000), Ok(100));
     // The documents that are kept in each of them.
-    let top = |size: usize| format!("{{\"size\":0,\"aggs\":{{\"n\":{{\"terms\":{{\"field\":\"n\"}},\"aggs\":{{\"top\":{{\"top_hits\":{{\"size\":{size}}}}}}}}}}}}}");
+    let top =
+        |size: usize| format!("{{\"size\":0,\"aggs\":{{\"n\":{{\"terms\":{{\"field\":\"n\"}},\"aggs\":{{\"top\":{{\"top_hits\":{{\"size\":{size}}}}}}}}}}}}}");
     assert_eq!(ask(&top(0), 1_000_000), Ok(100));
     assert_eq!(ask(&top(1), 1_000_000).unwrap_err(), refused(1_000_000));
     assert_eq!(ask(&top(1), 10_000_000), Ok(100));
