@@ -101,6 +101,16 @@ impl Buckets {
         self.shape == Shape::Single
     }
 
+    /// Whether they are steps of numbers.
+    pub(super) fn has_steps(&self) -> bool {
+        self.steps.is_some()
+    }
+
+    /// Whether they are steps of numbers, empty ones among them.
+    pub(super) fn has_all_steps(&self) -> bool {
+        self.steps.as_ref().is_some_and(|steps| steps.least == 0)
+    }
+
     pub(super) fn finish<'a>(&self, aggregation: &'a Aggregation, mut known: BTreeMap<Key, Bucket<'a>>, answer: &mut Answer<'_>) -> Result<Value, SearchError> {
         if let Some(steps) = &self.steps {
             return steps.finish(aggregation, known, answer);

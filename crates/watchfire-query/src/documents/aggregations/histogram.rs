@@ -108,6 +108,11 @@ impl DateHistogram {
         self.field == TIME
     }
 
+    /// Whether empty buckets are there, too.
+    pub(super) fn has_all(&self) -> bool {
+        self.least == 0
+    }
+
     /// The beginnings of the buckets that a document belongs to, in milliseconds.
     pub(super) fn keys(&self, document: &Document<'_>) -> Vec<i64> {
         let mut keys = Vec::new();
@@ -297,6 +302,22 @@ fn calendar_interval(text: &str) -> Option<Interval> {
         "year" | "1y" => Interval::Calendar(Unit::Year),
         _ => return None,
     })
+}
+
+/// The milliseconds of a unit; of those of the calendar what they have on average.
+pub(super) fn unit_millis(text: &str) -> Option<f64> {
+    let seconds = match calendar_interval(text) {
+        Some(Interval::Quarter) => 7_889_238.0,
+        Some(Interval::Calendar(Unit::Year)) => 31_556_952.0,
+        Some(Interval::Calendar(Unit::Month)) => 2_629_746.0,
+        Some(Interval::Calendar(Unit::Week)) => 604_800.0,
+        Some(Interval::Calendar(Unit::Day)) => 86_400.0,
+        Some(Interval::Calendar(Unit::Hour)) => 3_600.0,
+        Some(Interval::Calendar(Unit::Minute)) => 60.0,
+        Some(_) => 1.0,
+        None => units::duration_nanos(text).filter(|nanos| *nanos > 0)? as f64 / 1e9,
+    };
+    Some(seconds * 1e3)
 }
 
 fn fixed_interval(text: &str) -> Result<Interval, SearchError> {

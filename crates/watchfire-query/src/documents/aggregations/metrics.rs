@@ -13,7 +13,7 @@ use super::fail;
 use crate::promql::numeric::{Variance, quantile};
 
 /// The most percentiles of one aggregation: each is looked for in all values.
-const PERCENTS_MAX: usize = 256;
+pub(super) const PERCENTS_MAX: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -160,6 +160,20 @@ impl Metric {
         }
         self.as_date(&mut out, any);
         out
+    }
+
+    /// Where a number of it stands in what is written; nothing where it has none.
+    pub(super) fn place(&self, member: Option<&str>) -> Option<Vec<String>> {
+        let known = match self.kind {
+            Kind::Percentiles => {
+                let percent: f64 = member?.parse().ok()?;
+                return self.percents.contains(&percent).then(|| vec!["values".to_owned(), format!("{percent:?}")]);
+            }
+            Kind::Stats => member.filter(|m| matches!(*m, "count" | "min" | "max" | "avg" | "sum")),
+            Kind::Extended => member.filter(|m| matches!(*m, "count" | "min" | "max" | "avg" | "sum" | "sum_of_squares" | "variance" | "std_deviation")),
+            _ => Some(member.unwrap_or("value")).filter(|m| *m == "value"),
+        };
+        known.map(|member| vec![member.to_owned()])
     }
 
     /// Moments are numbers of milliseconds, and texts beside them.

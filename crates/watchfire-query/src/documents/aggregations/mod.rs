@@ -1,10 +1,12 @@
 //! Aggregations: what documents are together. Buckets put documents together, metrics make a number of them; buckets hold others.
-//! They are read once, fed document by document, and written as JSON.
+//! They are read once, fed document by document, and written as JSON; pipelines make something of what was written.
 
 mod buckets;
 mod composite;
 mod histogram;
 mod metrics;
+mod paths;
+mod pipelines;
 mod terms;
 mod top_hits;
 
@@ -21,6 +23,7 @@ use buckets::Buckets;
 use composite::Composite;
 use histogram::DateHistogram;
 use metrics::Metric;
+use pipelines::Pipeline;
 use terms::Terms;
 use top_hits::TopHits;
 
@@ -33,6 +36,8 @@ const SIBLINGS_MAX: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aggregations {
     list: Vec<(String, Aggregation)>,
+    /// Each stands behind those that it needs.
+    pipelines: Vec<(String, Pipeline)>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,12 +70,24 @@ impl Aggregations {
         if object.len() > SIBLINGS_MAX {
             return fail(format!("more than {SIBLINGS_MAX} aggregations stand beside each other"));
         }
-        let one = |(name, body): (&String, &Value)| Aggregation::read(name, body, context, depth).map(|aggregation| (name.clone(), aggregation));
-        object.iter().map(one).collect::<Result<_, _>>().map(|list| Aggregations { list })
+        let mut all = Aggregations::default();
+        for (name, body) in object {
+            all.add(name, body, context, depth)?;
+        }
+        if depth == 0 {
+            all.check(None)?;
+        }
+        all.connect()?;
+        Ok(all)
+    }
+
+    /// Fails where a pipeline cannot stand within an aggregation; none is the outermost level.
+    fn check(&self, around: Option<&Kind>) -> Result<(), SearchError> {
+        self.pipelines.iter().try_for_each(|(name, pipeline)| pipeline.check(name, around))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.pipelines.is_empty()
     }
 
     /// Whether one of them may depend on the lines of entries.
@@ -83,38 +100,54 @@ impl Aggregations {
 
     /// Something that takes documents.
     pub(super) fn collector(&self) -> Collector<'_> {
-        Collector { states: self.list.iter().map(|(name, aggregation)| (name.as_str(), State::new(aggregation))).collect() }
+        let states = self.list.iter().map(|(name, aggregation)| (name.as_str(), State::new(aggregation))).collect();
+        Collector { states, pipelines: &self.pipelines }
     }
-}
 
-impl Aggregation {
-    fn read(name: &str, body: &Value, context: &Context, depth: usize) -> Result<Aggregation, SearchError> {
+    /// Reads one.
+    fn add(&mut self, name: &str, body: &Value, context: &Context, depth: usize) -> Result<(), SearchError> {
         let Some(object) = body.as_object() else { return fail(format!("[{name}] expected an object")) };
         let mut inner = Aggregations::default();
-        let mut kind = None;
+        let (mut kind, mut pipeline) = (None, None);
         for (key, value) in object {
             match key.as_str() {
                 "aggs" | "aggregations" => inner = Aggregations::read(value, context, depth + 1)?,
                 "meta" => {}
                 other => {
-                    if kind.is_some() {
+                    if kind.is_some() || pipeline.is_some() {
                         return fail(format!("Found two aggregation type definitions in [{name}]: [{other}] is the second"));
                     }
-                    kind = Some(Kind::read(name, other, value, context)?);
+                    let Some(object) = value.as_object() else { return fail(format!("[{name}] [{other}] expected an object")) };
+                    pipeline = Pipeline::read(name, other, object)?;
+                    if pipeline.is_none() {
+                        kind = Some(Kind::read(name, other, value, object, context)?);
+                    }
                 }
             }
+        }
+        if let Some(pipeline) = pipeline {
+            if !inner.is_empty() {
+                return fail(format!("Aggregator [{name}] cannot accept sub-aggregations"));
+            }
+            self.pipelines.push((name.to_owned(), pipeline));
+            return Ok(());
         }
         let Some(kind) = kind else { return fail(format!("Missing definition for aggregation [{name}]")) };
         if matches!(kind, Kind::Metric(_) | Kind::TopHits(_)) && !inner.is_empty() {
             return fail(format!("Aggregator [{name}] cannot accept sub-aggregations"));
         }
-        let single = matches!(&kind, Kind::Buckets(buckets) if buckets.is_single());
-        if !single && let Some((below, _)) = inner.list.iter().find(|(_, a)| matches!(a.kind, Kind::Composite(_))) {
+        if !kind.is_single()
+            && let Some((below, _)) = inner.list.iter().find(|(_, aggregation)| matches!(aggregation.kind, Kind::Composite(_)))
+        {
             return fail(format!("[composite] aggregation [{below}] cannot be used below [{name}], which has several buckets"));
         }
-        Ok(Aggregation { kind, inner })
+        inner.check(Some(&kind))?;
+        self.list.push((name.to_owned(), Aggregation { kind, inner }));
+        Ok(())
     }
+}
 
+impl Aggregation {
     /// What a bucket of a key costs, about.
     fn bucket_memory<K: Memory>(&self, key: &K) -> u64 {
         (BUCKET_BYTES + key.memory() + self.inner.list.len() * size_of::<(&str, State<'_>)>()) as u64
@@ -122,8 +155,7 @@ impl Aggregation {
 }
 
 impl Kind {
-    fn read(name: &str, kind: &str, value: &Value, context: &Context) -> Result<Kind, SearchError> {
-        let Some(object) = value.as_object() else { return fail(format!("[{name}] [{kind}] expected an object")) };
+    fn read(name: &str, kind: &str, value: &Value, object: &Map<String, Value>, context: &Context) -> Result<Kind, SearchError> {
         if let Some(metric) = Metric::read(kind, object)? {
             return Ok(Kind::Metric(metric));
         }
@@ -136,11 +168,17 @@ impl Kind {
             other => fail(format!("Unknown aggregation type [{other}]")),
         }
     }
+
+    /// Whether it is one bucket without a list.
+    fn is_single(&self) -> bool {
+        matches!(self, Kind::Buckets(buckets) if buckets.is_single())
+    }
 }
 
 /// The state of all aggregations of one level.
 pub(super) struct Collector<'a> {
     states: Vec<(&'a str, State<'a>)>,
+    pipelines: &'a [(String, Pipeline)],
 }
 
 enum State<'a> {
@@ -285,16 +323,20 @@ impl Collector<'_> {
         let mut out = Map::new();
         for (name, state) in self.states {
             answer.budget.charge_memory(WRITTEN_BYTES)?;
-            let value = match state {
-                State::Metric(metric, mut numbers) => metric.finish(&mut numbers),
-                State::Terms(_, terms, known) => terms.finish(known, answer)?,
-                State::DateHistogram(aggregation, histogram, known) => histogram.finish(aggregation, known, answer)?,
-                State::Buckets(aggregation, buckets, known) => buckets.finish(aggregation, known, answer)?,
-                State::Composite(_, composite, known) => composite.finish(known, answer)?,
-                State::TopHits(top, mut hits) => top.finish(&mut hits, answer.budget),
+            let (aggregation, mut value) = match state {
+                State::Metric(metric, mut numbers) => (None, metric.finish(&mut numbers)),
+                State::TopHits(top, mut hits) => (None, top.finish(&mut hits, answer.budget)),
+                State::Terms(aggregation, terms, known) => (Some(aggregation), terms.finish(known, answer)?),
+                State::DateHistogram(aggregation, histogram, known) => (Some(aggregation), histogram.finish(aggregation, known, answer)?),
+                State::Buckets(aggregation, buckets, known) => (Some(aggregation), buckets.finish(aggregation, known, answer)?),
+                State::Composite(aggregation, composite, known) => (Some(aggregation), composite.finish(known, answer)?),
             };
+            if let Some(aggregation) = aggregation {
+                pipelines::within(&aggregation.inner.pipelines, &mut value, answer)?;
+            }
             out.insert(name.to_owned(), value);
         }
+        pipelines::beside(self.pipelines, &mut out, answer)?;
         Ok(out)
     }
 

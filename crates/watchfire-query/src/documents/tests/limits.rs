@@ -131,6 +131,12 @@ fn buckets_cost_what_they_hold() {
     // Those that others put out of a bucket are not among them.
     let newest = "{\"size\":0,\"aggs\":{\"top\":{\"top_hits\":{\"size\":1,\"sort\":[{\"n\":\"desc\"}]}}}}";
     assert_eq!(ask(newest, 200_000), Ok(100));
+    // What is made of buckets, in each of them.
+    let sums: Vec<String> = (0..20).map(|i| format!("\"c{i}\":{{\"cumulative_sum\":{{\"buckets_path\":\"_count\"}}}}")).collect();
+    let summed = |inner: &str| format!("{{\"size\":0,\"aggs\":{{\"h\":{{\"histogram\":{{\"field\":\"n\",\"interval\":1}},\"aggs\":{{{inner}}}}}}}}}");
+    assert_eq!(ask(&summed(""), 600_000), Ok(100));
+    assert_eq!(ask(&summed(&sums.join(",")), 600_000).unwrap_err(), refused(600_000));
+    assert_eq!(ask(&summed(&sums.join(",")), 6_000_000), Ok(100));
 }
 
 #[test]
