@@ -8,13 +8,18 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_collect::gpu::database::Address;
-use watchfire_collect::postgres::PostgresExporter;
+use watchfire_collect::postgres::{Plan, PostgresExporter, own};
+use watchfire_collect::probe::{Access, Surroundings};
 use watchfire_ingest::exposition::{Format, render};
 use watchfire_model::exporter::{Asker, Exporter, Question, Said};
 use watchfire_model::meter::Meter;
+use watchfire_model::time::SystemClock;
+use watchfire_net::client::Caller;
+use watchfire_net::policy::Policy;
 use watchfire_testkit::ports::free_port;
 
 const PROGRAM: &str = "/usr/bin/prometheus-postgres-exporter";
@@ -105,12 +110,65 @@ fn get(port: u16) -> Option<String> {
     text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
 }
 
-fn look(url: Option<&str>) -> String {
-    let exporter = PostgresExporter::new(url.map(|url| Address::parse(url, None).unwrap()), &Meter::new());
+fn exporter(url: Option<&str>, plan: Plan) -> PostgresExporter {
+    let clock = SystemClock::shared();
+    let access = Arc::new(Access::new(clock.clone(), Policy::free()));
+    let outside = Surroundings { caller: Arc::new(Caller::new(clock.clone())), clock, meter: Meter::new(), access };
+    let exporter = PostgresExporter::new(outside, url.map(|url| Address::parse(url, None).unwrap()));
+    exporter.apply(plan);
+    exporter
+}
+
+fn ask(exporter: &PostgresExporter) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let question = Question { path: "/metrics".to_owned(), base: "", params: Vec::new(), asker: Asker::Reader, patience: None };
     let Said::Families(families) = runtime.block_on(exporter.ask(question)).said else { panic!("no metrics") };
     render(Format::PrometheusText, &families)
+}
+
+fn look(url: Option<&str>) -> String {
+    ask(&exporter(url, Plan::default()))
+}
+
+fn queries(file: &str, text: &str) -> Plan {
+    let (queries, findings) = own::parse(file, text);
+    Plan { queries: Some(queries.unwrap_or_else(|| panic!("{findings:?}"))) }
+}
+
+/// What the real program says with these flags.
+fn theirs(url: &str, flags: &[&str]) -> String {
+    let listen = free_port();
+    let mut command = Command::new(PROGRAM);
+    command.arg(format!("--web.listen-address=127.0.0.1:{listen}")).args(flags).env("DATA_SOURCE_NAME", url);
+    let _program = Program(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let (_waker, wait) = std::sync::mpsc::channel::<()>();
+    let text = (0..200).find_map(|_| {
+        let _elapsed = wait.recv_timeout(Duration::from_millis(50));
+        get(listen).filter(|text| text.contains("\npg_up"))
+    });
+    text.expect("postgres_exporter answers")
+}
+
+/// The server and the program, where both are there.
+fn both() -> Option<(Server, String)> {
+    let server = Server::start()?;
+    if !Path::new(PROGRAM).exists() {
+        eprintln!("SKIPPED: {PROGRAM} is not installed, so nothing was compared with it");
+        return None;
+    }
+    let url = format!("postgresql://tester@127.0.0.1:{}/postgres?sslmode=disable", server.port);
+    Some((server, url))
+}
+
+fn execute(url: &str, statements: &[&str]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        for statement in statements {
+            client.batch_execute(statement).await.unwrap();
+        }
+    });
 }
 
 /// Values by series without empty labels, and types by family.
@@ -120,44 +178,35 @@ fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
             types.insert(name.to_owned(), kind.to_owned());
         } else if let Some((series, value)) = line.rsplit_once(' ').filter(|_| !line.starts_with('#')) {
-            values.insert(series.replace("datname=\"\",", ""), value.parse().unwrap());
+            let (name, labels) = series.trim_end_matches('}').split_once('{').unwrap_or((series, ""));
+            // The original writes empty labels, and `le` behind all others.
+            let mut labels: Vec<&str> = labels.split(',').filter(|label| !label.is_empty() && !label.ends_with("=\"\"")).collect();
+            labels.sort_unstable();
+            let series = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) };
+            values.insert(series, value.parse().unwrap());
         }
     }
     (values, types)
 }
 
-#[test]
-fn series_and_values_are_postgres_exporters() {
-    let Some(server) = Server::start() else { return };
-    if !Path::new(PROGRAM).exists() {
-        eprintln!("SKIPPED: {PROGRAM} is not installed, so nothing was compared with it");
-        return;
-    }
-    let listen = free_port();
-    let url = format!("postgresql://tester@127.0.0.1:{}/postgres?sslmode=disable", server.port);
-    let child = Command::new(PROGRAM)
-        .arg(format!("--web.listen-address=127.0.0.1:{listen}"))
-        .env("DATA_SOURCE_NAME", &url)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _program = Program(child);
-    let (_waker, wait) = std::sync::mpsc::channel::<()>();
-    let theirs = (0..200).find_map(|_| {
-        let _elapsed = wait.recv_timeout(Duration::from_millis(50));
-        get(listen).filter(|text| text.contains("\npg_up 1"))
-    });
-    let (theirs, their_types) = parse(&theirs.expect("postgres_exporter answers"));
-    let (ours, our_types) = parse(&look(Some(&url)));
-    assert_eq!(ours["pg_exporter_last_scrape_error"], 0.0, "every question is answered");
-    let meant = |series: &&String| !LEFT_OUT.iter().chain(&NEWER).any(|start| series.starts_with(start));
+/// The same series with the same types, apart from those that begin so.
+fn assert_same(theirs: &str, ours: &str, apart: &[&str]) -> (BTreeMap<String, f64>, BTreeMap<String, f64>) {
+    let ((theirs, their_types), (ours, our_types)) = (parse(theirs), parse(ours));
+    let meant = |series: &&String| !LEFT_OUT.iter().chain(apart).any(|start| series.starts_with(start));
     let missing: Vec<_> = theirs.keys().filter(meant).filter(|s| !ours.contains_key(*s)).collect();
     let extra: Vec<_> = ours.keys().filter(meant).filter(|s| !theirs.contains_key(*s)).collect();
     assert!(missing.is_empty() && extra.is_empty(), "postgres_exporter has, we do not: {missing:#?}; we have, it does not: {extra:#?}");
     for (name, kind) in their_types.iter().filter(|(name, _)| meant(name)) {
         assert_eq!(our_types.get(name), Some(kind), "type of {name}");
     }
+    (theirs, ours)
+}
+
+#[test]
+fn series_and_values_are_postgres_exporters() {
+    let Some((_server, url)) = both() else { return };
+    let (theirs, ours) = assert_same(&theirs(&url, &[]), &look(Some(&url)), &NEWER);
+    assert_eq!(ours["pg_exporter_last_scrape_error"], 0.0, "every question is answered");
     let mut compared = 0;
     for (series, value) in
         theirs.iter().filter(|(series, _)| STEADY.iter().any(|start| series.starts_with(start)) && !OWN.iter().any(|start| series.starts_with(start)))
@@ -173,12 +222,7 @@ fn series_and_values_are_postgres_exporters() {
 fn tables_are_shown_by_name() {
     let Some(server) = Server::start() else { return };
     let words = format!("host=127.0.0.1 port={} user=tester dbname=postgres sslmode=disable", server.port);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(&words, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute("CREATE SCHEMA odd; CREATE TABLE odd.\"Cam eras\" (id int PRIMARY KEY); ALTER ROLE tester CONNECTION LIMIT 7").await.unwrap();
-    });
+    execute(&words, &["CREATE SCHEMA odd; CREATE TABLE odd.\"Cam eras\" (id int PRIMARY KEY); ALTER ROLE tester CONNECTION LIMIT 7"]);
     // The same address in libpq's words.
     let (ours, types) = parse(&look(Some(&words)));
     let table = format!("{{datname=\"postgres\",relname=\"Cam eras\",schemaname=\"odd\",server=\"127.0.0.1:{}\"}}", server.port);
@@ -199,4 +243,95 @@ fn a_database_that_is_away_is_down() {
         assert!(text.lines().any(|line| line == "pg_up 0") && text.lines().any(|line| line == "pg_exporter_last_scrape_error 1"), "{text}");
         assert!(!text.contains("canary"));
     }
+}
+
+const QUERIES: &str = r#"
+own_kinds:
+  query: "SELECT 'a'::text AS who, NULL::text AS whom, true AS yes, 2.50::numeric AS price, 7::int AS n, -3::bigint AS big, 'x'::text AS word, 12::oid AS o,
+    '2020-01-01 12:00+02'::timestamptz AS at, '2020-01-01'::date AS day, NULL::int AS nothing, 1.5::float8 AS f, interval '1 hour' AS i, 'NaN'::float8 AS no;"
+  metrics:
+    - who: {usage: LABEL, description: "Who"}
+    - whom: {usage: LABEL}
+    - yes: {usage: GAUGE, description: "Yes"}
+    - price: {usage: COUNTER, description: "Price"}
+      n: {usage: GAUGE}
+    - word: {usage: DISCARD}
+own_labels:
+  query: "SELECT true AS flag, 1.5::float8 AS f, '2020-01-01'::timestamptz AS t, 12::numeric AS n, '10.0.0.1'::inet AS ip, 'tester'::name AS who, 1 AS one
+    UNION ALL SELECT false, 2, '2021-01-01', 13.5, '::1', 'other', 2"
+  master: true
+  metrics: [{flag: {usage: LABEL}}, {f: {usage: LABEL}}, {t: {usage: LABEL}}, {n: {usage: LABEL}}, {ip: {usage: LABEL}}, {who: {usage: LABEL}}, {one: {usage: COUNTER}}]
+own_hist:
+  query: "SELECT 'a'::text AS who, ARRAY[0.5,1,10] AS took, ARRAY[1,2,3] AS took_bucket, 4.5 AS took_sum, 4 AS took_count"
+  metrics: [{who: {usage: LABEL}}, {took: {usage: HISTOGRAM, description: "T"}}]
+own_time:
+  query: "SELECT 100::int AS d, 'x'::text AS word"
+  cache_seconds: 30
+  metrics: [{d: {usage: DURATION, description: "D"}}, {word: {usage: MAPPEDMETRIC}}]
+pg_locks:
+  query: "SELECT current_database() AS datname, 5 AS count"
+  metrics: [{datname: {usage: LABEL}}, {count: {usage: GAUGE}}]
+pg_stat_archiver:
+  metrics: [{archived_count: {usage: COUNTER}}]
+"#;
+
+#[test]
+fn own_queries_are_postgres_exporters() {
+    let Some((server, url)) = both() else { return };
+    let file = server.dir.path().join("queries.yaml");
+    std::fs::write(&file, QUERIES).unwrap();
+    let name = file.display().to_string();
+    let theirs = theirs(&url, &["--extend.query-path", &name]);
+    let (theirs, ours) = assert_same(&theirs, &ask(&exporter(Some(&url), queries(&name, QUERIES))), &NEWER);
+    assert_eq!(ours["pg_exporter_last_scrape_error"], 0.0);
+    let own: Vec<_> = theirs.iter().filter(|(series, _)| series.starts_with("own_") || series.starts_with("pg_locks")).collect();
+    assert!(own.len() >= 20, "{own:?}");
+    for (series, value) in own {
+        assert!(ours[series] == *value || (ours[series].is_nan() && value.is_nan()), "{series}: ours {}, theirs {value}", ours[series]);
+    }
+    // A file that one of us cannot carry out wholly.
+    let bad = "own_bad: {query: 'SELECT nothing FROM nowhere', metrics: []}\nown_good: {query: 'SELECT 1 AS one', metrics: [{one: {usage: GAUGE}}]}\n";
+    std::fs::write(&file, bad).unwrap();
+    let (_, ours) = assert_same(&self::theirs(&url, &["--extend.query-path", &name]), &ask(&exporter(Some(&url), queries(&name, bad))), &NEWER);
+    assert_eq!((ours["pg_exporter_last_scrape_error"], ours["pg_up"]), (1.0, 1.0));
+}
+
+#[test]
+fn own_queries_are_bounded_and_read_only() {
+    let Some(server) = Server::start() else { return };
+    let url = format!("postgresql://tester@127.0.0.1:{}/postgres?sslmode=disable", server.port);
+    execute(&url, &["CREATE SEQUENCE turn"]);
+    let text = "
+many: {query: 'SELECT n::text AS n, 1 AS one FROM generate_series(1, 20000) n', metrics: [{n: {usage: LABEL}}, {one: {usage: GAUGE}}]}
+writes: {query: \"SELECT nextval('turn') AS n\", metrics: []}
+two: {query: 'SELECT 1 AS one; SELECT 2 AS two', metrics: []}
+old: {query: 'SELECT 1 AS one', runonserver: '<9.0.0', metrics: []}
+new: {query: 'SELECT 1 AS one', runonserver: '>=9.0.0', metrics: []}
+kept: {query: 'SELECT random() AS dice', cache_seconds: 1000, metrics: [{dice: {usage: GAUGE}}]}
+thrown: {query: 'SELECT random() AS dice', metrics: [{dice: {usage: GAUGE}}]}
+words: {query: \"SELECT '1m30s' AS took, 'on' AS state\", metrics: [{took: {usage: DURATION}}, {state: {usage: MAPPEDMETRIC, metric_mapping: {on: 4}}}]}
+twice: {query: 'SELECT 1 AS one UNION ALL SELECT 2', metrics: []}
+pg: {query: 'SELECT 0 AS up', metrics: [{up: {usage: GAUGE}}]}
+";
+    let exporter = exporter(Some(&url), queries("q.yaml", text));
+    let (first, _) = parse(&ask(&exporter));
+    let (second, _) = parse(&ask(&exporter));
+    let of = |name: &str| first.get(&format!("{name}{{server=\"127.0.0.1:{}\"}}", server.port)).copied();
+    assert_eq!(first.keys().filter(|series| series.starts_with("many_one")).count(), 10_000);
+    assert_eq!((of("old_one"), of("new_one"), of("two_two"), of("writes_n")), (None, Some(1.0), None, None));
+    assert_eq!((of("words_took_milliseconds"), of("words_state"), of("twice_one")), (Some(90_000.0), Some(4.0), Some(1.0)));
+    assert_eq!((first["pg_up"], first["pg_exporter_last_scrape_error"]), (1.0, 1.0));
+    let dice = |values: &BTreeMap<String, f64>, name: &str| values.iter().find(|(series, _)| series.starts_with(name)).map(|(_, value)| *value).unwrap();
+    assert_eq!(dice(&first, "kept_dice"), dice(&second, "kept_dice"));
+    assert_ne!(dice(&first, "thrown_dice"), dice(&second, "thrown_dice"));
+}
+
+#[test]
+fn a_question_without_an_end_does_not_end_the_others() {
+    let Some(server) = Server::start() else { return };
+    let url = format!("postgresql://tester@127.0.0.1:{}/postgres?sslmode=disable", server.port);
+    let text = "never: {query: 'SELECT pg_sleep(600)', metrics: []}\nafter: {query: 'SELECT 1 AS one', metrics: []}\n";
+    let (values, _) = parse(&ask(&exporter(Some(&url), queries("q.yaml", text))));
+    assert_eq!(values.get(&format!("after_one{{server=\"127.0.0.1:{}\"}}", server.port)), Some(&1.0));
+    assert_eq!((values["pg_up"], values["pg_exporter_last_scrape_error"]), (1.0, 1.0));
 }

@@ -209,7 +209,7 @@ mod tests {
             let (without, with) = (settings(before), settings(&[before, &[(name, set)]].concat()));
             assert_eq!(with.findings, without.findings, "{name}");
             // Parts of a database's address are within a secret, which is not shown.
-            let shown = |it: &Settings| format!("{:?} {it:?}", it.postgres_exporter.as_ref().map(|url| url.expose()));
+            let shown = |it: &Settings| format!("{:?} {it:?}", it.postgres_exporter.url.as_ref().map(|url| url.expose()));
             assert_ne!(shown(&with.settings), shown(&without.settings), "{name} sets nothing");
         }
     }

@@ -1,27 +1,38 @@
-//! A PostgreSQL under postgres_exporter's names: statistics, sizes, locks, activity, replication, settings. It only reads, in one
-//! connection per look that ends with it, and keeps no sample.
+//! A PostgreSQL under postgres_exporter's names: statistics, sizes, locks, activity, replication, settings, and what a `queries.yaml` asks
+//! (`own` reads it, `rows` asks it). It only reads, in one connection per look that ends with it, and keeps no sample beyond `cache_seconds`.
 
+pub mod own;
 mod queries;
+mod rows;
 mod settings;
+mod versions;
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_postgres::{Client, Row};
 use watchfire_model::batch::MetricType;
 use watchfire_model::exporter::{Exporter, Question, Reply, Said};
+use watchfire_model::labels::Labels;
 use watchfire_model::live::ViewFuture;
-use watchfire_model::meter::{Counter, Family, Meter};
+use watchfire_model::meter::{Counter, Family};
+use watchfire_model::time::SharedClock;
 use watchfire_net::client::chain;
 use watchfire_net::postgres::{Address, connect};
 use watchfire_net::timed::measured;
 
+use self::own::{OwnQuery, Queries};
 use self::queries::{Column, QUERIES, Query, SETTINGS};
+use crate::probe::Surroundings;
 
 /// Looks at once.
 const PARALLEL_MAX: usize = 4;
 /// Rows of one answer that are taken.
 const ROWS_MAX: usize = 10_000;
+/// Answers that are kept for `cache_seconds`.
+const KEPT_MAX: usize = 1_000;
 /// The time of one look when whoever asks does not say how long he waits.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
@@ -29,9 +40,21 @@ const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 /// Looks at a PostgreSQL when it is asked.
 pub struct PostgresExporter {
     address: Option<Address>,
+    plan: Mutex<Arc<Plan>>,
+    /// Answers with where and what was asked, and when.
+    kept: Mutex<Vec<(String, Duration, Vec<Family>)>>,
+    clock: SharedClock,
     permits: Semaphore,
     scrapes: Counter,
     errors: Counter,
+    left_out: Counter,
+}
+
+/// What is looked at, as far as it changes with a reload.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What a `queries.yaml` asks.
+    pub queries: Option<Queries>,
 }
 
 /// What was found out.
@@ -41,6 +64,8 @@ struct Sheet {
     server: String,
     /// Questions that were not answered.
     failed: Vec<String>,
+    /// How many families are ours; those of a `queries.yaml` follow.
+    ours: usize,
 }
 
 impl Sheet {
@@ -50,6 +75,25 @@ impl Sheet {
             self.families.len() - 1
         });
         self.families[at].point(labels, value);
+    }
+    /// Takes families that a question of a `queries.yaml` brought. A series that is there already keeps its value; how many did is told.
+    fn take(&mut self, families: Vec<Family>) -> u64 {
+        let mut twice = 0;
+        for family in families {
+            match self.families.iter().position(|known| known.name == family.name) {
+                None if is_about_us(&family.name) => twice += family.points.len() as u64,
+                None => self.families.push(family),
+                Some(at) if at < self.ours => twice += family.points.len() as u64,
+                Some(at) => {
+                    let known: HashSet<Labels> = self.families[at].points.iter().map(|(labels, _)| labels.clone()).collect();
+                    let before = family.points.len();
+                    let fresh: Vec<_> = family.points.into_iter().filter(|(labels, _)| !known.contains(labels)).collect();
+                    twice += (before - fresh.len()) as u64;
+                    self.families[at].points.extend(fresh);
+                }
+            }
+        }
+        twice
     }
     /// A value of the server, with its label.
     fn of_server(&mut self, name: &str, kind: MetricType, help: &str, labels: &[(&str, &str)], value: f64) {
@@ -61,29 +105,41 @@ impl Sheet {
 
 impl PostgresExporter {
     /// An exporter of one database server; without an address none is looked at.
-    pub fn new(address: Option<Address>, meter: &Meter) -> PostgresExporter {
+    pub fn new(outside: Surroundings, address: Option<Address>) -> PostgresExporter {
+        let count = |name, help| outside.meter.counter(name, help, &[]);
         PostgresExporter {
             address,
+            plan: Mutex::default(),
+            kept: Mutex::default(),
+            clock: outside.clock,
             permits: Semaphore::new(PARALLEL_MAX),
-            scrapes: meter.counter("watchfire_postgres_scrapes_total", "Looks at PostgreSQL.", &[]),
-            errors: meter.counter("watchfire_postgres_scrape_errors_total", "Looks at PostgreSQL that failed, wholly or in part.", &[]),
+            scrapes: count("watchfire_postgres_scrapes_total", "Looks at PostgreSQL."),
+            errors: count("watchfire_postgres_scrape_errors_total", "Looks at PostgreSQL that failed, wholly or in part."),
+            left_out: count("watchfire_postgres_values_left_out_total", "Values of own queries that are no numbers, or of series that are there already."),
         }
+    }
+
+    /// Takes another plan. What was kept was asked by the one before.
+    pub fn apply(&self, plan: Plan) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     async fn answer(&self, question: Question) -> Reply {
         match question.path.as_str() {
-            "/metrics" => Reply::families(self.look(&question).await),
+            "/metrics" => Reply::families(self.look(self.address.as_ref(), &question).await),
             "/" => Reply { status: 200, said: Said::Html(page(question.base)) },
             _ => Reply::text(404, "there is no such page\n"),
         }
     }
 
-    async fn look(&self, question: &Question) -> Vec<Family> {
+    async fn look(&self, address: Option<&Address>, question: &Question) -> Vec<Family> {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let patience = question.patience.filter(|p| !p.is_zero());
         let within = patience.map_or(TIMEOUT, |p| p.checked_sub(TIMEOUT_OFFSET).unwrap_or(p / 2)).min(TIMEOUT * 6);
         self.scrapes.inc();
         let mut sheet = Sheet::default();
-        let (took, outcome) = measured(tokio::time::timeout(within, self.ask(&mut sheet, within))).await;
+        let (took, outcome) = measured(tokio::time::timeout(within, self.ask(&mut sheet, address, &plan, within))).await;
         let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs_f64())));
         let up = outcome.is_ok() || !sheet.families.is_empty();
         if let Err(reason) = &outcome {
@@ -100,20 +156,79 @@ impl PostgresExporter {
         sheet.put("pg_exporter_scrapes_total", MetricType::Counter, "Looks so far.", &[], self.scrapes.get() as f64);
         let build = [("version", env!("CARGO_PKG_VERSION")), ("program", "watchfire")];
         sheet.put("postgres_exporter_build_info", MetricType::Gauge, "What answers here: 1 for it.", &build, 1.0);
+        if let Some(queries) = &plan.queries {
+            // A file that cannot be read ends the start or the reload, so what is asked was read.
+            let labels = [("filename", queries.file.as_str()), ("hashsum", &queries.hashsum)];
+            sheet.put("pg_exporter_user_queries_load_error", MetricType::Gauge, "Whether queries.yaml could not be read.", &labels, 0.0);
+        }
         sheet.families.sort_by(|a, b| a.name.cmp(&b.name));
         sheet.families
     }
 
-    async fn ask(&self, sheet: &mut Sheet, within: Duration) -> Result<(), String> {
-        let address = self.address.as_ref().ok_or("no database is configured")?;
+    async fn ask(&self, sheet: &mut Sheet, address: Option<&Address>, plan: &Plan, within: Duration) -> Result<(), String> {
+        let address = address.ok_or("no database is configured")?;
         let _permit = self.permits.acquire().await.map_err(|e| e.to_string())?;
         sheet.server = address.place();
         let (client, connection) = connect(address, within).await.map_err(|e| e.to_string())?;
-        let driver = Driver(tokio::spawn(async move { drop(connection.await) }).abort_handle());
-        let outcome = talk(&client, sheet).await;
-        drop(driver);
-        outcome
+        let _driver = Driver(tokio::spawn(async move { drop(connection.await) }).abort_handle());
+        let version = talk(&client, sheet, plan, within).await?;
+        sheet.ours = sheet.families.len();
+        self.own(&client, sheet, plan, (address, version), true).await;
+        Ok(())
     }
+
+    /// Asks one database what a `queries.yaml` asks.
+    async fn own(&self, client: &Client, sheet: &mut Sheet, plan: &Plan, (address, version): (&Address, u32), master: bool) {
+        let asked = |query: &&OwnQuery| {
+            let here = master || !query.master;
+            here && !query.sql.trim().is_empty() && query.versions.as_ref().is_none_or(|versions| versions.have(version))
+        };
+        let server = sheet.server.clone();
+        let shared: Vec<(&str, &str)> = [("server", server.as_str())].into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        for query in plan.queries.iter().flat_map(|queries| &queries.list).filter(asked) {
+            let key = format!("{address} {}", query.namespace);
+            if let Some(families) = self.kept(&key, query.cache) {
+                self.left_out.add(sheet.take(families));
+                continue;
+            }
+            match rows::ask(client, query, &shared).await {
+                Ok(made) => {
+                    if made.cut.is_none() && !query.cache.is_zero() {
+                        self.keep(key, &made.families);
+                    }
+                    sheet.failed.extend(made.cut.map(|reason| format!("{}: {reason}", query.namespace)));
+                    let left_out = made.left_out + sheet.take(made.families);
+                    self.left_out.add(left_out);
+                    if left_out > 0 {
+                        tracing::debug!(namespace = query.namespace, left_out, first = made.example, "values of a query are left out");
+                    }
+                }
+                Err(reason) => sheet.failed.push(format!("{}: {reason}", query.namespace)),
+            }
+        }
+    }
+
+    fn kept(&self, key: &str, good_for: Duration) -> Option<Vec<Family>> {
+        let now = self.clock.monotonic();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, at, _)| known == key && now.saturating_sub(*at) <= good_for).map(|(.., families)| families.clone())
+    }
+
+    fn keep(&self, key: String, families: &[Family]) {
+        let now = self.clock.monotonic();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(known, ..)| *known != key);
+        // The oldest goes first; it is asked anew then.
+        if kept.len() >= KEPT_MAX {
+            kept.remove(0);
+        }
+        kept.push((key, now, families.to_vec()));
+    }
+}
+
+/// Names of figures about the look itself.
+fn is_about_us(name: &str) -> bool {
+    name == "pg_up" || name == "postgres_exporter_build_info" || name.starts_with("pg_exporter_")
 }
 
 /// What drives a connection; it ends with it.
@@ -130,7 +245,8 @@ impl Exporter for PostgresExporter {
     }
 }
 
-async fn talk(client: &Client, sheet: &mut Sheet) -> Result<(), String> {
+/// Asks what we ask by ourselves; gives the server's version.
+async fn talk(client: &Client, sheet: &mut Sheet, plan: &Plan, within: Duration) -> Result<u32, String> {
     let told = |e: tokio_postgres::Error| chain(&e);
     let row = client.query_one("SELECT current_setting('server_version_num'), version()", &[]).await.map_err(told)?;
     let version: u32 = row.try_get::<_, String>(0).ok().and_then(|n| n.parse().ok()).unwrap_or(0);
@@ -145,15 +261,21 @@ async fn talk(client: &Client, sheet: &mut Sheet) -> Result<(), String> {
         let help = format!("Setting of the server: {}", text(3));
         sheet.of_server(&format!("pg_settings_{name}{ending}"), MetricType::Gauge, &help, &[], value);
     }
-    // Whatever we ask by mistake changes nothing; only now, since it is a setting as well.
-    client.batch_execute("SET default_transaction_read_only = on").await.map_err(told)?;
-    for query in QUERIES.iter().filter(|q| (q.versions.0..q.versions.1).contains(&version)) {
+    // Only now, since it sets what was told just now.
+    client.batch_execute(&session(within)).await.map_err(told)?;
+    let own = |prefix: &str| plan.queries.iter().flat_map(|queries| &queries.list).any(|query| query.namespace == prefix);
+    for query in QUERIES.iter().filter(|q| (q.versions.0..q.versions.1).contains(&version) && !own(q.prefix)) {
         match client.query(query.sql, &[]).await {
             Ok(rows) => rows.iter().take(ROWS_MAX).for_each(|row| take(query, row, sheet)),
             Err(error) => sheet.failed.push(format!("{}: {}", query.prefix, chain(&error))),
         }
     }
-    Ok(())
+    Ok(version)
+}
+
+/// What a session is told: whatever is asked by mistake changes nothing, no question takes the time of all others, and times are readable.
+fn session(within: Duration) -> String {
+    format!("SET default_transaction_read_only = on; SET statement_timeout = {}; SET datestyle = 'ISO, MDY'", (within / 2).as_millis().max(1))
 }
 
 fn take(query: &Query, row: &Row, sheet: &mut Sheet) {

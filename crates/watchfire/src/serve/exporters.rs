@@ -10,12 +10,12 @@ use watchfire_collect::discovery::glob::Lookup;
 use watchfire_collect::host::{self, HostCollector};
 use watchfire_collect::json::{self, JsonExporter};
 use watchfire_collect::logs::Collector;
-use watchfire_collect::postgres::PostgresExporter;
+use watchfire_collect::postgres::{self, PostgresExporter};
 use watchfire_collect::probe::native::HERE;
 use watchfire_collect::probe::{Access, Modules, Prober, Surroundings, config};
 use watchfire_collect::redis::{self, RedisExporter};
 use watchfire_collect::scrape::{Face, Fetch, InProcess};
-use watchfire_model::document::{Finding, Node, parse_yaml};
+use watchfire_model::document::{Finding, Node, Severity, parse_yaml};
 use watchfire_model::meter::Meter;
 use watchfire_model::time::SharedClock;
 use watchfire_net::client::Caller;
@@ -37,6 +37,7 @@ const USUAL_JSON: &str = include_str!("../../../../packs/hsi/probes/json-exporte
 pub(crate) struct Looks {
     probes: Modules,
     json: json::Modules,
+    postgres: postgres::Plan,
 }
 
 impl Looks {
@@ -55,7 +56,24 @@ pub(crate) fn read(settings: &Settings) -> Read<Looks> {
     let usual = || (json::config::parse("json-exporter.yml", USUAL_JSON, &|path| path.into()).0, Vec::new());
     let (json, of_json) = named(settings, "json_exporter", read_json).unwrap_or_else(usual);
     findings.extend(of_json);
-    (probes.zip(json).map(|(probes, json)| Looks { probes, json }), findings)
+    let (postgres, of_postgres) = read_postgres(settings);
+    findings.extend(of_postgres);
+    (probes.zip(json).zip(postgres).map(|((probes, json), postgres)| Looks { probes, json, postgres }), findings)
+}
+
+/// Reads the files that `postgres_exporter:` names.
+fn read_postgres(settings: &Settings) -> Read<postgres::Plan> {
+    let wanted = &settings.postgres_exporter;
+    let mut plan = postgres::Plan::default();
+    let mut findings = Vec::new();
+    if let Some(path) = &wanted.queries {
+        match crate::text_file::read(path) {
+            Ok(text) => (plan.queries, findings) = postgres::own::parse(&path.display().to_string(), &text),
+            Err(finding) => findings.push(*finding),
+        }
+    }
+    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    ((!failed).then_some(plan), findings)
 }
 
 /// Reads the configuration of one kind, if the settings name one.
@@ -130,7 +148,7 @@ impl Answering {
         let place = wanted.place(settings.queues.redis.as_ref()).map_err(anyhow::Error::msg).context("cannot use the address of Redis")?;
         let looked = redis::Settings { place, checks: wanted.checks.clone() };
         let redis = Arc::new(RedisExporter::new(outside(), looked));
-        let postgres = Arc::new(PostgresExporter::new(database(settings)?, meter));
+        let postgres = Arc::new(PostgresExporter::new(outside(), database(settings)?));
         Ok(Answering { prober, json, redis, postgres, host, logs, access })
     }
 
@@ -138,6 +156,7 @@ impl Answering {
     pub(crate) fn apply(&self, looks: &Looks) {
         self.prober.apply(looks.probes.clone());
         self.json.apply(looks.json.clone());
+        self.postgres.apply(looks.postgres.clone());
     }
 
     /// Who answers at each face.
@@ -164,7 +183,7 @@ impl Answering {
 
 /// The database that is looked at: that of the section, else that of the GPU monitor.
 fn database(settings: &Settings) -> Result<Option<Address>> {
-    let own = settings.postgres_exporter.as_ref();
+    let own = settings.postgres_exporter.url.as_ref();
     let Some(url) = own.or(settings.gpu.database_url.as_ref()) else { return Ok(None) };
     // The system's authorities cost memory, so they are loaded only for a database that insists on them.
     let encryption = Address::insists_on_encryption(url.expose()).then(|| client_config(&ClientTls::default())).transpose()?;
@@ -197,5 +216,28 @@ mod tests {
             ("tcp_tls", "tcp", 10),
         ];
         assert_eq!(found, expected.map(|(name, prober, seconds)| (name.to_owned(), prober, Some(seconds))));
+    }
+
+    #[test]
+    fn files_of_postgres_exporter_are_read_where_the_settings_name_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.yml");
+        std::fs::write(&path, "postgres_exporter: {queries: q.yaml}\n").unwrap();
+        let said = |queries: Option<&str>| {
+            let file = dir.path().join("q.yaml");
+            match queries {
+                Some(text) => std::fs::write(&file, text).unwrap(),
+                None => drop(std::fs::remove_file(&file)),
+            }
+            let flags = crate::settings::Flags { config: Some(path.clone()), ..crate::settings::Flags::default() };
+            let settings = crate::settings::load(&flags, &crate::settings::Environment::default()).ok().unwrap().settings;
+            let (looks, findings) = read(&settings);
+            (looks.is_some_and(|looks| looks.postgres.queries.is_some()), findings.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(said(Some("a: {query: SELECT 1, metrics: []}\n")), (true, Vec::new()));
+        let (read, findings) = said(Some("a:\n  query: SELECT 1\n  metrics: [{b: {usage: GAUGES}}]\n"));
+        assert!(!read && findings.len() == 1 && findings[0].contains("q.yaml:3:25: error: a.metrics[0].b.usage: must be one of"), "{findings:?}");
+        let (read, findings) = said(None);
+        assert!(!read && findings[0].contains("q.yaml: error: cannot read the file"), "{findings:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! `redis_exporter:` and `postgres_exporter:`, which server each of the two looks at and what it measures there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use watchfire_collect::redis::keys::{Checks, read as read_checks};
 use watchfire_model::document::Reader;
@@ -53,13 +53,30 @@ impl RedisExporterSettings {
     }
 }
 
-/// `postgres_exporter:`; the address of the database, in one or in its parts.
-pub(crate) fn read_postgres(section: Reader<'_>, base: &Path) -> Option<Secret> {
+/// `postgres_exporter:`
+#[derive(Debug)]
+pub(crate) struct PostgresExporterSettings {
+    /// The address of the database, given in one or in its parts.
+    pub(crate) url: Option<Secret>,
+    /// A `queries.yaml`.
+    pub(crate) queries: Option<PathBuf>,
+}
+
+impl PostgresExporterSettings {
+    /// Reads the section.
+    pub(crate) fn read(section: Reader<'_>, base: &Path) -> PostgresExporterSettings {
+        let path = |key: &'static str| section.text(key).filter(|text| !text.trim().is_empty()).map(|text| base.join(text));
+        let settings = PostgresExporterSettings { url: database_url(&section, base), queries: path("queries") };
+        section.finish();
+        settings
+    }
+}
+
+fn database_url(section: &Reader<'_>, base: &Path) -> Option<Secret> {
     let text = |key: &'static str| section.text(key).filter(|text| !text.trim().is_empty());
     let file = |key: &'static str| Secret::from_file(&base.join(text(key)?)).map_err(|error| section.error_at(key, error.to_string())).ok();
     let password = file("password_file").or_else(|| text("password").map(Secret::new));
     let (url, place, user) = (text("url"), text("uri"), text("user"));
-    section.finish();
     if url.is_some() {
         return url.map(Secret::new);
     }
@@ -85,9 +102,9 @@ mod tests {
         let read = |text: &str| {
             let context = Context::new("w.yml");
             let node = parse_yaml("w.yml", text).unwrap();
-            let url = read_postgres(Reader::new(&context, &node, "postgres_exporter"), Path::new(""));
+            let settings = PostgresExporterSettings::read(Reader::new(&context, &node, "postgres_exporter"), Path::new(""));
             assert!(!context.has_errors(), "{text}");
-            url.map(|url| url.expose().to_owned())
+            settings.url.map(|url| url.expose().to_owned())
         };
         let parts = "uri: 'db:5432/postgres?sslmode=disable', user: me, password: 'p@ss/w:rd'";
         assert_eq!(read(&format!("{{{parts}}}")).as_deref(), Some("postgresql://me:p%40ss%2Fw%3Ard@db:5432/postgres?sslmode=disable"));

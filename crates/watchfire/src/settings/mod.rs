@@ -37,7 +37,7 @@ use watchfire_store::Tier;
 
 pub(crate) use collecting::CollectingSettings;
 pub(crate) use environment::Environment;
-pub(crate) use exporters::RedisExporterSettings;
+pub(crate) use exporters::{PostgresExporterSettings, RedisExporterSettings};
 pub(crate) use foreign::{FOREIGN, Foreign, ForeignFile};
 pub(crate) use forward::ForwardSettings;
 pub(crate) use gateway::GatewaySettings;
@@ -110,8 +110,7 @@ pub(crate) struct Settings {
     pub(crate) services: watchfire_pipeline::supervision::Settings,
     /// `redis_exporter:`
     pub(crate) redis_exporter: RedisExporterSettings,
-    /// The database of `postgres_exporter:`
-    pub(crate) postgres_exporter: Option<watchfire_net::secret::Secret>,
+    pub(crate) postgres_exporter: PostgresExporterSettings,
     /// Targets that are probed. They change with a reload.
     pub(crate) probes: Vec<watchfire_collect::probe::native::Entry>,
     /// Cameras that are watched. They change with a reload.
@@ -283,7 +282,7 @@ impl Settings {
             ("notifications", self.notification_pictures.to_string()),
             ("reports", format!("{:?}", self.reports)),
             ("redis_exporter", format!("{:?}", self.redis_exporter)),
-            ("postgres_exporter", format!("{:?}", self.postgres_exporter)),
+            ("postgres_exporter", format!("{:?}", self.postgres_exporter.url)),
         ]
     }
 }
@@ -382,7 +381,7 @@ fn read(context: &Context, node: &Node, base: &Path) -> Settings {
         slos: slo::read_list(&root, &*crate::rule_files::templates()),
         services: watchfire_pipeline::supervision::Settings::default(),
         redis_exporter: RedisExporterSettings::read(section("redis_exporter"), base),
-        postgres_exporter: exporters::read_postgres(section("postgres_exporter"), base),
+        postgres_exporter: PostgresExporterSettings::read(section("postgres_exporter"), base),
         probes: watchfire_collect::probe::native::read(&root),
         cameras: watchfire_collect::camera::config::read(&root, &|path| base.join(path)),
         streams: watchfire_collect::streams::config::read(&root, &|path| base.join(path)),
