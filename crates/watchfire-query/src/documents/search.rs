@@ -91,7 +91,8 @@ pub fn count(source: &dyn LogSource, selection: &LogSelection, filter: &Filter, 
 pub fn search(source: &dyn LogSource, selection: &LogSelection, request: &Request, budget: &Budget) -> Result<Searched, SearchError> {
     request.check()?;
     let order = match request.sort.by_time() {
-        Some(true) => LogOrder::Backward,
+        // Documents of buckets that are equal in their own order come as they were written, whatever the order of the page.
+        Some(true) if !request.aggregations.keep_hits() => LogOrder::Backward,
         _ => LogOrder::Forward,
     };
     let filters = request.post_filter.iter().chain([&request.filter]);

@@ -98,6 +98,11 @@ impl Aggregations {
         })
     }
 
+    /// Whether documents are kept in one of them.
+    pub(super) fn keep_hits(&self) -> bool {
+        self.list.iter().any(|(_, aggregation)| matches!(aggregation.kind, Kind::TopHits(_)) || aggregation.inner.keep_hits())
+    }
+
     /// Something that takes documents.
     pub(super) fn collector(&self) -> Collector<'_> {
         let states = self.list.iter().map(|(name, aggregation)| (name.as_str(), State::new(aggregation))).collect();
