@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_collect::gpu::database::Address;
-use watchfire_collect::postgres::{Plan, PostgresExporter, own};
+use watchfire_collect::postgres::{Plan, PostgresExporter, modules, own};
 use watchfire_collect::probe::{Access, Surroundings};
 use watchfire_ingest::exposition::{Format, render};
 use watchfire_model::exporter::{Asker, Exporter, Question, Said};
@@ -126,13 +126,23 @@ fn ask(exporter: &PostgresExporter) -> String {
     render(Format::PrometheusText, &families)
 }
 
+fn probe(exporter: &PostgresExporter, asker: Asker, params: &[(&str, &str)]) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let reply = runtime.block_on(exporter.ask(Question { path: "/probe".to_owned(), base: "", params, asker, patience: None }));
+    match reply.said {
+        Said::Families(families) => (reply.status, render(Format::PrometheusText, &families)),
+        Said::Text(text) | Said::Json(text) | Said::Html(text) => (reply.status, text),
+    }
+}
+
 fn look(url: Option<&str>) -> String {
     ask(&exporter(url, Plan::default()))
 }
 
 fn queries(file: &str, text: &str) -> Plan {
     let (queries, findings) = own::parse(file, text);
-    Plan { queries: Some(queries.unwrap_or_else(|| panic!("{findings:?}"))) }
+    Plan { queries: Some(queries.unwrap_or_else(|| panic!("{findings:?}"))), ..Plan::default() }
 }
 
 /// What the real program says with these flags.
@@ -334,4 +344,55 @@ fn a_question_without_an_end_does_not_end_the_others() {
     let (values, _) = parse(&ask(&exporter(Some(&url), queries("q.yaml", text))));
     assert_eq!(values.get(&format!("after_one{{server=\"127.0.0.1:{}\"}}", server.port)), Some(&1.0));
     assert_eq!((values["pg_up"], values["pg_exporter_last_scrape_error"]), (1.0, 1.0));
+}
+
+#[test]
+fn targets_are_probed_as_the_configuration_has_them() {
+    let Some((server, url)) = both() else { return };
+    execute(&url, &["CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'canary'"]);
+    let rules = server.dir.path().join("data/pg_hba.conf");
+    let before = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, format!("host all guarded 127.0.0.1/32 scram-sha-256\n{before}")).unwrap();
+    server.run("pg_ctl", &["-D", &server.data(), "-w", "restart"]);
+    let file = "auth_modules:\n  right:\n    type: userpass\n    userpass: {username: guarded, password: canary}\n    options: {sslmode: disable}\n  \
+                wrong:\n    type: userpass\n    userpass: {username: guarded, password: canary2}\n";
+    let plan = Plan { modules: modules::parse("p.yml", file).0.unwrap(), ..Plan::default() };
+    let ours = exporter(None, plan);
+    let target = format!("127.0.0.1:{}/postgres", server.port);
+    let (status, text) = probe(&ours, Asker::Configuration, &[("target", &target), ("auth_module", "right")]);
+    assert_eq!(status, 200);
+    assert_same(&theirs(&url, &[]), &text, &NEWER);
+    assert!(text.contains("\npg_up 1\n") && !text.contains("canary"), "{text}");
+    let up = |params: &[(&str, &str)]| probe(&ours, Asker::Configuration, params).1.contains("\npg_up 1\n");
+    assert!(!up(&[("target", &target), ("auth_module", "wrong")]));
+    assert!(up(&[("target", &format!("postgresql://guarded:canary@{target}?sslmode=disable"))]));
+    assert!(up(&[("target", &format!("host=127.0.0.1 port={} user=tester dbname=postgres", server.port)), ("auth_module", "")]));
+}
+
+#[test]
+fn targets_that_nobody_named_are_for_admins_and_get_no_password() {
+    let file = "auth_modules: {m: {type: userpass, userpass: {username: u, password: canary}}}";
+    let ours = exporter(None, Plan { modules: modules::parse("p.yml", file).0.unwrap(), ..Plan::default() });
+    let status = |asker, params: &[(&str, &str)]| {
+        let (status, text) = probe(&ours, asker, params);
+        assert!(!text.contains("canary"), "{text}");
+        status
+    };
+    assert_eq!(status(Asker::Reader, &[("target", "db/all")]), 403);
+    for target in [
+        "127.0.0.1/all",
+        "postgresql://u:canary@169.254.169.254/all",
+        "postgresql://[::ffff:169.254.169.254]/all",
+        "10.0.0.1,127.0.0.1/all",
+        "host=10.0.0.1 hostaddr=127.0.0.1",
+        "host=/run/postgresql",
+        "10.0.0.1/all?host=127.0.0.1",
+        "2130706433/all",
+    ] {
+        assert_eq!(status(Asker::Admin, &[("target", target)]), 403, "{target}");
+    }
+    assert_eq!(status(Asker::Admin, &[("target", "10.0.0.1/all"), ("auth_module", "m")]), 403);
+    assert_eq!((status(Asker::Configuration, &[]), status(Asker::Configuration, &[("target", "")])), (400, 400));
+    assert_eq!(status(Asker::Configuration, &[("target", "db/all"), ("auth_module", "n")]), 400);
+    assert_eq!(status(Asker::Configuration, &[("target", "mysql://u:canary@db")]), 400);
 }

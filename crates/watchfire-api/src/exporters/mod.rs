@@ -116,7 +116,14 @@ impl Face {
                     params: &[TARGET, ("check-keys", "Keys to measure, patterns allowed"), ("check-single-keys", "Keys to measure, by name")],
                 },
             ],
-            Face::Postgres => &[Page { path: "/metrics", summary: "Metrics of the configured PostgreSQL", params: &[] }],
+            Face::Postgres => &[
+                Page { path: "/metrics", summary: "Metrics of the configured PostgreSQL", params: &[] },
+                Page {
+                    path: "/probe",
+                    summary: "Metrics of a PostgreSQL",
+                    params: &[TARGET, ("auth_module", "Name and password, by their name in the configuration")],
+                },
+            ],
             Face::Node => &[Page { path: "/metrics", summary: "Metrics of this machine", params: &[("collect[]", "A collector; any number of times")] }],
             Face::Collect => &[
                 Page { path: "/targets", summary: "Sources of log lines, and how far their files are read", params: &[] },

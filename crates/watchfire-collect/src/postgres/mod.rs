@@ -1,6 +1,7 @@
 //! A PostgreSQL under postgres_exporter's names: statistics, sizes, locks, activity, replication, settings, and what a `queries.yaml` asks
-//! (`own` reads it, `rows` asks it). It only reads, in one connection per look that ends with it, and keeps no sample beyond `cache_seconds`.
+//! (`own` reads it, `rows` asks it); of targets as `modules` reads them. It only reads, in one connection per look that ends with it, and keeps no sample beyond `cache_seconds`.
 
+pub mod modules;
 pub mod own;
 mod queries;
 mod rows;
@@ -8,6 +9,7 @@ mod settings;
 mod versions;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +23,12 @@ use watchfire_model::meter::{Counter, Family};
 use watchfire_model::time::SharedClock;
 use watchfire_net::client::chain;
 use watchfire_net::postgres::{Address, connect};
-use watchfire_net::timed::measured;
+use watchfire_net::timed::{Dialer, Family as IpFamily, Preference, measured};
 
+use self::modules::Modules;
 use self::own::{OwnQuery, Queries};
 use self::queries::{Column, QUERIES, Query, SETTINGS};
-use crate::probe::Surroundings;
+use crate::probe::{Access, Surroundings, Trust};
 
 /// Looks at once.
 const PARALLEL_MAX: usize = 4;
@@ -44,6 +47,8 @@ pub struct PostgresExporter {
     /// Answers with where and what was asked, and when.
     kept: Mutex<Vec<(String, Duration, Vec<Family>)>>,
     clock: SharedClock,
+    access: Arc<Access>,
+    dialer: Dialer,
     permits: Semaphore,
     scrapes: Counter,
     errors: Counter,
@@ -55,6 +60,8 @@ pub struct PostgresExporter {
 pub struct Plan {
     /// What a `queries.yaml` asks.
     pub queries: Option<Queries>,
+    /// How to get in at targets of `/probe`.
+    pub modules: Modules,
 }
 
 /// What was found out.
@@ -112,6 +119,8 @@ impl PostgresExporter {
             plan: Mutex::default(),
             kept: Mutex::default(),
             clock: outside.clock,
+            access: outside.access,
+            dialer: Dialer::new(),
             permits: Semaphore::new(PARALLEL_MAX),
             scrapes: count("watchfire_postgres_scrapes_total", "Looks at PostgreSQL."),
             errors: count("watchfire_postgres_scrape_errors_total", "Looks at PostgreSQL that failed, wholly or in part."),
@@ -128,13 +137,42 @@ impl PostgresExporter {
     async fn answer(&self, question: Question) -> Reply {
         match question.path.as_str() {
             "/metrics" => Reply::families(self.look(self.address.as_ref(), &question).await),
+            "/probe" => self.probe(&question).await.unwrap_or_else(|refusal| refusal),
             "/" => Reply { status: 200, said: Said::Html(page(question.base)) },
             _ => Reply::text(404, "there is no such page\n"),
         }
     }
 
+    fn plan(&self) -> Arc<Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn probe(&self, question: &Question) -> Result<Reply, Reply> {
+        let param = |name: &str| question.param(name).filter(|text| !text.is_empty());
+        let target = param("target").ok_or_else(|| Reply::text(400, "target is required\n"))?;
+        let (trust, policy) = self.access.judge(target, question.asker)?;
+        let plan = self.plan();
+        let module = match param("auth_module") {
+            Some(_) if trust == Trust::AdHoc => {
+                return Err(Reply::text(403, "passwords of an auth_module are for targets that a scrape job names\n"));
+            }
+            Some(name) => Some(plan.modules.get(name).ok_or_else(|| Reply::text(400, format!("auth_module {name} not found\n")))?),
+            None => None,
+        };
+        let mut address = modules::address(target, module).map_err(|reason| Reply::text(400, format!("{reason}\n")))?;
+        if trust == Trust::AdHoc {
+            // What is judged is what is connected to: the name is not looked up again.
+            let (host, port) = address.only_host().ok_or_else(|| Reply::text(403, "a target that no scrape job names has one host\n"))?;
+            let resolved = self.dialer.resolve(&host, Preference { family: IpFamily::V4, fallback: true }).await;
+            let ip = resolved.map_err(|e| Reply::text(400, format!("{e}\n")))?;
+            policy.check(SocketAddr::new(ip, port)).map_err(|e| Reply::text(403, format!("{e}\n")))?;
+            address = address.pinned(ip);
+        }
+        Ok(Reply::families(self.look(Some(&address), question).await))
+    }
+
     async fn look(&self, address: Option<&Address>, question: &Question) -> Vec<Family> {
-        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let plan = self.plan();
         let patience = question.patience.filter(|p| !p.is_zero());
         let within = patience.map_or(TIMEOUT, |p| p.checked_sub(TIMEOUT_OFFSET).unwrap_or(p / 2)).min(TIMEOUT * 6);
         self.scrapes.inc();
@@ -186,7 +224,7 @@ impl PostgresExporter {
         let server = sheet.server.clone();
         let shared: Vec<(&str, &str)> = [("server", server.as_str())].into_iter().filter(|(_, value)| !value.is_empty()).collect();
         for query in plan.queries.iter().flat_map(|queries| &queries.list).filter(asked) {
-            let key = format!("{address} {}", query.namespace);
+            let key = format!("{address} {} {}", address.user().unwrap_or_default(), query.namespace);
             if let Some(families) = self.kept(&key, query.cache) {
                 self.left_out.add(sheet.take(families));
                 continue;

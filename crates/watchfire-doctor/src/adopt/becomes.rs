@@ -145,6 +145,7 @@ const TABLE: &[(&str, &str, Becomes)] = &[
     ("postgres_exporter", "DATA_SOURCE_*", No("write the whole address into DATA_SOURCE_NAME or postgres_exporter.url")),
     ("postgres_exporter", "PG_EXPORTER_EXTEND_QUERY_PATH", Variable("postgres_exporter.queries")),
     ("postgres_exporter", "extend.query-path", Key("postgres_exporter.queries")),
+    ("postgres_exporter", "config.file", Key("postgres_exporter.config_file")),
     ("postgres_exporter", "collector.*", Already(COLLECTORS)),
     ("node_exporter", "path.rootfs", Key("host.root")),
     ("node_exporter", "path.procfs", Key("host.root")),

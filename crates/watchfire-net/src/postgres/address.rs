@@ -3,6 +3,7 @@
 //! Prints itself without the password.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,32 @@ impl Address {
     /// Where it is, in one text: `host:port`, or the directory of the socket in place of the host.
     pub fn place(&self) -> String {
         place(&self.config)
+    }
+
+    /// The user, if the address names one.
+    pub fn user(&self) -> Option<&str> {
+        self.config.get_user()
+    }
+
+    /// The same place with another login.
+    #[must_use]
+    pub fn with_login(mut self, user: &str, password: &str) -> Address {
+        self.config.user(user).password(password);
+        self.shown = shown(&self.config);
+        self
+    }
+
+    /// The one host and port that a connection goes to by name; `None` for sockets, several hosts, and addresses beside a name.
+    pub fn only_host(&self) -> Option<(String, u16)> {
+        let alone = self.config.get_hosts().len() == 1 && self.config.get_hostaddrs().is_empty() && self.config.get_ports().len() <= 1;
+        self.first_host().filter(|_| alone)
+    }
+
+    /// The same with the address that its one host has, so that no name is looked up again.
+    #[must_use]
+    pub fn pinned(mut self, ip: IpAddr) -> Address {
+        self.config.hostaddr(ip);
+        self
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -223,6 +250,18 @@ mod tests {
         check("postgresql://u:hunter2@h:notaport/d", Err("not of the form"));
         check("postgresql://u:hunter2@h/d?sslmode=require", Err("encryption"));
         check("postgresql://u:hunter2@h/d?ssl=sometimes", Err("sslmode sometimes"));
+    }
+
+    #[test]
+    fn only_one_host_can_be_pinned() {
+        let only = |url: &str| Address::parse(url, None).unwrap().only_host();
+        assert_eq!(only("postgresql://u@h:6543/d"), Some(("h".to_owned(), 6543)));
+        assert_eq!(only("host=h"), Some(("h".to_owned(), 5432)));
+        for url in ["postgresql://u@a,b/d", "host=/run/postgresql", "host=h hostaddr=169.254.169.254", "hostaddr=169.254.169.254", "postgresql://h/d?host=x"] {
+            assert_eq!(only(url), None, "{url}");
+        }
+        let pinned = Address::parse("host=h", None).unwrap().pinned("10.0.0.1".parse().unwrap());
+        assert_eq!((pinned.only_host(), pinned.config().get_hostaddrs().len()), (None, 1));
     }
 
     #[test]

@@ -137,6 +137,9 @@ fn check_document(path: &Path, name: &str, node: &Node) -> Vec<Finding> {
     if node.get("modules").is_some_and(of_json) || FOREIGN[3].is_named(file) {
         return exporters::read_json(name, node, path, None).1;
     }
+    if node.get("auth_modules").is_some() {
+        return watchfire_collect::postgres::modules::check(name, node);
+    }
     if watchfire_collect::postgres::own::is_queries(node) {
         return watchfire_collect::postgres::own::check(name, node);
     }

@@ -72,6 +72,16 @@ fn read_postgres(settings: &Settings) -> Read<postgres::Plan> {
             Err(finding) => findings.push(*finding),
         }
     }
+    if let Some(path) = &wanted.config_file {
+        match crate::text_file::read(path) {
+            Ok(text) => {
+                let (modules, of_modules) = postgres::modules::parse(&path.display().to_string(), &text);
+                plan.modules = modules.unwrap_or_default();
+                findings.extend(of_modules);
+            }
+            Err(finding) => findings.push(*finding),
+        }
+    }
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     ((!failed).then_some(plan), findings)
 }
@@ -222,7 +232,9 @@ mod tests {
     fn files_of_postgres_exporter_are_read_where_the_settings_name_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.yml");
-        std::fs::write(&path, "postgres_exporter: {queries: q.yaml}\n").unwrap();
+        std::fs::write(&path, "postgres_exporter: {queries: q.yaml, config_file: p.yml}\n").unwrap();
+        let modules = |text: &str| std::fs::write(dir.path().join("p.yml"), text).unwrap();
+        modules("auth_modules: {a: {type: userpass, userpass: {username: u, password: p}}}\n");
         let said = |queries: Option<&str>| {
             let file = dir.path().join("q.yaml");
             match queries {
@@ -237,6 +249,9 @@ mod tests {
         assert_eq!(said(Some("a: {query: SELECT 1, metrics: []}\n")), (true, Vec::new()));
         let (read, findings) = said(Some("a:\n  query: SELECT 1\n  metrics: [{b: {usage: GAUGES}}]\n"));
         assert!(!read && findings.len() == 1 && findings[0].contains("q.yaml:3:25: error: a.metrics[0].b.usage: must be one of"), "{findings:?}");
+        modules("auth_modules: {a: {type: userpass}}\n");
+        let (read, findings) = said(Some("a: {query: SELECT 1, metrics: []}\n"));
+        assert!(!read && findings.len() == 1 && findings[0].contains("p.yml:1:19: error: auth_modules.a.userpass is missing"), "{findings:?}");
         let (read, findings) = said(None);
         assert!(!read && findings[0].contains("q.yaml: error: cannot read the file"), "{findings:?}");
     }

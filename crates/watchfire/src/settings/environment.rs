@@ -107,6 +107,7 @@ const KEYS: &[(&str, bool)] = &[
     ("postgres_exporter.password", false),
     ("postgres_exporter.password_file", false),
     ("postgres_exporter.queries", false),
+    ("postgres_exporter.config_file", false),
     ("host.interval", false),
     ("host.root", false),
     ("host.name", false),

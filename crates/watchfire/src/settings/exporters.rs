@@ -60,13 +60,15 @@ pub(crate) struct PostgresExporterSettings {
     pub(crate) url: Option<Secret>,
     /// A `queries.yaml`.
     pub(crate) queries: Option<PathBuf>,
+    /// A `postgres_exporter.yml`.
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 impl PostgresExporterSettings {
     /// Reads the section.
     pub(crate) fn read(section: Reader<'_>, base: &Path) -> PostgresExporterSettings {
         let path = |key: &'static str| section.text(key).filter(|text| !text.trim().is_empty()).map(|text| base.join(text));
-        let settings = PostgresExporterSettings { url: database_url(&section, base), queries: path("queries") };
+        let settings = PostgresExporterSettings { url: database_url(&section, base), queries: path("queries"), config_file: path("config_file") };
         section.finish();
         settings
     }
