@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_collect::gpu::database::Address;
-use watchfire_collect::postgres::{Plan, PostgresExporter, modules, own};
+use watchfire_collect::postgres::{Choices, Plan, PostgresExporter, modules, own};
 use watchfire_collect::probe::{Access, Surroundings};
 use watchfire_ingest::exposition::{Format, render};
 use watchfire_model::exporter::{Asker, Exporter, Question, Said};
@@ -395,4 +395,39 @@ fn targets_that_nobody_named_are_for_admins_and_get_no_password() {
     assert_eq!((status(Asker::Configuration, &[]), status(Asker::Configuration, &[("target", "")])), (400, 400));
     assert_eq!(status(Asker::Configuration, &[("target", "db/all"), ("auth_module", "n")]), 400);
     assert_eq!(status(Asker::Configuration, &[("target", "mysql://u:canary@db")]), 400);
+}
+
+#[test]
+fn databases_are_discovered_and_what_is_shown_is_chosen_as_there() {
+    let Some((server, url)) = both() else { return };
+    execute(&url, &["CREATE DATABASE other", "CREATE DATABASE hidden", "CREATE DATABASE third"]);
+    let text = "own_db: {query: 'SELECT current_database() AS datname, 1 AS here', metrics: [{datname: {usage: LABEL}}, {here: {usage: GAUGE}}]}\n\
+                own_master: {query: 'SELECT current_database() AS datname, 2 AS here', master: true, metrics: [{datname: {usage: LABEL}}]}\n";
+    let file = server.dir.path().join("queries.yaml");
+    std::fs::write(&file, text).unwrap();
+    let name = file.display().to_string();
+    let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let discover = Choices { discover: true, ..Choices::default() };
+    let labels = vec![("house".to_owned(), "one".to_owned()), ("floor".to_owned(), "two".to_owned())];
+    for (flags, choices, expected) in [
+        (&["--auto-discover-databases"][..], discover.clone(), 4),
+        (&["--auto-discover-databases", "--exclude-databases=hidden,third"], Choices { exclude: strings(&["hidden", "third"]), ..discover.clone() }, 2),
+        (&["--auto-discover-databases", "--include-databases=hidden"], Choices { include: strings(&["hidden"]), ..discover.clone() }, 2),
+        (
+            &["--disable-default-metrics", "--constantLabels=house=one,floor=two"],
+            Choices { without_default: true, labels: labels.clone(), ..Choices::default() },
+            1,
+        ),
+        (&["--disable-settings-metrics"], Choices { without_settings: true, ..Choices::default() }, 1),
+    ] {
+        let theirs = theirs(&url, &[flags, &["--extend.query-path", &name]].concat());
+        let ours = ask(&exporter(Some(&url), Plan { choices, ..queries(&name, text) }));
+        let (_, ours) = assert_same(&theirs, &ours, &NEWER);
+        assert_eq!(ours.keys().filter(|series| series.starts_with("own_db_here")).count(), expected, "{flags:?}");
+        assert_eq!(ours.iter().find(|(series, _)| series.starts_with("pg_exporter_last_scrape_error")).map(|(_, value)| *value), Some(0.0), "{flags:?}");
+    }
+    // Series that do not say which database they are of end a scrape there; here the first one is shown.
+    let same = queries("q.yaml", "own_one: {query: 'SELECT 1 AS one', metrics: []}");
+    let (values, _) = parse(&ask(&exporter(Some(&url), Plan { choices: discover, ..same })));
+    assert_eq!(values.keys().filter(|series| series.starts_with("own_one")).count(), 1);
 }

@@ -182,6 +182,8 @@ mod tests {
             }
             n if n.contains("MAX_SIZE") => "1GB",
             n if n.contains("LIFECYCLE") || n.contains("ADMIN_API") || n.contains("OTLP_ENABLED") => "true",
+            n if n.contains("AUTO_DISCOVER") || n.contains("DISABLE_") => "true",
+            n if n.contains("CONSTANT_LABELS") => "house=one",
             n if n.contains("PARALLEL") || n.contains("SAMPLES") => "7",
             n if n.contains("HOST_PORT") => ":5317",
             n if n.contains("LEVEL") => "warn",

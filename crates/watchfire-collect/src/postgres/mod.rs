@@ -27,13 +27,15 @@ use watchfire_net::timed::{Dialer, Family as IpFamily, Preference, measured};
 
 use self::modules::Modules;
 use self::own::{OwnQuery, Queries};
-use self::queries::{Column, QUERIES, Query, SETTINGS};
+use self::queries::{Column, DATABASES, QUERIES, Query, SETTINGS};
 use crate::probe::{Access, Surroundings, Trust};
 
 /// Looks at once.
 const PARALLEL_MAX: usize = 4;
 /// Rows of one answer that are taken.
 const ROWS_MAX: usize = 10_000;
+/// Databases of a server that are discovered.
+const DATABASES_MAX: usize = 100;
 /// Answers that are kept for `cache_seconds`.
 const KEPT_MAX: usize = 1_000;
 /// The time of one look when whoever asks does not say how long he waits.
@@ -62,6 +64,25 @@ pub struct Plan {
     pub queries: Option<Queries>,
     /// How to get in at targets of `/probe`.
     pub modules: Modules,
+    /// What of it.
+    pub choices: Choices,
+}
+
+/// Which of the metrics, of which databases, with which labels.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Own queries are asked in all databases of the server.
+    pub discover: bool,
+    /// Discovered databases that are left out.
+    pub exclude: Vec<String>,
+    /// The only discovered databases; none for all.
+    pub include: Vec<String>,
+    /// Metrics that we ask for by ourselves are left out, but for those of the original's collectors.
+    pub without_default: bool,
+    /// Metrics of settings are left out.
+    pub without_settings: bool,
+    /// Labels of everything but those collectors.
+    pub labels: Vec<(String, String)>,
 }
 
 /// What was found out.
@@ -69,6 +90,8 @@ pub struct Plan {
 struct Sheet {
     families: Vec<Family>,
     server: String,
+    /// Labels of all of it.
+    labels: Vec<(String, String)>,
     /// Questions that were not answered.
     failed: Vec<String>,
     /// How many families are ours; those of a `queries.yaml` follow.
@@ -102,11 +125,23 @@ impl Sheet {
         }
         twice
     }
+    /// A value of the look itself.
+    fn of_look(&mut self, name: &str, kind: MetricType, help: &str, labels: &[(&str, &str)], value: f64) {
+        let more = self.labels.clone();
+        let labels: Vec<(&str, &str)> = labels.iter().copied().chain(more.iter().map(|(name, value)| (name.as_str(), value.as_str()))).collect();
+        self.put(name, kind, help, &labels, value);
+    }
     /// A value of the server, with its label.
     fn of_server(&mut self, name: &str, kind: MetricType, help: &str, labels: &[(&str, &str)], value: f64) {
         let server = self.server.clone();
         let labels: Vec<(&str, &str)> = labels.iter().copied().chain([("server", server.as_str())]).filter(|(_, value)| !value.is_empty()).collect();
-        self.put(name, kind, help, &labels, value);
+        self.of_look(name, kind, help, &labels, value);
+    }
+    /// The same of what the original has collectors for, which give only the server's label.
+    fn of_collector(&mut self, name: &str, kind: MetricType, help: &str, labels: &[(&str, &str)], value: f64) {
+        let labels_of_all = std::mem::take(&mut self.labels);
+        self.of_server(name, kind, help, labels, value);
+        self.labels = labels_of_all;
     }
 }
 
@@ -176,7 +211,7 @@ impl PostgresExporter {
         let patience = question.patience.filter(|p| !p.is_zero());
         let within = patience.map_or(TIMEOUT, |p| p.checked_sub(TIMEOUT_OFFSET).unwrap_or(p / 2)).min(TIMEOUT * 6);
         self.scrapes.inc();
-        let mut sheet = Sheet::default();
+        let mut sheet = Sheet { labels: plan.choices.labels.clone(), ..Sheet::default() };
         let (took, outcome) = measured(tokio::time::timeout(within, self.ask(&mut sheet, address, &plan, within))).await;
         let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs_f64())));
         let up = outcome.is_ok() || !sheet.families.is_empty();
@@ -188,16 +223,16 @@ impl PostgresExporter {
             tracing::debug!(server = sheet.server, reasons = sheet.failed.join("; "), "a look at PostgreSQL failed, wholly or in part");
         }
         let failed = f64::from(u8::from(!sheet.failed.is_empty()));
-        sheet.put("pg_up", MetricType::Gauge, "Whether the database answers: 1 yes, 0 no.", &[], f64::from(u8::from(up)));
-        sheet.put("pg_exporter_last_scrape_error", MetricType::Gauge, "Whether a question was not answered.", &[], failed);
-        sheet.put("pg_exporter_last_scrape_duration_seconds", MetricType::Gauge, "How long the look took.", &[], took.as_secs_f64());
-        sheet.put("pg_exporter_scrapes_total", MetricType::Counter, "Looks so far.", &[], self.scrapes.get() as f64);
+        sheet.of_look("pg_up", MetricType::Gauge, "Whether the database answers: 1 yes, 0 no.", &[], f64::from(u8::from(up)));
+        sheet.of_look("pg_exporter_last_scrape_error", MetricType::Gauge, "Whether a question was not answered.", &[], failed);
+        sheet.of_look("pg_exporter_last_scrape_duration_seconds", MetricType::Gauge, "How long the look took.", &[], took.as_secs_f64());
+        sheet.of_look("pg_exporter_scrapes_total", MetricType::Counter, "Looks so far.", &[], self.scrapes.get() as f64);
         let build = [("version", env!("CARGO_PKG_VERSION")), ("program", "watchfire")];
         sheet.put("postgres_exporter_build_info", MetricType::Gauge, "What answers here: 1 for it.", &build, 1.0);
         if let Some(queries) = &plan.queries {
             // A file that cannot be read ends the start or the reload, so what is asked was read.
             let labels = [("filename", queries.file.as_str()), ("hashsum", &queries.hashsum)];
-            sheet.put("pg_exporter_user_queries_load_error", MetricType::Gauge, "Whether queries.yaml could not be read.", &labels, 0.0);
+            sheet.of_look("pg_exporter_user_queries_load_error", MetricType::Gauge, "Whether queries.yaml could not be read.", &labels, 0.0);
         }
         sheet.families.sort_by(|a, b| a.name.cmp(&b.name));
         sheet.families
@@ -212,6 +247,36 @@ impl PostgresExporter {
         let version = talk(&client, sheet, plan, within).await?;
         sheet.ours = sheet.families.len();
         self.own(&client, sheet, plan, (address, version), true).await;
+        if plan.choices.discover {
+            self.discover(&client, sheet, plan, (address, version), within).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the other databases of a server, one after another, what a `queries.yaml` asks.
+    async fn discover(&self, client: &Client, sheet: &mut Sheet, plan: &Plan, (address, version): (&Address, u32), within: Duration) -> Result<(), String> {
+        let rows = client.query(DATABASES, &[]).await.map_err(|e| chain(&e))?;
+        let Choices { exclude, include, .. } = &plan.choices;
+        let names = rows.iter().filter_map(|row| row.try_get::<_, String>(0).ok());
+        let mut names: Vec<String> = names.filter(|name| !exclude.contains(name) && (include.is_empty() || include.contains(name))).collect();
+        if names.len() > DATABASES_MAX {
+            sheet.failed.push(format!("{} databases; the first {DATABASES_MAX} are asked", names.len()));
+            names.truncate(DATABASES_MAX);
+        }
+        for name in names {
+            let there = address.of_database(&name);
+            let asked = async {
+                let (client, connection) = connect(&there, within).await.map_err(|e| e.to_string())?;
+                let driver = Driver(tokio::spawn(async move { drop(connection.await) }).abort_handle());
+                client.batch_execute(&session(within)).await.map_err(|e| chain(&e))?;
+                self.own(&client, sheet, plan, (&there, version), false).await;
+                drop(driver);
+                Ok::<_, String>(())
+            };
+            if let Err(reason) = asked.await {
+                sheet.failed.push(format!("database {name}: {reason}"));
+            }
+        }
         Ok(())
     }
 
@@ -222,7 +287,8 @@ impl PostgresExporter {
             here && !query.sql.trim().is_empty() && query.versions.as_ref().is_none_or(|versions| versions.have(version))
         };
         let server = sheet.server.clone();
-        let shared: Vec<(&str, &str)> = [("server", server.as_str())].into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let labels = plan.choices.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let shared: Vec<(&str, &str)> = labels.chain([("server", server.as_str())]).filter(|(_, value)| !value.is_empty()).collect();
         for query in plan.queries.iter().flat_map(|queries| &queries.list).filter(asked) {
             let key = format!("{address} {} {}", address.user().unwrap_or_default(), query.namespace);
             if let Some(families) = self.kept(&key, query.cache) {
@@ -290,8 +356,10 @@ async fn talk(client: &Client, sheet: &mut Sheet, plan: &Plan, within: Duration)
     let version: u32 = row.try_get::<_, String>(0).ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     let whole: String = row.try_get(1).unwrap_or_default();
     let short = format!("{}.{}.0", version / 10_000, version % 10_000);
-    sheet.of_server("pg_static", MetricType::Unknown, "Version of the server.", &[("version", &whole), ("short_version", &short)], 1.0);
-    let rows = client.query(SETTINGS, &[]).await.map_err(told)?;
+    if !plan.choices.without_default {
+        sheet.of_server("pg_static", MetricType::Unknown, "Version of the server.", &[("version", &whole), ("short_version", &short)], 1.0);
+    }
+    let rows = if plan.choices.without_settings { Vec::new() } else { client.query(SETTINGS, &[]).await.map_err(told)? };
     for row in rows.iter().take(ROWS_MAX) {
         let text = |at: usize| row.try_get::<_, String>(at).unwrap_or_default();
         let (name, unit) = (text(0).replace('.', "_").to_lowercase(), text(2));
@@ -302,7 +370,8 @@ async fn talk(client: &Client, sheet: &mut Sheet, plan: &Plan, within: Duration)
     // Only now, since it sets what was told just now.
     client.batch_execute(&session(within)).await.map_err(told)?;
     let own = |prefix: &str| plan.queries.iter().flat_map(|queries| &queries.list).any(|query| query.namespace == prefix);
-    for query in QUERIES.iter().filter(|q| (q.versions.0..q.versions.1).contains(&version) && !own(q.prefix)) {
+    let wanted = |q: &&Query| q.is_a_collectors() || !plan.choices.without_default;
+    for query in QUERIES.iter().filter(|q| (q.versions.0..q.versions.1).contains(&version) && !own(q.prefix)).filter(wanted) {
         match client.query(query.sql, &[]).await {
             Ok(rows) => rows.iter().take(ROWS_MAX).for_each(|row| take(query, row, sheet)),
             Err(error) => sheet.failed.push(format!("{}: {}", query.prefix, chain(&error))),
@@ -329,7 +398,11 @@ fn take(query: &Query, row: &Row, sheet: &mut Sheet) {
         // Nothing is no number, as there.
         let value = row.try_get::<_, Option<f64>>(at).ok().flatten().unwrap_or(f64::NAN);
         let help = format!("{} of {}.", column.replace('_', " "), query.prefix);
-        sheet.of_server(&format!("{}_{column}", query.prefix), *kind, &help, &labels, value);
+        let name = format!("{}_{column}", query.prefix);
+        match query.is_a_collectors() {
+            true => sheet.of_collector(&name, *kind, &help, &labels, value),
+            false => sheet.of_server(&name, *kind, &help, &labels, value),
+        }
     }
 }
 

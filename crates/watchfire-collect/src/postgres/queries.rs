@@ -24,6 +24,15 @@ pub(super) struct Query {
     pub(super) columns: &'static [(&'static str, Column)],
 }
 
+impl Query {
+    /// Whether the original has a collector for it, which runs whatever else is left out.
+    pub(super) fn is_a_collectors(&self) -> bool {
+        let of_collectors =
+            ["pg_database", "pg_stat_bgwriter", "pg_stat_checkpointer", "pg_replication", "pg_stat_user_tables", "pg_statio_user_tables", "pg_roles"];
+        of_collectors.contains(&self.prefix)
+    }
+}
+
 const EVER: (u32, u32) = (0, u32::MAX);
 
 pub(super) const QUERIES: &[Query] = &[
@@ -267,3 +276,7 @@ pub(super) const QUERIES: &[Query] = &[
 
 /// All settings that are numbers or truth values.
 pub(super) const SETTINGS: &str = "SELECT name, setting, coalesce(unit, ''), short_desc, vartype FROM pg_settings WHERE vartype IN ('bool', 'integer', 'real')";
+
+/// The other databases of a server.
+pub(super) const DATABASES: &str =
+    "SELECT datname::text FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() ORDER BY 1";

@@ -12,7 +12,16 @@ use super::variables::defaulted;
 /// Keys of a service whose lists are given to ours as they are.
 pub(super) const CARRIED_AS_THEY_ARE: [&str; 5] = ["cap_add", "devices", "dns", "extra_hosts", "group_add"];
 /// Flags that never have a value behind a blank.
-const ALONE: [&str; 5] = ["web.enable-lifecycle", "web.enable-admin-api", "agent", "e", "web.enable-remote-write-receiver"];
+const ALONE: [&str; 8] = [
+    "web.enable-lifecycle",
+    "web.enable-admin-api",
+    "agent",
+    "e",
+    "web.enable-remote-write-receiver",
+    "auto-discover-databases",
+    "disable-default-metrics",
+    "disable-settings-metrics",
+];
 
 /// One setting and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -106,6 +106,15 @@ impl Address {
         self
     }
 
+    /// Another database of the same server.
+    #[must_use]
+    pub fn of_database(&self, name: &str) -> Address {
+        let mut other = self.clone();
+        other.config.dbname(name);
+        other.shown = shown(&other.config);
+        other
+    }
+
     /// The one host and port that a connection goes to by name; `None` for sockets, several hosts, and addresses beside a name.
     pub fn only_host(&self) -> Option<(String, u16)> {
         let alone = self.config.get_hosts().len() == 1 && self.config.get_hostaddrs().is_empty() && self.config.get_ports().len() <= 1;

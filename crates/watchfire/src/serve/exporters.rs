@@ -64,7 +64,7 @@ pub(crate) fn read(settings: &Settings) -> Read<Looks> {
 /// Reads the files that `postgres_exporter:` names.
 fn read_postgres(settings: &Settings) -> Read<postgres::Plan> {
     let wanted = &settings.postgres_exporter;
-    let mut plan = postgres::Plan::default();
+    let mut plan = postgres::Plan { choices: wanted.choices.clone(), ..postgres::Plan::default() };
     let mut findings = Vec::new();
     if let Some(path) = &wanted.queries {
         match crate::text_file::read(path) {

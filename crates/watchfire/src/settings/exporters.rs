@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use watchfire_collect::postgres::Choices;
 use watchfire_collect::redis::keys::{Checks, read as read_checks};
-use watchfire_model::document::Reader;
+use watchfire_model::document::{Node, Reader};
+use watchfire_model::labels::is_classic_label_name;
 use watchfire_net::redis::Place;
 use watchfire_net::secret::Secret;
 
@@ -62,16 +64,57 @@ pub(crate) struct PostgresExporterSettings {
     pub(crate) queries: Option<PathBuf>,
     /// A `postgres_exporter.yml`.
     pub(crate) config_file: Option<PathBuf>,
+    pub(crate) choices: Choices,
 }
 
 impl PostgresExporterSettings {
     /// Reads the section.
     pub(crate) fn read(section: Reader<'_>, base: &Path) -> PostgresExporterSettings {
         let path = |key: &'static str| section.text(key).filter(|text| !text.trim().is_empty()).map(|text| base.join(text));
-        let settings = PostgresExporterSettings { url: database_url(&section, base), queries: path("queries"), config_file: path("config_file") };
+        let flag = |key: &'static str| section.bool(key).unwrap_or(false);
+        // Variables and flags have commas between names.
+        let names = |key: &'static str| -> Vec<String> {
+            let listed = section.texts(key, true).join(",");
+            listed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        };
+        let choices = Choices {
+            discover: flag("auto_discover_databases"),
+            exclude: names("exclude_databases"),
+            include: names("include_databases"),
+            without_default: flag("disable_default_metrics"),
+            without_settings: flag("disable_settings_metrics"),
+            labels: constant_labels(&section),
+        };
+        let settings = PostgresExporterSettings { url: database_url(&section, base), queries: path("queries"), config_file: path("config_file"), choices };
         section.finish();
         settings
     }
+}
+
+/// A mapping, or `name=value,…` as variables and flags have it.
+fn constant_labels(section: &Reader<'_>) -> Vec<(String, String)> {
+    const KEY: &str = "constant_labels";
+    let pairs = match section.raw(KEY).and_then(Node::text) {
+        Some(text) => text
+            .split(',')
+            .filter(|pair| !pair.trim().is_empty())
+            .filter_map(|pair| {
+                let parts = pair.split_once('=');
+                parts.or_else(|| {
+                    section.error_at(KEY, format!("{pair:?} is not of the form name=value"));
+                    None
+                })
+            })
+            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+            .collect(),
+        None => section.text_map(KEY),
+    };
+    for (at, (name, _)) in pairs.iter().enumerate() {
+        if !is_classic_label_name(name) || name.starts_with("__") || name == "server" || pairs[..at].iter().any(|(other, _)| other == name) {
+            section.error_at(KEY, format!("{name:?} is no name for a label here, or stands there twice"));
+        }
+    }
+    pairs
 }
 
 fn database_url(section: &Reader<'_>, base: &Path) -> Option<Secret> {
@@ -112,6 +155,23 @@ mod tests {
         assert_eq!(read(&format!("{{{parts}}}")).as_deref(), Some("postgresql://me:p%40ss%2Fw%3Ard@db:5432/postgres?sslmode=disable"));
         assert_eq!(read(&format!("{{url: 'host=x user=y', {parts}}}")).as_deref(), Some("host=x user=y"));
         assert_eq!([read("{uri: db/postgres}").as_deref(), read("{user: me}").as_deref()], [Some("postgresql://db/postgres"), None]);
+    }
+
+    #[test]
+    fn what_is_looked_at_is_chosen_by_keys_and_variables_alike() {
+        let read = |text: &str| {
+            let context = Context::new("w.yml");
+            let node = parse_yaml("w.yml", text).unwrap();
+            let settings = PostgresExporterSettings::read(Reader::new(&context, &node, "postgres_exporter"), Path::new(""));
+            (format!("{:?}", settings.choices), context.into_findings().iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let more = "auto_discover_databases: true, disable_default_metrics: true, disable_settings_metrics: true";
+        let (in_file, findings) = read(&format!("{{{more}, exclude_databases: [a, b], include_databases: [c], constant_labels: {{x: y, z: w}}}}"));
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(read(&format!("{{{more}, exclude_databases: 'a, b', include_databases: c, constant_labels: 'x=y,z=w'}}")), (in_file, findings));
+        for wrong in ["x", "server=a", "a b=c", "a=b,a=c", "__x=1"] {
+            assert!(read(&format!("{{constant_labels: '{wrong}'}}")).1.iter().any(|f| f.starts_with("w.yml:1:19: error")), "{wrong}");
+        }
     }
 
     #[test]
