@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes crates/watchfire/order.txt anew: the functions that a server at rest runs, then those that a look at the page runs. The linker puts them beside
 # each other, so that a server at rest holds one megabyte of its program in memory and not eleven (docs/decisions/0037). Names bear marks of the
-# compiler's version and of the dependencies: run this after either was changed. What is missing or stale costs memory, nothing else.
+# compiler's version, of the dependencies and of the profile: run this after one of them was changed. What is missing or stale costs memory, nothing else.
 # usage: scripts/order.sh    takes ten minutes; needs valgrind, prometheus-node-exporter and curl
 set -euo pipefail
 cd "$(dirname "$0")/.."

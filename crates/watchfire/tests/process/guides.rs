@@ -104,6 +104,8 @@ fn whole(text: &str, before: &str) -> Option<(&'static str, String)> {
         () if has(&["tests"]) => ("rules_test.yml", text.to_owned()),
         () if has(&["groups"]) => ("rules.yml", text.to_owned()),
         () if has(&["scrape_configs", "global", "remote_write", "remote_read", "alerting"]) => ("prometheus.yml", text.to_owned()),
+        () if has(&["auth_modules"]) => ("postgres_exporter.yml", text.to_owned()),
+        () if text.contains("\n  query: ") => ("queries.yaml", text.to_owned()),
         () if has(&["inhibit_rules"]) => {
             ("alertmanager.yml", format!("route: {{receiver: a}}\nreceivers: [{{name: a, webhook_configs: [{{url: 'http://h/'}}]}}]\n{text}"))
         }
