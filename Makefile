@@ -24,6 +24,7 @@ help:
 	@echo "make bench   figures against peers, as tables (bench-metrics, bench-logs, bench-traces, bench-stack, bench-store, bench-tokens, bench-probes; MINUTES=10)"
 	@echo "make ui-test the page alone, in Chromium"
 	@echo "make screenshots  the pictures of the documents, made anew"
+	@echo "make order   which functions lie beside each other in the program, found anew (valgrind)"
 	@echo "make ui-bench what the page costs: weight, time, memory"
 	@echo "WATCHFIRE_BIN=PROGRAM and SIMULATE_BIN=PROGRAM: what is built already is not built"
 
@@ -107,6 +108,11 @@ screenshots: setup-test $(PAGE)
 ui-bench: setup-test
 	cd ui && npm run bench --silent
 .PHONY: ui-bench
+
+# Which functions lie beside each other in the program; before a release (docs/decisions/0037).
+order: $(PAGE)
+	scripts/order.sh
+.PHONY: order
 
 conformance: setup
 	cargo build --locked -p watchfire -p watchfire-conformance
