@@ -23,6 +23,8 @@ valgrind --trace-children=yes --tool=callgrind --callgrind-out-file="$work/calls
 ask() { curl -sfg -o /dev/null --max-time 120 "$at$1" || echo "order: $1 is not answered" >&2; }
 until curl -sf -o /dev/null "$at/-/ready"; do kill -0 "${pids[1]}" 2>/dev/null || { tail -n 5 "$work/log" >&2; exit 1; }; sleep 1; done
 sleep 60 # the start is over
+# What is watched has to do what servers do at rest.
+curl -sfg "$at/api/v1/query?query=up%7Bjob=%22exporter%22%7D==1" | grep -q '"exporter"' || { echo "order: the exporter is not scraped" >&2; exit 1; }
 callgrind_control -i on >/dev/null
 sleep 120
 callgrind_control -d >/dev/null

@@ -84,17 +84,10 @@ pub fn parse_node(file: &str, root: &Node, locate: Locate<'_>) -> (Option<Module
             list.insert(key.text.to_string(), Arc::new(module));
         }
     }
-    strangers(&reader, &["modules"]);
+    reader.warn_of_others(&["modules"], "json_exporter");
     let findings = context.into_findings();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     ((!failed).then(|| Modules { list, rendered: shown_yaml(root) }), findings)
-}
-
-/// Says which keys mean nothing. The original does not look at them either.
-fn strangers(reader: &Reader<'_>, known: &[&str]) {
-    for (key, _) in reader.entries().iter().filter(|(key, _)| !known.contains(&&*key.text)) {
-        reader.context().warning(key.line, key.column, format!("{} is no key of json_exporter and has no effect", reader.path_of(&key.text)));
-    }
 }
 
 fn read_module(module: &Reader<'_>, locate: Locate<'_>) -> Module {
@@ -112,7 +105,7 @@ fn read_module(module: &Reader<'_>, locate: Locate<'_>) -> Module {
     };
     let codes = module.texts("valid_status_codes", true);
     let code = |text: &String| text.parse().map_err(|_| module.error_at("valid_status_codes", format!("{text:?} is no status code"))).ok();
-    strangers(module, &["metrics", "headers", "http_client_config", "body", "valid_status_codes"]);
+    module.warn_of_others(&["metrics", "headers", "http_client_config", "body", "valid_status_codes"], "json_exporter");
     Module {
         metrics: metrics.iter().take(METRICS_MAX).filter_map(read_metric).collect(),
         headers: module.text_map("headers"),
@@ -125,7 +118,7 @@ fn read_module(module: &Reader<'_>, locate: Locate<'_>) -> Module {
 fn read_body(body: &Reader<'_>) -> Body {
     let content = body.text("content").unwrap_or_default();
     let template = body.bool("templatize").unwrap_or(false);
-    strangers(body, &["content", "templatize"]);
+    body.warn_of_others(&["content", "templatize"], "json_exporter");
     if content.is_empty() {
         return Body::Nothing;
     }
@@ -164,7 +157,7 @@ fn read_metric(metric: &Reader<'_>) -> Option<Metric> {
     }
     let time = path("epochTimestamp");
     let help = metric.text("help").filter(|h| !h.is_empty()).unwrap_or_else(|| name.clone());
-    strangers(metric, &["name", "path", "labels", "type", "valuetype", "epochTimestamp", "help", "values"]);
+    metric.warn_of_others(&["name", "path", "labels", "type", "valuetype", "epochTimestamp", "help", "values"], "json_exporter");
     let words = if shape == "object" { words(&values) } else { Vec::new() };
     if !words.is_empty() {
         metric.warning_at(

@@ -135,7 +135,7 @@ fn read_query(namespace: &str, query: &Reader<'_>) -> OwnQuery {
         cache: Duration::from_secs(query.u64("cache_seconds").unwrap_or(0)),
         versions,
     };
-    strangers(query, &["query", "metrics", "master", "cache_seconds", "runonserver"]);
+    query.warn_of_others(&["query", "metrics", "master", "cache_seconds", "runonserver"], "a queries.yaml");
     parsed
 }
 
@@ -165,7 +165,7 @@ fn read_column(namespace: &str, name: &str, column: &Reader<'_>) -> OwnColumn {
         _ => {}
     }
     let help = column.text("description").unwrap_or_default();
-    strangers(column, &["usage", "description", "metric_mapping", "pg_version"]);
+    column.warn_of_others(&["usage", "description", "metric_mapping", "pg_version"], "a queries.yaml");
     OwnColumn { name: name.to_owned(), usage, help }
 }
 
@@ -183,13 +183,6 @@ fn read_words(column: &Reader<'_>) -> Vec<(String, f64)> {
         }
     }
     words
-}
-
-/// Says which keys mean nothing. The original does not look at them either.
-fn strangers(reader: &Reader<'_>, known: &[&str]) {
-    for (key, _) in reader.entries().iter().filter(|(key, _)| !known.contains(&&*key.text)) {
-        reader.context().warning(key.line, key.column, format!("{} is no key of a queries.yaml and has no effect", reader.path_of(&key.text)));
-    }
 }
 
 #[cfg(test)]

@@ -61,25 +61,6 @@ pub(crate) enum Part<'a> {
     Label(Raw<'a>, Raw<'a>),
 }
 
-const LETTER: u8 = 1;
-const DIGIT: u8 = 2;
-const COLON: u8 = 4;
-/// What names are made of, by byte: names are most of a text.
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < classes.len() {
-        classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => LETTER,
-            b'0'..=b'9' => DIGIT,
-            b':' => COLON,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    classes
-};
-
 /// A place in a text.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
@@ -150,8 +131,9 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn until(&mut self, stop: impl Fn(u8) -> bool) -> &'a str {
         let start = self.at;
-        let rest = self.bytes.get(start..).unwrap_or(&[]);
-        self.at += rest.iter().position(|byte| stop(*byte)).unwrap_or(rest.len());
+        while self.peek().is_some_and(|b| !stop(b)) {
+            self.at += 1;
+        }
         self.slice(start, self.at)
     }
 
@@ -159,11 +141,12 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn name(&mut self, colon: bool) -> &'a str {
         let start = self.at;
-        let first = LETTER | if colon { COLON } else { 0 };
-        let is = |class: u8, byte: u8| CLASSES.get(usize::from(byte)).is_some_and(|of| of & class != 0);
-        let rest = self.bytes.get(start..).unwrap_or(&[]);
-        if rest.first().is_some_and(|byte| is(first, *byte)) {
-            self.at += rest.iter().position(|byte| !is(first | DIGIT, *byte)).unwrap_or(rest.len());
+        while let Some(b) = self.peek() {
+            let ok = b.is_ascii_alphabetic() || b == b'_' || (colon && b == b':') || (self.at > start && b.is_ascii_digit());
+            if !ok {
+                break;
+            }
+            self.at += 1;
         }
         self.slice(start, self.at)
     }

@@ -99,6 +99,12 @@ impl<'a> Reader<'a> {
         let (line, column) = self.place(key);
         self.context.warning(line, column, format!("{}: {}", self.path_of(key), message.into()));
     }
+    /// Notes that keys beside those known mean nothing, for files whose own programs pass over them; `file` says of what they are no keys.
+    pub fn warn_of_others(&self, known: &[&str], file: &str) {
+        for (key, _) in self.entries().iter().filter(|(key, _)| !known.contains(&&*key.text)) {
+            self.context.warning(key.line, key.column, format!("{} is no key of {file} and has no effect", self.path_of(&key.text)));
+        }
+    }
     fn place(&self, key: &str) -> (usize, usize) {
         self.node.get(key).map_or((self.node.line, self.node.column), |n| (n.line, n.column))
     }

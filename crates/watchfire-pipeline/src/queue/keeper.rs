@@ -1,8 +1,6 @@
 //! What is done for queues now and then: jobs of workers that fell silent are given to others, and figures of a shared backend are asked for.
 //! Dead letters are never looked into here; they are read when somebody asks.
 
-use std::sync::atomic::Ordering;
-
 use super::Queues;
 use super::backend::QueueError;
 use super::name::QueueName;
@@ -13,22 +11,15 @@ const EXPIRED_MAX: usize = 100;
 impl Queues {
     /// One round. Gives how many jobs were taken from silent workers; errors are told to the log and end the round of their queue only.
     pub async fn keep(&self, figures: bool) -> u64 {
-        let (mut lost, mut failed) = (0, 0);
-        // In queues of our own that were empty, there is nothing before somebody pushes, which tells of itself.
-        let rests = self.looked.load(Ordering::Relaxed) && !self.backend.is_shared() && !self.is_in_use();
+        let mut lost = 0;
+        let rests = self.rests();
         for queue in self.settings.names.iter().filter(|_| !rests) {
             match self.keep_one(queue, figures).await {
                 Ok(count) => lost += count,
-                Err(error) => {
-                    failed += 1;
-                    tracing::debug!(%error, %queue, "a queue could not be looked after");
-                }
+                Err(error) => tracing::debug!(%error, %queue, "a queue could not be looked after"),
             }
         }
         self.roll.forget_silent();
-        if figures && !rests {
-            self.looked.store(failed == 0, Ordering::Relaxed);
-        }
         lost
     }
     async fn keep_one(&self, queue: &QueueName, figures: bool) -> Result<u64, QueueError> {

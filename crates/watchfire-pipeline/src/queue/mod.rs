@@ -20,7 +20,6 @@ pub mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use watchfire_net::blocking::spawn_blocking;
@@ -119,8 +118,6 @@ pub struct Queues {
     /// Places whose dead letters are being put back slowly.
     trickling: Mutex<BTreeSet<DeadQueue>>,
     depths: Mutex<BTreeMap<QueueName, Depths>>,
-    /// Whether the last round of looking after them saw all of them.
-    looked: AtomicBool,
 }
 
 impl Queues {
@@ -136,7 +133,6 @@ impl Queues {
             pushed: Notify::new(),
             trickling: Mutex::default(),
             depths: Mutex::default(),
-            looked: AtomicBool::new(false),
             settings,
             backend,
             clock,
@@ -203,6 +199,11 @@ impl Queues {
     /// Whether anybody uses these queues: they lie on a Redis that somebody configured, or a job was seen.
     pub fn is_in_use(&self) -> bool {
         self.figures.is_in_use()
+    }
+    /// Whether there is nothing to look after: all of these queues are our own and were empty when last asked. Who pushes tells of itself.
+    fn rests(&self) -> bool {
+        let asked = || self.depths.lock().unwrap_or_else(PoisonError::into_inner).len() == self.settings.names.len();
+        !self.backend.is_shared() && !self.is_in_use() && asked()
     }
     fn tell(&self, queue: &QueueName, depths: Depths) {
         if self.backend.is_shared() || depths != Depths::default() {

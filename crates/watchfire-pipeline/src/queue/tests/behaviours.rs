@@ -1,5 +1,8 @@
 //! What the replaced program documents about retry, dead letters and overflow, and what it got wrong.
 
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -351,49 +354,64 @@ async fn payloads_have_a_limit() {
     assert_eq!(house.drain().await, ["bbbb", "cccc"]);
 }
 
-/// Counts who looks into dead letters.
-struct Watched(Arc<dyn Backend>, std::sync::atomic::AtomicUsize);
+/// Counts who looks into dead letters, and who asks how many jobs there are.
+struct Watched {
+    inner: Arc<dyn Backend>,
+    shared: bool,
+    looks: AtomicUsize,
+    counts: AtomicUsize,
+    away: AtomicBool,
+}
+impl Watched {
+    fn new(inner: Arc<dyn Backend>, shared: bool) -> Arc<Watched> {
+        Arc::new(Watched { inner, shared, looks: 0.into(), counts: 0.into(), away: false.into() })
+    }
+}
 impl Backend for Watched {
     fn kind(&self) -> &'static str {
-        self.0.kind()
+        self.inner.kind()
     }
     fn is_shared(&self) -> bool {
-        true
+        self.shared
     }
     fn push<'a>(&'a self, queue: &'a QueueName, payload: Bytes, room: Room, now: Timestamp) -> Answer<'a, Pushed> {
-        self.0.push(queue, payload, room, now)
+        self.inner.push(queue, payload, room, now)
     }
     fn lease<'a>(&'a self, queue: &'a QueueName, count: usize, lease: Duration, now: Timestamp) -> Answer<'a, Vec<Leased>> {
-        self.0.lease(queue, count, lease, now)
+        self.inner.lease(queue, count, lease, now)
     }
     fn leased<'a>(&'a self, queue: &'a QueueName, lease: &'a LeaseId) -> Answer<'a, Option<Leased>> {
-        self.0.leased(queue, lease)
+        self.inner.leased(queue, lease)
     }
     fn settle<'a>(&'a self, queue: &'a QueueName, lease: &'a LeaseId, how: Settle, now: Timestamp) -> Answer<'a, Option<u64>> {
-        self.0.settle(queue, lease, how, now)
+        self.inner.settle(queue, lease, how, now)
     }
     fn expired<'a>(&'a self, queue: &'a QueueName, now: Timestamp, limit: usize) -> Answer<'a, Vec<Leased>> {
-        self.0.expired(queue, now, limit)
+        self.inner.expired(queue, now, limit)
     }
     fn depths<'a>(&'a self, queue: &'a QueueName) -> Answer<'a, Depths> {
-        self.0.depths(queue)
+        self.counts.fetch_add(1, SeqCst);
+        if self.away.load(SeqCst) {
+            return Box::pin(async { Err(QueueError::Unavailable("away".to_owned())) });
+        }
+        self.inner.depths(queue)
     }
     fn dead<'a>(&'a self, dead: &'a DeadQueue, start: u64, limit: usize) -> Answer<'a, DeadPage> {
-        self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        self.0.dead(dead, start, limit)
+        self.looks.fetch_add(1, SeqCst);
+        self.inner.dead(dead, start, limit)
     }
     fn find<'a>(&'a self, dead: &'a DeadQueue, id: &'a str) -> Answer<'a, Option<DeadEntry>> {
-        self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        self.0.find(dead, id)
+        self.looks.fetch_add(1, SeqCst);
+        self.inner.find(dead, id)
     }
     fn revive<'a>(&'a self, dead: &'a DeadQueue, entries: &'a [DeadEntry], room: Room, now: Timestamp) -> Answer<'a, Revived> {
-        self.0.revive(dead, entries, room, now)
+        self.inner.revive(dead, entries, room, now)
     }
     fn erase<'a>(&'a self, dead: &'a DeadQueue, entries: &'a [DeadEntry]) -> Answer<'a, u64> {
-        self.0.erase(dead, entries)
+        self.inner.erase(dead, entries)
     }
     fn restore<'a>(&'a self, dead: &'a DeadQueue, entries: &'a [DeadEntry], now: Timestamp) -> Answer<'a, u64> {
-        self.0.restore(dead, entries, now)
+        self.inner.restore(dead, entries, now)
     }
 }
 
@@ -402,9 +420,9 @@ async fn dlq_17_dead_letters_are_read_on_demand_only() {
     for ground in Ground::all().await {
         let dir = tempfile::tempdir().unwrap();
         let (settings, clock) = (Settings::new(dir.path().join("undo")), ManualClock::new(NOW));
-        let watched = Arc::new(Watched(ground.backend(&settings, &clock), 0.into()));
+        let watched = Watched::new(ground.backend(&settings, &clock), true);
         let house = House::with(ground, settings, watched.clone(), clock, dir);
-        let looks = || watched.1.load(std::sync::atomic::Ordering::SeqCst);
+        let looks = || watched.looks.load(SeqCst);
         house.kill("1").await;
         for _ in 0..20 {
             house.queues.keep(true).await;
@@ -413,6 +431,29 @@ async fn dlq_17_dead_letters_are_read_on_demand_only() {
         assert_eq!(looks(), 0, "nobody asked");
         house.queues.list(&house.dead(), 0, 1).await.unwrap();
         assert_eq!(looks(), 1);
+    }
+}
+
+#[tokio::test]
+async fn own_queues_that_were_empty_are_not_asked_again_until_somebody_pushes() {
+    for (shared, again) in [(false, 0), (true, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (settings, clock) = (Settings::new(dir.path().join("undo")), ManualClock::new(NOW));
+        let ground = Ground::Embedded(Arc::default());
+        let watched = Watched::new(ground.backend(&settings, &clock), shared);
+        let house = House::with(ground, settings, watched.clone(), clock, dir);
+        let round = async || {
+            let before = watched.counts.load(SeqCst);
+            house.queues.keep(true).await;
+            watched.counts.load(SeqCst) - before
+        };
+        // What could not be seen is looked at again.
+        watched.away.store(true, SeqCst);
+        assert_eq!((round().await, round().await), (2, 2), "shared {shared}");
+        watched.away.store(false, SeqCst);
+        assert_eq!((round().await, round().await), (2, again), "shared {shared}");
+        house.push("1").await;
+        assert_eq!(round().await, 2, "shared {shared}");
     }
 }
 
